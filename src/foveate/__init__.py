@@ -1,0 +1,58 @@
+"""Foveate: fine-grained image recognition that looks closer and shows why.
+
+>>> import foveate
+>>> run = foveate.train(foveate.recipes.plain_slice(), "runs/plain")
+>>> foveate.load("runs/plain").predict("bird.jpg").best
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from foveate import recipes
+    from foveate.errors import UserError
+    from foveate.types import Box, PartPoint, Prediction, RankedClass
+    from foveate.workflows.evaluate import Evaluation, evaluate
+    from foveate.workflows.predict import Model, load
+    from foveate.workflows.train import train
+
+__version__ = "0.1.0"
+
+_PUBLIC = {
+    "Box": "foveate.types",
+    "Evaluation": "foveate.workflows.evaluate",
+    "Model": "foveate.workflows.predict",
+    "PartPoint": "foveate.types",
+    "Prediction": "foveate.types",
+    "RankedClass": "foveate.types",
+    "UserError": "foveate.errors",
+    "evaluate": "foveate.workflows.evaluate",
+    "load": "foveate.workflows.predict",
+    "train": "foveate.workflows.train",
+}
+
+__all__ = [
+    "Box",
+    "Evaluation",
+    "Model",
+    "PartPoint",
+    "Prediction",
+    "RankedClass",
+    "UserError",
+    "evaluate",
+    "load",
+    "recipes",
+    "train",
+]
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name when it is first used, so that the command line starts without torch."""
+    if name == "recipes":
+        return import_module("foveate.recipes")
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'foveate' has no attribute {name!r}")
+
+    return getattr(import_module(_PUBLIC[name]), name)

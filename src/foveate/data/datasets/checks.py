@@ -1,0 +1,69 @@
+"""What can be said about files and boxes without opening a photograph."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from foveate.data.records import ArchiveMember, ImageRecord
+from foveate.errors import UserError
+from foveate.types import Box
+
+
+def first_few(items: Sequence[str], few: int = 5) -> str:
+    """Join the first few items for a message and count the rest."""
+    rest = len(items) - few
+    return ", ".join(items[:few]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def require_files(root: Path, *names: str) -> None:
+    """Raise `UserError` naming the files of an archive that are not below its root."""
+    absent = [name for name in names if not (root / name).exists()]
+    if absent:
+        raise UserError(
+            f"{root} must hold the archive's files as its authors packed them; missing: {first_few(absent)}. "
+            "Unpack the archive again, or give the folder that holds them"
+        )
+
+
+def checked_box(edges: object, where: str) -> Box:
+    """Return the box of four numbers, left, top, right, bottom; `UserError` unless it encloses an area."""
+    if isinstance(edges, list | tuple) and len(edges) == 4 and all(isinstance(edge, float | int) for edge in edges):
+        box = Box(*map(float, edges))
+        if all(map(math.isfinite, box)) and box.left < box.right and box.top < box.bottom:
+            return box
+    raise UserError(
+        f"a box must be four numbers, left < right and top < bottom, in pixels; got {edges!r} for {where}. "
+        "Correct it, or give no box"
+    )
+
+
+def missing_files(records: Sequence[ImageRecord]) -> tuple[ImageRecord, ...]:
+    """Return the records whose image file, or the shard that holds it, does not exist; nothing is opened.
+
+    Each folder is listed once, which costs far less than asking after each of a million files.
+    """
+    listings: dict[str, frozenset[str]] = {}
+    absent = []
+    for record in records:
+        image = record.image
+        if isinstance(image, bytes):
+            continue
+        path = os.fspath(image.archive if isinstance(image, ArchiveMember) else image)
+        folder, name = os.path.split(path)
+        if folder not in listings:
+            listings[folder] = _files_in(folder)
+        # Where the file system ignores case or normalises accents, a file exists under other spellings too.
+        if name not in listings[folder] and not (listings[folder] and Path(path).is_file()):
+            absent.append(record)
+    return tuple(absent)
+
+
+def _files_in(folder: str) -> frozenset[str]:
+    try:
+        with os.scandir(folder or ".") as entries:
+            return frozenset(entry.name for entry in entries if entry.is_file())
+    except (FileNotFoundError, NotADirectoryError):
+        return frozenset()

@@ -1,0 +1,65 @@
+"""One photograph with its annotations, and a data set of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from foveate.types import Box, PartPoint
+
+
+class ArchiveMember(NamedTuple):
+    """Bytes of one file inside an uncompressed archive (a WebDataset shard), read only when they are needed."""
+
+    archive: Path
+    offset: int
+    length: int
+
+    def read(self) -> bytes:
+        """Return the member's bytes."""
+        with self.archive.open("rb") as stream:
+            stream.seek(self.offset)
+            return stream.read(self.length)
+
+
+ImageSource = Path | bytes | ArchiveMember
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRecord:
+    """One labelled photograph; box and parts in pixels of the upright original (see `foveate.types`).
+
+    ``id`` is unique in the data set and stable between machines: the path below the data set's root with forward
+    slashes, a list's own spelling of the path, or a shard's file name and the sample's key. ``label`` counts from 0
+    in the order of the data set's class names. ``parts`` holds only the parts that are visible in the photograph.
+    """
+
+    id: str
+    image: ImageSource
+    label: int
+    class_name: str
+    box: Box | None = None
+    parts: tuple[PartPoint, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ImageDataset:
+    """Photographs of one recognition task, divided as its authors divided them.
+
+    ``test`` is empty where the source has no division of its own, ``train`` where it is all for testing. Class ids
+    of the source need not be contiguous: labels are 0..len(class_names)-1 by sorted order of the source's ids, and
+    classes without a photograph are left out.
+    """
+
+    name: str
+    class_names: tuple[str, ...]
+    train: tuple[ImageRecord, ...]
+    test: tuple[ImageRecord, ...]
+    part_names: tuple[str, ...] = ()
+
+
+def labels_of(records: Sequence[ImageRecord]) -> list[int]:
+    """Return the label of each record."""
+    return [record.label for record in records]

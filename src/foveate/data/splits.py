@@ -1,0 +1,47 @@
+"""Cut a stratified, seeded share out of each class."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from foveate.data.records import ImageRecord
+from foveate.errors import UserError
+
+
+class Split(NamedTuple):
+    """Two disjoint parts of a list of records, each in the list's order."""
+
+    kept: tuple[ImageRecord, ...]
+    held_out: tuple[ImageRecord, ...]
+
+
+def hold_out(records: Sequence[ImageRecord], fraction: float, seed: int) -> Split:
+    """Hold out `fraction` of each class, rounded, but at least one photograph and never all of them.
+
+    Which ones depends on the seed and each class's ids only, not on the order of `records` or on other classes.
+
+    Raises:
+        UserError: A class has fewer than two photographs, so that it cannot be on both sides.
+    """
+    by_class: dict[int, list[ImageRecord]] = defaultdict(list)
+    for record in records:
+        by_class[record.label].append(record)
+    held_out: set[str] = set()
+    for label, members in sorted(by_class.items()):
+        if len(members) < 2:
+            raise UserError(
+                f"holding out {fraction:.0%} of each class needs at least two photographs in it; class "
+                f"{members[0].class_name!r} has {len(members)}; add photographs, remove the class, or give the data "
+                "set a division of its own"
+            )
+        count = min(max(round(fraction * len(members)), 1), len(members) - 1)
+        ids = np.array(sorted(record.id for record in members))
+        held_out.update(np.random.default_rng([seed, label]).permutation(ids)[:count].tolist())
+    return Split(
+        tuple(record for record in records if record.id not in held_out),
+        tuple(record for record in records if record.id in held_out),
+    )

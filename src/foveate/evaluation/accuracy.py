@@ -1,0 +1,178 @@
+"""Accuracy with bootstrap intervals, and the paired test of two classifiers on the same images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+from numpy.typing import NDArray
+from scipy.stats import binomtest
+
+from foveate.errors import UserError
+
+_CHUNK_ENTRIES = 1 << 21
+_TOP_K = (1, 3, 5)
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A measured fraction and its 95% interval, all in [0, 1]."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Accuracy:
+    """How often the true class is among the first k answers.
+
+    ``top5`` (and ``top3``) means the first min(k, c) answers: with c <= k classes it is 1 by definition.
+    ``mean_per_class`` is the mean of the classes' own top-1 accuracies, over the classes that have an image
+    in the set. ``images`` counts the images, ``classes`` the classes that the answers were chosen from.
+    """
+
+    top1: Estimate
+    top3: Estimate
+    top5: Estimate
+    mean_per_class: Estimate
+    images: int
+    classes: int
+
+
+@dataclass(frozen=True, slots=True)
+class PairedTest:
+    """Exact McNemar test of two classifiers on the same images.
+
+    ``only_a`` images are answered rightly by a alone, ``only_b`` by b alone; ``difference`` is the accuracy
+    of a minus that of b; ``p_value`` is two-sided, 1 where no image tells the two apart.
+    """
+
+    only_a: int
+    only_b: int
+    difference: float
+    p_value: float
+
+
+def measure_accuracy(
+    probabilities: NDArray[np.floating],
+    labels: NDArray[np.integer],
+    *,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> Accuracy:
+    """Measure accuracy with 95% percentile-bootstrap intervals over images.
+
+    An image enters every metric only by its true class and by the first of top-1, 3, 5 that holds it. So
+    drawing n images with replacement is one multinomial draw over these few cells: the same distribution, at
+    a cost independent of n. A class absent from a resample is left out of that resample's mean; as this
+    shifts the mean where classes are rare, an interval is widened to contain its value.
+
+    Args:
+        probabilities: (n, c); logits give the same result. Ties go to the lower class index.
+        labels: (n,), in 0..c-1.
+        resamples: Number of bootstrap resamples.
+        seed: Seed of the resampling; the same inputs and seed give the same intervals.
+
+    Raises:
+        UserError: The set is empty, shapes disagree, a label is out of range or a probability is not finite.
+    """
+    ranks = truth_ranks(probabilities, labels)
+    if resamples < 1:
+        raise UserError(f"resamples must be at least 1; got {resamples}")
+    counts = _outcome_counts(ranks, labels)
+    values = _metrics(counts)
+    spread = _bootstrap(counts, resamples, np.random.default_rng(seed))
+    low, high = np.quantile(spread, (0.025, 0.975), axis=0)
+    top1, top3, top5, mean_per_class = (
+        Estimate(float(value), float(min(value, lower)), float(max(value, upper)))
+        for value, lower, upper in zip(values, low, high, strict=True)
+    )
+    return Accuracy(top1, top3, top5, mean_per_class, images=len(labels), classes=probabilities.shape[1])
+
+
+def truth_ranks(probabilities: NDArray[np.floating], labels: NDArray[np.integer]) -> Int[np.ndarray, " n"]:
+    """Return the position of each image's true class in its answers, 0 where the best answer is right.
+
+    Equal probabilities are ordered by class index. Arguments and errors as in `measure_accuracy`.
+    """
+    _check(probabilities, labels)
+    images, classes = probabilities.shape
+    rows = max(1, _CHUNK_ENTRIES // classes)
+    ranks = np.empty(images, dtype=np.int64)
+    for start in range(0, images, rows):
+        chunk, truth = probabilities[start : start + rows], labels[start : start + rows, None]
+        own = np.take_along_axis(chunk, truth, axis=1)
+        ahead = (chunk > own) | ((chunk == own) & (np.arange(classes) < truth))
+        ranks[start : start + rows] = ahead.sum(axis=1)
+    return ranks
+
+
+def mcnemar(correct_a: NDArray[np.bool_], correct_b: NDArray[np.bool_]) -> PairedTest:
+    """Test whether two classifiers differ in accuracy, from their right and wrong answers, each (n,).
+
+    Source: McNemar 1947, with the exact binomial distribution of the images on which exactly one is right.
+
+    Raises:
+        UserError: The arrays are empty or of different shape.
+    """
+    if correct_a.ndim != 1 or correct_a.shape != correct_b.shape or not correct_a.size:
+        raise UserError(
+            "a paired test needs two arrays of the same n > 0 images, in the same order; "
+            f"got {correct_a.shape} and {correct_b.shape}: align the two prediction tables first"
+        )
+    only_a = int((correct_a & ~correct_b).sum())
+    only_b = int((correct_b & ~correct_a).sum())
+    either = only_a + only_b
+    p_value = float(binomtest(only_a, either).pvalue) if either else 1.0
+    return PairedTest(only_a, only_b, (only_a - only_b) / correct_a.size, p_value)
+
+
+def _check(probabilities: NDArray[np.floating], labels: NDArray[np.integer]) -> None:
+    if probabilities.ndim != 2 or labels.shape != probabilities.shape[:1]:
+        raise UserError(
+            "probabilities must be (n, c) and labels (n,), one row for each image; "
+            f"got {probabilities.shape} and {labels.shape}"
+        )
+    if not probabilities.size:
+        raise UserError(f"accuracy needs at least one image and one class; got {probabilities.shape}: check the split")
+    lowest, highest, classes = labels.min(), labels.max(), probabilities.shape[1]
+    if lowest < 0 or highest >= classes:
+        raise UserError(
+            f"labels must be in 0..{classes - 1}, as there are {classes} classes; "
+            f"got {lowest} to {highest}: leave out images of unknown (-1) or foreign class"
+        )
+    # Extremes propagate NaN and need no array of the size of the table.
+    if not np.isfinite([probabilities.min(), probabilities.max()]).all():
+        raise UserError("probabilities must be finite; got NaN or infinity: check the model's weights")
+
+
+def _outcome_counts(ranks: Int[np.ndarray, " n"], labels: NDArray[np.integer]) -> Int[np.ndarray, "present outcomes"]:
+    """Count images of each class that occurs by the first of top-1, 3, 5 that holds the truth, or none."""
+    outcomes = np.searchsorted(_TOP_K, ranks, side="right")
+    present, row = np.unique(labels, return_inverse=True)
+    counts = np.zeros((len(present), len(_TOP_K) + 1), dtype=np.int64)
+    np.add.at(counts, (row, outcomes), 1)
+    return counts
+
+
+def _metrics(counts: Int[np.ndarray, "*r present outcomes"]) -> Float[np.ndarray, "*r 4"]:
+    """Return top-1, top-3, top-5 and mean per-class accuracy of each table of counts."""
+    hits = counts.cumsum(axis=-1)
+    sizes = hits[..., -1]
+    top_k = hits[..., :-1].sum(axis=-2) / sizes.sum(axis=-1)[..., None]
+    own = hits[..., 0] / np.maximum(sizes, 1)
+    per_class = own.sum(axis=-1) / (sizes > 0).sum(axis=-1)
+    return np.concatenate([top_k, per_class[..., None]], axis=-1)
+
+
+def _bootstrap(
+    counts: Int[np.ndarray, "present outcomes"], resamples: int, rng: np.random.Generator
+) -> Float[np.ndarray, "resamples 4"]:
+    images = counts.sum()
+    shares = counts.ravel() / images
+    step = max(1, _CHUNK_ENTRIES // counts.size)
+    sizes = [min(step, resamples - start) for start in range(0, resamples, step)]
+    draws = (rng.multinomial(images, shares, size=size) for size in sizes)
+    return np.concatenate([_metrics(draw.reshape(-1, *counts.shape)) for draw in draws])

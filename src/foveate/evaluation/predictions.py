@@ -1,0 +1,171 @@
+"""The saved answers of one run: a Parquet table on which every later comparison is computed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from jaxtyping import Float, Int
+
+from foveate.atomic import atomic_path
+from foveate.errors import UserError
+
+SCHEMA_VERSION = 1
+"""Version of the table's columns and metadata; a table of another version is refused."""
+
+_VERSION_KEY = b"foveate.schema_version"
+_CLASSES_KEY = b"foveate.class_names"
+_METADATA_KEY = b"foveate.metadata"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PredictionTable:
+    """Probabilities of every class for every image of a set.
+
+    ``ids`` are unique (`foveate.data.records.ImageRecord.id`); a label of -1 is unknown. ``metadata`` is free
+    text about the origin of the answers: run, split, data set.
+
+    Raises:
+        UserError: Lengths disagree, an id occurs twice or a label is out of range.
+    """
+
+    ids: tuple[str, ...]
+    labels: Int[np.ndarray, " n"]
+    probabilities: Float[np.ndarray, "n c"]
+    class_names: tuple[str, ...]
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        images, classes = len(self.ids), len(self.class_names)
+        if self.labels.shape != (images,) or self.probabilities.shape != (images, classes) or not classes:
+            raise UserError(
+                "a prediction table needs one label and one row of probabilities for each id, and one column "
+                f"for each class; got {images} ids, {classes} classes, labels {self.labels.shape} and "
+                f"probabilities {self.probabilities.shape}"
+            )
+        if len(set(self.ids)) != images:
+            raise UserError(f"ids must be unique; {images - len(set(self.ids))} of {images} are repeated")
+        if images and not -1 <= self.labels.min() <= self.labels.max() < classes:
+            raise UserError(
+                f"labels must be in 0..{classes - 1}, or -1 where unknown; "
+                f"got {self.labels.min()} to {self.labels.max()}"
+            )
+
+
+def write_predictions(path: Path, table: PredictionTable) -> None:
+    """Write a table whole or not at all; labels are stored as int32, probabilities as float32.
+
+    Raises:
+        UserError: The file cannot be written; what was there before is untouched.
+    """
+    schema = _schema(len(table.class_names)).with_metadata(
+        {
+            _VERSION_KEY: str(SCHEMA_VERSION),
+            _CLASSES_KEY: json.dumps(table.class_names),
+            _METADATA_KEY: json.dumps(dict(table.metadata)),
+        }
+    )
+    values = pa.array(table.probabilities.astype(np.float32, copy=False).ravel())
+    columns = [
+        pa.array(table.ids, pa.string()),
+        pa.array(table.labels.astype(np.int32, copy=False)),
+        pa.FixedSizeListArray.from_arrays(values, type=schema.field("probabilities").type),
+    ]
+    with atomic_path(path) as temporary:
+        pq.write_table(
+            pa.Table.from_arrays(columns, schema=schema), temporary, compression="zstd", use_dictionary=False
+        )
+
+
+def read_predictions(path: Path) -> PredictionTable:
+    """Read a table that `write_predictions` wrote.
+
+    Raises:
+        UserError: The file is missing or damaged, is not a prediction table, or has another schema version.
+    """
+    try:
+        with pq.ParquetFile(path) as file:
+            table = file.read()
+    except (OSError, pa.ArrowException) as error:
+        raise UserError(
+            f"cannot read {path} as a prediction table ({error}): give the Parquet file of a run"
+        ) from error
+    metadata = table.schema.metadata or {}
+    class_names = _class_names(path, metadata)
+    if not table.schema.equals(_schema(len(class_names))):
+        raise UserError(
+            f"{path} does not have the columns of a prediction table: write it again with `write_predictions`"
+        )
+    probabilities = table.column("probabilities").combine_chunks().flatten().to_numpy()
+    return PredictionTable(
+        ids=tuple(table.column("id").to_pylist()),
+        labels=np.array(table.column("label").to_numpy()),
+        probabilities=np.array(probabilities).reshape(table.num_rows, len(class_names)),
+        class_names=class_names,
+        metadata=json.loads(metadata[_METADATA_KEY]),
+    )
+
+
+def aligned(a: PredictionTable, b: PredictionTable) -> PredictionTable:
+    """Return b with its images in a's order, so that the two can be compared row by row.
+
+    Raises:
+        UserError: The tables differ in classes, images or labels.
+    """
+    if a.class_names != b.class_names:
+        raise UserError(
+            "two tables can be compared only on the same classes in the same order; "
+            f"got {_first_difference(a.class_names, b.class_names)}: predict both from one data set"
+        )
+    missing = set(a.ids) ^ set(b.ids)
+    if missing:
+        raise UserError(
+            f"two tables can be compared only on the same images; {len(missing)} are in one of them only, "
+            f"for example {min(missing)!r}: predict both on the same split"
+        )
+    row = {image: index for index, image in enumerate(b.ids)}
+    order = np.array([row[image] for image in a.ids], dtype=np.int64)
+    labels = b.labels[order]
+    if (labels != a.labels).any():
+        index = int((labels != a.labels).argmax())
+        raise UserError(
+            f"two tables can be compared only on the same labels; {a.ids[index]!r} has {a.labels[index]} "
+            f"in one and {labels[index]} in the other: predict both from one version of the data set"
+        )
+    return replace(b, ids=a.ids, labels=labels, probabilities=b.probabilities[order])
+
+
+def _schema(classes: int) -> pa.Schema:
+    return pa.schema(
+        [
+            pa.field("id", pa.string(), nullable=False),
+            pa.field("label", pa.int32(), nullable=False),
+            pa.field("probabilities", pa.list_(pa.float32(), classes), nullable=False),
+        ]
+    )
+
+
+def _class_names(path: Path, metadata: Mapping[bytes, bytes]) -> tuple[str, ...]:
+    if not {_VERSION_KEY, _CLASSES_KEY, _METADATA_KEY} <= metadata.keys():
+        raise UserError(
+            f"{path} is a Parquet file but not a prediction table of Foveate: give the file that a run wrote"
+        )
+    version = metadata[_VERSION_KEY].decode()
+    if version != str(SCHEMA_VERSION):
+        raise UserError(
+            f"{path} has schema version {version}, this Foveate reads version {SCHEMA_VERSION}: "
+            "predict again, or read it with the Foveate that wrote it"
+        )
+    return tuple(json.loads(metadata[_CLASSES_KEY]))
+
+
+def _first_difference(a: tuple[str, ...], b: tuple[str, ...]) -> str:
+    if len(a) != len(b):
+        return f"{len(a)} and {len(b)} classes"
+    index = next(index for index, (x, y) in enumerate(zip(a, b, strict=True)) if x != y)
+    return f"class {index} named {a[index]!r} and {b[index]!r}"

@@ -1,0 +1,60 @@
+"""Which device computes, and in which precision: the fast choice of the machine at hand unless told otherwise."""
+
+from __future__ import annotations
+
+import platform
+from pathlib import Path
+
+import torch
+
+from foveate.config import HardwareConfig
+from foveate.errors import UserError
+
+
+def device_of(config: HardwareConfig) -> torch.device:
+    """Return the device for inference.
+
+    Raises:
+        UserError: The device asked for is not there.
+    """
+    available = {"gpu": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if config.accelerator == "auto":
+        kind = next(name for name, there in available.items() if there)
+    elif available[config.accelerator]:
+        kind = config.accelerator
+    else:
+        there = ", ".join(name for name, is_there in available.items() if is_there)
+        raise UserError(f"accelerator must be one of this machine's ({there}); got {config.accelerator}")
+    return torch.device("cuda" if kind == "gpu" else kind)
+
+
+def autocast_dtype(config: HardwareConfig) -> torch.dtype:
+    """Return bfloat16 where it is asked for, or where the device multiplies it natively; else float32."""
+    if config.precision == "float32":
+        return torch.float32
+    if config.precision == "bf16":
+        return torch.bfloat16
+    kind = device_of(config).type
+    native = {"cuda": lambda: torch.cuda.is_bf16_supported(including_emulation=False), "cpu": _cpu_has_bf16}
+    return torch.bfloat16 if native.get(kind, bool)() else torch.float32
+
+
+def _cpu_has_bf16() -> bool:
+    flags = _cpu_info("flags")
+    return "avx512_bf16" in flags or "amx_bf16" in flags or "bf16" in _cpu_info("Features").split()
+
+
+def describe() -> str:
+    """Name the processor and the GPU, for the record of a run."""
+    processor = _cpu_info("model name") or platform.processor() or platform.machine()
+    cores = f"{torch.get_num_threads()} threads"
+    gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
+    return f"{processor}, {cores}{gpu}"
+
+
+def _cpu_info(key: str) -> str:
+    path = Path("/proc/cpuinfo")
+    if not path.exists():
+        return ""
+    lines = (line.partition(":") for line in path.read_text().splitlines())
+    return next((value.strip() for name, _, value in lines if name.strip() == key), "")

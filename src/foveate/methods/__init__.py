@@ -1,0 +1,1 @@
+"""The papers' networks, each read like its figure."""

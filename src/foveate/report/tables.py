@@ -1,0 +1,55 @@
+"""Numbers as Markdown tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from foveate.evaluation.accuracy import Accuracy, Estimate
+
+
+def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a Markdown table, padded so that its source reads well; the first column is left-aligned.
+
+    Pipes are escaped and line breaks become spaces.
+
+    Raises:
+        ValueError: A row has more or fewer cells than the header.
+    """
+    for row in rows:
+        if len(row) != len(header):
+            raise ValueError(f"each row must have the header's {len(header)} cells; got {list(row)}")
+    cells = [[_escaped(cell) for cell in row] for row in (header, *rows)]
+    widths = [max(3, *map(len, column)) for column in zip(*cells, strict=True)]
+    rule = ["-" * width if index == 0 else "-" * (width - 1) + ":" for index, width in enumerate(widths)]
+    return "".join(f"| {' | '.join(line)} |\n" for line in _padded([cells[0], rule, *cells[1:]], widths))
+
+
+def accuracy_markdown(accuracy: Accuracy, title: str) -> str:
+    """Return a heading, a table of the four accuracies in per cent, and a line on what they rest."""
+    rows = [
+        ("top-1", *_percentages(accuracy.top1)),
+        ("top-3", *_percentages(accuracy.top3)),
+        ("top-5", *_percentages(accuracy.top5)),
+        ("mean per class", *_percentages(accuracy.mean_per_class)),
+    ]
+    table = markdown_table(("accuracy", "%", "95% interval"), rows)
+    basis = f"{accuracy.images:,} images, {accuracy.classes:,} classes; percentile bootstrap over images."
+    return f"### {' '.join(title.split())}\n\n{table}\n{basis}\n"
+
+
+def _percentages(estimate: Estimate) -> tuple[str, str]:
+    return f"{estimate.value:.1%}"[:-1], f"{100 * estimate.low:.1f} to {100 * estimate.high:.1f}"
+
+
+def _escaped(cell: str) -> str:
+    return " ".join(cell.split()).replace("|", r"\|")
+
+
+def _padded(lines: Sequence[Sequence[str]], widths: Sequence[int]) -> list[list[str]]:
+    return [
+        [
+            cell.ljust(width) if index == 0 else cell.rjust(width)
+            for index, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ]
+        for line in lines
+    ]

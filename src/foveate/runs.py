@@ -1,0 +1,249 @@
+"""The run folder: everything that a training leaves behind, and all that is needed to use its network.
+
+run.json             schema version, typed config, class names, data set
+environment.json     command, commit, versions, hardware
+metrics.json         what the finished training measured; its presence means that the run is finished
+model.safetensors    the network's weights
+checkpoints/         what a resumed training continues from
+logs/                CSV and TensorBoard, one folder for each start
+evaluation/          written by `foveate evaluate`
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import platform
+import shlex
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import torch
+from cattrs import ClassValidationError, transform_error
+from cattrs.preconf.json import make_converter
+from safetensors.torch import load_file, save
+from torch import nn
+
+import foveate
+from foveate.atomic import atomic_path
+from foveate.config import TrainConfig
+from foveate.errors import UserError
+from foveate.hardware import describe
+from foveate.methods.plain import PlainNetwork
+
+SCHEMA_VERSION = 1
+
+_converter = make_converter(forbid_extra_keys=True)
+_converter.register_unstructure_hook(Path, str)
+_converter.register_structure_hook(Path, lambda value, _: Path(value))
+_converter.register_unstructure_hook(Enum, lambda member: member.value)
+
+
+@dataclass(frozen=True, slots=True)
+class RunDescription:
+    """What `run.json` holds."""
+
+    config: TrainConfig
+    class_names: tuple[str, ...]
+    dataset: str
+    schema_version: int = SCHEMA_VERSION
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run folder on disk."""
+
+    path: Path
+    description: RunDescription
+
+    @property
+    def config(self) -> TrainConfig:
+        """The configuration that it was, or is being, trained with."""
+        return self.description.config
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The classes in the order of the network's logits."""
+        return self.description.class_names
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder that a resumed training continues from."""
+        return self.path / "checkpoints"
+
+    @property
+    def finished(self) -> bool:
+        """Whether the training ran to its end."""
+        return (self.path / "metrics.json").exists()
+
+    @classmethod
+    def start(cls, path: Path, description: RunDescription) -> Run:
+        """Make a new run folder, or return to an unfinished one of the same configuration.
+
+        Raises:
+            UserError: The folder holds something else: a finished run, another configuration, foreign files.
+        """
+        if (path / "run.json").exists():
+            run = cls.open(path)
+            if run.finished:
+                raise UserError(
+                    f"a finished run is never overwritten; {path} holds one; name another folder with --out, or "
+                    "remove that one"
+                )
+            if run.description != description:
+                raise UserError(
+                    f"an unfinished run resumes with its own configuration; {path} differs in "
+                    f"{', '.join(_differences(run.description, description))}; give the same command, or name "
+                    "another folder with --out"
+                )
+            return run
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise UserError(f"a new run needs an empty folder; {path} holds other files; name another with --out")
+        write_json(path / "environment.json", environment())
+        write_json(path / "run.json", _converter.unstructure(description))
+        return cls(path, description)
+
+    @classmethod
+    def open(cls, path: Path) -> Run:
+        """Open an existing run folder.
+
+        Raises:
+            UserError: It is not one, or another version of Foveate wrote it.
+        """
+        file = path / "run.json"
+        if not file.is_file():
+            raise UserError(f"a run is a folder with a run.json, as `foveate train` makes it; {path} is not one")
+        content = read_json(file)
+        if content.get("schema_version") != SCHEMA_VERSION:
+            raise UserError(
+                f"this version of Foveate reads runs of schema {SCHEMA_VERSION}; {file} has "
+                f"{content.get('schema_version')!r}; use the version that wrote it"
+            )
+        try:
+            return cls(path, _converter.structure(content, RunDescription))
+        except ClassValidationError as error:
+            problems = "; ".join(transform_error(error))
+            raise UserError(f"{file} does not describe a run: {problems}; restore it from a copy") from error
+
+    def metrics(self) -> dict[str, Any]:
+        """Return what the finished training measured."""
+        file = self.path / "metrics.json"
+        if not file.exists():
+            raise UserError(f"the training in {self.path} is not finished; resume it with the command that began it")
+        return read_json(file)
+
+    def environment(self) -> dict[str, Any]:
+        """Return the command, code and machine of the training, as `environment()` gave them."""
+        return read_json(self.path / "environment.json")
+
+    def finish(self, network: nn.Module, metrics: Mapping[str, Any]) -> None:
+        """Save the trained weights, then what was measured."""
+        weights = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+        with atomic_path(self.path / "model.safetensors") as temporary:
+            temporary.write_bytes(save(weights))
+        write_json(self.path / "metrics.json", dict(metrics))
+
+    def load_network(self) -> PlainNetwork:
+        """Build the network and load its trained weights.
+
+        Raises:
+            UserError: The weights are missing, damaged, or those of another architecture or number of classes.
+        """
+        file = self.path / "model.safetensors"
+        if not file.exists():
+            raise UserError(
+                f"a run is used by its model.safetensors; {self.path} has none; "
+                "finish its training with the command that began it"
+            )
+        network = PlainNetwork.create(self.config.network, len(self.class_names), pretrained=False)
+        try:
+            network.load_state_dict(load_file(file))
+        except Exception as error:
+            # safetensors and torch raise several unrelated errors for damaged and for foreign weights.
+            first = str(error).splitlines()[:3]
+            raise UserError(
+                f"{file} must hold the weights of {self.config.network.backbone.architecture} with "
+                f"{len(self.class_names)} classes ({' '.join(line.strip() for line in first)}); restore it from a copy"
+            ) from error
+        return network
+
+
+def _differences(old: RunDescription, new: RunDescription) -> list[str]:
+    return [
+        name
+        for name, value in _flat(_converter.unstructure(new)).items()
+        if _flat(_converter.unstructure(old)).get(name) != value
+    ]
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in tree.items():
+        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {prefix + name: value}
+    return flat
+
+
+def environment() -> dict[str, Any]:
+    """Describe the command, the code and the machine."""
+    packages = ("torch", "torchvision", "timm", "lightning", "numpy", "pillow")
+    return {
+        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "commit": commit(),
+        "foveate": foveate.__version__,
+        "python": platform.python_version(),
+        "packages": {name: importlib.metadata.version(name) for name in packages},
+        "cuda": torch.version.cuda,
+        "hardware": describe(),
+    }
+
+
+def commit() -> str | None:
+    """Return the git commit of the Foveate that runs, with ``+`` where files differ from it; none outside git."""
+    here = Path(__file__).parent
+
+    def git(*words: str) -> str:
+        done = subprocess.run(["git", "-C", str(here), *words], capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+    try:
+        changed = git("status", "--porcelain", "--untracked-files=no", "--", str(here))
+        return git("rev-parse", "--short=12", "HEAD") + ("+" if changed else "")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Raises:
+        UserError: The file is damaged.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} must be JSON ({error}); restore it from a copy") from error
+    if not isinstance(content, dict):
+        raise UserError(f"{path} must hold a JSON object; got {type(content).__name__}; restore it from a copy")
+    return content
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a JSON object, whole or not at all."""
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file, whole or not at all."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def append_json_line(path: Path, row: Mapping[str, Any]) -> None:
+    """Add one row to a file of JSON lines; the rows before it stay whatever happens."""
+    before = path.read_text(encoding="utf-8") if path.exists() else ""
+    write_text(path, before + json.dumps(row, ensure_ascii=False) + "\n")

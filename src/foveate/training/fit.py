@@ -1,0 +1,193 @@
+"""Train a network with Lightning's Trainer, so that stopping and resuming gives the weights of never stopping."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, ModelCheckpoint, TQDMProgressBar
+from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
+from lightning.pytorch.plugins.io import TorchCheckpointIO
+from torch.utils.data import DataLoader
+from typing_extensions import override
+
+from foveate.atomic import atomic_path
+from foveate.config import TrainConfig
+from foveate.data.loading import Batch, EvaluationViews, TrainingViews, evaluation_loader, training_loader
+from foveate.data.records import ImageRecord, labels_of
+from foveate.errors import UserError
+from foveate.hardware import autocast_dtype, device_of
+from foveate.methods.plain import PlainNetwork
+from foveate.training.module import TrainingModule
+
+_MONITOR = "validation/top1"
+
+
+class AtomicCheckpoints(TorchCheckpointIO):
+    """Checkpoints that are written whole or not at all: a full disk costs the new one, never the old one."""
+
+    @override
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
+        with atomic_path(Path(path)) as temporary, temporary.open("wb") as stream:
+            torch.save(checkpoint, stream)
+
+
+class EpochLines(Callback):
+    """One line an epoch, so that a log of a long training can be read; and the time spent."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self.say = say
+        self.seconds = 0.0
+        self._began = 0.0
+
+    @override
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._began = time.perf_counter()
+
+    @override
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        spent = time.perf_counter() - self._began
+        self.seconds += spent
+        measured = ", ".join(f"{name} {float(value):.4f}" for name, value in sorted(trainer.callback_metrics.items()))
+        self.say(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}: {measured}, {spent:.0f} s")
+
+    @override
+    def state_dict(self) -> dict[str, Any]:
+        return {"seconds": self.seconds}
+
+    @override
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.seconds = float(state_dict["seconds"])
+
+
+def fit(
+    network: PlainNetwork,
+    config: TrainConfig,
+    train: Sequence[ImageRecord],
+    validation: Sequence[ImageRecord],
+    folder: Path,
+    *,
+    say: Callable[[str], None] = print,
+) -> dict[str, Any]:
+    """Train `network` in place; continue from the checkpoint in `folder` where there is one.
+
+    With validation photographs the weights of the best epoch count (the first of equals), else those of the last.
+
+    Args:
+        network: Holds the trained weights afterwards.
+        config: The run's configuration.
+        train: Training photographs.
+        validation: Photographs that choose the epoch; may be empty.
+        folder: The run folder; `checkpoints/` and `logs/` are written below it.
+        say: Receives a line an epoch.
+
+    Returns:
+        What was measured: epochs, minutes, the last training loss, the chosen epoch.
+
+    Raises:
+        KeyboardInterrupt: The training was interrupted; what the last epoch saved is kept.
+        UserError: A checkpoint cannot be written or read.
+    """
+    module = TrainingModule(network, config, labels_of(train))
+    lines = EpochLines(say)
+    best = _best_checkpoint(folder) if validation else None
+    trainer = _trainer(config, folder, [lines, *([best] if best else [])])
+    last = folder / "checkpoints" / "last.ckpt"
+    if last.exists():
+        say(f"resuming from {last}")
+    _run(trainer, module, _loaders(config, trainer, train, validation), last if last.exists() else None)
+    metrics = {"epochs": config.epochs, "minutes": round(lines.seconds / 60, 2)}
+    metrics |= {name: float(value) for name, value in trainer.callback_metrics.items()}
+    if best is not None:
+        chosen = torch.load(best.best_model_path, map_location="cpu", weights_only=True)
+        module.load_state_dict(chosen["state_dict"])
+        metrics |= {"chosen_epoch": int(chosen["epoch"]) + 1, _MONITOR: float(best.best_model_score or 0.0)}
+    return metrics
+
+
+def _run(
+    trainer: pl.Trainer,
+    module: TrainingModule,
+    loaders: tuple[DataLoader[Batch], DataLoader[Batch] | None],
+    last: Path | None,
+) -> None:
+    with warnings.catch_warnings():
+        # Advice about workers and logging intervals that do not apply: both are chosen by us.
+        warnings.filterwarnings("ignore", module="lightning")
+        try:
+            trainer.fit(module, *loaders, ckpt_path=last, weights_only=True)
+        except SystemExit as error:
+            # Lightning turns Ctrl-C into an exit; the command line decides how to end.
+            raise KeyboardInterrupt from error
+    if trainer.interrupted:
+        raise KeyboardInterrupt
+
+
+def _best_checkpoint(folder: Path) -> ModelCheckpoint:
+    return ModelCheckpoint(
+        folder / "checkpoints",
+        "best",
+        monitor=_MONITOR,
+        mode="max",
+        save_weights_only=True,
+        save_on_train_epoch_end=True,
+        enable_version_counter=False,
+    )
+
+
+def _trainer(config: TrainConfig, folder: Path, extra: Sequence[Callback]) -> pl.Trainer:
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    every_epoch = ModelCheckpoint(
+        folder / "checkpoints", "last", save_on_train_epoch_end=True, enable_version_counter=False
+    )
+    # Last among the callbacks, so that it holds the state of the others after the epoch.
+    callbacks: list[Callback] = [*extra, every_epoch]
+    if config.ema_decay is not None:
+        callbacks.insert(0, EMAWeightAveraging(decay=config.ema_decay))
+    if progress := sys.stderr.isatty():
+        callbacks.append(TQDMProgressBar(leave=False))
+    device = device_of(config.hardware).type
+    return pl.Trainer(
+        accelerator={"cuda": "gpu"}.get(device, device),
+        devices=config.hardware.devices,
+        precision="bf16-mixed" if autocast_dtype(config.hardware) is torch.bfloat16 else "32-true",
+        max_epochs=config.epochs,
+        gradient_clip_val=config.optimiser.gradient_clip,
+        callbacks=callbacks,
+        logger=_loggers(folder),
+        plugins=[AtomicCheckpoints()],
+        enable_progress_bar=progress,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        log_every_n_steps=10,
+        use_distributed_sampler=False,
+    )
+
+
+def _loggers(folder: Path) -> list[Logger]:
+    csv = CSVLogger(folder, name="logs")
+    return [csv, TensorBoardLogger(folder, name="logs", version=csv.version)]
+
+
+def _loaders(
+    config: TrainConfig,
+    trainer: pl.Trainer,
+    train: Sequence[ImageRecord],
+    validation: Sequence[ImageRecord],
+) -> tuple[DataLoader[Batch], DataLoader[Batch] | None]:
+    processes = trainer.world_size
+    if config.batch_size % processes:
+        raise UserError(f"batch_size must be a multiple of the {processes} devices; got {config.batch_size}")
+    share, workers = config.batch_size // processes, config.hardware.workers
+    views = TrainingViews(train, config.transforms, config.seed)
+    training = training_loader(views, share, workers=workers, rank=trainer.global_rank, processes=processes)
+    if not validation:
+        return training, None
+    return training, evaluation_loader(EvaluationViews(validation, config.transforms), share, workers=workers)

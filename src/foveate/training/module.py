@@ -1,0 +1,77 @@
+"""One training step, one validation step, and what the optimiser does: what Lightning's Trainer needs to know."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import lightning.pytorch as pl
+import numpy as np
+import torch
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor
+from torch.nn import functional
+
+from foveate.config import TrainConfig
+from foveate.data.loading import Batch
+from foveate.methods.inference import network_input
+from foveate.methods.plain import PlainNetwork
+from foveate.training.depthwise import Float32DepthwiseGradients
+from foveate.training.optimiser import build_optimiser, build_schedule, class_weights
+
+_NOISE = 2  # stream of random numbers, beside those of data/loading.py
+
+
+class TrainingModule(pl.LightningModule):
+    """The network with its loss.
+
+    Args:
+        network: What is trained; afterwards it holds the trained weights.
+        config: The run's configuration.
+        labels: The label of each training photograph, for class weights.
+    """
+
+    def __init__(self, network: PlainNetwork, config: TrainConfig, labels: Sequence[int]) -> None:
+        super().__init__()
+        self.network = network
+        self.config = config
+        classes = network.backbone.classifier.out_features
+        self.weight: Tensor | None
+        self.register_buffer(
+            "weight", class_weights(labels, classes) if config.class_weights else None, persistent=False
+        )
+
+    def on_train_epoch_start(self) -> None:
+        """Make what is random inside the network (dropout) a function of seed, epoch and process."""
+        stream = np.random.SeedSequence([self.config.seed, _NOISE, self.current_epoch, self.global_rank])
+        torch.manual_seed(int(stream.generate_state(1, np.uint64)[0]))
+
+    def training_step(self, batch: Batch) -> Tensor:
+        """Return the loss of one batch."""
+        with Float32DepthwiseGradients():
+            logits = self._logits(batch)
+        loss = functional.cross_entropy(logits, batch.labels, self.weight, label_smoothing=self.config.label_smoothing)
+        self.log("train/loss", loss.detach(), on_step=False, on_epoch=True, batch_size=len(batch.labels))
+        return loss
+
+    def validation_step(self, batch: Batch) -> None:
+        """Measure top-1 accuracy and the plain cross entropy."""
+        logits = self._logits(batch)
+        top1 = (logits.argmax(-1) == batch.labels).float().mean()
+        loss = functional.cross_entropy(logits, batch.labels)
+        options: dict[str, Any] = {"batch_size": len(batch.labels), "sync_dist": True}
+        self.log("validation/top1", top1, **options)
+        self.log("validation/loss", loss, **options)
+
+    def _logits(self, batch: Batch) -> Tensor:
+        normalisation = self.network.backbone.normalisation
+        layout = self.config.hardware.channels_last
+        logits: Tensor = self.network(network_input(batch.images.flatten(0, 1), normalisation, channels_last=layout))
+        return logits.float()
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """Return SGD and its schedule."""
+        config = self.config.optimiser
+        optimiser = build_optimiser(self.network, self.network.new_parameters(), config)
+        schedule = build_schedule(optimiser, config, int(self.trainer.estimated_stepping_batches))
+        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

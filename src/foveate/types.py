@@ -1,0 +1,74 @@
+"""Named results shared by every room, and the legend of shapes.
+
+Shapes: ``b`` images, ``c`` classes, ``k`` classes asked for, ``d`` channels, ``H W`` pixels of an image,
+``h w`` cells of a feature map, ``g`` cells of the response grid. Images are (b, 3, H, W).
+
+Pixel coordinates are continuous and ordered (x, y): (0, 0) is the outer top-left corner of the image, (width,
+height) its outer bottom-right corner, and the centre of the first pixel is (0.5, 0.5). They always refer to the
+upright image, that is after its EXIF orientation has been applied.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+
+class Size(NamedTuple):
+    """Extent of an image in pixels; width first, as Pillow orders it."""
+
+    width: int
+    height: int
+
+
+class Box(NamedTuple):
+    """Axis-aligned box in continuous pixels: left and top edge, then right and bottom edge."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+    @property
+    def width(self) -> float:
+        """Right minus left, in pixels."""
+        return self.right - self.left
+
+    @property
+    def height(self) -> float:
+        """Bottom minus top, in pixels."""
+        return self.bottom - self.top
+
+
+class PartPoint(NamedTuple):
+    """One visible, annotated part of the object: its name and where it lies, in pixels of the original image."""
+
+    name: str
+    x: float
+    y: float
+
+
+class RankedClass(NamedTuple):
+    """One class of an answer and its probability in [0, 1]."""
+
+    class_name: str
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """The answer for one image.
+
+    ``best`` and ``top`` are ordered by falling probability; ``entropy`` is that of all classes' probabilities, in
+    nats. ``sure`` is False where the entropy exceeds the threshold that the caller set.
+    """
+
+    image: str
+    top: tuple[RankedClass, ...]
+    entropy: float
+    sure: bool = True
+
+    @property
+    def best(self) -> RankedClass:
+        """The class with the highest probability."""
+        return self.top[0]

@@ -1,0 +1,44 @@
+"""Say what a data set holds, and check that all of it can be read."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from foveate.config import DataConfig
+from foveate.data.preparation import Splits, checked, load_splits
+from foveate.data.records import ImageRecord
+from foveate.report.tables import markdown_table
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetSummary:
+    """A data set's splits, and a table of them."""
+
+    splits: Splits
+    markdown: str
+
+
+def describe_dataset(config: DataConfig, *, say: Callable[[str], None] = print) -> DatasetSummary:
+    """Load a data set, read every photograph once, and count.
+
+    Raises:
+        UserError: The data set is not as it should be, or a photograph cannot be read and `on_error` is `stop`.
+    """
+    splits = load_splits(config)
+    parts = {"train": splits.train, "validation": splits.validation, "test": splits.test}
+    rows = [_row(name, checked(records, config.on_error, say)) for name, records in parts.items() if records]
+    header = ("split", "photographs", "classes", "fewest per class", "most per class", "with box", "with parts")
+    say(f"{splits.name} in {Path(config.root)}: {len(splits.class_names)} classes\n")
+    table = markdown_table(header, rows)
+    say(table)
+    return DatasetSummary(splits, table)
+
+
+def _row(name: str, records: tuple[ImageRecord, ...]) -> tuple[str, ...]:
+    counts = Counter(record.label for record in records).values()
+    boxes = sum(record.box is not None for record in records)
+    parts = sum(bool(record.parts) for record in records)
+    return name, *map(str, (len(records), len(counts), min(counts), max(counts), boxes, parts))

@@ -1,0 +1,227 @@
+"""Name what is in photographs."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from jaxtyping import Float
+from PIL import Image
+from torch import Tensor
+
+from foveate.atomic import atomic_path
+from foveate.config import HardwareConfig, OnError, TestViews
+from foveate.data.datasets.folder import IMAGE_SUFFIXES
+from foveate.data.images import read_image, to_rgb
+from foveate.data.preparation import checked
+from foveate.data.records import ImageRecord
+from foveate.data.transforms import evaluation_geometries
+from foveate.errors import UserError
+from foveate.methods.inference import Classifier
+from foveate.runs import Run, write_text
+from foveate.types import Prediction, RankedClass, Size
+
+Photograph = Path | str | bytes | Image.Image
+
+
+@dataclass(frozen=True)
+class Model:
+    """A trained run, ready to answer; `foveate.load` makes it."""
+
+    run: Run
+    classifier: Classifier
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The classes it can tell apart."""
+        return self.run.class_names
+
+    def predict(
+        self,
+        photograph: Photograph,
+        *,
+        top: int = 5,
+        entropy_threshold: float | None = None,
+        views: TestViews = TestViews.CENTRE,
+    ) -> Prediction:
+        """Answer for one photograph: a path, encoded bytes or a Pillow image. See `predict_many`."""
+        answers = self.predict_many([photograph], top=top, entropy_threshold=entropy_threshold, views=views)
+        return next(answers)
+
+    def predict_many(
+        self,
+        photographs: Sequence[Photograph],
+        *,
+        top: int = 5,
+        entropy_threshold: float | None = None,
+        views: TestViews = TestViews.CENTRE,
+        batch_size: int = 16,
+    ) -> Iterator[Prediction]:
+        """Answer for many photographs, in their order, a batch at a time.
+
+        Args:
+            photographs: Paths, encoded bytes or Pillow images.
+            top: How many classes each answer ranks; at most all.
+            entropy_threshold: Nats; an answer whose entropy is above it is marked not sure. None: all are sure.
+            views: Which views of a photograph are averaged.
+            batch_size: Photographs at a time.
+
+        Raises:
+            UserError: A photograph is missing or cannot be read, or an argument is out of range.
+        """
+        if top < 1:
+            raise UserError(f"top must be at least 1; got {top}")
+        if entropy_threshold is not None and not entropy_threshold >= 0:
+            raise UserError(f"entropy_threshold must not be negative, in nats; got {entropy_threshold}")
+        for start in range(0, len(photographs), batch_size):
+            some = photographs[start : start + batch_size]
+            probabilities = self.probabilities(some, views)
+            for photograph, row in zip(some, probabilities, strict=True):
+                yield self._answer(_name(photograph), row, top, entropy_threshold)
+
+    def probabilities(
+        self, photographs: Sequence[Photograph], views: TestViews = TestViews.CENTRE
+    ) -> Float[Tensor, "b c"]:
+        """Return the probability of every class for each photograph, all of them in one batch."""
+        pixels = [self._views(photograph, views) for photograph in photographs]
+        return self.classifier.probabilities(torch.from_numpy(np.stack(pixels)))
+
+    def _views(self, photograph: Photograph, views: TestViews) -> np.ndarray:
+        if isinstance(photograph, Image.Image):
+            image = to_rgb(photograph)
+        else:
+            image = read_image(photograph if isinstance(photograph, bytes) else Path(photograph))
+        geometries = evaluation_geometries(Size(*image.size), self.run.config.transforms, views)
+        return np.stack([np.asarray(geometry.pixels(image)) for geometry in geometries])
+
+    def _answer(self, name: str, row: Float[Tensor, " c"], top: int, threshold: float | None) -> Prediction:
+        entropy = float(torch.special.entr(row.double()).sum())
+        # A stable sort, so that equal probabilities rank by class index, as the evaluation ranks them.
+        best = row.sort(descending=True, stable=True).indices[:top].tolist()
+        ranked = tuple(RankedClass(self.class_names[label], float(row[label])) for label in best)
+        return Prediction(name, ranked, entropy, threshold is None or entropy <= threshold)
+
+
+def load(path: Path | str, *, hardware: HardwareConfig | None = None) -> Model:
+    """Load a finished run's network, ready to predict.
+
+    Args:
+        path: The run folder.
+        hardware: Where to compute; none: the fast choice of this machine.
+
+    Raises:
+        UserError: It is not a run folder, or its weights are missing or not its own.
+    """
+    run = Run.open(Path(path).expanduser())
+    return Model(run, Classifier.place(run.load_network(), hardware or HardwareConfig()))
+
+
+def find_photographs(patterns: Sequence[str]) -> tuple[Path, ...]:
+    """Expand files, folders (searched to any depth) and globs; sorted within each, without repeats.
+
+    Raises:
+        UserError: One of them names no photograph.
+    """
+    found: dict[Path, None] = {}
+    for pattern in patterns:
+        path = Path(pattern).expanduser()
+        if path.is_dir():
+            paths = sorted(file for file in path.rglob("*") if file.suffix.lower() in IMAGE_SUFFIXES)
+        elif path.is_file():
+            paths = [path]
+        else:
+            below = Path(path.anchor)
+            paths = sorted(file for file in below.glob(str(path.relative_to(below))) if file.is_file())
+        if not paths:
+            raise UserError(f"each path must be a photograph, a folder of them or a glob; {pattern!r} names none")
+        found.update(dict.fromkeys(paths))
+    return tuple(found)
+
+
+def write_answers(path: Path, answers: Sequence[Prediction]) -> None:
+    """Write answers as CSV, JSON or Parquet, by the file's ending: one row for each class of each answer.
+
+    Raises:
+        UserError: The ending is another one, or the file cannot be written.
+    """
+    rows = [
+        {
+            "image": answer.image,
+            "rank": rank,
+            "class_name": ranked.class_name,
+            "probability": ranked.probability,
+            "entropy": answer.entropy,
+            "sure": answer.sure,
+        }
+        for answer in answers
+        for rank, ranked in enumerate(answer.top, 1)
+    ]
+    writers = {".csv": _write_csv, ".json": _write_json, ".parquet": _write_parquet}
+    if path.suffix.lower() not in writers:
+        raise UserError(f"answers are written as {', '.join(writers)}; got {path.name!r}; choose one of these endings")
+    writers[path.suffix.lower()](path, rows)
+
+
+def predict_paths(
+    run: Path,
+    patterns: Sequence[str],
+    *,
+    top: int = 5,
+    entropy_threshold: float | None = None,
+    views: TestViews = TestViews.CENTRE,
+    out: Path | None = None,
+    on_error: OnError = OnError.STOP,
+    say: Callable[[str], None] = print,
+) -> tuple[Prediction, ...]:
+    """Answer for files, folders and globs; write the answers to `out`, or say them.
+
+    Every photograph is read once before the first answer. Arguments and errors as in `Model.predict_many`,
+    `find_photographs`, `checked` and `write_answers`.
+    """
+    model = load(run)
+    records = [ImageRecord(str(path), path, 0, "") for path in find_photographs(patterns)]
+    paths = [Path(record.id) for record in checked(records, on_error, say)]
+    answers = tuple(model.predict_many(paths, top=top, entropy_threshold=entropy_threshold, views=views))
+    if out is not None:
+        write_answers(out, answers)
+        say(f"{len(answers)} answers in {out}")
+    for answer in answers if out is None else ():
+        say(_line(answer))
+    return answers
+
+
+def _line(answer: Prediction) -> str:
+    others = ", ".join(f"{each.class_name} {each.probability:.1%}" for each in answer.top[1:])
+    verdict = f"{answer.best.class_name} {answer.best.probability:.1%}"
+    doubt = "" if answer.sure else f"not sure (entropy {answer.entropy:.2f} nats), best: "
+    return f"{answer.image}: {doubt}{verdict}" + (f"  [{others}]" if others else "")
+
+
+def _write_csv(path: Path, rows: list[dict[str, Any]]) -> None:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(path, text.getvalue())
+
+
+def _write_json(path: Path, rows: list[dict[str, Any]]) -> None:
+    write_text(path, json.dumps(rows, indent=1, ensure_ascii=False) + "\n")
+
+
+def _write_parquet(path: Path, rows: list[dict[str, Any]]) -> None:
+    with atomic_path(path) as temporary:
+        pq.write_table(pa.Table.from_pylist(rows), temporary)
+
+
+def _name(photograph: Photograph) -> str:
+    return str(photograph) if isinstance(photograph, Path | str) else "image"

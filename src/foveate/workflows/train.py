@@ -1,0 +1,50 @@
+"""Train a network and leave a run folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from foveate.config import TrainConfig
+from foveate.data.preparation import checked, load_splits
+from foveate.methods.plain import PlainNetwork
+from foveate.runs import Run, RunDescription
+from foveate.training.fit import fit
+
+
+def train(config: TrainConfig, out: Path | str, *, say: Callable[[str], None] = print) -> Run:
+    """Train what `config` describes, in the folder `out`.
+
+    Every photograph is read once first. An interrupted training is continued by the same call.
+
+    Args:
+        config: A recipe, or a variant of one by `dataclasses.replace`.
+        out: The run folder: new, empty, or holding the unfinished run of the same configuration.
+        say: Receives lines of progress.
+
+    Returns:
+        The finished run.
+
+    Raises:
+        UserError: Something the user can mend: see its message.
+        KeyboardInterrupt: The training was interrupted; call again to continue.
+    """
+    config = replace(config, data=replace(config.data, root=config.data.root.expanduser().resolve()))
+    splits = load_splits(config.data)
+    records = splits.named("train")
+    run = Run.start(Path(out), RunDescription(config, splits.class_names, splits.name))
+    say(
+        f"{splits.name}: {len(splits.class_names)} classes, {len(records)} training, "
+        f"{len(splits.validation)} validation and {len(splits.test)} test photographs"
+    )
+    readable = checked(records, config.data.on_error, say)
+    validation = checked(splits.validation, config.data.on_error, say) if splits.validation else ()
+    torch.manual_seed(config.seed)
+    network = PlainNetwork.create(config.network, len(splits.class_names))
+    metrics = fit(network, config, readable, validation, run.path, say=say)
+    run.finish(network, metrics)
+    say(f"trained in {metrics['minutes']} minutes: {run.path}")
+    return run
