@@ -31,8 +31,9 @@ def atomic_path(target: Path) -> Iterator[Path]:
     Whoever reads ``target`` sees the old file or the new one, never a part. The folder is created when it is
     missing. The temporary path is hidden and keeps the target's suffix, from which many writers take their
     format; so a glob for that suffix should skip names that begin with a dot. A full disk is recognised by
-    its OSError: libraries that raise another error (``torch.save`` and ``safetensors`` given a path) should
-    be given an open file, or asked for bytes.
+    its OSError, also where that is only the context of the error raised (``torch.save`` to an open file);
+    libraries that raise nothing of the kind (``torch.save`` and ``safetensors`` given a path) should be given
+    an open file, or asked for bytes.
 
     Raises:
         UserError: The disk is full or ``target`` cannot be written; what was there before is untouched. Other
@@ -44,11 +45,12 @@ def atomic_path(target: Path) -> Iterator[Path]:
         yield temporary
         _flush_to_disk(temporary)
         temporary.replace(target)
-    except OSError as error:
-        mend = _mend(error)
-        if mend is None or not _concerns(error, temporary, target):
+    except Exception as error:
+        cause = _system_error(error)
+        mend = None if cause is None else _mend(cause)
+        if cause is None or mend is None or not _concerns(cause, temporary, target):
             raise
-        reason = os.strerror(error.errno or 0)
+        reason = os.strerror(cause.errno or 0)
         raise UserError(f"cannot write {target}: {reason}; what was there before is untouched; {mend}") from error
     finally:
         # Where the folder itself is what failed, that first error is the one to report.
@@ -59,6 +61,13 @@ def atomic_path(target: Path) -> Iterator[Path]:
 def _flush_to_disk(path: Path) -> None:
     with path.open("rb+") as stream:
         os.fsync(stream.fileno())
+
+
+def _system_error(error: BaseException | None) -> OSError | None:
+    """Find the OSError that `error` is, or that was being handled when it was raised."""
+    while error is not None and not isinstance(error, OSError):
+        error = error.__context__
+    return error
 
 
 def _mend(error: OSError) -> str | None:

@@ -6,9 +6,9 @@ feature map. Whether a network has it is not read off its type but tried: the he
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, Protocol, cast, runtime_checkable
 
 import timm
 import torch
@@ -36,23 +36,34 @@ class Normalisation(NamedTuple):
         return (images - mean) / std
 
 
-class TimmNetwork(nn.Module):
-    """What timm's CNNs have in common, for the type checker: none of them is really derived from this."""
+@runtime_checkable
+class TimmNetwork(Protocol):
+    """What timm's CNNs offer beyond `torch.nn.Module`; they share no type that says so."""
 
     pretrained_cfg: dict[str, Any]
-    feature_info: Sequence[dict[str, Any]]
+    feature_info: Any
+    training: bool
 
-    def forward_features(self, images: Float[Tensor, "b 3 H W"]) -> Float[Tensor, "b d h w"]:
+    def __call__(self, images: Tensor) -> Tensor:
+        """Return the logits."""
+
+    def forward_features(self, images: Tensor) -> Tensor:
         """Return the last feature map."""
-        raise NotImplementedError
 
     def get_classifier(self) -> nn.Module:
         """Return the last layer."""
-        raise NotImplementedError
 
     def reset_classifier(self, num_classes: int) -> None:
         """Replace the last layer."""
-        raise NotImplementedError
+
+    def train(self, mode: bool = True) -> nn.Module:
+        """As in `torch.nn.Module`."""
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """As in `torch.nn.Module`."""
+
+    def load_state_dict(self, state_dict: Mapping[str, Tensor]) -> object:
+        """As in `torch.nn.Module`."""
 
 
 class Backbone(nn.Module):
@@ -188,7 +199,7 @@ def _load_local(network: TimmNetwork, path: Path, architecture: str) -> None:
             f"the weights in {path} must be those of {architecture!r}; {len(wrong)} entries differ, first "
             f"{wrong[0]!r}; name the architecture that they were trained with"
         )
-    network.load_state_dict({**loaded, **{name: expected[name] for name in head}}, strict=True)
+    network.load_state_dict({**loaded, **{name: expected[name] for name in head}})
 
 
 def _check_head(network: TimmNetwork, architecture: str) -> None:
@@ -206,7 +217,7 @@ def _head_mismatch(network: TimmNetwork) -> str | None:
     if not isinstance(classifier, nn.Linear):
         return f"its head is a {type(classifier).__name__}"
     training = network.training
-    network.eval()
+    network.train(False)
     try:
         generator = torch.Generator().manual_seed(0)
         side = (

@@ -26,6 +26,7 @@ from typing import Any
 import torch
 from cattrs import ClassValidationError, transform_error
 from cattrs.preconf.json import make_converter
+from cattrs.v import format_exception
 from safetensors.torch import load_file, save
 from torch import nn
 
@@ -86,6 +87,19 @@ class Run:
         """Make a new run folder, or return to an unfinished one of the same configuration.
 
         Raises:
+            UserError: As `check_start` does.
+        """
+        cls.check_start(path, description)
+        if not (path / "run.json").exists():
+            write_json(path / "environment.json", environment())
+            write_json(path / "run.json", _converter.unstructure(description))
+        return cls(path, description)
+
+    @classmethod
+    def check_start(cls, path: Path, description: RunDescription) -> None:
+        """Refuse a folder that `start` cannot use; nothing is written.
+
+        Raises:
             UserError: The folder holds something else: a finished run, another configuration, foreign files.
         """
         if (path / "run.json").exists():
@@ -101,12 +115,8 @@ class Run:
                     f"{', '.join(_differences(run.description, description))}; give the same command, or name "
                     "another folder with --out"
                 )
-            return run
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        elif path.exists() and (not path.is_dir() or any(path.iterdir())):
             raise UserError(f"a new run needs an empty folder; {path} holds other files; name another with --out")
-        write_json(path / "environment.json", environment())
-        write_json(path / "run.json", _converter.unstructure(description))
-        return cls(path, description)
 
     @classmethod
     def open(cls, path: Path) -> Run:
@@ -127,7 +137,7 @@ class Run:
         try:
             return cls(path, _converter.structure(content, RunDescription))
         except ClassValidationError as error:
-            problems = "; ".join(transform_error(error))
+            problems = "; ".join(transform_error(error, format_exception=_problem))
             raise UserError(f"{file} does not describe a run: {problems}; restore it from a copy") from error
 
     def metrics(self) -> dict[str, Any]:
@@ -171,6 +181,10 @@ class Run:
                 f"{len(self.class_names)} classes ({' '.join(line.strip() for line in first)}); restore it from a copy"
             ) from error
         return network
+
+
+def _problem(error: BaseException, kind: type | None) -> str:
+    return str(error) if isinstance(error, UserError) else format_exception(error, kind)
 
 
 def _differences(old: RunDescription, new: RunDescription) -> list[str]:

@@ -56,7 +56,7 @@ def check_images(
 
 def _problem(record: ImageRecord) -> str | None:
     try:
-        read_image(record.image)
+        read_image(record.image, record.id)
     except ImageError as error:
         return str(error)
     return None

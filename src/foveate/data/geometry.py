@@ -63,20 +63,20 @@ class Geometry:
 
     def resize(self, output: Size) -> Geometry:
         """Resize the current view to `output` pixels, changing its aspect ratio where the two differ."""
-        return self.view(Box(0, 0, *self.output), output)
+        return self.view(Box(0.0, 0.0, *map(float, self.output)), output)
 
     def crop(self, left: float, top: float, output: Size) -> Geometry:
         """Cut `output` pixels out of the current view, their top-left corner at (left, top)."""
-        return self.view(Box(left, top, left + output.width, top + output.height), output)
+        return self.view(Box(float(left), float(top), float(left + output.width), float(top + output.height)), output)
 
     def centre_crop(self, output: Size) -> Geometry:
         """Cut `output` pixels out of the middle of the current view, to whole pixels."""
-        left, top = ((have - want) // 2 for have, want in zip(self.output, output, strict=True))
+        left, top = (float((have - want) // 2) for have, want in zip(self.output, output, strict=True))
         return self.crop(left, top, output)
 
     def flip(self) -> Geometry:
         """Mirror the current view left to right."""
-        shift = (self.output.width - self.shift[0], self.shift[1])
+        shift = (float(self.output.width) - self.shift[0], self.shift[1])
         return Geometry(self.source, self.output, (-self.scale[0], self.scale[1]), shift)
 
     @property
@@ -87,7 +87,7 @@ class Geometry:
     @property
     def window(self) -> Box:
         """The part of the photograph that the view shows, in pixels of the photograph."""
-        return self.box_back(Box(0, 0, *self.output))
+        return self.box_back(Box(0.0, 0.0, *map(float, self.output)))
 
     def points(self, points: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, "n 2"]:
         """Carry (x, y) points of the photograph into the view; they may fall outside it."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -26,8 +25,8 @@ class ImageError(UserError):
 def read_image(source: ImageSource, name: str | None = None) -> Image.Image:
     """Decode `source` to an upright RGB image with 8 bits a channel.
 
-    EXIF orientation is applied. Greyscale, CMYK, YCCK and palette images are converted; 16-bit greyscale keeps its
-    upper 8 bits; transparency is laid over white; of an animation the first frame counts.
+    EXIF orientation is applied. Greyscale, CMYK, YCCK and palette images are converted; 16-bit greyscale is scaled
+    to 8 bits; transparency is laid over white; of an animation the first frame counts.
 
     Args:
         source: A path, the encoded bytes, or a member of a shard.
@@ -36,18 +35,15 @@ def read_image(source: ImageSource, name: str | None = None) -> Image.Image:
     Raises:
         ImageError: The file is missing, truncated, not an image, or its shape is not that of a photograph.
     """
-    name = name or str(source if isinstance(source, Path) else "the image given as bytes")
+    name = str(source) if isinstance(source, Path) else name or "the image given as bytes"
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(_stream(source)) as image:
-                _check_shape(image.size, name)
-                return to_rgb(ImageOps.exif_transpose(image))
+        with Image.open(_stream(source)) as image:
+            _check_shape(image.size, name)
+            return to_rgb(ImageOps.exif_transpose(image))
     except FileNotFoundError as error:
         raise ImageError(f"image not found: {name}; restore it, or use --on-error skip") from error
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-        limit = Image.MAX_IMAGE_PIXELS
-        raise ImageError(f"an image may have at most {limit} pixels: {name}; scale it down") from error
+        raise _too_large(name) from error
     except ImageError:
         raise
     except (OSError, SyntaxError, ValueError, EOFError, IndexError) as error:
@@ -60,7 +56,14 @@ def _stream(source: ImageSource) -> Path | io.BytesIO:
     return io.BytesIO(source.read() if isinstance(source, ArchiveMember) else source)
 
 
+def _too_large(name: str) -> ImageError:
+    return ImageError(f"an image may have at most {Image.MAX_IMAGE_PIXELS} pixels: {name}; scale it down")
+
+
 def _check_shape(size: tuple[int, int], name: str) -> None:
+    # Up to twice its limit Pillow only warns. Warning filters belong to all threads, so they are left alone here.
+    if Image.MAX_IMAGE_PIXELS is not None and size[0] * size[1] > Image.MAX_IMAGE_PIXELS:
+        raise _too_large(name)
     short, long = sorted(size)
     if short < SMALLEST_SIDE or long > LARGEST_ASPECT * short:
         raise ImageError(

@@ -150,4 +150,6 @@ def _loader(
         num_workers=workers,
         persistent_workers=workers > 0,
         pin_memory=torch.cuda.is_available(),
+        # Its own, so that making an iterator draws nothing from the stream that dropout uses.
+        generator=torch.Generator(),
     )

@@ -22,7 +22,8 @@ class Split(NamedTuple):
 def hold_out(records: Sequence[ImageRecord], fraction: float, seed: int) -> Split:
     """Hold out `fraction` of each class, rounded, but at least one photograph and never all of them.
 
-    Which ones depends on the seed and each class's ids only, not on the order of `records` or on other classes.
+    Which ones depends on the seed, the class's label and its ids only, not on the order of `records` or on other
+    classes.
 
     Raises:
         UserError: A class has fewer than two photographs, so that it cannot be on both sides.

@@ -22,7 +22,7 @@ def train_geometry(source: Size, config: TransformConfig, generator: np.random.G
     output = Size(config.input_size, config.input_size)
     if config.train_crop is TrainCrop.OFFSET:
         slack = config.resize_size - config.input_size
-        left, top = generator.integers(0, slack, size=2, endpoint=True).tolist()
+        left, top = map(float, generator.integers(0, slack, size=2, endpoint=True))
         view = whole.resize(Size(config.resize_size, config.resize_size)).crop(left, top, output)
     else:
         view = whole.view(_area_window(source, config, generator), output)
@@ -58,6 +58,6 @@ def evaluation_geometries(source: Size, config: TransformConfig, views: TestView
         return (centre,)
     if views is TestViews.FLIP:
         return (centre, centre.flip())
-    slack = config.resize_size - config.input_size
-    corners = (squashed.crop(left, top, output) for top in (0, slack) for left in (0, slack))
+    slack = float(config.resize_size - config.input_size)
+    corners = (squashed.crop(left, top, output) for top in (0.0, slack) for left in (0.0, slack))
     return tuple(view for crop in (centre, *corners) for view in (crop, crop.flip()))

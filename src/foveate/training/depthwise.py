@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import FunctionCtx, once_differentiable
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
@@ -61,16 +61,10 @@ def _pair(value: _Pair) -> list[int]:
     return [value, value] if isinstance(value, int) else list(value)
 
 
-class _Context(FunctionCtx):
-    saved_tensors: tuple[Tensor, Tensor]
-    needs_input_grad: tuple[bool, ...]
-    geometry: tuple[list[int], list[int], list[int]]
-
-
 class _DepthwiseConv2d(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: _Context, input: Tensor, weight: Tensor, stride: list[int], padding: list[int], dilation: list[int]
+        ctx: Any, input: Tensor, weight: Tensor, stride: list[int], padding: list[int], dilation: list[int]
     ) -> Tensor:
         input = input.to(torch.bfloat16)
         ctx.save_for_backward(input, weight)
@@ -81,7 +75,7 @@ class _DepthwiseConv2d(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: _Context, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None, None, None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None, None, None]:
         input, weight = ctx.saved_tensors
         stride, padding, dilation = ctx.geometry
         by_input, by_weight, _ = torch.ops.aten.convolution_backward(

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 from jaxtyping import Float
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import Tensor
 
 from foveate.atomic import atomic_path
@@ -97,7 +97,7 @@ class Model:
 
     def _views(self, photograph: Photograph, views: TestViews) -> np.ndarray:
         if isinstance(photograph, Image.Image):
-            image = to_rgb(photograph)
+            image = to_rgb(ImageOps.exif_transpose(photograph))
         else:
             image = read_image(photograph if isinstance(photograph, bytes) else Path(photograph))
         geometries = evaluation_geometries(Size(*image.size), self.run.config.transforms, views)
@@ -128,23 +128,38 @@ def load(path: Path | str, *, hardware: HardwareConfig | None = None) -> Model:
 def find_photographs(patterns: Sequence[str]) -> tuple[Path, ...]:
     """Expand files, folders (searched to any depth) and globs; sorted within each, without repeats.
 
+    Hidden files in a folder are passed over, such as the ``._`` files that macOS writes beside photographs.
+
     Raises:
-        UserError: One of them names no photograph.
+        UserError: There are none, or one of them names no photograph.
     """
+    if not patterns:
+        raise UserError("there must be something to look at; got no path; give photographs, folders or globs")
     found: dict[Path, None] = {}
     for pattern in patterns:
         path = Path(pattern).expanduser()
         if path.is_dir():
-            paths = sorted(file for file in path.rglob("*") if file.suffix.lower() in IMAGE_SUFFIXES)
+            paths = sorted(file for file in path.rglob("*") if _is_photograph(file))
         elif path.is_file():
             paths = [path]
         else:
-            below = Path(path.anchor)
-            paths = sorted(file for file in below.glob(str(path.relative_to(below))) if file.is_file())
+            paths = _glob(path)
         if not paths:
             raise UserError(f"each path must be a photograph, a folder of them or a glob; {pattern!r} names none")
         found.update(dict.fromkeys(paths))
     return tuple(found)
+
+
+def _is_photograph(path: Path) -> bool:
+    return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".") and path.is_file()
+
+
+def _glob(pattern: Path) -> list[Path]:
+    below = Path(pattern.anchor)
+    try:
+        return sorted(file for file in below.glob(str(pattern.relative_to(below))) if file.is_file())
+    except ValueError:  # before Python 3.13: a ** that is only a part of a name
+        return []
 
 
 def write_answers(path: Path, answers: Sequence[Prediction]) -> None:
@@ -153,6 +168,7 @@ def write_answers(path: Path, answers: Sequence[Prediction]) -> None:
     Raises:
         UserError: The ending is another one, or the file cannot be written.
     """
+    write = _writer(path)
     rows = [
         {
             "image": answer.image,
@@ -165,10 +181,14 @@ def write_answers(path: Path, answers: Sequence[Prediction]) -> None:
         for answer in answers
         for rank, ranked in enumerate(answer.top, 1)
     ]
+    write(path, rows)
+
+
+def _writer(path: Path) -> Callable[[Path, list[dict[str, Any]]], None]:
     writers = {".csv": _write_csv, ".json": _write_json, ".parquet": _write_parquet}
     if path.suffix.lower() not in writers:
         raise UserError(f"answers are written as {', '.join(writers)}; got {path.name!r}; choose one of these endings")
-    writers[path.suffix.lower()](path, rows)
+    return writers[path.suffix.lower()]
 
 
 def predict_paths(
@@ -187,6 +207,8 @@ def predict_paths(
     Every photograph is read once before the first answer. Arguments and errors as in `Model.predict_many`,
     `find_photographs`, `checked` and `write_answers`.
     """
+    if out is not None:
+        _writer(out)  # a wrong ending is said before the work, not after
     model = load(run)
     records = [ImageRecord(str(path), path, 0, "") for path in find_photographs(patterns)]
     paths = [Path(record.id) for record in checked(records, on_error, say)]

@@ -35,7 +35,8 @@ def train(config: TrainConfig, out: Path | str, *, say: Callable[[str], None] = 
     config = replace(config, data=replace(config.data, root=config.data.root.expanduser().resolve()))
     splits = load_splits(config.data)
     records = splits.named("train")
-    run = Run.start(Path(out), RunDescription(config, splits.class_names, splits.name))
+    description = RunDescription(config, splits.class_names, splits.name)
+    Run.check_start(Path(out), description)
     say(
         f"{splits.name}: {len(splits.class_names)} classes, {len(records)} training, "
         f"{len(splits.validation)} validation and {len(splits.test)} test photographs"
@@ -44,6 +45,8 @@ def train(config: TrainConfig, out: Path | str, *, say: Callable[[str], None] = 
     validation = checked(splits.validation, config.data.on_error, say) if splits.validation else ()
     torch.manual_seed(config.seed)
     network = PlainNetwork.create(config.network, len(splits.class_names))
+    # Only now, so that after a mistake in the command the corrected one may use the same folder.
+    run = Run.start(Path(out), description)
     metrics = fit(network, config, readable, validation, run.path, say=say)
     run.finish(network, metrics)
     say(f"trained in {metrics['minutes']} minutes: {run.path}")

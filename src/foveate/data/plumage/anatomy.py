@@ -72,8 +72,8 @@ class Leg(NamedTuple):
 class Anatomy:
     """A posed bird: frames of its parts and the swept trunk, in pixels of the picture.
 
-    Row i of ``spine``, ``across`` and ``radius`` describes one cross-section from tail to head: its centre, the
-    vector from the centre to the belly's outline, and that vector's length.
+    Row i of ``spine`` and ``across`` describes one cross-section, from tail to head: its centre, and the vector
+    from there to the belly's outline.
     """
 
     plan: BodyPlan
@@ -146,31 +146,30 @@ def throat_place(plan: BodyPlan) -> tuple[float, float]:
 def build_anatomy(plan: BodyPlan, pose: Pose, root: Frame) -> Anatomy:
     """Put a bird of this build into this pose; ``root`` says where and how large."""
     body = root.child((0.0, 0.0), plan.stance + pose.tilt)
-    reach = (plan.neck[0] * pose.neck, plan.neck[1] * pose.neck)
-    sign = np.sign(pose.head_turn)
-    # A bird that looks back turns its head about the neck, so the head's centre stays over the shoulder.
-    middle = (reach[0] - (0.06 if sign < 0 else 0.0), reach[1] - (0.03 if sign < 0 else 0.0))
-    upright = Frame(root.matrix, body([middle])[0])
-    head = upright.child((0.0, 0.0), sign * pose.head_tilt, (pose.head_turn, 1.0))
+    back = 0.03 if pose.head_turn < 0 else 0.0  # a head that looks back comes to lie over the shoulder
+    middle = (plan.neck[0] * pose.neck - 2 * back, plan.neck[1] * pose.neck - back)
+    level = Frame(root.matrix, body([middle])[0])
     spine, across = _sweep(plan, body, middle)
-    hip = body([(-0.06, 0.20 * plan.depth), (0.02, 0.22 * plan.depth)])
-    drop = plan.leg * pose.leg_stretch
-    belly = (body([(-0.02, 0.31 * plan.depth + 0.03)])[0] - root.origin) @ np.linalg.inv(root.matrix).T
-    legs = []
-    for number, x in enumerate((-0.03, 0.10)):
-        foot = root.at(x, float(belly[1]) + drop + 0.13 * number * np.sin(pose.perch_slope))
-        legs.append(Leg((float(hip[number, 0]), float(hip[number, 1])), foot))
     return Anatomy(
         plan=plan,
         pose=pose,
         body=body,
-        head=head,
+        head=level.child((0.0, 0.0), np.sign(pose.head_turn) * pose.head_tilt, (pose.head_turn, 1.0)),
         wing=body.child((0.27, -0.10 * plan.depth), pose.wing_drop - 0.10, (-1.0, 1.0)),
         tail=body.child((-0.56, -0.03), pose.tail_lift, (-1.0, 1.0)),
-        legs=(legs[0], legs[1]),
+        legs=_legs(plan, pose, body, root),
         spine=spine,
         across=across,
     )
+
+
+def _legs(plan: BodyPlan, pose: Pose, body: Frame, root: Frame) -> tuple[Leg, Leg]:
+    """Near and far leg: the hips turn with the trunk, the feet stay under it."""
+    belly = np.linalg.solve(root.matrix, body([(-0.02, 0.31 * plan.depth + 0.03)])[0] - root.origin)
+    ground = float(belly[1]) + plan.leg * pose.leg_stretch
+    near = Leg(body.at(-0.06, 0.20 * plan.depth), root.at(-0.03, ground))
+    far = Leg(body.at(0.02, 0.22 * plan.depth), root.at(0.10, ground + 0.13 * np.sin(pose.perch_slope)))
+    return near, far
 
 
 def _sweep(plan: BodyPlan, body: Frame, middle: tuple[float, float]) -> tuple[Points, Points]:

@@ -56,7 +56,7 @@ def far_background(place: Place, rng: np.random.Generator, size: int) -> Image.I
         _stem(sheet, rng, mix(lighten(place.bark, rng.uniform(-0.2, 0.25)), place.middle, rng.uniform(0.1, 0.6)))
     if rng.random() < 0.25:
         _ripples(sheet, rng, place)
-    base = base.filter(ImageFilter.GaussianBlur(small * rng.uniform(0.006, 0.022)))
+    base = base.filter(ImageFilter.GaussianBlur(small * rng.uniform(0.012, 0.026)))
     base = _bokeh(base, place, rng, small)
     return base.resize((size, size), Image.Resampling.BICUBIC)
 

@@ -99,6 +99,6 @@ def palette_of(group: int, rng: np.random.Generator) -> Palette:
     return Palette(
         **colours,
         marks=rng.uniform(0.78, 1.28),
-        strength=rng.uniform(0.55, 0.9),
+        strength=rng.uniform(0.65, 0.95),
         leg_tone=rng.uniform(-0.3, 0.2),
     )

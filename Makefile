@@ -1,0 +1,46 @@
+# `make demo` and `make test` do all their own set-up: they need Python 3.11+, pip and make.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test install lint types wheel docs bench clean
+
+demo: install
+	$(BIN)/foveate demo --out demo
+
+test: install
+	$(BIN)/python -m pytest
+
+install: .venv/installed
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'Foveate needs Python 3.11 or newer')"
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: install
+	$(BIN)/mypy
+
+# The wheel, as a user gets it: built, installed into an empty environment, imported, its help printed.
+wheel: install
+	rm -rf build dist
+	$(BIN)/python -m build --wheel --outdir dist .
+	$(PYTHON) -m venv --clear build/empty
+	build/empty/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt dist/*.whl
+	cd build && empty/bin/python -c "import foveate; print('foveate', foveate.__version__, foveate.load.__name__)"
+	cd build && empty/bin/foveate --help
+
+# The tables of docs/reproduction.md from results/slice.jsonl, and the README's picture.
+docs: install
+	$(BIN)/python docs/update.py
+
+# One JSON line for each case.
+bench: install
+	$(BIN)/python benchmarks/training_step.py
+
+clean:
+	rm -rf .venv build dist demo

@@ -1,0 +1,67 @@
+"""Make the tables of docs/reproduction.md anew from results/slice.jsonl, and the README's picture: `make docs`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PIL import Image, ImageDraw, ImageFont
+
+from foveate.data.plumage import PlumageConfig, distinguishing_parts, render, species_at
+from foveate.report.results import read_rows, with_results
+from foveate.types import Box
+
+ROOT = Path(__file__).parents[1]
+CONFIG = PlumageConfig(species=20, size=512)
+SPAN, CLOSE, EDGE = 340, 150, 10  # pixels of a bird's picture, of its close-up, and between pictures
+PAIRS = ((0, 1), (8, 10), (12, 13), (16, 18))
+
+
+def picture() -> Image.Image:
+    """Show pairs of near-twins in the same scene, one above the other, with the part that tells them apart."""
+    sheet = Image.new("RGB", (len(PAIRS) * (SPAN + EDGE) + EDGE, 2 * (SPAN + 34) + EDGE), "white")
+    for column, (one, other) in enumerate(PAIRS):
+        part = min(distinguishing_parts(CONFIG, one, other))
+        for row, species in enumerate((one, other)):
+            place = (EDGE + column * (SPAN + EDGE), EDGE + row * (SPAN + 34))
+            _bird(sheet, place, one, species, part)
+    return sheet
+
+
+_CORNERS = tuple((x, y) for y in (0, SPAN - CLOSE) for x in (0, SPAN - CLOSE))
+
+
+def _overlap(corner: tuple[int, int], box: Box) -> float:
+    """Return how many pixels of the bird's box a close-up in that corner would hide."""
+    scale = SPAN / CONFIG.size
+    width = min(corner[0] + CLOSE, box.right * scale) - max(corner[0], box.left * scale)
+    height = min(corner[1] + CLOSE, box.bottom * scale) - max(corner[1], box.top * scale)
+    return max(width, 0.0) * max(height, 0.0)
+
+
+def _bird(sheet: Image.Image, place: tuple[int, int], scene: int, species: int, part: str) -> None:
+    index = next(i for i in range(200) if _shows(scene, i, part))
+    drawing = render(CONFIG, scene, index, dressed_as=species)
+    x, y = next((point.x, point.y) for point in drawing.parts if point.name == part)
+    left, top = (min(max(at - 32, 0), CONFIG.size - 64) for at in (x, y))
+    close = drawing.image.crop((round(left), round(top), round(left) + 64, round(top) + 64))
+    bird = drawing.image.resize((SPAN, SPAN), Image.Resampling.LANCZOS)
+    corner = min(_CORNERS, key=lambda at: _overlap(at, drawing.box))
+    bird.paste(close.resize((CLOSE, CLOSE), Image.Resampling.LANCZOS), corner)
+    frame = (*corner, corner[0] + CLOSE, corner[1] + CLOSE)
+    ImageDraw.Draw(bird).rectangle(frame, outline="white", width=3)
+    sheet.paste(bird, place)
+    caption = f"{species_at(species).name} · {part}"
+    font = ImageFont.load_default(16)
+    ImageDraw.Draw(sheet).text((place[0] + 2, place[1] + SPAN + 5), caption, fill="#333333", font=font)
+
+
+def _shows(scene: int, index: int, part: str) -> bool:
+    """Whether the bird is large and its part is in plain view."""
+    drawing = render(CONFIG, scene, index)
+    return drawing.box.width > 0.55 * CONFIG.size and any(point.name == part for point in drawing.parts)
+
+
+if __name__ == "__main__":
+    document = ROOT / "docs" / "reproduction.md"
+    document.write_text(with_results(document.read_text(), read_rows(ROOT / "results" / "slice.jsonl")))
+    picture().save(ROOT / "docs" / "images" / "plumage.jpg", quality=90)

@@ -1,0 +1,51 @@
+"""What many tests need: the real slice, a few drawn birds, and one small trained run."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from foveate.config import DataConfig, HardwareConfig, TrainConfig, TransformConfig
+from foveate.data.datasets import DatasetFormat
+from foveate.data.plumage import PlumageConfig, draw_plumage
+from foveate.runs import Run
+from foveate.workflows.train import train
+
+
+@pytest.fixture(scope="session")
+def cub20() -> Path:
+    """The real 20-class slice of CUB-200-2011."""
+    default = Path(__file__).parents[2] / "shared" / "data" / "CUB_200_2011_20"
+    root = Path(os.environ.get("FOVEATE_CUB20", default))
+    if root.is_dir():
+        return root
+    if os.environ.get("FOVEATE_REQUIRE_REALDATA") == "1":
+        pytest.fail(f"FOVEATE_REQUIRE_REALDATA is 1, but the slice of CUB is not at {root}")
+    pytest.skip(f"the slice of CUB is not at {root}; set FOVEATE_CUB20")
+
+
+@pytest.fixture(scope="session")
+def plumage(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Drawn birds: 4 species in CUB's layout, 6 training and 3 test pictures each, 96 pixels."""
+    config = PlumageConfig(species=4, train_per_species=6, test_per_species=3, size=96)
+    return draw_plumage(tmp_path_factory.mktemp("birds") / "plumage", config, workers=1)
+
+
+@pytest.fixture(scope="session")
+def quick(plumage: Path) -> TrainConfig:
+    """A training of two short epochs on the drawn birds, in float32 and without worker processes."""
+    return TrainConfig(
+        data=DataConfig(root=plumage, format=DatasetFormat.CUB),
+        transforms=TransformConfig(input_size=64, resize_size=72),
+        hardware=HardwareConfig(accelerator="cpu", precision="float32", workers=0),
+        epochs=2,
+        batch_size=8,
+    )
+
+
+@pytest.fixture(scope="session")
+def quick_run(quick: TrainConfig, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """The finished run of `quick`; tests that change its folder copy it first."""
+    return train(quick, tmp_path_factory.mktemp("runs") / "quick", say=lambda line: None)

@@ -1,0 +1,92 @@
+"""From a folder to checked splits."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from foveate.config import DataConfig, OnError
+from foveate.data.datasets import DatasetFormat, load_dataset
+from foveate.data.preparation import Splits, checked, load_splits
+from foveate.data.records import ImageRecord
+from foveate.errors import UserError
+from miniatures import write_folder
+
+
+@pytest.fixture(scope="module")
+def undivided(tmp_path_factory: pytest.TempPathFactory) -> DataConfig:
+    """Two classes of 20 photographs without a division of their own."""
+    files = (f"{name}/{number:02d}.jpg" for name in ("owl", "wren") for number in range(20))
+    return DataConfig(root=write_folder(tmp_path_factory.mktemp("birds"), files))
+
+
+def ids(records: tuple[ImageRecord, ...]) -> set[str]:
+    return {record.id for record in records}
+
+
+def test_the_authors_division_stands(plumage: Path) -> None:
+    dataset = load_dataset(plumage, DatasetFormat.CUB)
+    splits = load_splits(DataConfig(root=plumage, test_fraction=0.5))
+    assert splits == Splits(dataset.name, dataset.class_names, dataset.train, (), dataset.test)
+    assert (len(splits.train), len(splits.test)) == (24, 12)
+
+
+def test_validation_comes_out_of_training_only(plumage: Path) -> None:
+    whole = load_splits(DataConfig(root=plumage))
+    cut = load_splits(DataConfig(root=plumage, validation_fraction=1 / 3))
+    assert Counter(record.label for record in cut.validation) == dict.fromkeys(range(4), 2)
+    assert ids(cut.train) | ids(cut.validation) == ids(whole.train)
+    assert not ids(cut.train) & ids(cut.validation)
+    assert cut.test == whole.test
+
+
+def test_a_test_split_is_cut_where_there_is_none(undivided: DataConfig) -> None:
+    config = replace(undivided, test_fraction=0.3, validation_fraction=0.5)
+    splits = load_splits(config)
+    assert Counter(record.class_name for record in splits.test) == {"owl": 6, "wren": 6}
+    assert Counter(record.class_name for record in splits.validation) == {"owl": 7, "wren": 7}
+    assert len(ids(splits.train) | ids(splits.validation) | ids(splits.test)) == 40
+    assert load_splits(config) == splits
+    without = load_splits(replace(config, validation_fraction=0.0))
+    assert without.test == splits.test
+
+
+def test_the_split_seed_moves_both_cuts(undivided: DataConfig) -> None:
+    configs = [replace(undivided, validation_fraction=0.5, split_seed=seed) for seed in (0, 7)]
+    first, second = map(load_splits, configs)
+    assert ids(first.test) != ids(second.test)
+    assert ids(first.validation) != ids(second.validation)
+
+
+def test_the_two_cuts_are_different_draws(plumage: Path, undivided: DataConfig) -> None:
+    """With nothing held out before it, the validation cut is not what the test cut would have been."""
+    test_cut = load_splits(replace(undivided, test_fraction=0.3)).test
+    divided = DataConfig(root=undivided.root, test_fraction=0.0, validation_fraction=0.3)
+    assert ids(load_splits(divided).validation) != ids(test_cut)
+
+
+def test_no_test_split_unless_asked(undivided: DataConfig) -> None:
+    splits = load_splits(replace(undivided, test_fraction=0.0))
+    assert (len(splits.train), splits.test) == (40, ())
+    assert splits.named("train") == splits.train
+    with pytest.raises(UserError, match=r"the test split must hold photographs; .* has none in it$"):
+        splits.named("test")
+    with pytest.raises(UserError, match=r"validation split .*\(set data.validation_fraction above 0\)"):
+        splits.named("validation")
+
+
+def test_checked_says_what_it_leaves_out(plumage: Path, tmp_path: Path) -> None:
+    good = load_splits(DataConfig(root=plumage)).test[:3]
+    missing = replace(good[1], image=tmp_path / "gone.jpg")
+    said: list[str] = []
+    assert checked(good, OnError.STOP, said.append) == good
+    assert said == []
+    assert checked((good[0], missing, good[2]), OnError.SKIP, said.append) == (good[0], good[2])
+    assert said[0] == "left out 1 of 3 photographs that cannot be read:"
+    assert str(tmp_path / "gone.jpg") in said[1]
+    assert len(said) == 2
+    with pytest.raises(UserError, match="1 of 3"):
+        checked((good[0], missing, good[2]), OnError.STOP, said.append)

@@ -1,0 +1,164 @@
+"""Every shipped recipe is loaded, built and stepped once; the papers' numbers are those of the papers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional
+
+from foveate.config import BackboneConfig, PlainConfig, Schedule, TrainConfig, TrainCrop
+from foveate.data.datasets import DatasetFormat
+from foveate.data.transforms import centre_geometry, train_geometry
+from foveate.methods.inference import network_input
+from foveate.methods.plain import PlainNetwork
+from foveate.recipes import RECIPES, ft_resnet50_cub, ft_resnet101_cub
+from foveate.training.optimiser import build_optimiser, build_schedule
+from foveate.types import Size
+
+STEPS = 30
+
+
+def random_network(config: PlainConfig, classes: int) -> PlainNetwork:
+    backbone = replace(config.backbone, weights="none")
+    return PlainNetwork.create(replace(config, backbone=backbone), classes)
+
+
+def alike() -> dict[str, TrainConfig]:
+    """Group the recipes that train the same network in the same way, on whatever photographs; one of each is enough."""
+    groups: dict[object, dict[str, TrainConfig]] = {}
+    for name, recipe in RECIPES.items():
+        config = recipe()
+        groups.setdefault((config.network, config.optimiser, config.label_smoothing), {})[name] = config
+    return {" ".join(group): next(iter(group.values())) for group in groups.values()}
+
+
+@pytest.mark.parametrize("config", alike().values(), ids=alike().keys())
+def test_every_recipe_takes_a_step(config: TrainConfig) -> None:
+    torch.manual_seed(0)
+    network = random_network(config.network, classes=3).train()
+    optimiser = build_optimiser(network, network.new_parameters(), config.optimiser)
+    schedule = build_schedule(optimiser, config.optimiser, STEPS)
+    before = {key: parameter.clone() for key, parameter in network.named_parameters()}
+    pixels = torch.randint(0, 256, (3, 64, 64, 3), dtype=torch.uint8)
+    logits = network(network_input(pixels, network.backbone.normalisation))
+    assert logits.shape == (3, 3)
+    assert logits.dtype is torch.float32
+    loss = functional.cross_entropy(logits, torch.arange(3), label_smoothing=config.label_smoothing)
+    assert torch.isfinite(loss)
+    loss.backward()
+    optimiser.step()
+    schedule.step()
+    after = dict(network.named_parameters())
+    assert all(torch.isfinite(parameter).all() for parameter in after.values())
+    moved = {key for key in before if not torch.equal(before[key], after[key])}
+    new = {id(parameter) for parameter in network.new_parameters()}
+    assert {key for key, parameter in after.items() if id(parameter) in new} <= moved
+    assert len(moved) > len(before) / 2  # a residual branch that starts at zero passes nothing on at first
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_shows_views_of_its_size(name: str) -> None:
+    config = RECIPES[name]().transforms
+    generator = np.random.default_rng(0)
+    photograph = Size(90, 60)
+    side = config.input_size
+    assert centre_geometry(photograph, config).output == (side, side)
+    window = train_geometry(photograph, config, generator).window
+    assert 0 <= window.left < window.right <= 90
+    share = window.width * window.height / (90 * 60)
+    assert 0.45 <= share <= 1
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_says_what_it_is(name: str) -> None:
+    recipe = RECIPES[name]
+    assert recipe.__name__ == name.replace("-", "_")
+    assert (recipe.__doc__ or "").strip()
+    assert recipe() == recipe()
+
+
+def test_s3ns_baseline_on_cub_is_the_papers() -> None:
+    """S3N, section 4; the side of 600 and the 30 epochs with one drop after 20 are its released configuration's."""
+    config = ft_resnet50_cub()
+    assert config.network.backbone.architecture == "resnet50"
+    assert (config.transforms.input_size, config.transforms.resize_size) == (448, 600)
+    assert config.batch_size == 16
+    assert (config.optimiser.momentum, config.optimiser.weight_decay) == (0.9, 1e-4)
+    assert rates(config, per_epoch=10) == {
+        0: (0.001, 0.01),
+        19: (0.001, 0.01),
+        20: (0.0001, 0.001),
+        29: (0.0001, 0.001),
+    }
+    assert (config.epochs, config.data.format, config.label_smoothing) == (30, DatasetFormat.CUB, 0.0)
+
+
+def test_guided_zooms_baseline_on_cub_is_the_papers() -> None:
+    """Guided Zoom, section 4; on 5,994 photographs its 30,000 batches of 64 are 320.3 epochs."""
+    config = ft_resnet101_cub()
+    assert config.network.backbone.architecture == "resnet101"
+    assert (config.transforms.input_size, config.transforms.resize_size) == (448, 475)
+    assert config.transforms.train_crop is TrainCrop.OFFSET
+    assert (config.batch_size, config.epochs, config.optimiser.momentum) == (64, 320, 0.9)
+    moved = rates(config, per_epoch=94)  # 5,994 photographs are 94 batches of 64, the last one smaller
+    at = {epoch: rate for epoch, (rate, new) in moved.items() if rate == new}
+    assert at[0] == 0.001
+    drops = {iterations: at[iterations * 320 // 30_000] for iterations in (9_000, 11_000, 19_000, 21_000, 29_000)}
+    assert drops == pytest.approx({9_000: 1e-3, 11_000: 1e-4, 19_000: 1e-4, 21_000: 1e-5, 29_000: 1e-5})
+
+
+def rates(config: TrainConfig, per_epoch: int) -> dict[int, tuple[float, float]]:
+    """Return the rates of the old and the new layers at the start of each epoch at which they were asked for."""
+    network = torch.nn.ModuleDict({"old": torch.nn.Linear(1, 1), "new": torch.nn.Linear(1, 1)})
+    optimiser = build_optimiser(network, list(network["new"].parameters()), config.optimiser)
+    schedule = build_schedule(optimiser, config.optimiser, config.epochs * per_epoch)
+    wanted = (0, 19, 20, 29) if config.epochs == 30 else range(config.epochs)
+    seen: dict[int, tuple[float, float]] = {}
+    for epoch in range(config.epochs):
+        if epoch in wanted:
+            old, new = (round(float(group["lr"]), 12) for group in optimiser.param_groups)
+            seen[epoch] = (old, new)
+        for _ in range(per_epoch):
+            optimiser.step()
+            schedule.step()
+    return seen
+
+
+@pytest.mark.parametrize(
+    ("name", "architecture", "format", "published"),
+    [
+        ("ft-resnet50-cub", "resnet50", DatasetFormat.CUB, "86.0"),  # S3N, table 3
+        ("ft-resnet50-aircraft", "resnet50", DatasetFormat.AIRCRAFT, "89.9"),
+        ("ft-resnet50-cars", "resnet50", DatasetFormat.CARS, "92.6"),
+        ("ft-resnet101-cub", "resnet101", DatasetFormat.CUB, "82.3"),  # Guided Zoom, table 1
+        ("ft-resnet101-dogs", "resnet101", DatasetFormat.DOGS, "86.9"),
+        ("ft-resnet101-aircraft", "resnet101", DatasetFormat.AIRCRAFT, "87.5"),
+    ],
+)
+def test_a_papers_recipe_states_the_published_number(
+    name: str, architecture: str, format: DatasetFormat, published: str
+) -> None:
+    recipe = RECIPES[name]
+    assert f"Published: {published} top-1" in (recipe.__doc__ or "")
+    assert recipe().network.backbone == BackboneConfig(architecture=architecture)
+    assert recipe().data.format is format
+    assert recipe().optimiser.schedule is Schedule.STEP
+
+
+@pytest.mark.parametrize(("name", "epochs"), [("ft-resnet101-dogs", 160), ("ft-resnet101-aircraft", 288)])
+def test_thirty_thousand_batches_of_64_in_epochs(name: str, epochs: int) -> None:
+    """30,000 x 64 / 12,000 = 160; 30,000 x 64 / 6,667 = 287.99."""
+    assert RECIPES[name]().epochs == epochs
+
+
+def test_the_alternatives_differ_from_the_slice_in_one_thing() -> None:
+    """What a user could do instead of looking closer: more pixels, or more epochs."""
+    plain = RECIPES["plain-slice"]()
+    larger, longer = RECIPES["plain-slice-448"](), RECIPES["plain-slice-long"]()
+    assert replace(larger, transforms=plain.transforms) == plain
+    assert (plain.transforms.input_size, larger.transforms.input_size) == (224, 448)
+    assert replace(longer, epochs=plain.epochs) == plain
+    assert longer.epochs == 3 * plain.epochs

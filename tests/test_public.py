@@ -1,0 +1,44 @@
+"""The public names: what `import foveate` promises."""
+
+from __future__ import annotations
+
+import ast
+import importlib.metadata
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+import foveate
+
+
+def test_every_public_name_is_there_and_explained() -> None:
+    for name in foveate.__all__:
+        assert (getattr(foveate, name).__doc__ or "").strip(), name
+
+
+def test_what_type_checkers_see_is_what_users_get() -> None:
+    """The names imported under TYPE_CHECKING are those of `__all__`, from the same modules."""
+    tree = ast.parse(Path(foveate.__file__).read_text(encoding="utf-8"))
+    block = next(node for node in tree.body if isinstance(node, ast.If))
+    seen = {
+        alias.name: node.module or "" for node in block.body if isinstance(node, ast.ImportFrom) for alias in node.names
+    }
+    assert sorted(seen) == sorted(foveate.__all__)
+    for name, module in seen.items():
+        assert getattr(foveate, name) is getattr(import_module(module), name)
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="module 'foveate' has no attribute 'zoom_in'"):
+        _ = foveate.zoom_in
+    assert not hasattr(foveate, "zoom_in")
+
+
+def test_the_version_is_the_packages() -> None:
+    assert foveate.__version__ == importlib.metadata.version("foveate")
+
+
+def test_a_user_error_is_a_value_error() -> None:
+    """So that whoever wraps the package need not know its own error."""
+    assert issubclass(foveate.UserError, ValueError)

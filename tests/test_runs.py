@@ -1,0 +1,336 @@
+"""The run folder: what goes in comes out, and nothing that is in it is lost."""
+
+from __future__ import annotations
+
+import errno
+import json
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors.torch import load_file, save_file
+
+from foveate.config import (
+    BackboneConfig,
+    DataConfig,
+    HardwareConfig,
+    OnError,
+    OptimiserConfig,
+    PlainConfig,
+    Schedule,
+    TrainConfig,
+    TrainCrop,
+    TransformConfig,
+)
+from foveate.data.datasets import DatasetFormat
+from foveate.errors import UserError
+from foveate.recipes import RECIPES
+from foveate.runs import Run, RunDescription, append_json_line, commit, environment, read_json, write_json
+
+CLASSES = ("wren", "Gr\N{LATIN SMALL LETTER U WITH DIAERESIS}nspecht", "owl")
+
+
+def described(config: TrainConfig) -> RunDescription:
+    return RunDescription(config, CLASSES, "three birds")
+
+
+def started(path: Path, config: TrainConfig) -> Run:
+    with mock.patch("foveate.runs.environment", dict):
+        return Run.start(path, described(config))
+
+
+@pytest.fixture
+def unfinished(tmp_path: Path, quick: TrainConfig) -> Run:
+    return started(tmp_path / "run", quick)
+
+
+@pytest.fixture
+def own_run(quick_run: Run, tmp_path: Path) -> Run:
+    """A copy of the trained run that a test may damage."""
+    copy = shutil.copytree(quick_run.path, tmp_path / "own", ignore=shutil.ignore_patterns("checkpoints", "logs"))
+    return Run.open(copy)
+
+
+def edit(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    content = json.loads(path.read_text(encoding="utf-8"))
+    change(content)
+    path.write_text(json.dumps(content), encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_comes_back_from_its_run_json(tmp_path: Path, name: str) -> None:
+    description = described(RECIPES[name]())
+    started(tmp_path / "run", description.config)
+    assert Run.open(tmp_path / "run").description == description
+
+
+FRACTION, SHARE, RATE = st.floats(0, 0.99), st.floats(1e-3, 0.99), st.floats(1e-12, 1e6)
+
+FIELDS: dict[str, dict[str, st.SearchStrategy[Any]]] = {
+    "data": {
+        "root": st.text("ab/ .\N{SNOWMAN}", min_size=1).map(Path),
+        "format": st.sampled_from(DatasetFormat),
+        "validation_fraction": FRACTION,
+        "test_fraction": FRACTION,
+        "split_seed": st.integers(),
+        "on_error": st.sampled_from(OnError),
+    },
+    "transforms": {
+        "input_size": st.integers(16, 999),
+        "resize_size": st.integers(999, 10**6),
+        "train_crop": st.sampled_from(TrainCrop),
+        "smallest_area": SHARE,
+        "aspect_jitter": st.floats(1, 9),
+        "flip": FRACTION,
+    },
+    "backbone": {"architecture": st.text(), "weights": st.text()},
+    "network": {"dropout": FRACTION},
+    "optimiser": {
+        "learning_rate": RATE,
+        "new_learning_rate": RATE,
+        "momentum": FRACTION,
+        "weight_decay": RATE,
+        "schedule": st.sampled_from(Schedule),
+        "milestones": st.lists(SHARE, max_size=4).map(tuple),
+        "factor": RATE,
+        "gradient_clip": st.none() | RATE,
+    },
+    "hardware": {
+        "accelerator": st.sampled_from(["auto", "cpu", "gpu", "mps"]),
+        "devices": st.integers(1, 8),
+        "precision": st.sampled_from(["auto", "bf16", "float32"]),
+        "channels_last": st.booleans(),
+        "workers": st.none() | st.integers(0, 8),
+    },
+    "train": {
+        "epochs": st.integers(1, 10**9),
+        "batch_size": st.integers(1, 10**9),
+        "label_smoothing": FRACTION,
+        "class_weights": st.booleans(),
+        "ema_decay": st.none() | SHARE,
+        "seed": st.integers(0),
+    },
+}
+
+
+def configured(fields: dict[str, dict[str, Any]]) -> TrainConfig:
+    return TrainConfig(
+        data=DataConfig(**fields["data"]),
+        transforms=TransformConfig(**fields["transforms"]),
+        network=PlainConfig(backbone=BackboneConfig(**fields["backbone"]), **fields["network"]),
+        optimiser=OptimiserConfig(**fields["optimiser"]),
+        hardware=HardwareConfig(**fields["hardware"]),
+        **fields["train"],
+    )
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.fixed_dictionaries({name: st.fixed_dictionaries(values) for name, values in FIELDS.items()}))
+def test_every_config_comes_back_from_its_run_json(fields: dict[str, dict[str, Any]]) -> None:
+    config = configured(fields)  # here and not in the strategy: the checks of types draw random numbers
+    with tempfile.TemporaryDirectory() as folder:
+        started(Path(folder) / "run", config)
+        read = Run.open(Path(folder) / "run")
+    assert read.config == config
+    assert read.class_names == CLASSES
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda run: run.update(owner="me"), r"extra fields found \(owner\)"),
+        (lambda run: run["config"]["transforms"].update(input_sise=1), r"input_sise.*config\.transforms"),
+        (lambda run: run["config"]["optimiser"].update(schedule="steep"), r"Schedule.*config\.optimiser\.schedule"),
+        (lambda run: run["config"].update(epochs="many"), r"expected int.*config\.epochs"),
+        (lambda run: run["config"].update(epochs=0), r"epochs must be at least 1; got 0.*config"),
+        (lambda run: run["config"].pop("data"), r"required field missing.*config\.data"),
+        (lambda run: run.update(schema_version=2), "reads runs of schema 1; .* has 2; use the version that wrote it"),
+        (lambda run: run.pop("schema_version"), "has None; use the version that wrote it"),
+    ],
+)
+def test_a_run_json_that_does_not_fit_is_refused(
+    unfinished: Run, change: Callable[[dict[str, Any]], object], message: str
+) -> None:
+    file = unfinished.path / "run.json"
+    edit(file, change)
+    with pytest.raises(UserError, match=message) as caught:
+        Run.open(unfinished.path)
+    assert str(file) in str(caught.value)
+    assert any(mend in str(caught.value) for mend in ("restore it from a copy", "use the version"))
+
+
+@pytest.mark.parametrize("damage", [b'{"config": {', b"\xff\xfe{}", b"", b"[1]"])
+def test_a_damaged_run_json_is_named(unfinished: Run, damage: bytes) -> None:
+    (unfinished.path / "run.json").write_bytes(damage)
+    with pytest.raises(UserError, match=r"run\.json must .*JSON.*restore it from a copy"):
+        Run.open(unfinished.path)
+
+
+def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"a run is a folder with a run\.json.*birds is not one"):
+        Run.open(tmp_path / "birds")
+
+
+def test_a_new_run_holds_its_description_and_environment(tmp_path: Path, quick: TrainConfig) -> None:
+    run = Run.start(tmp_path / "deep" / "run", described(quick))
+    assert {file.name for file in run.path.iterdir()} == {"run.json", "environment.json"}
+    assert not run.finished
+    assert torch.__version__.startswith(run.environment()["packages"]["torch"])
+    with pytest.raises(UserError, match="not finished; resume it with the command that began it"):
+        run.metrics()
+
+
+def test_an_unfinished_run_is_returned_to_and_left_as_it_is(unfinished: Run, quick: TrainConfig) -> None:
+    (unfinished.path / "checkpoints").mkdir()
+    before = {file: file.stat().st_mtime_ns for file in unfinished.path.iterdir()}
+    assert Run.start(unfinished.path, described(quick)) == unfinished
+    assert {file: file.stat().st_mtime_ns for file in unfinished.path.iterdir()} == before
+
+
+def test_an_unfinished_run_of_another_configuration_is_refused(unfinished: Run, quick: TrainConfig) -> None:
+    before = (unfinished.path / "run.json").read_bytes()
+    other = replace(quick, seed=3, optimiser=replace(quick.optimiser, momentum=0.5))
+    with pytest.raises(UserError, match=r"differs in config\.optimiser\.momentum, config\.seed; give the same"):
+        Run.start(unfinished.path, described(other))
+    with pytest.raises(UserError, match="differs in class_names"):
+        Run.start(unfinished.path, RunDescription(quick, ("wren", "owl"), "three birds"))
+    assert (unfinished.path / "run.json").read_bytes() == before
+
+
+def test_a_finished_run_is_never_overwritten(quick_run: Run) -> None:
+    files = [file for file in quick_run.path.rglob("*") if file.is_file()]
+    before = {file: file.stat().st_mtime_ns for file in files}
+    for description in (quick_run.description, described(quick_run.config)):
+        with pytest.raises(UserError, match=r"finished run is never overwritten.*name another folder"):
+            Run.start(quick_run.path, description)
+    assert {file: file.stat().st_mtime_ns for file in files} == before
+
+
+def test_a_foreign_folder_is_refused(tmp_path: Path, quick: TrainConfig) -> None:
+    (tmp_path / "thesis.tex").write_text("years of work")
+    for path in (tmp_path, tmp_path / "thesis.tex"):
+        with pytest.raises(UserError, match="a new run needs an empty folder"):
+            Run.start(path, described(quick))
+    assert [file.name for file in tmp_path.iterdir()] == ["thesis.tex"]
+    assert (tmp_path / "thesis.tex").read_text() == "years of work"
+
+
+def test_the_saved_weights_are_the_networks(own_run: Run) -> None:
+    network = own_run.load_network()
+    saved = load_file(own_run.path / "model.safetensors")
+    assert network.state_dict().keys() == saved.keys()
+    for name, tensor in network.state_dict().items():
+        assert torch.equal(tensor, saved[name])
+
+
+def test_missing_weights_are_named(own_run: Run) -> None:
+    (own_run.path / "model.safetensors").unlink()
+    with pytest.raises(UserError, match=r"own has none; finish its training"):
+        own_run.load_network()
+
+
+def test_truncated_weights_are_named(own_run: Run) -> None:
+    file = own_run.path / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:-1000])
+    with pytest.raises(UserError, match=r"model\.safetensors must hold the weights of .*restore it from a copy"):
+        own_run.load_network()
+
+
+def test_weights_of_another_architecture_are_named(own_run: Run) -> None:
+    edit(own_run.path / "run.json", lambda run: run["config"]["network"]["backbone"].update(architecture="resnet18"))
+    with pytest.raises(UserError, match=r"model\.safetensors must hold the weights of resnet18 with 4 classes"):
+        Run.open(own_run.path).load_network()
+
+
+def test_weights_of_another_number_of_classes_are_named(own_run: Run) -> None:
+    edit(own_run.path / "run.json", lambda run: run.update(class_names=["wren", "owl"]))
+    with pytest.raises(UserError, match=r"with 2 classes .*size mismatch"):
+        Run.open(own_run.path).load_network()
+
+
+def test_weights_beyond_the_networks_are_named(own_run: Run) -> None:
+    file = own_run.path / "model.safetensors"
+    save_file({**load_file(file), "ema": torch.zeros(1)}, file)
+    with pytest.raises(UserError, match=r"Unexpected key.*ema"):
+        own_run.load_network()
+
+
+def test_a_full_disk_at_the_end_leaves_what_was_there(unfinished: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    checkpoint = unfinished.checkpoints / "last.ckpt"
+    checkpoint.parent.mkdir()
+    checkpoint.write_bytes(b"two hours of work")
+    before = {file: file.read_bytes() for file in unfinished.path.rglob("*") if file.is_file()}
+
+    def fill_the_disk(path: Path, data: bytes) -> int:
+        with path.open("wb") as stream:
+            stream.write(data[: len(data) // 2])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "write_bytes", fill_the_disk)
+        with pytest.raises(UserError, match=r"model\.safetensors: No space left.*free space"):
+            unfinished.finish(torch.nn.Linear(2, 3), {"epochs": 1})
+    assert not unfinished.finished
+    assert {file: file.read_bytes() for file in unfinished.path.rglob("*") if file.is_file()} == before
+    unfinished.finish(torch.nn.Linear(2, 3), {"epochs": 1})
+    assert unfinished.finished
+    assert unfinished.metrics() == {"epochs": 1}
+
+
+def test_a_run_is_finished_only_when_its_metrics_are_written(unfinished: Run) -> None:
+    with mock.patch("foveate.runs.write_json", side_effect=UserError("full")), pytest.raises(UserError, match="full"):
+        unfinished.finish(torch.nn.Linear(2, 3), {"epochs": 1})
+    assert (unfinished.path / "model.safetensors").exists()
+    assert not unfinished.finished
+
+
+def test_rows_are_added_after_earlier_ones(tmp_path: Path) -> None:
+    file = tmp_path / "results" / "rows.jsonl"
+    rows = [{"top1": 80.1}, {"name": CLASSES[1]}, {"top1": None}]
+    for row in rows:
+        append_json_line(file, row)
+    assert [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()] == rows
+
+
+def test_a_row_that_cannot_be_added_costs_no_earlier_one(tmp_path: Path) -> None:
+    file = tmp_path / "rows.jsonl"
+    append_json_line(file, {"top1": 1})
+    before = file.read_bytes()
+    with (
+        mock.patch.object(Path, "write_text", side_effect=OSError(errno.ENOSPC, "No space left on device")),
+        pytest.raises(UserError, match="free space"),
+    ):
+        append_json_line(file, {"top1": 2})
+    with pytest.raises(TypeError):
+        append_json_line(file, {"top1": object()})
+    assert file.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_json_is_read_as_written(tmp_path: Path) -> None:
+    content = {"classes": list(CLASSES), "top1": 0.25, "none": None, "deep": {"a": [1, 2]}}
+    write_json(tmp_path / "x.json", content)
+    assert read_json(tmp_path / "x.json") == content
+    assert CLASSES[1] in (tmp_path / "x.json").read_text(encoding="utf-8")
+
+
+def test_the_environment_tells_how_to_repeat_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["somewhere/bin/foveate", "train", "plain", "--data.root", "my birds"])
+    told = environment()
+    assert told["command"] == "foveate train plain --data.root 'my birds'"
+    assert told["commit"] == commit()
+    assert {"torch", "timm", "lightning"} <= told["packages"].keys()
+    assert told["hardware"]
+
+
+def test_there_is_no_commit_without_git(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert commit() is None

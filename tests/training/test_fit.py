@@ -1,0 +1,167 @@
+"""Training: it learns, it resumes exactly, it keeps what it saved."""
+
+from __future__ import annotations
+
+import errno
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from foveate.config import BackboneConfig, PlainConfig, TrainConfig
+from foveate.errors import UserError
+from foveate.runs import Run
+from foveate.training.fit import AtomicCheckpoints
+from foveate.training.module import TrainingModule
+from foveate.workflows.train import train
+
+
+def quiet(line: str) -> None:
+    """Say nothing."""
+
+
+@pytest.fixture
+def small(quick: TrainConfig) -> TrainConfig:
+    """Three epochs of a network with everything random switched on: views, order, dropout."""
+    backbone = BackboneConfig(architecture="test_efficientnet", weights="none")
+    network = PlainConfig(backbone=backbone, dropout=0.3)
+    return replace(quick, network=network, epochs=3, ema_decay=0.9, class_weights=True)
+
+
+def weights(run: Run) -> dict[str, torch.Tensor]:
+    return load_file(run.path / "model.safetensors")
+
+
+def same(one: Run, other: Run) -> bool:
+    return all(torch.equal(tensor, weights(other)[name]) for name, tensor in weights(one).items())
+
+
+def interrupt_after(step: int, monkeypatch: pytest.MonkeyPatch, error: type[BaseException] = KeyboardInterrupt) -> None:
+    """Let the training step fail once, when it is called for the `step`-th time (from 0)."""
+    original: Callable[..., Any] = TrainingModule.training_step
+    calls = iter(range(10_000))
+
+    def failing(self: TrainingModule, batch: Any) -> Any:
+        if next(calls) == step:
+            raise error
+        return original(self, batch)
+
+    monkeypatch.setattr(TrainingModule, "training_step", failing)
+
+
+@pytest.mark.parametrize("step", [0, 4, 8], ids=["first-epoch", "middle", "last-epoch"])
+def test_interrupted_and_resumed_gives_the_weights_of_never_stopping(
+    small: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    whole = train(small, tmp_path / "whole", say=quiet)
+    with monkeypatch.context() as patched:
+        interrupt_after(step, patched)
+        with pytest.raises(KeyboardInterrupt):
+            train(small, tmp_path / "stopped", say=quiet)
+    assert not Run.open(tmp_path / "stopped").finished
+    lines: list[str] = []
+    resumed = train(small, tmp_path / "stopped", say=lines.append)
+    assert any("resuming" in line for line in lines) == (step >= 3)
+    assert same(whole, resumed)
+
+
+def test_the_seed_and_nothing_else_decides(small: TrainConfig, tmp_path: Path) -> None:
+    first = train(small, tmp_path / "first", say=quiet)
+    workers = replace(small, hardware=replace(small.hardware, workers=2))
+    assert same(first, train(workers, tmp_path / "workers", say=quiet))
+    other = train(replace(small, seed=1), tmp_path / "other", say=quiet)
+    assert not same(first, other)
+
+
+def test_it_learns_a_few_pictures_by_heart(small: TrainConfig, tmp_path: Path) -> None:
+    config = replace(
+        small,
+        network=replace(small.network, dropout=0.0),
+        transforms=replace(small.transforms, smallest_area=1.0, aspect_jitter=1.0, flip=0.0),
+        optimiser=replace(small.optimiser, learning_rate=0.1),
+        ema_decay=None,
+        label_smoothing=0.0,
+        epochs=20,
+    )
+    lines: list[str] = []
+    train(config, tmp_path / "run", say=lines.append)
+    losses = [float(found.group(1)) for line in lines if (found := re.search(r"train/loss ([\d.]+)", line))]
+    assert len(losses) == 20
+    assert losses[-1] < 0.2 * losses[0]
+
+
+def test_a_validation_split_chooses_the_epoch(small: TrainConfig, tmp_path: Path) -> None:
+    config = replace(small, data=replace(small.data, validation_fraction=0.34), epochs=4)
+    lines: list[str] = []
+    run = train(config, tmp_path / "run", say=lines.append)
+    tops = [float(found.group(1)) for line in lines if (found := re.search(r"validation/top1 ([\d.]+)", line))]
+    assert len(tops) == 4
+    metrics = run.metrics()
+    assert metrics["chosen_epoch"] == tops.index(max(tops)) + 1
+    assert metrics["validation/top1"] == pytest.approx(max(tops), abs=1e-4)
+
+
+def test_ema_label_smoothing_class_weights_and_clipping_change_the_weights(small: TrainConfig, tmp_path: Path) -> None:
+    base = replace(small, epochs=1, ema_decay=None)
+    variants = {
+        "base": base,
+        "ema": replace(base, ema_decay=0.9),
+        "smoothing": replace(base, label_smoothing=0.3),
+        "clipping": replace(base, optimiser=replace(base.optimiser, gradient_clip=1e-3)),
+        "flip": replace(base, transforms=replace(base.transforms, flip=1.0)),
+    }
+    runs = {name: train(config, tmp_path / name, say=quiet) for name, config in variants.items()}
+    for name in variants.keys() - {"base"}:
+        assert not same(runs["base"], runs[name]), name
+
+
+def test_a_disk_that_fills_while_a_checkpoint_is_saved_costs_only_the_new_one(
+    small: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = train(small, tmp_path / "whole", say=quiet)
+    original = torch.save
+    calls = iter(range(100))
+
+    def full(content: object, stream: Any) -> None:
+        if next(calls) == 1:
+            stream.write(b"half of it")
+            raise OSError(errno.ENOSPC, "No space left on device")
+        original(content, stream)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(torch, "save", full)
+        with pytest.raises(UserError, match=r"cannot write .*last.ckpt.*No space left.*free space"):
+            train(small, tmp_path / "full", say=quiet)
+    kept = torch.load(tmp_path / "full" / "checkpoints" / "last.ckpt", weights_only=True)
+    assert kept["epoch"] == 0
+    assert same(whole, train(small, tmp_path / "full", say=quiet))
+
+
+def test_every_start_keeps_its_own_logs(small: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patched:
+        interrupt_after(4, patched)
+        with pytest.raises(KeyboardInterrupt):
+            train(small, tmp_path / "run", say=quiet)
+    train(small, tmp_path / "run", say=quiet)
+    logs = sorted((tmp_path / "run" / "logs").glob("version_*"))
+    assert len(logs) == 2
+    for folder in logs:
+        assert (folder / "metrics.csv").read_text().startswith("epoch,step,train/loss")
+        assert list(folder.glob("events.out.tfevents.*"))
+
+
+def test_checkpoints_hold_only_what_can_be_loaded_safely(tmp_path: Path) -> None:
+    AtomicCheckpoints().save_checkpoint({"state_dict": {"a": torch.ones(2)}, "epoch": 3}, tmp_path / "a" / "x.ckpt")
+    loaded = torch.load(tmp_path / "a" / "x.ckpt", weights_only=True)
+    assert loaded["epoch"] == 3
+
+
+def test_a_batch_that_cannot_be_shared_out_is_refused(quick: TrainConfig, tmp_path: Path) -> None:
+    config = replace(quick, batch_size=7, hardware=replace(quick.hardware, devices=2))
+    with pytest.raises(UserError, match="batch_size must be a multiple of the 2 devices; got 7"):
+        train(config, tmp_path / "run", say=quiet)

@@ -1,0 +1,56 @@
+"""The table of a data set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from foveate.config import DataConfig, OnError
+from foveate.data.datasets import DatasetFormat
+from foveate.errors import UserError
+from foveate.workflows.describe import describe_dataset
+
+
+def cells(markdown: str) -> dict[str, list[str]]:
+    """Return the cells of each row of a table by its first."""
+    rows = ([cell.strip() for cell in line.strip("|").split("|")] for line in markdown.splitlines()[2:])
+    return {name: values for name, *values in rows}
+
+
+@pytest.fixture
+def flock(tmp_path: Path) -> Path:
+    """Class folders: five owls, two wrens, one of them broken."""
+    for name in ("owl/1", "owl/2", "owl/3", "owl/4", "owl/5", "wren/1"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (20, 16), "teal").save(tmp_path / f"{name}.png")
+    (tmp_path / "wren" / "2.png").write_bytes(b"no picture")
+    return tmp_path
+
+
+def test_the_drawn_birds_are_counted(plumage: Path) -> None:
+    said: list[str] = []
+    config = DataConfig(root=plumage, format=DatasetFormat.CUB, validation_fraction=0.5)
+    summary = describe_dataset(config, say=said.append)
+    # photographs, classes, fewest and most per class, with box, with parts
+    assert cells(summary.markdown) == {
+        "train": ["12", "4", "3", "3", "12", "12"],
+        "validation": ["12", "4", "3", "3", "12", "12"],
+        "test": ["12", "4", "3", "3", "12", "12"],
+    }
+    assert said[0].strip() == f"CUB-200-2011 in {plumage}: 4 classes"
+    assert said[1] == summary.markdown
+
+
+def test_a_broken_photograph_stops(flock: Path) -> None:
+    with pytest.raises(UserError, match=r"cannot be used:\n.*2\.png"):
+        describe_dataset(DataConfig(root=flock, test_fraction=0), say=lambda line: None)
+
+
+def test_a_broken_photograph_that_is_left_out_is_not_counted(flock: Path) -> None:
+    said: list[str] = []
+    summary = describe_dataset(DataConfig(root=flock, test_fraction=0, on_error=OnError.SKIP), say=said.append)
+    assert cells(summary.markdown) == {"train": ["6", "2", "1", "5", "0", "0"]}
+    assert said[0] == "left out 1 of 7 photographs that cannot be read:"
+    assert "2.png" in said[1]

@@ -1,0 +1,132 @@
+"""What an evaluation writes agrees with itself and with the network."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.testing import assert_allclose, assert_array_equal
+
+from foveate.config import HardwareConfig, TestViews, TrainConfig
+from foveate.data.loading import EvaluationViews, evaluation_loader
+from foveate.errors import UserError
+from foveate.evaluation.predictions import read_predictions
+from foveate.methods.inference import Classifier
+from foveate.runs import Run, RunDescription
+from foveate.workflows.evaluate import Evaluation, evaluate
+from miniatures import write_cub
+
+
+def silent(line: str) -> None:
+    """Take a line of progress and say nothing."""
+
+
+@pytest.fixture(scope="module")
+def own_run(quick_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A copy of the trained run that these tests write into."""
+    path = tmp_path_factory.mktemp("evaluate") / "own"
+    return Run.open(shutil.copytree(quick_run.path, path, ignore=shutil.ignore_patterns("checkpoints", "logs")))
+
+
+@pytest.fixture(scope="module")
+def evaluated(own_run: Run) -> Evaluation:
+    return evaluate(own_run, say=silent)
+
+
+def test_the_table_agrees_with_the_report(evaluated: Evaluation, own_run: Run) -> None:
+    """Accuracy recomputed from the table, and labels from the folders' names: `images/003.species/...`."""
+    table = read_predictions(evaluated.report.with_suffix(".parquet"))
+    assert len(table.ids) == 4 * 3
+    labels = np.array([int(image.split("/")[1].split(".")[0]) - 1 for image in table.ids])
+    assert_array_equal(table.labels, labels)
+    assert table.class_names == own_run.class_names
+    assert_allclose(table.probabilities.sum(axis=1), 1, rtol=1e-5)
+    right = table.probabilities.argmax(axis=1) == labels
+    within_three = [label in np.argsort(-row)[:3] for row, label in zip(table.probabilities, labels, strict=True)]
+    told = json.loads(evaluated.report.with_suffix(".json").read_text(encoding="utf-8"))
+    assert told["accuracy"]["top1"]["value"] == pytest.approx(right.mean())
+    assert told["accuracy"]["top3"]["value"] == pytest.approx(np.mean(within_three))
+    assert told["accuracy"]["top5"]["value"] == 1
+    assert (told["accuracy"]["images"], told["accuracy"]["classes"]) == (12, 4)
+    assert (told["split"], told["views"], told["dataset"]) == ("test", "centre", "CUB-200-2011")
+    assert f"| {100 * right.mean():.1f} |" in evaluated.report.read_text(encoding="utf-8")
+    assert "12 images, 4 classes" in evaluated.report.read_text(encoding="utf-8")
+
+
+def test_flipped_views_give_the_mean_of_the_two(evaluated: Evaluation, own_run: Run) -> None:
+    flipped = evaluate(own_run, views=TestViews.FLIP, say=silent)
+    assert flipped.report.name == "test-flip.md"
+    views = EvaluationViews(evaluated.records, own_run.config.transforms)
+    classifier = Classifier.place(own_run.load_network(), own_run.config.hardware)
+    mirrored = torch.cat(
+        [classifier.probabilities(batch.images.flip(3)) for batch in evaluation_loader(views, 5, workers=0)]
+    ).numpy()
+    assert_allclose(flipped.table.probabilities, (evaluated.table.probabilities + mirrored) / 2, rtol=1e-4, atol=1e-6)
+    assert np.abs(mirrored - evaluated.table.probabilities).max() > 1e-4
+
+
+def test_a_data_set_that_has_moved_is_found_through_its_root(
+    evaluated: Evaluation, own_run: Run, plumage: Path, tmp_path: Path
+) -> None:
+    moved = shutil.copytree(plumage, tmp_path / "moved")
+    gone = replace(own_run.config.data, root=tmp_path / "gone")
+    run = Run(own_run.path, replace(own_run.description, config=replace(own_run.config, data=gone)))
+    with pytest.raises(UserError, match=r"folder must exist; got .*gone"):
+        evaluate(run, say=silent)
+    answers = evaluate(run, root=moved, batch_size=5, say=silent).table
+    assert answers.ids == evaluated.table.ids
+    assert_allclose(answers.probabilities, evaluated.table.probabilities, rtol=1e-4, atol=1e-6)
+
+
+def test_other_classes_are_refused(own_run: Run, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"classes it was trained on, 4 of them.* has 3, 'Red Kite 4' first"):
+        evaluate(own_run, root=write_cub(tmp_path), say=silent)
+
+
+def test_a_split_that_is_not_there_is_refused(own_run: Run) -> None:
+    with pytest.raises(UserError, match=r"validation split must hold photographs.*data\.validation_fraction above 0"):
+        evaluate(own_run, split="validation", say=silent)
+
+
+def test_the_validation_split_is_part_of_the_training_photographs(own_run: Run) -> None:
+    data = replace(own_run.config.data, validation_fraction=0.5)
+    run = Run(own_run.path, replace(own_run.description, config=replace(own_run.config, data=data)))
+    ids = {split: set(evaluate(run, split=split, say=silent).table.ids) for split in ("train", "validation")}
+    assert len(ids["train"]) == len(ids["validation"]) == 4 * 3
+    assert not ids["train"] & ids["validation"]
+
+
+def test_an_unfinished_run_is_refused(tmp_path: Path, quick: TrainConfig) -> None:
+    run = Run.start(tmp_path / "run", RunDescription(quick, ("a", "b"), "birds"))
+    with pytest.raises(UserError, match=r"model\.safetensors; .* has none; finish its training"):
+        evaluate(run, say=silent)
+
+
+def test_a_row_of_results_says_what_was_done(evaluated: Evaluation, own_run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "rows.jsonl"
+    for _ in range(2):
+        evaluate(own_run, results=file, hardware=HardwareConfig(accelerator="cpu", workers=0), say=silent)
+    first, second = (json.loads(line) for line in file.read_text(encoding="utf-8").splitlines())
+    assert first == second
+    known = {
+        "method": "plain",
+        "base": "tf_efficientnet_lite0",
+        "dataset": "CUB-200-2011",
+        "split": "test",
+        "input_size": 64,
+        "source_size": 64,
+        "seed": 0,
+        "top5": 100.0,
+        "epochs": 2,
+        "minutes": own_run.metrics()["minutes"],
+        "command": own_run.environment()["command"],
+        "commit": own_run.environment()["commit"],
+    }
+    assert {name: first[name] for name in known} == known
+    assert 0 <= first["top1"] <= 100
+    assert first["top1"] == pytest.approx(100 * evaluated.accuracy.top1.value, abs=0.01)
