@@ -45,8 +45,7 @@ class Benchmark:
 def foveate_step(images: Tensor, labels: Tensor) -> Callable[[], None]:
     """Foveate's step: its own module, optimiser and precision."""
     config = TrainConfig(data=DataConfig(root=Path()))
-    network = PlainNetwork.create(PlainConfig(), CLASSES)
-    network.to(memory_format=torch.channels_last).train()
+    network = PlainNetwork.create(PlainConfig(), CLASSES).train().to(memory_format=torch.channels_last)  # as `fit` does
     module = TrainingModule(network, config, labels.tolist())
     module.log = lambda *_, **__: None  # type: ignore[method-assign]  # no trainer: nowhere to log to
     optimiser = build_optimiser(network, network.new_parameters(), config.optimiser)
@@ -56,7 +55,7 @@ def foveate_step(images: Tensor, labels: Tensor) -> Callable[[], None]:
         with torch.autocast("cpu", autocast_dtype(config.hardware)):
             loss = module.training_step(batch)
         optimiser.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         optimiser.step()
 
     return step
@@ -72,7 +71,7 @@ def bare_step(images: Tensor, labels: Tensor, dtype: torch.dtype, layout: torch.
         with torch.autocast("cpu", dtype, enabled=dtype is not torch.float32):
             loss = functional.cross_entropy(network(inputs).float(), labels, label_smoothing=0.1)
         optimiser.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         optimiser.step()
 
     return step

@@ -103,7 +103,9 @@ def test_local_weights_are_loaded_whatever_their_number_of_classes(tmp_path: Pat
     else:
         save_file(source.state_dict(), path)
     backbone = create_backbone(BackboneConfig(architecture="resnet18", weights=str(path)), 5)
-    assert torch.equal(backbone.get_parameter("network.layer4.1.conv2.weight"), source.layer4[1].conv2.weight)
+    assert torch.equal(
+        backbone.get_parameter("network.layer4.1.conv2.weight"), source.get_parameter("layer4.1.conv2.weight")
+    )
     assert backbone.classifier.weight.shape == (5, 512)
 
 

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from foveate import recipes
+    from foveate.config import HardwareConfig, TestViews, TrainConfig
     from foveate.errors import UserError
+    from foveate.runs import Run
     from foveate.types import Box, PartPoint, Prediction, RankedClass
     from foveate.workflows.evaluate import Evaluation, evaluate
     from foveate.workflows.predict import Model, load
@@ -23,10 +25,14 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "Box": "foveate.types",
     "Evaluation": "foveate.workflows.evaluate",
+    "HardwareConfig": "foveate.config",
     "Model": "foveate.workflows.predict",
     "PartPoint": "foveate.types",
     "Prediction": "foveate.types",
     "RankedClass": "foveate.types",
+    "Run": "foveate.runs",
+    "TestViews": "foveate.config",
+    "TrainConfig": "foveate.config",
     "UserError": "foveate.errors",
     "evaluate": "foveate.workflows.evaluate",
     "load": "foveate.workflows.predict",
@@ -36,10 +42,14 @@ _PUBLIC = {
 __all__ = [
     "Box",
     "Evaluation",
+    "HardwareConfig",
     "Model",
     "PartPoint",
     "Prediction",
     "RankedClass",
+    "Run",
+    "TestViews",
+    "TrainConfig",
     "UserError",
     "evaluate",
     "load",

@@ -47,7 +47,7 @@ def atomic_path(target: Path) -> Iterator[Path]:
         temporary.replace(target)
     except Exception as error:
         cause = _system_error(error)
-        mend = None if cause is None else _mend(cause)
+        mend = None if cause is None else mend_of(cause)
         if cause is None or mend is None or not _concerns(cause, temporary, target):
             raise
         reason = os.strerror(cause.errno or 0)
@@ -70,7 +70,8 @@ def _system_error(error: BaseException | None) -> OSError | None:
     return error
 
 
-def _mend(error: OSError) -> str | None:
+def mend_of(error: OSError) -> str | None:
+    """Say what the user can do about a file that cannot be written; None where the error is of another kind."""
     if error.errno in _NO_ROOM:
         return "free space or choose another folder"
     if error.errno in _NOT_WRITABLE:

@@ -6,6 +6,7 @@ feature map. Whether a network has it is not read off its type but tried: the he
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, cast, runtime_checkable
@@ -115,8 +116,10 @@ def create_backbone(config: BackboneConfig, classes: int, *, pretrained: bool = 
             cannot be had or do not fit.
     """
     if not timm.is_model(config.architecture):
-        close = ", ".join(timm.list_models(f"*{config.architecture.split('_')[0]}*")[:5]) or "see timm.list_models()"
-        raise UserError(f"architecture must be one that timm knows; got {config.architecture!r}; close: {close}")
+        close = ", ".join(difflib.get_close_matches(config.architecture, timm.list_models(), n=5, cutoff=0.5))
+        raise UserError(
+            f"architecture must be one that timm knows; got {config.architecture!r}; close: {close or 'none'}"
+        )
     source = _weights_source(config) if pretrained else "none"
     network = _from_hub(config.architecture) if source == "hub" else _random(config.architecture)
     if source == "package":

@@ -1,5 +1,6 @@
 """The command line: each command is a workflow with its typed configuration, and nothing else."""
 
+import io
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
@@ -8,7 +9,8 @@ from typing import Annotated, Literal
 
 import tyro
 
-from foveate.config import DataConfig, HardwareConfig, OnError, TestViews, TrainConfig
+from foveate.atomic import mend_of
+from foveate.config import DataConfig, DatasetFormat, HardwareConfig, OnError, TestViews, TrainConfig
 from foveate.errors import UserError
 from foveate.recipes import RECIPES
 
@@ -18,7 +20,9 @@ class Data:
     """Say what a data set holds and read every photograph once; or draw plumage, the embedded one."""
 
     root: tyro.conf.Positional[Path]
-    """Folder of the archive or of the class folders, or a CSV or Parquet list; `plumage` draws into it."""
+    """Folder of the archive or of the class folders, or a CSV or Parquet list; with --draw a new folder."""
+    format: DatasetFormat = DatasetFormat.AUTO
+    """How it is laid out; auto: recognised by what lies there."""
     draw: bool = False
     """Draw the plumage data set into the folder first."""
     species: int = 20
@@ -37,12 +41,13 @@ class Data:
     def run(self) -> None:
         """Do it."""
         from foveate.data.plumage import PlumageConfig, draw_plumage
+        from foveate.workflows.demo import every
         from foveate.workflows.describe import describe_dataset
 
         if self.draw:
             config = PlumageConfig(self.species, self.train_per_species, self.test_per_species, self.size, self.seed)
-            draw_plumage(self.root, config)
-        describe_dataset(DataConfig(root=self.root, on_error=self.on_error))
+            draw_plumage(self.root, config, progress=every(100, print))
+        describe_dataset(DataConfig(root=self.root, format=self.format, on_error=self.on_error))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,12 +74,17 @@ class Evaluate:
     """Measure a run: top-1, top-3, top-5 and mean per-class accuracy with 95% intervals."""
 
     run_folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
+    """The run folder."""
     split: Literal["test", "validation", "train"] = "test"
+    """Which photographs to answer for."""
     views: TestViews = TestViews.CENTRE
     """Which views of a photograph are averaged."""
     root: Path | None = None
     """Where the data set lies now, if it has moved since the training."""
+    on_error: OnError | None = None
+    """What to do about photographs that cannot be read; None: as the training did."""
     batch_size: int = 32
+    """Photographs at a time."""
     hardware: HardwareConfig = field(default_factory=HardwareConfig)
     results: Path | None = None
     """A file of JSON lines to which one row is added."""
@@ -85,8 +95,8 @@ class Evaluate:
         """Do it."""
         from foveate.report.tables import accuracy_markdown
         from foveate.runs import Run
-        from foveate.workflows.demo import answer_sheet_of
         from foveate.workflows.evaluate import evaluate
+        from foveate.workflows.sheet import answer_sheet_of
 
         run = Run.open(self.run_folder)
         done = evaluate(
@@ -94,6 +104,7 @@ class Evaluate:
             split=self.split,
             views=self.views,
             root=self.root,
+            on_error=self.on_error,
             batch_size=self.batch_size,
             hardware=self.hardware,
             results=self.results,
@@ -109,7 +120,9 @@ class Predict:
     """Name what is in photographs: files, folders, globs."""
 
     run_folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
+    """The run folder."""
     paths: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="PATHS...")]
+    """Photographs, folders of them, globs."""
     top: int = 5
     """How many classes each answer ranks."""
     entropy_threshold: float | None = None
@@ -120,6 +133,7 @@ class Predict:
     """Write the answers here (.csv, .json or .parquet) rather than to the screen."""
     on_error: OnError = OnError.STOP
     """What to do about photographs that cannot be read."""
+    hardware: HardwareConfig = field(default_factory=HardwareConfig)
 
     def run(self) -> None:
         """Do it."""
@@ -133,6 +147,7 @@ class Predict:
             views=self.views,
             out=self.out,
             on_error=self.on_error,
+            hardware=self.hardware,
         )
 
 
@@ -143,7 +158,7 @@ class Recipes:
     def run(self) -> None:
         """Do it."""
         for name, recipe in RECIPES.items():
-            print(f"{name}\n  {(recipe.__doc__ or '').splitlines()[0]}")
+            print(f"foveate train {name}\n  {(recipe.__doc__ or '').splitlines()[0]}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,6 +200,8 @@ def _commands() -> dict[str, Callable[..., _Command]]:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; 0 when done, 2 for what the user can mend, 130 when interrupted."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)  # so that the log of a long training can be followed
     try:
         command: _Command = tyro.extras.subcommand_cli_from_dict(
             _commands(),
@@ -196,6 +213,12 @@ def main(arguments: list[str] | None = None) -> int:
         command.run()
     except UserError as error:
         print(f"foveate: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        mend = mend_of(error)
+        if mend is None:
+            raise
+        print(f"foveate: {error}; {mend}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("foveate: interrupted; the same command continues where it was saved", file=sys.stderr)

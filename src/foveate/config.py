@@ -5,14 +5,27 @@ A recipe is one `TrainConfig`; a variant of it is `dataclasses.replace`; the com
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Literal
 
-from foveate.data.datasets.formats import DatasetFormat
 from foveate.errors import UserError
+
+
+class DatasetFormat(StrEnum):
+    """How photographs and labels are kept; AUTO looks at what lies in the folder."""
+
+    AUTO = "auto"
+    CUB = "cub"
+    DOGS = "dogs"
+    AIRCRAFT = "aircraft"
+    CARS = "cars"
+    FLOWERS = "flowers"
+    PETS = "pets"
+    FOLDER = "folder"
+    TABLE = "table"
+    SHARDS = "shards"
 
 
 class OnError(StrEnum):
@@ -57,8 +70,8 @@ def _require(holds: bool, rule: str, value: object) -> None:
         raise UserError(f"{rule}; got {value}")
 
 
-def _fraction(name: str, value: float, *, upper: Callable[[float], bool] = lambda x: x < 1) -> None:
-    _require(value >= 0 and upper(value), f"{name} must be a fraction in [0, 1)", value)
+def _fraction(name: str, value: float) -> None:
+    _require(0 <= value < 1, f"{name} must be a fraction in [0, 1)", value)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +94,7 @@ class DataConfig:
     def __post_init__(self) -> None:
         _fraction("validation_fraction", self.validation_fraction)
         _fraction("test_fraction", self.test_fraction)
+        _require(self.split_seed >= 0, "split_seed must not be negative", self.split_seed)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +107,8 @@ class TransformConfig:
     """Side to which the whole photograph is squashed before the centre (and `offset`) crop of `input_size`."""
     train_crop: TrainCrop = TrainCrop.AREA
     smallest_area: float = 0.5
-    """Smallest share of the photograph's area that an `area` crop shows."""
+    """Smallest share of the photograph's area that an `area` crop shows, before a side that the jitter makes longer
+    than the photograph's is cut to it."""
     aspect_jitter: float = 4 / 3
     """Largest factor by which an `area` crop changes the photograph's aspect ratio, either way; 1: none."""
     flip: float = 0.5
@@ -107,7 +122,7 @@ class TransformConfig:
             self.resize_size,
         )
         _require(0 < self.smallest_area <= 1, "smallest_area must be in (0, 1]", self.smallest_area)
-        _require(self.aspect_jitter >= 1, "aspect_jitter must be at least 1", self.aspect_jitter)
+        _require(1 <= self.aspect_jitter <= 10, "aspect_jitter must be in [1, 10]", self.aspect_jitter)
         _require(0 <= self.flip <= 1, "flip must be a probability", self.flip)
 
 
@@ -149,13 +164,16 @@ class OptimiserConfig:
     """Shares of the training after which `step` multiplies the rate by `factor`."""
     factor: float = 0.1
     gradient_clip: float | None = None
-    """Largest norm of the whole gradient; none: not clipped."""
+    """Largest norm of the whole gradient; None: not clipped."""
 
     def __post_init__(self) -> None:
         _require(self.learning_rate > 0, "learning_rate must be positive", self.learning_rate)
         _require(self.new_learning_rate > 0, "new_learning_rate must be positive", self.new_learning_rate)
         _require(0 <= self.momentum < 1, "momentum must be in [0, 1)", self.momentum)
         _require(self.weight_decay >= 0, "weight_decay must not be negative", self.weight_decay)
+        _require(0 < self.factor <= 1, "factor must be in (0, 1]", self.factor)
+        clip = self.gradient_clip
+        _require(clip is None or clip > 0, "gradient_clip must be positive, or None", clip)
         for milestone in self.milestones:
             _require(0 < milestone < 1, "milestones must be shares of the training in (0, 1)", milestone)
 
@@ -171,7 +189,7 @@ class HardwareConfig:
     """`auto`: bf16 autocast where the processor multiplies it natively, else float32."""
     channels_last: bool = True
     workers: int | None = None
-    """Processes that decode photographs; none: one per core but one, at most 8. The result does not depend on it."""
+    """Processes that decode photographs; None: one per core but one, at most 8. The result does not depend on it."""
 
     def __post_init__(self) -> None:
         _require(self.devices >= 1, "devices must be at least 1", self.devices)
@@ -195,7 +213,7 @@ class TrainConfig:
     class_weights: bool = False
     """Weigh each class's loss by the inverse of its frequency."""
     ema_decay: float | None = None
-    """Keep an exponential moving average of the weights with this decay per step and use it; none: do not."""
+    """Keep an exponential moving average of the weights with this decay per step and use it; None: do not."""
     seed: int = 0
     """With the epoch and the photograph's index it fixes the order, each view, each dropped feature and the head."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from pathlib import Path
 
@@ -42,6 +43,11 @@ def autocast_dtype(config: HardwareConfig) -> torch.dtype:
 def _cpu_has_bf16() -> bool:
     flags = _cpu_info("flags")
     return "avx512_bf16" in flags or "amx_bf16" in flags or "bf16" in _cpu_info("Features").split()
+
+
+def processors() -> int:
+    """Return how many processors this process may use; in a container or a batch job fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def describe() -> str:

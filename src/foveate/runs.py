@@ -17,12 +17,14 @@ import platform
 import shlex
 import subprocess
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import torch
 from cattrs import ClassValidationError, transform_error
 from cattrs.preconf.json import make_converter
@@ -33,6 +35,7 @@ from torch import nn
 import foveate
 from foveate.atomic import atomic_path
 from foveate.config import TrainConfig
+from foveate.data.records import ImageRecord
 from foveate.errors import UserError
 from foveate.hardware import describe
 from foveate.methods.plain import PlainNetwork
@@ -91,8 +94,9 @@ class Run:
         """
         cls.check_start(path, description)
         if not (path / "run.json").exists():
-            write_json(path / "environment.json", environment())
             write_json(path / "run.json", _converter.unstructure(description))
+        if not (path / "environment.json").exists():
+            write_json(path / "environment.json", environment())
         return cls(path, description)
 
     @classmethod
@@ -109,13 +113,13 @@ class Run:
                     f"a finished run is never overwritten; {path} holds one; name another folder with --out, or "
                     "remove that one"
                 )
-            if run.description != description:
+            if _identity(run.description) != _identity(description):
+                differing = ", ".join(_differences(_identity(run.description), _identity(description)))
                 raise UserError(
-                    f"an unfinished run resumes with its own configuration; {path} differs in "
-                    f"{', '.join(_differences(run.description, description))}; give the same command, or name "
-                    "another folder with --out"
+                    f"an unfinished run resumes with its own configuration; {path} differs in {differing}; give the "
+                    "same command, or name another folder with --out"
                 )
-        elif path.exists() and (not path.is_dir() or any(path.iterdir())):
+        elif path.exists() and (not path.is_dir() or any(not entry.name.startswith(".") for entry in path.iterdir())):
             raise UserError(f"a new run needs an empty folder; {path} holds other files; name another with --out")
 
     @classmethod
@@ -139,6 +143,33 @@ class Run:
         except ClassValidationError as error:
             problems = "; ".join(transform_error(error, format_exception=_problem))
             raise UserError(f"{file} does not describe a run: {problems}; restore it from a copy") from error
+
+    def keep_photographs(self, train: Sequence[ImageRecord], validation: Sequence[ImageRecord]) -> None:
+        """Write down the photographs of the training, or check that a resumed one has the same.
+
+        Raises:
+            UserError: They differ from those that the training began with.
+        """
+        path = self.path / "photographs.parquet"
+        records = [*train, *validation]
+        splits = ["train"] * len(train) + ["validation"] * len(validation)
+        columns = {"id": [each.id for each in records], "label": [each.label for each in records], "split": splits}
+        table = pa.table(columns)
+        if not path.exists():
+            with atomic_path(path) as temporary:
+                pq.write_table(table, temporary)
+            return
+        kept = pq.read_table(path)
+        if not kept.equals(table):
+            raise UserError(
+                f"a training resumes with the photographs it began with, {len(kept)} of them; there are {len(table)} "
+                f"now, or others; restore them, or name another folder than {self.path} with --out"
+            )
+
+    def trained_ids(self) -> frozenset[str]:
+        """Return the ids of the photographs that it was trained with."""
+        table = pq.read_table(self.path / "photographs.parquet", filters=[("split", "=", "train")])
+        return frozenset(table.column("id").to_pylist())
 
     def metrics(self) -> dict[str, Any]:
         """Return what the finished training measured."""
@@ -187,6 +218,13 @@ def _problem(error: BaseException, kind: type | None) -> str:
     return str(error) if isinstance(error, UserError) else format_exception(error, kind)
 
 
+def _identity(description: RunDescription) -> RunDescription:
+    """Leave out what may change between two starts: where the data lies, and how many processes decode it."""
+    config = description.config
+    data, hardware = replace(config.data, root=Path()), replace(config.hardware, workers=None)
+    return replace(description, config=replace(config, data=data, hardware=hardware))
+
+
 def _differences(old: RunDescription, new: RunDescription) -> list[str]:
     return [
         name
@@ -225,6 +263,7 @@ def commit() -> str | None:
         return done.stdout.strip()
 
     try:
+        git("ls-files", "--error-unmatch", __file__)  # an installed Foveate may lie inside a stranger's repository
         changed = git("status", "--porcelain", "--untracked-files=no", "--", str(here))
         return git("rev-parse", "--short=12", "HEAD") + ("+" if changed else "")
     except (OSError, subprocess.CalledProcessError):
@@ -258,6 +297,8 @@ def write_text(path: Path, text: str) -> None:
 
 
 def append_json_line(path: Path, row: Mapping[str, Any]) -> None:
-    """Add one row to a file of JSON lines; the rows before it stay whatever happens."""
+    """Add one row to a file of JSON lines, unless it is there already; the rows before it stay whatever happens."""
     before = path.read_text(encoding="utf-8") if path.exists() else ""
-    write_text(path, before + json.dumps(row, ensure_ascii=False) + "\n")
+    line = json.dumps(row, ensure_ascii=False)
+    if line not in before.splitlines():
+        write_text(path, f"{before}{line}\n")

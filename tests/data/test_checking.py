@@ -71,8 +71,10 @@ def test_what_is_no_path_goes_by_its_id(tmp_path: Path) -> None:
         ImageRecord("birds.tar/wren 7", ArchiveMember(tmp_path / "birds.tar", 0, 9), 0, "wren"),
         ImageRecord("wren 8", b"not a picture", 0, "wren"),
     ]
-    with pytest.raises(UserError, match=r"not found: birds\.tar/wren 7(?s:.*)decoded: wren 8 "):
+    with pytest.raises(UserError, match=r"not found: birds\.tar/wren 7 in .*birds\.tar"):
         check_images(records)
+    with pytest.raises(UserError, match=r"not found: birds\.tar/wren 7(?s:.*)decoded: wren 8 "):
+        check_images(records, OnError.SKIP)
 
 
 def test_progress_counts_every_photograph(tmp_path: Path) -> None:

@@ -85,7 +85,7 @@ def test_transparency_is_laid_over_white(mode: str) -> None:
 def test_palette(transparency: int | bytes | None, first: tuple[int, ...], second: tuple[int, ...]) -> None:
     image = Image.fromarray(spread(np.array([0, 1] * 5, dtype=np.uint8))).convert("L")
     image.putpalette([10, 20, 30, 200, 100, 50])
-    options = {} if transparency is None else {"transparency": transparency}
+    options: dict[str, Any] = {} if transparency is None else {"transparency": transparency}
     seen = pixels(encoded(image, **options))
     assert {tuple(pixel) for pixel in seen[:, ::2].reshape(-1, 3).tolist()} == {first}
     assert {tuple(pixel) for pixel in seen[:, 1::2].reshape(-1, 3).tolist()} == {second}
@@ -141,11 +141,11 @@ def test_a_path_its_bytes_and_a_member_agree(tmp_path: Path) -> None:
     for source in (path, data, ArchiveMember(shard, len(b"before"), len(data))):
         image = read_image(source)
         assert image.mode == "RGB"
-        assert np.array_equal(image, expected)
+        assert np.array_equal(np.asarray(image), expected)
 
 
 def test_an_image_in_memory_follows_the_same_rules() -> None:
-    assert np.array_equal(to_rgb(PICTURE), PICTURE)
+    assert np.array_equal(np.asarray(to_rgb(PICTURE)), np.asarray(PICTURE))
     assert to_rgb(Image.new("RGBA", (9, 9), (0, 0, 0, 0))).getpixel((4, 4)) == (255, 255, 255)
 
 
@@ -155,7 +155,7 @@ def write_truncated(path: Path) -> None:
 
 
 def write_png(width: int, height: int) -> Callable[[Path], None]:
-    return lambda path: path.write_bytes(encoded(Image.new("L", (width, height)))) and None
+    return lambda path: Image.new("L", (width, height)).save(path, "PNG")
 
 
 @pytest.mark.parametrize(
@@ -179,7 +179,7 @@ def test_a_broken_picture_is_named(write: Callable[[Path], None], rule: str, tmp
     with pytest.raises(ImageError, match=rule) as caught:
         read_image(path, "another name")
     assert str(path) in str(caught.value)
-    assert "--on-error skip" in str(caught.value)
+    assert "on-error skip" in str(caught.value)
     assert isinstance(caught.value, UserError)
 
 

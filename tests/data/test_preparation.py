@@ -83,10 +83,11 @@ def test_checked_says_what_it_leaves_out(plumage: Path, tmp_path: Path) -> None:
     missing = replace(good[1], image=tmp_path / "gone.jpg")
     said: list[str] = []
     assert checked(good, OnError.STOP, said.append) == good
-    assert said == []
+    assert said == ["reading 3 photographs once"]
+    said.clear()
     assert checked((good[0], missing, good[2]), OnError.SKIP, said.append) == (good[0], good[2])
-    assert said[0] == "left out 1 of 3 photographs that cannot be read:"
-    assert str(tmp_path / "gone.jpg") in said[1]
-    assert len(said) == 2
+    assert said[1] == "left out 1 of 3 photographs that cannot be read:"
+    assert str(tmp_path / "gone.jpg") in said[2]
+    assert len(said) == 3
     with pytest.raises(UserError, match="1 of 3"):
         checked((good[0], missing, good[2]), OnError.STOP, said.append)

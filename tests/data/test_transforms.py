@@ -17,7 +17,7 @@ from foveate.types import Box, Size
 
 GUIDED_ZOOM = TransformConfig(input_size=448, resize_size=475, train_crop=TrainCrop.OFFSET, flip=0.0)
 S3N = TransformConfig(input_size=448, resize_size=600, train_crop=TrainCrop.AREA)
-DRAWS = 2000
+DRAWS = 1200
 
 
 def drawn(source: Size, config: TransformConfig, seed: int) -> Geometry:
@@ -84,11 +84,11 @@ def test_area_share_place_and_aspect_are_spread_evenly() -> None:
     views = many(plain, source)
     areas = [area_share(view) for view in views]
     assert [aspect_change(view) for view in views] == pytest.approx([1.0] * DRAWS)
-    assert np.histogram(areas, bins=4, range=(0.2, 1.0))[0] == pytest.approx([DRAWS / 4] * 4, rel=0.12)
+    assert np.histogram(areas, bins=4, range=(0.2, 1.0))[0] == pytest.approx([DRAWS / 4] * 4, rel=0.15)
+    windows = np.array([view.window for view in views])
     for start, extent, length in ((0, 2, source.width), (1, 3, source.height)):
-        windows = np.array([view.window for view in views])
         place = windows[:, start] / (length - (windows[:, extent] - windows[:, start]))
-        assert np.histogram(place, bins=4, range=(0, 1))[0] == pytest.approx([DRAWS / 4] * 4, rel=0.12)
+        assert np.histogram(place, bins=4, range=(0, 1))[0] == pytest.approx([DRAWS / 4] * 4, rel=0.15)
     jittered = TransformConfig(input_size=64, resize_size=64, smallest_area=0.05, aspect_jitter=1.2)
     changes = [abs(math.log(aspect_change(view))) for view in many(jittered, source) if area_share(view) < 0.8]
     assert np.mean(changes) == pytest.approx(math.log(1.2) / 2, rel=0.05)
@@ -96,7 +96,7 @@ def test_area_share_place_and_aspect_are_spread_evenly() -> None:
 
 
 @pytest.mark.parametrize("crop", TrainCrop)
-@pytest.mark.parametrize(("flip", "least", "most"), [(0.0, 0, 0), (1.0, 1, 1), (0.5, 0.47, 0.53), (0.1, 0.08, 0.12)])
+@pytest.mark.parametrize(("flip", "least", "most"), [(0.0, 0, 0), (1.0, 1, 1), (0.5, 0.46, 0.54), (0.1, 0.08, 0.12)])
 def test_flips_come_as_often_as_asked(crop: TrainCrop, flip: float, least: float, most: float) -> None:
     config = TransformConfig(input_size=64, resize_size=72, train_crop=crop, flip=flip)
     share = np.mean([view.flipped for view in many(config, Size(90, 70))])

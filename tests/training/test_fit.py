@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import re
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from foveate.config import BackboneConfig, PlainConfig, TrainConfig
+from foveate.config import BackboneConfig, OnError, PlainConfig, TrainConfig
 from foveate.errors import UserError
 from foveate.runs import Run
 from foveate.training.fit import AtomicCheckpoints
@@ -104,6 +105,79 @@ def test_a_validation_split_chooses_the_epoch(small: TrainConfig, tmp_path: Path
     metrics = run.metrics()
     assert metrics["chosen_epoch"] == tops.index(max(tops)) + 1
     assert metrics["validation/top1"] == pytest.approx(max(tops), abs=1e-4)
+
+
+def test_with_validation_the_averaged_weights_that_were_scored_are_the_ones_kept(
+    small: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = replace(small, data=replace(small.data, validation_fraction=0.34), epochs=2, ema_decay=0.5)
+    scored: list[dict[str, torch.Tensor]] = []
+
+    def remember(self: TrainingModule) -> None:
+        scored.append({name: tensor.clone() for name, tensor in self.network.state_dict().items()})
+
+    monkeypatch.setattr(TrainingModule, "on_validation_epoch_start", remember)
+    run = train(config, tmp_path / "run", say=quiet)
+    chosen = scored[run.metrics()["chosen_epoch"] - 1]
+    assert all(torch.equal(tensor, chosen[name]) for name, tensor in weights(run).items())
+
+
+def test_a_run_that_failed_at_its_very_end_finishes_with_the_same_weights(
+    small: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = train(small, tmp_path / "whole", say=quiet)
+
+    def full(*_: object) -> None:
+        raise UserError("disk full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Run, "finish", full)
+        with pytest.raises(UserError, match="disk full"):
+            train(small, tmp_path / "failed", say=quiet)
+    again = train(small, tmp_path / "failed", say=quiet)
+    assert same(whole, again)
+    assert again.metrics().keys() == whole.metrics().keys()
+    assert again.metrics()["train/loss"] == whole.metrics()["train/loss"]
+
+
+def test_a_damaged_checkpoint_is_named_and_how_to_start_over(
+    small: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        interrupt_after(4, patched)
+        with pytest.raises(KeyboardInterrupt):
+            train(small, tmp_path / "run", say=quiet)
+    checkpoint = tmp_path / "run" / "checkpoints" / "last.ckpt"
+    checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
+    with pytest.raises(UserError, match=r"last\.ckpt cannot be read.*remove .*checkpoints to start"):
+        train(small, tmp_path / "run", say=quiet)
+
+
+def test_a_loss_that_is_not_finite_stops_the_training(small: TrainConfig, tmp_path: Path) -> None:
+    config = replace(small, optimiser=replace(small.optimiser, learning_rate=1e30, new_learning_rate=1e30))
+    with pytest.raises(UserError, match=r"must stay finite; it is (nan|inf) in epoch 1; lower optimiser"):
+        train(config, tmp_path / "run", say=quiet)
+
+
+def test_other_photographs_cannot_resume_a_training(
+    small: TrainConfig, plumage: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    birds = tmp_path / "birds"
+    shutil.copytree(plumage, birds)
+    config = replace(small, data=replace(small.data, root=birds))
+    with monkeypatch.context() as patched:
+        interrupt_after(4, patched)
+        with pytest.raises(KeyboardInterrupt):
+            train(config, tmp_path / "run", say=quiet)
+    next((birds / "images").rglob("*_0001.jpg")).write_bytes(b"broken")
+    broken = replace(config, data=replace(config.data, on_error=OnError.SKIP))
+    with pytest.raises(UserError, match=r"differs in config.data.on_error"):
+        train(broken, tmp_path / "run", say=quiet)
+    shutil.rmtree(birds)
+    shutil.copytree(plumage, birds)
+    moved = birds.rename(tmp_path / "moved")
+    resumed = train(replace(config, data=replace(config.data, root=moved)), tmp_path / "run", say=quiet)
+    assert resumed.finished
 
 
 def test_ema_label_smoothing_class_weights_and_clipping_change_the_weights(small: TrainConfig, tmp_path: Path) -> None:

@@ -61,12 +61,17 @@ def one_name_twice(root: Path) -> Path:
 
 
 def two_names_of_a_label(root: Path) -> Path:
-    columns = {"image": paths("a", 4), "class_name": ["owl", "wren"] * 2, "label": [0, 1, 1, 0]}
+    columns: dict[str, list[Any]] = {
+        "image": paths("a", 4),
+        "class_name": ["owl", "wren"] * 2,
+        "label": [0, 1, 1, 0],
+    }
     return write_csv(photographs(root, a=4) / "list.csv", columns)
 
 
 def negative_label(root: Path) -> Path:
-    return write_csv(photographs(root, a=2) / "list.csv", {"image": paths("a", 2), "label": [0, -1]})
+    columns: dict[str, list[Any]] = {"image": paths("a", 2), "label": [0, -1]}
+    return write_csv(photographs(root, a=2) / "list.csv", columns)
 
 
 def label_beyond_the_classes(root: Path) -> Path:
@@ -233,7 +238,7 @@ def test_a_full_disk_costs_only_what_was_being_written(
     """The disk fills at the second checkpoint, then at the model; each time the same command goes on from there."""
     root, run = photographs(tmp_path / "birds", owl=3, wren=3), tmp_path / "run"
     command = ("train", "plain", "--data.root", root, "--out", run, *TINY)
-    save = torch.save
+    save: Callable[[object, Any], None] = torch.save
 
     def fill_the_disk(content: dict[str, Any], stream: BinaryIO) -> None:
         save(content, stream if content["epoch"] == 0 else FullDisk(stream, room=1_000_000))

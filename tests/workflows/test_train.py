@@ -30,7 +30,8 @@ def test_a_finished_run_holds_all_that_is_needed(quick_run: Run, quick: TrainCon
     assert quick_run.metrics()["epochs"] == 2
     assert quick_run.metrics()["train/loss"] > 0
     present = {path.name for path in quick_run.path.iterdir()}
-    assert present == {"run.json", "environment.json", "metrics.json", "model.safetensors", "checkpoints", "logs"}
+    files = {"run.json", "photographs.parquet", "environment.json", "metrics.json", "model.safetensors"}
+    assert present == files | {"checkpoints", "logs"}
 
 
 def test_the_network_has_learned_something(quick_run: Run) -> None:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 from foveate.config import OnError
+from foveate.data.datasets import missing_files
 from foveate.data.images import ImageError, read_image
-from foveate.data.records import ImageRecord
+from foveate.data.records import ArchiveMember, ImageRecord
 from foveate.errors import UserError
+from foveate.hardware import processors
 
 _NAMED = 5  # how many broken photographs an error lists
 
@@ -37,9 +38,11 @@ def check_images(
     Raises:
         UserError: Some cannot be read and `on_error` is `stop`, or none can be read.
     """
+    if on_error is OnError.STOP and (absent := missing_files(records)):
+        raise _unusable([f"image not found: {_place(record)}" for record in absent], len(records))
     readable: list[ImageRecord] = []
     problems: list[str] = []
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(processors()) as pool:
         for done, (record, problem) in enumerate(zip(records, pool.map(_problem, records), strict=True), 1):
             if problem is None:
                 readable.append(record)
@@ -48,10 +51,22 @@ def check_images(
             if progress is not None:
                 progress(done)
     if problems and (on_error is OnError.STOP or not readable):
-        listed = "\n  ".join(problems[:_NAMED])
-        more = f"\n  and {len(problems) - _NAMED} more" if len(problems) > _NAMED else ""
-        raise UserError(f"{len(problems)} of {len(records)} photographs cannot be used:\n  {listed}{more}")
+        raise _unusable(problems, len(records))
     return Checked(tuple(readable), tuple(problems))
+
+
+def _unusable(problems: Sequence[str], count: int) -> UserError:
+    listed = "\n  ".join(problems[:_NAMED])
+    more = f"\n  and {len(problems) - _NAMED} more" if len(problems) > _NAMED else ""
+    return UserError(
+        f"{len(problems)} of {count} photographs cannot be used; restore or remove them, or leave them out (on-error "
+        f"skip):\n  {listed}{more}"
+    )
+
+
+def _place(record: ImageRecord) -> str:
+    image = record.image
+    return f"{record.id} in {image.archive}" if isinstance(image, ArchiveMember) else str(image or record.id)
 
 
 def _problem(record: ImageRecord) -> str | None:

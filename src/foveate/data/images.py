@@ -38,16 +38,23 @@ def read_image(source: ImageSource, name: str | None = None) -> Image.Image:
     name = str(source) if isinstance(source, Path) else name or "the image given as bytes"
     try:
         with Image.open(_stream(source)) as image:
-            _check_shape(image.size, name)
-            return to_rgb(ImageOps.exif_transpose(image))
+            return upright_rgb(image, name)
     except FileNotFoundError as error:
-        raise ImageError(f"image not found: {name}; restore it, or use --on-error skip") from error
+        raise ImageError(f"image not found: {name}; restore it, or leave it out (on-error skip)") from error
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise _too_large(name) from error
     except ImageError:
         raise
     except (OSError, SyntaxError, ValueError, EOFError, IndexError) as error:
-        raise ImageError(f"image cannot be decoded: {name} ({error}); replace it, or use --on-error skip") from error
+        raise ImageError(
+            f"image cannot be decoded: {name} ({error}); replace it, or leave it out (on-error skip)"
+        ) from error
+
+
+def upright_rgb(image: Image.Image, name: str) -> Image.Image:
+    """Turn an opened image as `read_image` does, with the same errors about its shape."""
+    _check_shape(image.size, name)
+    return to_rgb(ImageOps.exif_transpose(image))
 
 
 def _stream(source: ImageSource) -> Path | io.BytesIO:
@@ -68,7 +75,7 @@ def _check_shape(size: tuple[int, int], name: str) -> None:
     if short < SMALLEST_SIDE or long > LARGEST_ASPECT * short:
         raise ImageError(
             f"an image must be at least {SMALLEST_SIDE} pixels on each side and at most {LARGEST_ASPECT:.0f} times "
-            f"as long as wide; {name} is {size[0]}x{size[1]}; remove it, or use --on-error skip"
+            f"as long as wide; {name} is {size[0]}x{size[1]}; remove it, or leave it out (on-error skip)"
         )
 
 

@@ -5,7 +5,6 @@ So the batches are the same whatever the number of worker processes, in one proc
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -19,6 +18,7 @@ from foveate.config import TestViews, TransformConfig
 from foveate.data.images import read_image
 from foveate.data.records import ImageRecord
 from foveate.data.transforms import evaluation_geometries, train_geometry
+from foveate.hardware import processors
 from foveate.types import Size
 
 _ORDER, _VIEW = 0, 1  # streams of random numbers that must not coincide
@@ -123,7 +123,7 @@ class EpochOrder(Sampler[Draw]):
 
 def default_workers() -> int:
     """One decoding process per core but one, at least one and at most eight."""
-    return min(max((os.cpu_count() or 1) - 1, 1), 8)
+    return min(max(processors() - 1, 1), 8)
 
 
 def training_loader(

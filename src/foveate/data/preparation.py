@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+
+from rich.console import Console
+from rich.progress import Progress
 
 from foveate.config import DataConfig, OnError
 from foveate.data.checking import check_images
@@ -63,7 +67,10 @@ def checked(
     Raises:
         UserError: As `check_images` does.
     """
-    result = check_images(records, on_error)
+    say(f"reading {len(records)} photographs once")
+    with Progress(transient=True, console=Console(stderr=True), disable=not sys.stderr.isatty()) as bar:
+        task = bar.add_task("reading", total=len(records))
+        result = check_images(records, on_error, lambda done: bar.update(task, completed=done))
     if result.problems:
         say(f"left out {len(result.problems)} of {len(records)} photographs that cannot be read:")
         for problem in result.problems:

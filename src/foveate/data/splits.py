@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import NamedTuple
-
-import numpy as np
 
 from foveate.data.records import ImageRecord
 from foveate.errors import UserError
@@ -22,8 +21,8 @@ class Split(NamedTuple):
 def hold_out(records: Sequence[ImageRecord], fraction: float, seed: int) -> Split:
     """Hold out `fraction` of each class, rounded, but at least one photograph and never all of them.
 
-    Which ones depends on the seed, the class's label and its ids only, not on the order of `records` or on other
-    classes.
+    Which ones depends on the seed and the class's ids only, not on the order of `records` or on other classes. They
+    are ranked by a hash, so that photographs added later leave nearly all others where they were.
 
     Raises:
         UserError: A class has fewer than two photographs, so that it cannot be on both sides.
@@ -32,7 +31,7 @@ def hold_out(records: Sequence[ImageRecord], fraction: float, seed: int) -> Spli
     for record in records:
         by_class[record.label].append(record)
     held_out: set[str] = set()
-    for label, members in sorted(by_class.items()):
+    for members in by_class.values():
         if len(members) < 2:
             raise UserError(
                 f"holding out {fraction:.0%} of each class needs at least two photographs in it; class "
@@ -40,9 +39,13 @@ def hold_out(records: Sequence[ImageRecord], fraction: float, seed: int) -> Spli
                 "set a division of its own"
             )
         count = min(max(round(fraction * len(members)), 1), len(members) - 1)
-        ids = np.array(sorted(record.id for record in members))
-        held_out.update(np.random.default_rng([seed, label]).permutation(ids)[:count].tolist())
+        ranked = sorted(members, key=lambda record: _rank(record, seed))
+        held_out.update(record.id for record in ranked[:count])
     return Split(
         tuple(record for record in records if record.id not in held_out),
         tuple(record for record in records if record.id in held_out),
     )
+
+
+def _rank(record: ImageRecord, seed: int) -> bytes:
+    return hashlib.sha256(f"{seed}/{record.id}".encode()).digest()

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from foveate.config import DataConfig, TrainConfig, TransformConfig
-from foveate.data.datasets import DatasetFormat
+from foveate.config import DataConfig, DatasetFormat, TrainConfig, TransformConfig
 
 
 def plain() -> TrainConfig:

@@ -16,6 +16,7 @@ from pathlib import Path
 from foveate.config import (
     BackboneConfig,
     DataConfig,
+    DatasetFormat,
     OptimiserConfig,
     PlainConfig,
     Schedule,
@@ -23,7 +24,6 @@ from foveate.config import (
     TrainCrop,
     TransformConfig,
 )
-from foveate.data.datasets import DatasetFormat
 
 _GUIDED_ZOOM_ITERATIONS = 30_000
 _GUIDED_ZOOM_BATCH = 64
@@ -34,7 +34,7 @@ def ft_resnet50_cub() -> TrainConfig:
     return TrainConfig(
         data=DataConfig(root=Path("CUB_200_2011"), format=DatasetFormat.CUB),
         transforms=TransformConfig(input_size=448, resize_size=600),
-        network=PlainConfig(backbone=BackboneConfig(architecture="resnet50")),
+        network=PlainConfig(backbone=BackboneConfig(architecture="resnet50.tv_in1k")),
         optimiser=OptimiserConfig(
             learning_rate=0.001,
             new_learning_rate=0.01,
@@ -81,7 +81,7 @@ def _guided_zoom_baseline(data: DataConfig, photographs: int) -> TrainConfig:
     return TrainConfig(
         data=data,
         transforms=TransformConfig(input_size=448, resize_size=475, train_crop=TrainCrop.OFFSET, flip=0.0),
-        network=PlainConfig(backbone=BackboneConfig(architecture="resnet101")),
+        network=PlainConfig(backbone=BackboneConfig(architecture="resnet101.tv_in1k")),
         optimiser=OptimiserConfig(
             learning_rate=0.001,
             new_learning_rate=0.001,

@@ -13,7 +13,8 @@ from foveate.report.tables import markdown_table
 
 BEGIN, END = "<!-- results: made by `make docs` -->", "<!-- end of results -->"
 
-_ONE_METHOD = ("method", "base", "dataset", "split", "input_size", "source_size", "epochs")
+# A row without "views" is of a centre crop.
+_ONE_METHOD = ("method", "base", "dataset", "split", "views", "input_size", "source_size", "epochs")
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
@@ -25,7 +26,7 @@ def summary_table(rows: Sequence[Mapping[str, Any]]) -> str:
     """Return one line for each method and setting: mean over seeds, spread, cost, the command of the first seed."""
     groups: dict[tuple[Any, ...], list[Mapping[str, Any]]] = defaultdict(list)
     for row in rows:
-        groups[tuple(row[name] for name in _ONE_METHOD)].append(row)
+        groups[tuple(row.get(name, "centre") for name in _ONE_METHOD)].append(row)
     header = ("method", "base", "input", "source", "epochs", "seeds", "top-1", "top-5", "minutes")
     return markdown_table(header, [_line(group) for group in groups.values()])
 

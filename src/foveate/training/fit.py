@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import sys
 import time
 import warnings
@@ -38,6 +39,27 @@ class AtomicCheckpoints(TorchCheckpointIO):
         with atomic_path(Path(path)) as temporary, temporary.open("wb") as stream:
             torch.save(checkpoint, stream)
 
+    @override
+    def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
+        return read_checkpoint(Path(path))
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a checkpoint of an unfinished training.
+
+    Raises:
+        UserError: It is missing or damaged.
+    """
+    try:
+        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        # Torch raises half a dozen unrelated errors for a damaged file.
+        raise UserError(
+            f"a training resumes from a whole checkpoint; {path} cannot be read ({error}); remove {path.parent} to "
+            "start this training over"
+        ) from error
+    return content
+
 
 class EpochLines(Callback):
     """One line an epoch, so that a log of a long training can be read; and the time spent."""
@@ -45,6 +67,7 @@ class EpochLines(Callback):
     def __init__(self, say: Callable[[str], None]) -> None:
         self.say = say
         self.seconds = 0.0
+        self.measured: dict[str, float] = {}
         self._began = 0.0
 
     @override
@@ -55,16 +78,22 @@ class EpochLines(Callback):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         spent = time.perf_counter() - self._began
         self.seconds += spent
-        measured = ", ".join(f"{name} {float(value):.4f}" for name, value in sorted(trainer.callback_metrics.items()))
+        self.measured = {name: float(value) for name, value in sorted(trainer.callback_metrics.items())}
+        measured = ", ".join(f"{name} {value:.4f}" for name, value in self.measured.items())
+        if not math.isfinite(self.measured["train/loss"]):
+            raise UserError(
+                f"the training loss must stay finite; it is {self.measured['train/loss']} in epoch "
+                f"{trainer.current_epoch + 1}; lower optimiser.learning_rate or set optimiser.gradient_clip"
+            )
         self.say(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}: {measured}, {spent:.0f} s")
 
     @override
     def state_dict(self) -> dict[str, Any]:
-        return {"seconds": self.seconds}
+        return {"seconds": self.seconds, "measured": self.measured}
 
     @override
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.seconds = float(state_dict["seconds"])
+        self.seconds, self.measured = state_dict["seconds"], state_dict["measured"]
 
 
 def fit(
@@ -95,21 +124,20 @@ def fit(
         KeyboardInterrupt: The training was interrupted; what the last epoch saved is kept.
         UserError: A checkpoint cannot be written or read.
     """
-    module = TrainingModule(network, config, labels_of(train))
+    layout = torch.channels_last if config.hardware.channels_last else torch.contiguous_format
+    module = TrainingModule(network.to(memory_format=layout), config, labels_of(train))
     lines = EpochLines(say)
-    best = _best_checkpoint(folder) if validation else None
-    trainer = _trainer(config, folder, [lines, *([best] if best else [])])
+    trainer = _trainer(config, folder, [lines, *([_best_checkpoint(folder)] if validation else [])])
     last = folder / "checkpoints" / "last.ckpt"
     if last.exists():
         say(f"resuming from {last}")
     _run(trainer, module, _loaders(config, trainer, train, validation), last if last.exists() else None)
-    metrics = {"epochs": config.epochs, "minutes": round(lines.seconds / 60, 2)}
-    metrics |= {name: float(value) for name, value in trainer.callback_metrics.items()}
-    if best is not None:
-        chosen = torch.load(best.best_model_path, map_location="cpu", weights_only=True)
-        module.load_state_dict(chosen["state_dict"])
-        metrics |= {"chosen_epoch": int(chosen["epoch"]) + 1, _MONITOR: float(best.best_model_score or 0.0)}
-    return metrics
+    # From the file in every case: it holds the averaged weights where they are asked for, also after a resume.
+    chosen = read_checkpoint(folder / "checkpoints" / ("best.ckpt" if validation else "last.ckpt"))
+    module.load_state_dict(chosen["state_dict"])
+    measured = chosen["callbacks"][lines.state_key]["measured"]
+    minutes = round(lines.seconds / 60, 2)
+    return {"epochs": config.epochs, "minutes": minutes, "chosen_epoch": int(chosen["epoch"]) + 1, **measured}
 
 
 def _run(
@@ -136,7 +164,6 @@ def _best_checkpoint(folder: Path) -> ModelCheckpoint:
         "best",
         monitor=_MONITOR,
         mode="max",
-        save_weights_only=True,
         save_on_train_epoch_end=True,
         enable_version_counter=False,
     )

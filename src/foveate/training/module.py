@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import lightning.pytorch as pl
@@ -48,10 +49,12 @@ class TrainingModule(pl.LightningModule):
 
     def training_step(self, batch: Batch) -> Tensor:
         """Return the loss of one batch."""
-        with Float32DepthwiseGradients():
+        with Float32DepthwiseGradients() if self.device.type == "cpu" else nullcontext():
             logits = self._logits(batch)
         loss = functional.cross_entropy(logits, batch.labels, self.weight, label_smoothing=self.config.label_smoothing)
-        self.log("train/loss", loss.detach(), on_step=False, on_epoch=True, batch_size=len(batch.labels))
+        self.log(
+            "train/loss", loss.detach(), on_step=False, on_epoch=True, batch_size=len(batch.labels), sync_dist=True
+        )
         return loss
 
     def validation_step(self, batch: Batch) -> None:

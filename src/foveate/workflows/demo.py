@@ -6,19 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
-from foveate.config import DataConfig
-from foveate.data.datasets import DatasetFormat
-from foveate.data.images import read_image
+from foveate.config import DataConfig, DatasetFormat
 from foveate.data.plumage import PlumageConfig, draw_plumage
 from foveate.errors import UserError
 from foveate.recipes import plain_plumage
-from foveate.report.sheet import SheetAnswer, answer_sheet
 from foveate.report.tables import accuracy_markdown
 from foveate.runs import Run
-from foveate.types import RankedClass
 from foveate.workflows.evaluate import Evaluation, evaluate
+from foveate.workflows.sheet import answer_sheet_of
 from foveate.workflows.train import train
 
 PLUMAGE = PlumageConfig(species=12, train_per_species=30, test_per_species=10, size=256)
@@ -42,7 +37,7 @@ def demo(out: Path, *, say: Callable[[str], None] = print) -> Demo:
         say: Receives lines of progress.
     """
     say(f"drawing {PLUMAGE.species} species of birds")
-    birds = draw_plumage(out / "plumage", PLUMAGE, progress=_every(60, say))
+    birds = draw_plumage(out / "plumage", PLUMAGE, progress=every(60, say))
     recipe = plain_plumage()
     config = replace(recipe, data=DataConfig(root=birds, format=DatasetFormat.CUB))
     run = _trained(out / "plain", lambda path: train(config, path, say=say))
@@ -63,32 +58,9 @@ def _trained(path: Path, run: Callable[[Path], Run]) -> Run:
     return finished if finished.finished else run(path)
 
 
-def answer_sheet_of(evaluation: Evaluation, path: Path, *, title: str, each: int = 12) -> Path:
-    """Make a sheet of the surest wrong answers and of some right ones, evenly spread over the split.
+def every(count: int, say: Callable[[str], None]) -> Callable[[int, int], None]:
+    """Return a progress function that says a line every `count` pictures and at the end."""
 
-    Args:
-        evaluation: The answers.
-        path: The PNG to write.
-        title: The sheet's heading.
-        each: How many wrong and how many right answers to show at most.
-    """
-    table = evaluation.table
-    best = table.probabilities.argmax(axis=1)
-    right, wrong = (np.flatnonzero(chosen) for chosen in (best == table.labels, best != table.labels))
-    surest = wrong[np.argsort(-table.probabilities.max(axis=1)[wrong], kind="stable")][:each]
-    spread = right[np.unique(np.linspace(0, max(len(right) - 1, 0), min(each, len(right))).astype(int))]
-    answer_sheet([_answer(evaluation, int(index)) for index in (*surest, *spread)], path, title)
-    return path
-
-
-def _answer(evaluation: Evaluation, index: int) -> SheetAnswer:
-    record, row = evaluation.records[index], evaluation.table.probabilities[index]
-    names = evaluation.table.class_names
-    top = tuple(RankedClass(names[label], float(row[label])) for label in np.argsort(-row, kind="stable")[:3])
-    return SheetAnswer(read_image(record.image), record.class_name, top)
-
-
-def _every(count: int, say: Callable[[str], None]) -> Callable[[int, int], None]:
     def report(done: int, total: int) -> None:
         if done % count == 0 or done == total:
             say(f"  {done} of {total} pictures")

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from foveate.config import DataConfig, HardwareConfig, TestViews
+from foveate.config import DataConfig, HardwareConfig, OnError, TestViews
 from foveate.data.loading import EvaluationViews, evaluation_loader
 from foveate.data.preparation import checked, load_splits
 from foveate.data.records import ImageRecord, labels_of
@@ -32,11 +32,12 @@ class Evaluation:
 
 
 def evaluate(
-    run: Run,
+    run: Run | Path | str,
     *,
     split: str = "test",
     views: TestViews = TestViews.CENTRE,
     root: Path | None = None,
+    on_error: OnError | None = None,
     batch_size: int = 32,
     hardware: HardwareConfig | None = None,
     results: Path | None = None,
@@ -45,28 +46,36 @@ def evaluate(
     """Evaluate the run's network; write `evaluation/<split>-<views>` as JSON, Markdown and Parquet.
 
     Args:
-        run: A finished run.
+        run: A finished run, or its folder.
         split: train, validation or test.
         views: Which views of a photograph are averaged.
         root: Where the data set lies now, if it has moved since the training.
+        on_error: What to do about photographs that cannot be read; None: as the training did.
         batch_size: Photographs at a time.
-        hardware: Where to compute; none: as the training did.
+        hardware: Where to compute; None: the fast choice of this machine.
         results: A file of JSON lines to which one row is added.
         say: Receives lines of progress.
 
     Raises:
         UserError: The split is empty, the data set's classes are not the run's, or something cannot be read.
     """
+    run = run if isinstance(run, Run) else Run.open(Path(run).expanduser())
     network = run.load_network()
     data = run.config.data if root is None else replace(run.config.data, root=root)
-    records = checked(_records(run, data, split), data.on_error, say)
-    hardware = hardware or run.config.hardware
+    records = checked(_records(run, data, split), on_error or data.on_error, say)
+    hardware = hardware or HardwareConfig()
     loader = evaluation_loader(
         EvaluationViews(records, run.config.transforms, views), batch_size, workers=hardware.workers
     )
     classifier = Classifier.place(network, hardware)
     probabilities = torch.cat([classifier.probabilities(batch.images) for batch in loader]).numpy()
-    origin = {"run": str(run.path), "split": split, "views": views.value, "dataset": run.description.dataset}
+    origin = {
+        "run": str(run.path),
+        "split": split,
+        "views": views.value,
+        "root": str(data.root),
+        "dataset": run.description.dataset,
+    }
     table = PredictionTable(
         tuple(record.id for record in records),
         np.array(labels_of(records)),
@@ -78,7 +87,7 @@ def evaluate(
     report = run.path / "evaluation" / f"{split}-{views.value}.md"
     _write(run, report, table, accuracy)
     if results is not None:
-        append_json_line(results, result_row(run, split, accuracy))
+        append_json_line(results, result_row(run, split, views, accuracy))
     return Evaluation(accuracy, table, records, report)
 
 
@@ -90,7 +99,14 @@ def _records(run: Run, data: DataConfig, split: str) -> Sequence[ImageRecord]:
             f"{run.class_names[0]!r} first; {data.root} has {len(splits.class_names)}, {splits.class_names[0]!r} "
             "first; give the data set of the training"
         )
-    return splits.named(split)
+    records = splits.named(split)
+    seen = run.trained_ids() & {record.id for record in records} if split != "train" else frozenset()
+    if seen:
+        raise UserError(
+            f"photographs of the {split} split must not have been trained on; {len(seen)} of {len(records)} were, "
+            f"{min(seen)!r} first: the data set has changed since the training; restore it or train anew"
+        )
+    return records
 
 
 def _write(run: Run, report: Path, table: PredictionTable, accuracy: Accuracy) -> None:
@@ -100,7 +116,7 @@ def _write(run: Run, report: Path, table: PredictionTable, accuracy: Accuracy) -
     write_json(report.with_suffix(".json"), measured)
 
 
-def result_row(run: Run, split: str, accuracy: Accuracy) -> dict[str, object]:
+def result_row(run: Run, split: str, views: TestViews, accuracy: Accuracy) -> dict[str, object]:
     """Return one row of a results file: what was trained, how, and what came out, in per cent."""
     config, trained = run.config, run.environment()
     return {
@@ -108,6 +124,7 @@ def result_row(run: Run, split: str, accuracy: Accuracy) -> dict[str, object]:
         "base": config.network.backbone.architecture,
         "dataset": run.description.dataset,
         "split": split,
+        "views": views.value,
         "input_size": config.transforms.input_size,
         "source_size": config.transforms.input_size,
         "seed": config.seed,

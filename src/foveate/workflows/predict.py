@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,21 +16,22 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
-from jaxtyping import Float
-from PIL import Image, ImageOps
+from jaxtyping import Float, UInt8
+from PIL import Image
 from torch import Tensor
 
 from foveate.atomic import atomic_path
 from foveate.config import HardwareConfig, OnError, TestViews
 from foveate.data.datasets.folder import IMAGE_SUFFIXES
-from foveate.data.images import read_image, to_rgb
-from foveate.data.preparation import checked
-from foveate.data.records import ImageRecord
+from foveate.data.images import ImageError, read_image, upright_rgb
 from foveate.data.transforms import evaluation_geometries
 from foveate.errors import UserError
+from foveate.hardware import processors
 from foveate.methods.inference import Classifier
 from foveate.runs import Run, write_text
 from foveate.types import Prediction, RankedClass, Size
+
+_COLUMNS = ("image", "rank", "class_name", "probability", "entropy", "sure")
 
 Photograph = Path | str | bytes | Image.Image
 
@@ -65,6 +68,7 @@ class Model:
         entropy_threshold: float | None = None,
         views: TestViews = TestViews.CENTRE,
         batch_size: int = 16,
+        unreadable: Callable[[str], None] | None = None,
     ) -> Iterator[Prediction]:
         """Answer for many photographs, in their order, a batch at a time.
 
@@ -74,6 +78,8 @@ class Model:
             entropy_threshold: Nats; an answer whose entropy is above it is marked not sure. None: all are sure.
             views: Which views of a photograph are averaged.
             batch_size: Photographs at a time.
+            unreadable: Receives what is wrong with each photograph that cannot be read, which is then left out.
+                None: that is an error.
 
         Raises:
             UserError: A photograph is missing or cannot be read, or an argument is out of range.
@@ -82,22 +88,33 @@ class Model:
             raise UserError(f"top must be at least 1; got {top}")
         if entropy_threshold is not None and not entropy_threshold >= 0:
             raise UserError(f"entropy_threshold must not be negative, in nats; got {entropy_threshold}")
-        for start in range(0, len(photographs), batch_size):
-            some = photographs[start : start + batch_size]
-            probabilities = self.probabilities(some, views)
-            for photograph, row in zip(some, probabilities, strict=True):
-                yield self._answer(_name(photograph), row, top, entropy_threshold)
+        for names, pixels in self._decoded_batches(photographs, views, batch_size, unreadable):
+            for name, row in zip(names, self.classifier.probabilities(pixels), strict=True):
+                yield self._answer(name, row, top, entropy_threshold)
 
-    def probabilities(
-        self, photographs: Sequence[Photograph], views: TestViews = TestViews.CENTRE
-    ) -> Float[Tensor, "b c"]:
-        """Return the probability of every class for each photograph, all of them in one batch."""
-        pixels = [self._views(photograph, views) for photograph in photographs]
-        return self.classifier.probabilities(torch.from_numpy(np.stack(pixels)))
+    def _decoded_batches(
+        self,
+        photographs: Sequence[Photograph],
+        views: TestViews,
+        batch_size: int,
+        unreadable: Callable[[str], None] | None,
+    ) -> Iterator[tuple[list[str], UInt8[Tensor, "b v H W 3"]]]:
+        """Decode the next batch on all processors while the caller's network looks at this one."""
+        starts = range(0, len(photographs), batch_size)
+        with ThreadPoolExecutor(processors()) as pool:
+            ahead: deque[list[tuple[str, Future[np.ndarray]]]] = deque()
+            for start in (*starts, None):
+                if start is not None:
+                    batch = photographs[start : start + batch_size]
+                    ahead.append([(_name(each), pool.submit(self._views, each, views)) for each in batch])
+                if len(ahead) > (start is not None):
+                    decoded = _readable(ahead.popleft(), unreadable)
+                    if decoded:
+                        yield [name for name, _ in decoded], torch.from_numpy(np.stack([view for _, view in decoded]))
 
     def _views(self, photograph: Photograph, views: TestViews) -> np.ndarray:
         if isinstance(photograph, Image.Image):
-            image = to_rgb(ImageOps.exif_transpose(photograph))
+            image = upright_rgb(photograph, "the Pillow image")
         else:
             image = read_image(photograph if isinstance(photograph, bytes) else Path(photograph))
         geometries = evaluation_geometries(Size(*image.size), self.run.config.transforms, views)
@@ -200,25 +217,32 @@ def predict_paths(
     views: TestViews = TestViews.CENTRE,
     out: Path | None = None,
     on_error: OnError = OnError.STOP,
+    hardware: HardwareConfig | None = None,
     say: Callable[[str], None] = print,
 ) -> tuple[Prediction, ...]:
     """Answer for files, folders and globs; write the answers to `out`, or say them.
 
-    Every photograph is read once before the first answer. Arguments and errors as in `Model.predict_many`,
-    `find_photographs`, `checked` and `write_answers`.
+    Arguments and errors as in `Model.predict_many`, `find_photographs` and `write_answers`. Photographs that cannot
+    be read stop it, or are left out and named.
     """
     if out is not None:
         _writer(out)  # a wrong ending is said before the work, not after
-    model = load(run)
-    records = [ImageRecord(str(path), path, 0, "") for path in find_photographs(patterns)]
-    paths = [Path(record.id) for record in checked(records, on_error, say)]
-    answers = tuple(model.predict_many(paths, top=top, entropy_threshold=entropy_threshold, views=views))
+    model = load(run, hardware=hardware)
+    paths = find_photographs(patterns)
+    skip = on_error is OnError.SKIP
+    answers = []
+    for answer in model.predict_many(
+        paths, top=top, entropy_threshold=entropy_threshold, views=views, unreadable=say if skip else None
+    ):
+        answers.append(answer)
+        if out is None:
+            say(_line(answer))
+    if len(answers) < len(paths):
+        say(f"left out {len(paths) - len(answers)} of {len(paths)} photographs that cannot be read")
     if out is not None:
         write_answers(out, answers)
         say(f"{len(answers)} answers in {out}")
-    for answer in answers if out is None else ():
-        say(_line(answer))
-    return answers
+    return tuple(answers)
 
 
 def _line(answer: Prediction) -> str:
@@ -230,7 +254,7 @@ def _line(answer: Prediction) -> str:
 
 def _write_csv(path: Path, rows: list[dict[str, Any]]) -> None:
     text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer = csv.DictWriter(text, _COLUMNS, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     write_text(path, text.getvalue())
@@ -243,6 +267,20 @@ def _write_json(path: Path, rows: list[dict[str, Any]]) -> None:
 def _write_parquet(path: Path, rows: list[dict[str, Any]]) -> None:
     with atomic_path(path) as temporary:
         pq.write_table(pa.Table.from_pylist(rows), temporary)
+
+
+def _readable(
+    batch: Sequence[tuple[str, Future[np.ndarray]]], unreadable: Callable[[str], None] | None
+) -> list[tuple[str, np.ndarray]]:
+    decoded = []
+    for name, future in batch:
+        try:
+            decoded.append((name, future.result()))
+        except ImageError as error:
+            if unreadable is None:
+                raise
+            unreadable(str(error))
+    return decoded
 
 
 def _name(photograph: Photograph) -> str:

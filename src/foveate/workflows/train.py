@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +10,8 @@ import torch
 
 from foveate.config import TrainConfig
 from foveate.data.preparation import checked, load_splits
+from foveate.data.records import ImageRecord
+from foveate.errors import UserError
 from foveate.methods.plain import PlainNetwork
 from foveate.runs import Run, RunDescription
 from foveate.training.fit import fit
@@ -18,7 +20,8 @@ from foveate.training.fit import fit
 def train(config: TrainConfig, out: Path | str, *, say: Callable[[str], None] = print) -> Run:
     """Train what `config` describes, in the folder `out`.
 
-    Every photograph is read once first. An interrupted training is continued by the same call.
+    Every training photograph is read once first. An interrupted training is continued by the same call. Worker
+    processes are spawned on macOS and Windows: a script calls this below ``if __name__ == "__main__":``.
 
     Args:
         config: A recipe, or a variant of one by `dataclasses.replace`.
@@ -43,11 +46,24 @@ def train(config: TrainConfig, out: Path | str, *, say: Callable[[str], None] = 
     )
     readable = checked(records, config.data.on_error, say)
     validation = checked(splits.validation, config.data.on_error, say) if splits.validation else ()
-    torch.manual_seed(config.seed)
-    network = PlainNetwork.create(config.network, len(splits.class_names))
-    # Only now, so that after a mistake in the command the corrected one may use the same folder.
-    run = Run.start(Path(out), description)
-    metrics = fit(network, config, readable, validation, run.path, say=say)
-    run.finish(network, metrics)
+    _check_classes(records, readable)
+    with torch.random.fork_rng():
+        torch.manual_seed(config.seed)
+        network = PlainNetwork.create(config.network, len(splits.class_names))
+        # Only now, so that after a mistake in the command the corrected one may use the same folder.
+        run = Run.start(Path(out), description)
+        run.keep_photographs(readable, validation)
+        metrics = fit(network, config, readable, validation, run.path, say=say)
+    skipped = len(records) + len(splits.validation) - len(readable) - len(validation)
+    run.finish(network, metrics | {"skipped": skipped})
     say(f"trained in {metrics['minutes']} minutes: {run.path}")
     return run
+
+
+def _check_classes(records: Sequence[ImageRecord], readable: Sequence[ImageRecord]) -> None:
+    lost = {record.class_name for record in records} - {record.class_name for record in readable}
+    if lost:
+        raise UserError(
+            f"every class must keep a training photograph that can be read; {sorted(lost)[0]!r} has none"
+            f"{f', nor have {len(lost) - 1} others' if len(lost) > 1 else ''}; replace its photographs or remove it"
+        )

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from enum import StrEnum
 from pathlib import Path
 
+from foveate.config import DatasetFormat
 from foveate.data.datasets.aircraft import load_aircraft
 from foveate.data.datasets.assembly import TEST_NAMES
 from foveate.data.datasets.cars import load_cars
@@ -18,22 +18,6 @@ from foveate.data.datasets.shards import load_shards, shards_in
 from foveate.data.datasets.table import SUFFIXES, lists_in, load_table
 from foveate.data.records import ImageDataset
 from foveate.errors import UserError
-
-
-class DatasetFormat(StrEnum):
-    """How photographs and labels are kept; AUTO looks at what lies in the folder."""
-
-    AUTO = "auto"
-    CUB = "cub"
-    DOGS = "dogs"
-    AIRCRAFT = "aircraft"
-    CARS = "cars"
-    FLOWERS = "flowers"
-    PETS = "pets"
-    FOLDER = "folder"
-    TABLE = "table"
-    SHARDS = "shards"
-
 
 LOADERS: dict[DatasetFormat, Callable[[Path], ImageDataset]] = {
     DatasetFormat.CUB: load_cub,

@@ -1,0 +1,44 @@
+"""Tables of result rows, and that the document shows the file's rows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from foveate.report.results import BEGIN, END, read_rows, summary_table, with_results
+
+ROOT = Path(__file__).parents[2]
+
+
+def row(seed: int, top1: float, **changes: object) -> dict[str, object]:
+    """One row as `foveate evaluate --results` writes it."""
+    base = {"method": "plain", "base": "net", "dataset": "birds", "split": "test", "input_size": 224}
+    rest = {"source_size": 224, "seed": seed, "top1": top1, "top5": 90.0, "epochs": 15, "minutes": 6.0}
+    return {**base, **rest, "command": f"foveate train --seed {seed}", "commit": "abc", **changes}
+
+
+def test_seeds_of_one_setting_are_one_line_with_mean_and_spread() -> None:
+    table = summary_table([row(0, 76.0), row(2, 80.0), row(0, 85.0, input_size=448)])
+    lines = [[cell.strip() for cell in line.strip("|\n").split("|")] for line in table.splitlines()[2:]]
+    assert lines[0] == ["plain", "net", "224", "224", "15", "0, 2", "78.0 ± 2.8", "90.0 ± 0.0", "6.0 ± 0.0"]
+    assert lines[1] == ["plain", "net", "448", "224", "15", "0", "85.0", "90.0", "6.0"]
+
+
+def test_only_what_lies_between_the_markers_is_made_anew() -> None:
+    document = f"before\n{BEGIN}\nold\n{END}\nafter\n"
+    once = with_results(document, [row(0, 76.0)])
+    assert once.startswith(f"before\n{BEGIN}\n")
+    assert once.endswith(f"{END}\nafter\n")
+    assert "old" not in once
+    assert with_results(once, [row(0, 76.0)]) == once
+
+
+def test_a_document_without_markers_is_refused() -> None:
+    with pytest.raises(ValueError, match="must hold the markers"):
+        with_results("no markers", [row(0, 76.0)])
+
+
+def test_the_document_shows_the_rows_of_the_file() -> None:
+    document = (ROOT / "docs" / "reproduction.md").read_text()
+    assert with_results(document, read_rows(ROOT / "results" / "slice.jsonl")) == document, "run `make docs`"
