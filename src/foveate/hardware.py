@@ -50,6 +50,12 @@ def processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def first_process() -> bool:
+    """Whether this is the process that writes files, of those that train together (Lightning, torchrun, Slurm)."""
+    ranks = (os.environ.get(name) for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"))
+    return int(next((rank for rank in ranks if rank is not None), 0)) == 0
+
+
 def describe() -> str:
     """Name the processor and the GPU, for the record of a run."""
     processor = _cpu_info("model name") or platform.processor() or platform.machine()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -79,3 +81,27 @@ def test_a_data_set_without_training_photographs_is_refused(quick: TrainConfig, 
     config = replace(quick, data=DataConfig(root=root))
     with pytest.raises(UserError, match="the train split must hold photographs"):
         train(config, tmp_path / "run", say=silent)
+
+
+def test_two_processes_train_one_run(plumage: Path, tmp_path: Path) -> None:
+    sizes = ["--transforms.input-size", "32", "--transforms.resize-size", "36", "--epochs", "1"]
+    network = ["--network.backbone.architecture", "test_efficientnet", "--network.backbone.weights", "none"]
+    hardware = ["--hardware.accelerator", "cpu", "--hardware.devices", "2", "--hardware.workers", "0"]
+    command = [
+        "train",
+        "plain",
+        "--data.root",
+        str(plumage),
+        "--out",
+        str(tmp_path / "run"),
+        *sizes,
+        *network,
+        *hardware,
+    ]
+    done = subprocess.run([sys.executable, "-m", "foveate.cli", *command], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("epoch 1/1") == 1  # one of the two speaks
+    run = Run.open(tmp_path / "run")
+    assert run.finished
+    assert len(run.trained_ids()) == 24
+    run.load_network()

@@ -12,6 +12,7 @@ from foveate.config import TrainConfig
 from foveate.data.preparation import checked, load_splits
 from foveate.data.records import ImageRecord
 from foveate.errors import UserError
+from foveate.hardware import first_process
 from foveate.methods.plain import PlainNetwork
 from foveate.runs import Run, RunDescription
 from foveate.training.fit import fit
@@ -35,11 +36,14 @@ def train(config: TrainConfig, out: Path | str, *, say: Callable[[str], None] = 
         UserError: Something the user can mend: see its message.
         KeyboardInterrupt: The training was interrupted; call again to continue.
     """
+    first = first_process()  # Lightning starts this program once more for each further device
+    say = say if first else _nothing
     config = replace(config, data=replace(config.data, root=config.data.root.expanduser().resolve()))
     splits = load_splits(config.data)
     records = splits.named("train")
     description = RunDescription(config, splits.class_names, splits.name)
-    Run.check_start(Path(out), description)
+    if first:
+        Run.check_start(Path(out), description)
     say(
         f"{splits.name}: {len(splits.class_names)} classes, {len(records)} training, "
         f"{len(splits.validation)} validation and {len(splits.test)} test photographs"
@@ -51,13 +55,19 @@ def train(config: TrainConfig, out: Path | str, *, say: Callable[[str], None] = 
         torch.manual_seed(config.seed)
         network = PlainNetwork.create(config.network, len(splits.class_names))
         # Only now, so that after a mistake in the command the corrected one may use the same folder.
-        run = Run.start(Path(out), description)
-        run.keep_photographs(readable, validation)
+        run = Run.start(Path(out), description) if first else Run(Path(out), description)
+        if first:
+            run.keep_photographs(readable, validation)
         metrics = fit(network, config, readable, validation, run.path, say=say)
     skipped = len(records) + len(splits.validation) - len(readable) - len(validation)
-    run.finish(network, metrics | {"skipped": skipped})
+    if first:
+        run.finish(network, metrics | {"skipped": skipped})
     say(f"trained in {metrics['minutes']} minutes: {run.path}")
     return run
+
+
+def _nothing(line: str) -> None:
+    """Take a line of progress and say nothing."""
 
 
 def _check_classes(records: Sequence[ImageRecord], readable: Sequence[ImageRecord]) -> None:
