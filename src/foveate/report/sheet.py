@@ -109,7 +109,7 @@ def _verdict(answer: SheetAnswer) -> _Verdict:
 def _header(title: str, groups: dict[_Verdict, list[SheetAnswer]], width: int) -> Image.Image:
     total = sum(map(len, groups.values()))
     parts = [f"{len(group)} {verdict.heading.lower()}" for verdict, group in groups.items() if group]
-    summary = f"{total} {'image' if total == 1 else 'images'}: {', '.join(parts)}"
+    summary = f"{total} {'answer' if total == 1 else 'answers'} shown: {', '.join(parts)}"
     lines = [(line, _TITLE) for line in _wrapped(title, _TITLE, width - 2 * _MARGIN)]
     height = _MARGIN + sum(style.line_height for _, style in lines) + _SUMMARY.line_height
     header = Image.new("RGB", (width, height), _PAGE)

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import Float
+from torch.utils.data import DataLoader
 
 from foveate.config import DataConfig, HardwareConfig, OnError, TestViews
-from foveate.data.loading import EvaluationViews, evaluation_loader
+from foveate.data.loading import Batch, EvaluationViews, evaluation_loader
 from foveate.data.preparation import checked, load_splits
 from foveate.data.records import ImageRecord, labels_of
 from foveate.errors import UserError
@@ -64,31 +66,29 @@ def evaluate(
     data = run.config.data if root is None else replace(run.config.data, root=root)
     records = checked(_records(run, data, split), on_error or data.on_error, say)
     hardware = hardware or HardwareConfig()
-    loader = evaluation_loader(
-        EvaluationViews(records, run.config.transforms, views), batch_size, workers=hardware.workers
-    )
-    classifier = Classifier.place(network, hardware)
-    probabilities = torch.cat([classifier.probabilities(batch.images) for batch in loader]).numpy()
-    origin = {
-        "run": str(run.path),
-        "split": split,
-        "views": views.value,
-        "root": str(data.root),
-        "dataset": run.description.dataset,
-    }
+    shown = EvaluationViews(records, run.config.transforms, views)
+    loader = evaluation_loader(shown, batch_size, workers=hardware.workers)
+    origin = {"run": run.path, "split": split, "views": views, "root": data.root, "dataset": run.description.dataset}
     table = PredictionTable(
         tuple(record.id for record in records),
         np.array(labels_of(records)),
-        probabilities,
+        _probabilities(Classifier.place(network, hardware), loader),
         run.class_names,
-        origin,
+        {name: str(value) for name, value in origin.items()},
     )
-    accuracy = measure_accuracy(probabilities, table.labels)
+    accuracy = measure_accuracy(table.probabilities, table.labels)
     report = run.path / "evaluation" / f"{split}-{views.value}.md"
     _write(run, report, table, accuracy)
     if results is not None:
         append_json_line(results, result_row(run, split, views, accuracy))
     return Evaluation(accuracy, table, records, report)
+
+
+def _probabilities(classifier: Classifier, loader: DataLoader[Batch]) -> Float[np.ndarray, "n c"]:
+    probabilities: Float[np.ndarray, "n c"] = torch.cat(
+        [classifier.probabilities(batch.images) for batch in loader]
+    ).numpy()
+    return probabilities
 
 
 def _records(run: Run, data: DataConfig, split: str) -> Sequence[ImageRecord]:
