@@ -6,13 +6,12 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from foveate.data.plumage import PlumageConfig, distinguishing_parts, render, species_at
+from foveate.data.plumage import Drawing, PlumageConfig, distinguishing_parts, render, species_at
 from foveate.report.results import read_rows, with_results
-from foveate.types import Box
 
 ROOT = Path(__file__).parents[1]
 CONFIG = PlumageConfig(species=20, size=512)
-SPAN, CLOSE, EDGE = 340, 150, 10  # pixels of a bird's picture, of its close-up, and between pictures
+SPAN, CLOSE, EDGE = 340, 124, 10  # pixels of a bird's picture, of its close-up, and between pictures
 PAIRS = ((0, 1), (8, 10), (12, 13), (16, 18))
 
 
@@ -30,12 +29,13 @@ def picture() -> Image.Image:
 _CORNERS = tuple((x, y) for y in (0, SPAN - CLOSE) for x in (0, SPAN - CLOSE))
 
 
-def _overlap(corner: tuple[int, int], box: Box) -> float:
-    """Return how many pixels of the bird's box a close-up in that corner would hide."""
-    scale = SPAN / CONFIG.size
+def _hidden(corner: tuple[int, int], drawing: Drawing) -> tuple[int, float]:
+    """Return how many parts, and how many pixels of the bird's box, a close-up in that corner would hide."""
+    scale, box = SPAN / CONFIG.size, drawing.box
     width = min(corner[0] + CLOSE, box.right * scale) - max(corner[0], box.left * scale)
     height = min(corner[1] + CLOSE, box.bottom * scale) - max(corner[1], box.top * scale)
-    return max(width, 0.0) * max(height, 0.0)
+    near = [abs(p.x * scale - corner[0] - CLOSE / 2) + abs(p.y * scale - corner[1] - CLOSE / 2) for p in drawing.parts]
+    return sum(distance < CLOSE for distance in near), max(width, 0.0) * max(height, 0.0)
 
 
 def _bird(sheet: Image.Image, place: tuple[int, int], scene: int, species: int, part: str) -> None:
@@ -45,7 +45,7 @@ def _bird(sheet: Image.Image, place: tuple[int, int], scene: int, species: int, 
     left, top = (min(max(at - 32, 0), CONFIG.size - 64) for at in (x, y))
     close = drawing.image.crop((round(left), round(top), round(left) + 64, round(top) + 64))
     bird = drawing.image.resize((SPAN, SPAN), Image.Resampling.LANCZOS)
-    corner = min(_CORNERS, key=lambda at: _overlap(at, drawing.box))
+    corner = min(_CORNERS, key=lambda at: _hidden(at, drawing))
     bird.paste(close.resize((CLOSE, CLOSE), Image.Resampling.LANCZOS), corner)
     frame = (*corner, corner[0] + CLOSE, corner[1] + CLOSE)
     ImageDraw.Draw(bird).rectangle(frame, outline="white", width=3)
