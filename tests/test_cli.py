@@ -159,3 +159,10 @@ def test_help_comes_without_waiting_for_torch() -> None:
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
     assert "foveate.recipes" in imported
     assert not imported & {"torch", "torchvision", "timm", "lightning", "matplotlib"}
+
+
+def test_a_reader_that_has_seen_enough_gets_no_traceback() -> None:
+    shell = f"{sys.executable} -m foveate.cli train plain --help | head -1"
+    done = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, check=False)
+    assert "usage" in done.stdout
+    assert done.stderr == ""

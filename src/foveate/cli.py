@@ -1,6 +1,7 @@
 """The command line: each command is a workflow with its typed configuration, and nothing else."""
 
 import io
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
@@ -214,6 +215,10 @@ def main(arguments: list[str] | None = None) -> int:
     except UserError as error:
         print(f"foveate: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:
+        # The reader, such as `head`, has seen enough; nothing more may be written, not even at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except OSError as error:
         mend = mend_of(error)
         if mend is None:
