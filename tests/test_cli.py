@@ -9,20 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from commands import status
 from foveate.cli import main
 from foveate.recipes import RECIPES
 from foveate.runs import Run
 
 TINY = ["--epochs", "1", "--transforms.input-size", "64", "--transforms.resize-size", "72"]
 TINY += ["--hardware.accelerator", "cpu", "--hardware.workers", "0", "--hardware.precision", "float32"]
-
-
-def status(*arguments: object) -> int:
-    """Return what the command ends with, whether it returns or exits."""
-    try:
-        return main(list(map(str, arguments)))
-    except SystemExit as end:
-        return end.code if isinstance(end.code, int) else int(end.code is not None)
 
 
 @pytest.fixture(autouse=True)

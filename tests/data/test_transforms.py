@@ -12,12 +12,18 @@ from PIL import Image
 
 from foveate.config import TestViews, TrainCrop, TransformConfig
 from foveate.data.geometry import Geometry
-from foveate.data.transforms import centre_geometry, evaluation_geometries, train_geometry
+from foveate.data.transforms import evaluation_geometries, train_geometry
 from foveate.types import Box, Size
 
 GUIDED_ZOOM = TransformConfig(input_size=448, resize_size=475, train_crop=TrainCrop.OFFSET, flip=0.0)
 S3N = TransformConfig(input_size=448, resize_size=600, train_crop=TrainCrop.AREA)
 DRAWS = 1200
+
+
+def centre_geometry(source: Size, config: TransformConfig) -> Geometry:
+    """The only view of a test photograph by default."""
+    (view,) = evaluation_geometries(source, config, TestViews.CENTRE)
+    return view
 
 
 def drawn(source: Size, config: TransformConfig, seed: int) -> Geometry:
@@ -114,9 +120,11 @@ def test_a_draw_depends_on_the_generator_only(crop: TrainCrop) -> None:
 def test_views_whose_answers_are_averaged() -> None:
     config = TransformConfig(input_size=64, resize_size=96)
     source = Size(96, 96)
-    assert evaluation_geometries(source, config, TestViews.CENTRE) == (centre_geometry(source, config),)
+    squashed = Geometry.identity(source).resize(Size(config.resize_size, config.resize_size))
+    cut = squashed.centre_crop(Size(config.input_size, config.input_size))
+    assert evaluation_geometries(source, config, TestViews.CENTRE) == (cut,)
     centre, mirrored = evaluation_geometries(source, config, TestViews.FLIP)
-    assert (centre, mirrored) == (centre_geometry(source, config), centre.flip())
+    assert (centre, mirrored) == (cut, cut.flip())
     ten = evaluation_geometries(source, config, TestViews.TEN_CROP)
     corners = [(view.window.left, view.window.top) for view in ten]
     assert corners[::2] == corners[1::2] == [(16, 16), (0, 0), (32, 0), (0, 32), (32, 32)]

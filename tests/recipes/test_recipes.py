@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch.nn import functional
 
-from foveate.config import BackboneConfig, PlainConfig, Schedule, TrainConfig, TrainCrop
+from foveate.config import BackboneConfig, PlainConfig, Schedule, TestViews, TrainConfig, TrainCrop
 from foveate.data.datasets import DatasetFormat
-from foveate.data.transforms import centre_geometry, train_geometry
+from foveate.data.transforms import evaluation_geometries, train_geometry
 from foveate.methods.inference import network_input
 from foveate.methods.plain import PlainNetwork
 from foveate.recipes import RECIPES, ft_resnet50_cub, ft_resnet101_cub
@@ -65,7 +65,7 @@ def test_every_recipe_shows_views_of_its_size(name: str) -> None:
     generator = np.random.default_rng(0)
     photograph = Size(90, 60)
     side = config.input_size
-    assert centre_geometry(photograph, config).output == (side, side)
+    assert evaluation_geometries(photograph, config, TestViews.CENTRE)[0].output == (side, side)
     window = train_geometry(photograph, config, generator).window
     assert 0 <= window.left < window.right <= 90
     share = window.width * window.height / (90 * 60)

@@ -16,20 +16,12 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from foveate.cli import main
+from commands import status
 from foveate.runs import Run
 from miniatures import lines, write_csv, write_cub
 
 TINY = ["--epochs", "2", "--batch-size", "4", "--transforms.input-size", "32", "--transforms.resize-size", "36"]
 TINY += ["--hardware.accelerator", "cpu", "--hardware.workers", "0", "--hardware.precision", "float32"]
-
-
-def status(*arguments: object) -> int:
-    """Return what the command ends with, whether it returns or exits."""
-    try:
-        return main(list(map(str, arguments)))
-    except SystemExit as end:
-        return end.code if isinstance(end.code, int) else int(end.code is not None)
 
 
 def photographs(root: Path, **counts: int) -> Path:

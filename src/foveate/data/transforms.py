@@ -44,11 +44,6 @@ def _area_window(source: Size, config: TransformConfig, generator: np.random.Gen
     return Box(left, top, left + width, top + height)
 
 
-def centre_geometry(source: Size, config: TransformConfig) -> Geometry:
-    """Return the test view: squash the whole photograph to `resize_size`, cut the centre."""
-    return evaluation_geometries(source, config, TestViews.CENTRE)[0]
-
-
 def evaluation_geometries(source: Size, config: TransformConfig, views: TestViews) -> tuple[Geometry, ...]:
     """Return the views of a test photograph whose answers are averaged, in a fixed order."""
     squashed = Geometry.identity(source).resize(Size(config.resize_size, config.resize_size))

@@ -1,1 +1,1 @@
-"""Numbers as tables and pictures; computes nothing."""
+"""Numbers as tables and pictures; measures nothing."""
