@@ -48,7 +48,7 @@ def foveate_step(images: Tensor, labels: Tensor) -> Callable[[], None]:
     network = PlainNetwork.create(PlainConfig(), CLASSES).train().to(memory_format=torch.channels_last)  # as `fit` does
     module = TrainingModule(network, config, labels.tolist())
     module.log = lambda *_, **__: None  # type: ignore[method-assign]  # no trainer: nowhere to log to
-    optimiser = build_optimiser(network, network.new_parameters(), config.optimiser)
+    optimiser = build_optimiser(network, network.parameter_groups(), config.optimiser)
     batch = Batch(images[:, None], labels, torch.arange(len(labels)))
 
     def step() -> None:

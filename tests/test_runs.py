@@ -20,11 +20,15 @@ from safetensors.torch import load_file, save_file
 
 from foveate.config import (
     BackboneConfig,
+    Branch,
+    Branches,
     DataConfig,
     HardwareConfig,
     OnError,
     OptimiserConfig,
+    Partition,
     PlainConfig,
+    S3NConfig,
     Schedule,
     TrainConfig,
     TrainCrop,
@@ -143,6 +147,22 @@ def test_every_config_comes_back_from_its_run_json(fields: dict[str, dict[str, A
     assert read.class_names == CLASSES
 
 
+def test_a_run_of_the_first_schema_is_a_plain_one(unfinished: Run) -> None:
+    def age(run: dict[str, Any]) -> None:
+        run["schema_version"] = 1
+        del run["config"]["network"]["method"]
+
+    edit(unfinished.path / "run.json", age)
+    assert Run.open(unfinished.path).config == unfinished.config
+
+
+def test_a_run_remembers_which_method_it_is_of(unfinished: Run, tmp_path: Path) -> None:
+    network = S3NConfig(branches=Branches.DC, hard_targets=(Branch.JOINT,), test_partition=Partition.EXTREMES)
+    description = replace(unfinished.description, config=replace(unfinished.config, network=network))
+    Run.start(tmp_path / "s3n", description)
+    assert Run.open(tmp_path / "s3n").config.network == network
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -152,7 +172,7 @@ def test_every_config_comes_back_from_its_run_json(fields: dict[str, dict[str, A
         (lambda run: run["config"].update(epochs="many"), r"expected int.*config\.epochs"),
         (lambda run: run["config"].update(epochs=0), r"epochs must be at least 1; got 0.*config"),
         (lambda run: run["config"].pop("data"), r"required field missing.*config\.data"),
-        (lambda run: run.update(schema_version=2), "reads runs of schema 1; .* has 2; use the version that wrote it"),
+        (lambda run: run.update(schema_version=3), "reads runs of schema 2; .* has 3; use the version that wrote it"),
         (lambda run: run.pop("schema_version"), "has None; use the version that wrote it"),
     ],
 )

@@ -14,11 +14,11 @@ from typing import Any, NamedTuple, Protocol, cast, runtime_checkable
 import timm
 import torch
 from jaxtyping import Float, UInt8
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from foveate.config import BackboneConfig
 from foveate.errors import UserError
+from foveate.weights import check_finite, read_state_dict
 
 _PACKAGED = "tf_efficientnet_lite0"
 _PROBE_SIDE = 96  # pixels; large enough for every timm CNN, small enough to cost little
@@ -166,27 +166,6 @@ def _load_packaged(network: TimmNetwork) -> None:
     network.load_state_dict(dict(zip(network.state_dict(), packaged.values(), strict=True)))
 
 
-def read_state_dict(path: Path) -> dict[str, Tensor]:
-    """Read a state dict from a safetensors or torch file, unwrapping the usual ``state_dict`` key.
-
-    Raises:
-        UserError: The file is missing or holds no state dict.
-    """
-    if not path.is_file():
-        raise UserError(f"weights must be a file, or one of auto, package, hub, none; {path} does not exist")
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        content: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        # Torch and safetensors raise half a dozen unrelated errors for a damaged file.
-        raise UserError(f"weights cannot be read from {path} ({error}); save it again as safetensors") from error
-    content = content.get("state_dict", content) if isinstance(content, Mapping) else content
-    if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
-        raise UserError(f"{path} must hold a state dict (names to tensors); got {type(content).__name__}")
-    return dict(content)
-
-
 def _load_local(network: TimmNetwork, path: Path, architecture: str) -> None:
     """The head may have another number of classes, since it is replaced anyway; everything else must fit."""
     loaded = read_state_dict(path)
@@ -202,6 +181,7 @@ def _load_local(network: TimmNetwork, path: Path, architecture: str) -> None:
             f"the weights in {path} must be those of {architecture!r}; {len(wrong)} entries differ, first "
             f"{wrong[0]!r}; name the architecture that they were trained with"
         )
+    check_finite(loaded, path)
     network.load_state_dict({**loaded, **{name: expected[name] for name in head}})
 
 

@@ -110,7 +110,8 @@ class Evaluate:
             hardware=self.hardware,
             results=self.results,
         )
-        print(accuracy_markdown(done.accuracy, f"{self.run_folder.name}, {self.split} split"))
+        print(accuracy_markdown(done.accuracy, f"{self.run_folder.name}, {self.split} split", done.branches))
+        print(f"{done.milliseconds:.1f} milliseconds a photograph in the network\n")
         if self.sheet is not None:
             print(answer_sheet_of(done, self.sheet, title=f"{self.run_folder.name}, {self.split} split"))
         print(f"written to {done.report} (also .json and .parquet)")
@@ -153,6 +154,27 @@ class Predict:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Explain:
+    """Show where an S3N run looked closer, what it saw there and what it answered: one picture a photograph."""
+
+    run_folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
+    """The run folder."""
+    images: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="IMAGE...")]
+    """Photographs, folders of them, globs."""
+    epochs: tuple[int, ...] | None = None
+    """Show the evidence over training, at these epochs of a run trained with --keep-epochs; without numbers: at all."""
+    out: Path | None = None
+    """Folder for the pictures; None: explanations/ in the run folder."""
+    hardware: HardwareConfig = field(default_factory=HardwareConfig)
+
+    def run(self) -> None:
+        """Do it."""
+        from foveate.workflows.explain import explain
+
+        explain(self.run_folder, self.images, epochs=self.epochs, out=self.out, hardware=self.hardware)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Recipes:
     """List the recipes that `train` knows."""
 
@@ -176,7 +198,7 @@ class Demo:
         demo(self.out)
 
 
-_Command = Data | Train | Evaluate | Predict | Recipes | Demo
+_Command = Data | Train | Evaluate | Predict | Explain | Recipes | Demo
 
 
 def _commands() -> dict[str, Callable[..., _Command]]:
@@ -184,7 +206,8 @@ def _commands() -> dict[str, Callable[..., _Command]]:
     summaries = {name: (recipe.__doc__ or "").partition("\n")[0] for name, recipe in RECIPES.items()}
     recipe_type = tyro.extras.subcommand_type_from_defaults(recipes, descriptions=summaries)
 
-    def train(recipe: recipe_type) -> Train:  # type: ignore[valid-type]  # a type made of values, as tyro wants it
+    # A type made of values, as tyro wants it; without a name, so that its options have no prefix.
+    def train(recipe: Annotated[recipe_type, tyro.conf.arg(name="")]) -> Train:  # type: ignore[valid-type]
         command: Train = recipe
         return command
 
@@ -194,6 +217,7 @@ def _commands() -> dict[str, Callable[..., _Command]]:
         "train": train,
         "evaluate": Evaluate,
         "predict": Predict,
+        "explain": Explain,
         "recipes": Recipes,
         "demo": Demo,
     }
@@ -209,7 +233,8 @@ def main(arguments: list[str] | None = None) -> int:
             prog="foveate",
             description="Fine-grained image recognition that looks closer and shows why.",
             args=arguments,
-            config=(tyro.conf.OmitSubcommandPrefixes, tyro.conf.EnumChoicesFromValues),
+            # A recipe's method is its own: its fields are options, not a further subcommand.
+            config=(tyro.conf.EnumChoicesFromValues, tyro.conf.AvoidSubcommands),
         )
         command.run()
     except UserError as error:

@@ -5,6 +5,7 @@ environment.json     command, commit, versions, hardware
 metrics.json         what the finished training measured; its presence means that the run is finished
 model.safetensors    the network's weights
 checkpoints/         what a resumed training continues from
+epochs/              the weights after the epochs of `keep_epochs`
 logs/                CSV and TensorBoard, one folder for each start
 evaluation/          written by `foveate evaluate`
 """
@@ -20,6 +21,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -28,24 +30,28 @@ import pyarrow.parquet as pq
 import torch
 from cattrs import ClassValidationError, transform_error
 from cattrs.preconf.json import make_converter
+from cattrs.strategies import configure_tagged_union
 from cattrs.v import format_exception
-from safetensors.torch import load_file, save
+from safetensors.torch import load_file
 from torch import nn
 
 import foveate
 from foveate.atomic import atomic_path
-from foveate.config import TrainConfig
+from foveate.config import NetworkConfig, PlainConfig, TrainConfig
 from foveate.data.records import ImageRecord
 from foveate.errors import UserError
 from foveate.hardware import describe
-from foveate.methods.plain import PlainNetwork
+from foveate.methods.network import Network
+from foveate.methods.networks import create_network
+from foveate.weights import check_finite, save_weights
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 _converter = make_converter(forbid_extra_keys=True)
 _converter.register_unstructure_hook(Path, str)
 _converter.register_structure_hook(Path, lambda value, _: Path(value))
 _converter.register_unstructure_hook(Enum, lambda member: member.value)
+configure_tagged_union(NetworkConfig, _converter, tag_generator=attrgetter("method"), tag_name="method")
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +138,7 @@ class Run:
         file = path / "run.json"
         if not file.is_file():
             raise UserError(f"a run is a folder with a run.json, as `foveate train` makes it; {path} is not one")
-        content = read_json(file)
+        content = _of_schema_2(read_json(file))
         if content.get("schema_version") != SCHEMA_VERSION:
             raise UserError(
                 f"this version of Foveate reads runs of schema {SCHEMA_VERSION}; {file} has "
@@ -184,26 +190,36 @@ class Run:
 
     def finish(self, network: nn.Module, metrics: Mapping[str, Any]) -> None:
         """Save the trained weights, then what was measured."""
-        weights = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
-        with atomic_path(self.path / "model.safetensors") as temporary:
-            temporary.write_bytes(save(weights))
+        save_weights(self.path / "model.safetensors", network)
         write_json(self.path / "metrics.json", dict(metrics))
 
-    def load_network(self) -> PlainNetwork:
-        """Build the network and load its trained weights.
+    def kept_epochs(self) -> tuple[int, ...]:
+        """Return the epochs after which the weights were kept."""
+        return tuple(sorted(int(file.stem.removeprefix("epoch-")) for file in self.path.glob("epochs/epoch-*")))
+
+    def load_network(self, epoch: int | None = None) -> Network:
+        """Build the network and load its trained weights, or those that it had after one of its `kept_epochs`.
 
         Raises:
-            UserError: The weights are missing, damaged, or those of another architecture or number of classes.
+            UserError: The weights are missing, damaged, not numbers, or those of another architecture or number of
+                classes.
         """
-        file = self.path / "model.safetensors"
+        if epoch is not None and epoch not in (kept := self.kept_epochs()):
+            there = ", ".join(map(str, kept)) or "none"
+            raise UserError(
+                f"a run shows the epochs it kept; {self.path} kept {there}, not {epoch}; train with --keep-epochs"
+            )
+        file = self.path / ("model.safetensors" if epoch is None else f"epochs/epoch-{epoch:03d}.safetensors")
         if not file.exists():
             raise UserError(
                 f"a run is used by its model.safetensors; {self.path} has none; "
                 "finish its training with the command that began it"
             )
-        network = PlainNetwork.create(self.config.network, len(self.class_names), pretrained=False)
+        config = self.config
+        network = create_network(config.network, config.transforms, len(self.class_names), pretrained=False)
         try:
-            network.load_state_dict(load_file(file))
+            weights = load_file(file)
+            network.load_state_dict(weights)
         except Exception as error:
             # safetensors and torch raise several unrelated errors for damaged and for foreign weights.
             first = str(error).splitlines()[:3]
@@ -211,7 +227,16 @@ class Run:
                 f"{file} must hold the weights of {self.config.network.backbone.architecture} with "
                 f"{len(self.class_names)} classes ({' '.join(line.strip() for line in first)}); restore it from a copy"
             ) from error
+        check_finite(weights, file)
         return network
+
+
+def _of_schema_2(content: dict[str, Any]) -> dict[str, Any]:
+    """Runs of schema 1 had one method, and no need to name it."""
+    if content.get("schema_version") == 1:
+        content["schema_version"] = 2
+        content["config"]["network"]["method"] = PlainConfig.method
+    return content
 
 
 def _problem(error: BaseException, kind: type | None) -> str:

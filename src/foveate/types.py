@@ -13,6 +13,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from jaxtyping import Float
+from torch import Tensor
+
+from foveate.config import Branch
+
 
 class Size(NamedTuple):
     """Extent of an image in pixels; width first, as Pillow orders it."""
@@ -72,3 +77,26 @@ class Prediction:
     def best(self) -> RankedClass:
         """The class with the highest probability."""
         return self.top[0]
+
+
+class BranchLogits(NamedTuple):
+    """The answers of a network's branches; None for a branch that it does not have.
+
+    A plain network has the original branch alone. S3N (section 3.4) has the original view's, the discriminative and
+    the complementary view's, and the joint one, which decides.
+    """
+
+    original: Float[Tensor, "b c"]
+    discriminative: Float[Tensor, "b c"] | None = None
+    complementary: Float[Tensor, "b c"] | None = None
+    joint: Float[Tensor, "b c"] | None = None
+
+    @property
+    def decision(self) -> Float[Tensor, "b c"]:
+        """The answer that counts: the joint one where there is one."""
+        return self.original if self.joint is None else self.joint
+
+    def present(self) -> dict[Branch, Float[Tensor, "b c"]]:
+        """Return the answers that there are, by branch."""
+        every = dict(zip(Branch, self, strict=True))
+        return {branch: logits for branch, logits in every.items() if logits is not None}

@@ -7,23 +7,25 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from torch.nn import functional
 
-from foveate.config import BackboneConfig, PlainConfig, Schedule, TestViews, TrainConfig, TrainCrop
+from foveate.config import BackboneConfig, Schedule, TestViews, TrainConfig, TrainCrop
 from foveate.data.datasets import DatasetFormat
 from foveate.data.transforms import evaluation_geometries, train_geometry
 from foveate.methods.inference import network_input
-from foveate.methods.plain import PlainNetwork
+from foveate.methods.network import Moment, Network, ParameterGroup
+from foveate.methods.networks import create_network
 from foveate.recipes import RECIPES, ft_resnet50_cub, ft_resnet101_cub
+from foveate.training.losses import branch_loss
 from foveate.training.optimiser import build_optimiser, build_schedule
-from foveate.types import Size
+from foveate.types import BranchLogits, Size
 
 STEPS = 30
 
 
-def random_network(config: PlainConfig, classes: int) -> PlainNetwork:
-    backbone = replace(config.backbone, weights="none")
-    return PlainNetwork.create(replace(config, backbone=backbone), classes)
+def random_network(config: TrainConfig, classes: int) -> Network:
+    backbone = replace(config.network.backbone, weights="none")
+    transforms = replace(config.transforms, input_size=64, source_size=None)
+    return create_network(replace(config.network, backbone=backbone), transforms, classes)
 
 
 def alike() -> dict[str, TrainConfig]:
@@ -31,22 +33,25 @@ def alike() -> dict[str, TrainConfig]:
     groups: dict[object, dict[str, TrainConfig]] = {}
     for name, recipe in RECIPES.items():
         config = recipe()
-        groups.setdefault((config.network, config.optimiser, config.label_smoothing), {})[name] = config
+        groups.setdefault((config.network, config.optimiser, config.label_smoothing, config.smoothing_over), {})[
+            name
+        ] = config
     return {" ".join(group): next(iter(group.values())) for group in groups.values()}
 
 
 @pytest.mark.parametrize("config", alike().values(), ids=alike().keys())
 def test_every_recipe_takes_a_step(config: TrainConfig) -> None:
     torch.manual_seed(0)
-    network = random_network(config.network, classes=3).train()
-    optimiser = build_optimiser(network, network.new_parameters(), config.optimiser)
+    network = random_network(config, classes=3).train()
+    groups = network.parameter_groups()
+    optimiser = build_optimiser(network, groups, config.optimiser)
     schedule = build_schedule(optimiser, config.optimiser, STEPS)
     before = {key: parameter.clone() for key, parameter in network.named_parameters()}
     pixels = torch.randint(0, 256, (3, 64, 64, 3), dtype=torch.uint8)
-    logits = network(network_input(pixels, network.backbone.normalisation))
-    assert logits.shape == (3, 3)
-    assert logits.dtype is torch.float32
-    loss = functional.cross_entropy(logits, torch.arange(3), label_smoothing=config.label_smoothing)
+    inputs = network_input(pixels, network.backbone.normalisation)
+    answers: BranchLogits = network(inputs, Moment(0.0, torch.arange(3)))
+    assert all(logits.shape == (3, 3) for logits in answers.present().values())
+    loss = branch_loss(answers, torch.arange(3), config)
     assert torch.isfinite(loss)
     torch.autograd.backward(loss)
     optimiser.step()
@@ -54,7 +59,7 @@ def test_every_recipe_takes_a_step(config: TrainConfig) -> None:
     after = dict(network.named_parameters())
     assert all(torch.isfinite(parameter).all() for parameter in after.values())
     moved = {key for key in before if not torch.equal(before[key], after[key])}
-    new = {id(parameter) for parameter in network.new_parameters()}
+    new = {id(parameter) for group in groups for parameter in group.parameters}
     assert {key for key, parameter in after.items() if id(parameter) in new} <= moved
     assert next(iter(before)) in moved  # the stem; in between, residual branches that start at zero move later
 
@@ -64,7 +69,7 @@ def test_every_recipe_shows_views_of_its_size(name: str) -> None:
     config = RECIPES[name]().transforms
     generator = np.random.default_rng(0)
     photograph = Size(90, 60)
-    side = config.input_size
+    side = config.source
     assert evaluation_geometries(photograph, config, TestViews.CENTRE)[0].output == (side, side)
     window = train_geometry(photograph, config, generator).window
     assert 0 <= window.left < window.right <= 90
@@ -113,7 +118,7 @@ def test_guided_zooms_baseline_on_cub_is_the_papers() -> None:
 def rates(config: TrainConfig, per_epoch: int) -> dict[int, tuple[float, float]]:
     """Return the rates of the old and the new layers at the start of each epoch at which they were asked for."""
     network = torch.nn.ModuleDict({"old": torch.nn.Linear(1, 1), "new": torch.nn.Linear(1, 1)})
-    optimiser = build_optimiser(network, list(network["new"].parameters()), config.optimiser)
+    optimiser = build_optimiser(network, [ParameterGroup(list(network["new"].parameters()))], config.optimiser)
     schedule = build_schedule(optimiser, config.optimiser, config.epochs * per_epoch)
     wanted = (0, 19, 20, 29) if config.epochs == 30 else range(config.epochs)
     seen: dict[int, tuple[float, float]] = {}

@@ -14,7 +14,7 @@ import torch
 from foveate.config import BackboneConfig, DataConfig, OnError, PlainConfig, TrainConfig
 from foveate.data.datasets import DatasetFormat
 from foveate.errors import UserError
-from foveate.methods.plain import PlainNetwork
+from foveate.methods.networks import create_network
 from foveate.runs import Run
 from foveate.workflows.train import train
 from miniatures import write_folder
@@ -38,7 +38,7 @@ def test_a_finished_run_holds_all_that_is_needed(quick_run: Run, quick: TrainCon
 
 def test_the_network_has_learned_something(quick_run: Run) -> None:
     torch.manual_seed(quick_run.config.seed)
-    before = PlainNetwork.create(quick_run.config.network, 4).state_dict()
+    before = create_network(quick_run.config.network, quick_run.config.transforms, 4).state_dict()
     after = quick_run.load_network().state_dict()
     changed = [name for name in before if not torch.equal(before[name], after[name])]
     assert {name for name in before if name.endswith("classifier.weight")} <= set(changed)

@@ -17,7 +17,7 @@ from foveate.types import Box, Size
 
 
 def train_geometry(source: Size, config: TransformConfig, generator: np.random.Generator) -> Geometry:
-    """Draw one training view of a photograph of `source` pixels."""
+    """Draw one training view of a photograph of `source` pixels; it has the configuration's source size."""
     whole = Geometry.identity(source)
     output = Size(config.input_size, config.input_size)
     if config.train_crop is TrainCrop.OFFSET:
@@ -26,6 +26,7 @@ def train_geometry(source: Size, config: TransformConfig, generator: np.random.G
         view = whole.resize(Size(config.resize_size, config.resize_size)).crop(left, top, output)
     else:
         view = whole.view(_area_window(source, config, generator), output)
+    view = view.resize(Size(config.source, config.source))
     return view.flip() if generator.random() < config.flip else view
 
 
@@ -45,14 +46,15 @@ def _area_window(source: Size, config: TransformConfig, generator: np.random.Gen
 
 
 def evaluation_geometries(source: Size, config: TransformConfig, views: TestViews) -> tuple[Geometry, ...]:
-    """Return the views of a test photograph whose answers are averaged, in a fixed order."""
+    """Return the views of a test photograph whose answers are averaged, in a fixed order and of the source size."""
     squashed = Geometry.identity(source).resize(Size(config.resize_size, config.resize_size))
     output = Size(config.input_size, config.input_size)
-    centre = squashed.centre_crop(output)
+    larger = Size(config.source, config.source)
+    centre = squashed.centre_crop(output).resize(larger)
     if views is TestViews.CENTRE:
         return (centre,)
     if views is TestViews.FLIP:
         return (centre, centre.flip())
     slack = float(config.resize_size - config.input_size)
-    corners = (squashed.crop(left, top, output) for top in (0.0, slack) for left in (0.0, slack))
+    corners = (squashed.crop(left, top, output).resize(larger) for top in (0.0, slack) for left in (0.0, slack))
     return tuple(view for crop in (centre, *corners) for view in (crop, crop.flip()))

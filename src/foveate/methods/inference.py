@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from foveate.backbones import Normalisation
-from foveate.config import HardwareConfig
+from foveate.config import Branch, HardwareConfig
+from foveate.errors import UserError
 from foveate.hardware import autocast_dtype, device_of
-from foveate.methods.plain import PlainNetwork
+from foveate.methods.network import Network
+from foveate.methods.s3n import S3N, Look
+from foveate.types import BranchLogits
 
 
 def network_input(
@@ -26,27 +31,50 @@ def network_input(
 class Classifier:
     """A network in evaluation mode on its device; `probabilities` may be called from several threads."""
 
-    network: PlainNetwork
+    network: Network
     device: torch.device
     dtype: torch.dtype
     channels_last: bool
 
     @classmethod
-    def place(cls, network: PlainNetwork, hardware: HardwareConfig) -> Classifier:
+    def place(cls, network: Network, hardware: HardwareConfig) -> Classifier:
         """Put the network on the device that `hardware` asks for."""
         device = device_of(hardware)
         layout = torch.channels_last if hardware.channels_last else torch.contiguous_format
         placed = network.eval().to(device).to(memory_format=layout)
         return cls(placed, device, autocast_dtype(hardware), hardware.channels_last)
 
-    @torch.inference_mode()
     def probabilities(self, images: UInt8[Tensor, "b v H W 3"]) -> Float[Tensor, "b c"]:
         """Return each photograph's class probabilities in float32 on the CPU, averaged over its views."""
+        branches = self.branch_probabilities(images)
+        return branches.get(Branch.JOINT, branches[Branch.ORIGINAL])
+
+    def branch_probabilities(self, images: UInt8[Tensor, "b v H W 3"]) -> dict[Branch, Float[Tensor, "b c"]]:
+        """Return each branch's class probabilities in float32 on the CPU, averaged over a photograph's views."""
         count, views = images.shape[:2]
-        pixels = images.flatten(0, 1).to(self.device, non_blocking=True)
+        answers: BranchLogits = self._called(self.network, images.flatten(0, 1))
+        return {
+            branch: logits.float().softmax(-1).view(count, views, -1).mean(1).cpu()
+            for branch, logits in answers.present().items()
+        }
+
+    def look(self, images: UInt8[Tensor, "b H W 3"]) -> Look:
+        """Return all that an S3N network sees on its way to its answers.
+
+        Raises:
+            UserError: The network is of another method.
+        """
+        if not isinstance(self.network, S3N):
+            raise UserError(
+                "only an S3N network can show where it looked closer; this run is of another method; "
+                "train one of the s3n recipes"
+            )
+        look: Look = self._called(self.network.look, images)
+        return look
+
+    @torch.inference_mode()
+    def _called(self, part: Callable[[Tensor], Any], images: UInt8[Tensor, "n H W 3"]) -> Any:
+        pixels = images.to(self.device, non_blocking=True)
         inputs = network_input(pixels, self.network.backbone.normalisation, channels_last=self.channels_last)
-        enabled = self.dtype is not torch.float32
-        with torch.autocast(self.device.type, self.dtype, enabled=enabled):
-            logits = self.network(inputs)
-        probabilities: Tensor = logits.float().softmax(-1).unflatten(0, (count, views)).mean(1).cpu()
-        return probabilities
+        with torch.autocast(self.device.type, self.dtype, enabled=self.dtype is not torch.float32):
+            return part(inputs)

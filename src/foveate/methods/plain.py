@@ -7,9 +7,11 @@ from torch import Tensor, nn
 
 from foveate.backbones import Backbone, create_backbone, pool
 from foveate.config import PlainConfig
+from foveate.methods.network import Moment, Network, ParameterGroup
+from foveate.types import BranchLogits
 
 
-class PlainNetwork(nn.Module):
+class PlainNetwork(Network):
     """Backbone, global average pooling, linear head; trained as a whole."""
 
     def __init__(self, backbone: Backbone, dropout: float = 0.0) -> None:
@@ -22,12 +24,11 @@ class PlainNetwork(nn.Module):
         """Build it from its configuration; `pretrained` as in `create_backbone`."""
         return cls(create_backbone(config.backbone, classes, pretrained=pretrained), config.dropout)
 
-    def forward(self, images: Float[Tensor, "b 3 H W"]) -> Float[Tensor, "b c"]:
+    def forward(self, images: Float[Tensor, "b 3 H W"], moment: Moment | None = None) -> BranchLogits:
         """Return the logits of normalised images."""
         features = self.backbone(images)
-        logits: Tensor = self.backbone.classifier(self.dropout(pool(features)))
-        return logits
+        return BranchLogits(self.backbone.classifier(self.dropout(pool(features))))
 
-    def new_parameters(self) -> list[nn.Parameter]:
-        """Return the parameters that start random and learn at the rate of new layers: the head's."""
-        return list(self.backbone.classifier.parameters())
+    def parameter_groups(self) -> list[ParameterGroup]:
+        """Return the head's parameters, which start random."""
+        return [ParameterGroup(list(self.backbone.classifier.parameters()))]

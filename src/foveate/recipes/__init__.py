@@ -9,6 +9,18 @@ from foveate.recipes.papers import (
     ft_resnet101_cub,
     ft_resnet101_dogs,
 )
+from foveate.recipes.s3n import (
+    s3n,
+    s3n_plumage,
+    s3n_reference_cub,
+    s3n_resnet50_aircraft,
+    s3n_resnet50_cars,
+    s3n_resnet50_cub,
+    s3n_slice,
+    s3n_slice_448,
+    s3n_slice_paper,
+    s3n_slice_reference,
+)
 
 RECIPES = {
     "plain": plain,
@@ -22,6 +34,16 @@ RECIPES = {
     "ft-resnet101-cub": ft_resnet101_cub,
     "ft-resnet101-dogs": ft_resnet101_dogs,
     "ft-resnet101-aircraft": ft_resnet101_aircraft,
+    "s3n": s3n,
+    "s3n-slice": s3n_slice,
+    "s3n-slice-448": s3n_slice_448,
+    "s3n-slice-paper": s3n_slice_paper,
+    "s3n-slice-reference": s3n_slice_reference,
+    "s3n-plumage": s3n_plumage,
+    "s3n-resnet50-cub": s3n_resnet50_cub,
+    "s3n-resnet50-aircraft": s3n_resnet50_aircraft,
+    "s3n-resnet50-cars": s3n_resnet50_cars,
+    "s3n-reference-cub": s3n_reference_cub,
 }
 
 __all__ = [
@@ -37,4 +59,14 @@ __all__ = [
     "plain_slice",
     "plain_slice_448",
     "plain_slice_long",
+    "s3n",
+    "s3n_plumage",
+    "s3n_reference_cub",
+    "s3n_resnet50_aircraft",
+    "s3n_resnet50_cars",
+    "s3n_resnet50_cub",
+    "s3n_slice",
+    "s3n_slice_448",
+    "s3n_slice_paper",
+    "s3n_slice_reference",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from foveate.evaluation.accuracy import Accuracy, Estimate
 
@@ -24,14 +24,19 @@ def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in _padded([cells[0], rule, *cells[1:]], widths))
 
 
-def accuracy_markdown(accuracy: Accuracy, title: str) -> str:
-    """Return a heading, a table of the four accuracies in per cent, and a line on what they rest."""
+def accuracy_markdown(accuracy: Accuracy, title: str, branches: Mapping[str, Estimate] | None = None) -> str:
+    """Return a heading, a table of the four accuracies in per cent, and a line on what they rest.
+
+    `branches` adds the top-1 of each answer of a network that gives several.
+    """
     rows = [
         ("top-1", *_percentages(accuracy.top1)),
         ("top-3", *_percentages(accuracy.top3)),
         ("top-5", *_percentages(accuracy.top5)),
         ("mean per class", *_percentages(accuracy.mean_per_class)),
     ]
+    if branches is not None and len(branches) > 1:
+        rows += [(f"top-1, {name}", *_percentages(top1)) for name, top1 in branches.items()]
     table = markdown_table(("accuracy", "%", "95% interval"), rows)
     basis = f"{accuracy.images:,} images, {accuracy.classes:,} classes; percentile bootstrap over images."
     return f"### {' '.join(title.split())}\n\n{table}\n{basis}\n"

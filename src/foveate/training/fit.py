@@ -25,8 +25,9 @@ from foveate.data.loading import Batch, EvaluationViews, TrainingViews, evaluati
 from foveate.data.records import ImageRecord, labels_of
 from foveate.errors import UserError
 from foveate.hardware import autocast_dtype, device_of
-from foveate.methods.plain import PlainNetwork
+from foveate.methods.network import Network
 from foveate.training.module import TrainingModule
+from foveate.weights import save_weights
 
 _MONITOR = "validation/top1"
 
@@ -96,8 +97,23 @@ class EpochLines(Callback):
         self.seconds, self.measured = state_dict["seconds"], state_dict["measured"]
 
 
+class KeptEpochs(Callback):
+    """The weights after chosen epochs, to see later what the network looked at by then."""
+
+    def __init__(self, folder: Path, epochs: Sequence[int]) -> None:
+        self.folder = folder
+        self.epochs = frozenset(epochs)
+
+    @override
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        epoch = trainer.current_epoch + 1
+        if epoch in self.epochs and trainer.is_global_zero:
+            assert isinstance(pl_module, TrainingModule)
+            save_weights(self.folder / f"epoch-{epoch:03d}.safetensors", pl_module.network)
+
+
 def fit(
-    network: PlainNetwork,
+    network: Network,
     config: TrainConfig,
     train: Sequence[ImageRecord],
     validation: Sequence[ImageRecord],
@@ -127,7 +143,8 @@ def fit(
     layout = torch.channels_last if config.hardware.channels_last else torch.contiguous_format
     module = TrainingModule(network.to(memory_format=layout), config, labels_of(train))
     lines = EpochLines(say)
-    trainer = _trainer(config, folder, [lines, *([_best_checkpoint(folder)] if validation else [])])
+    kept = KeptEpochs(folder / "epochs", config.keep_epochs)
+    trainer = _trainer(config, folder, [lines, kept, *([_best_checkpoint(folder)] if validation else [])])
     last = folder / "checkpoints" / "last.ckpt"
     if last.exists():
         say(f"resuming from {last}")

@@ -16,11 +16,14 @@ from torch.nn import functional
 from foveate.config import TrainConfig
 from foveate.data.loading import Batch
 from foveate.methods.inference import network_input
-from foveate.methods.plain import PlainNetwork
+from foveate.methods.network import Moment, Network
 from foveate.training.depthwise import Float32DepthwiseGradients
+from foveate.training.losses import branch_loss
 from foveate.training.optimiser import build_optimiser, build_schedule, class_weights
+from foveate.types import BranchLogits
+from foveate.zoom.draws import draw_keys
 
-_NOISE = 2  # stream of random numbers, beside those of data/loading.py
+_STREAMS, _NOISE = 16, 2  # stream of random numbers, beside those of data/loading.py
 
 
 class TrainingModule(pl.LightningModule):
@@ -32,7 +35,7 @@ class TrainingModule(pl.LightningModule):
         labels: The label of each training photograph, for class weights.
     """
 
-    def __init__(self, network: PlainNetwork, config: TrainConfig, labels: Sequence[int]) -> None:
+    def __init__(self, network: Network, config: TrainConfig, labels: Sequence[int]) -> None:
         super().__init__()
         self.network = network
         self.config = config
@@ -50,8 +53,8 @@ class TrainingModule(pl.LightningModule):
     def training_step(self, batch: Batch) -> Tensor:
         """Return the loss of one batch."""
         with Float32DepthwiseGradients() if self.device.type == "cpu" else nullcontext():
-            logits = self._logits(batch)
-        loss = functional.cross_entropy(logits, batch.labels, self.weight, label_smoothing=self.config.label_smoothing)
+            answers = self._answers(batch, self._moment(batch))
+            loss = branch_loss(answers, batch.labels, self.config, self.weight)
         self.log(
             "train/loss", loss.detach(), on_step=False, on_epoch=True, batch_size=len(batch.labels), sync_dist=True
         )
@@ -59,22 +62,27 @@ class TrainingModule(pl.LightningModule):
 
     def validation_step(self, batch: Batch) -> None:
         """Measure top-1 accuracy and the plain cross entropy."""
-        logits = self._logits(batch)
+        logits = self._answers(batch).decision.float()
         top1 = (logits.argmax(-1) == batch.labels).float().mean()
         loss = functional.cross_entropy(logits, batch.labels)
         options: dict[str, Any] = {"batch_size": len(batch.labels), "sync_dist": True}
         self.log("validation/top1", top1, **options)
         self.log("validation/loss", loss, **options)
 
-    def _logits(self, batch: Batch) -> Tensor:
+    def _moment(self, batch: Batch) -> Moment:
+        seed = self.config.seed * _STREAMS + _NOISE
+        return Moment(self.current_epoch / self.config.epochs, draw_keys(seed, self.current_epoch, batch.position))
+
+    def _answers(self, batch: Batch, moment: Moment | None = None) -> BranchLogits:
         normalisation = self.network.backbone.normalisation
         layout = self.config.hardware.channels_last
-        logits: Tensor = self.network(network_input(batch.images.flatten(0, 1), normalisation, channels_last=layout))
-        return logits.float()
+        inputs = network_input(batch.images.flatten(0, 1), normalisation, channels_last=layout)
+        answers: BranchLogits = self.network(inputs, moment)
+        return answers
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return SGD and its schedule."""
         config = self.config.optimiser
-        optimiser = build_optimiser(self.network, self.network.new_parameters(), config)
+        optimiser = build_optimiser(self.network, self.network.parameter_groups(), config)
         schedule = build_schedule(optimiser, config, int(self.trainer.estimated_stepping_batches))
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -11,12 +12,12 @@ import torch
 from jaxtyping import Float
 from torch.utils.data import DataLoader
 
-from foveate.config import DataConfig, HardwareConfig, OnError, TestViews
+from foveate.config import Branch, DataConfig, HardwareConfig, NetworkConfig, OnError, PlainConfig, S3NConfig, TestViews
 from foveate.data.loading import Batch, EvaluationViews, evaluation_loader
 from foveate.data.preparation import checked, load_splits
 from foveate.data.records import ImageRecord, labels_of
 from foveate.errors import UserError
-from foveate.evaluation.accuracy import Accuracy, measure_accuracy
+from foveate.evaluation.accuracy import Accuracy, Estimate, measure_accuracy
 from foveate.evaluation.predictions import PredictionTable, write_predictions
 from foveate.methods.inference import Classifier
 from foveate.report.tables import accuracy_markdown
@@ -31,6 +32,10 @@ class Evaluation:
     table: PredictionTable
     records: tuple[ImageRecord, ...]
     report: Path
+    branches: Mapping[str, Estimate]
+    """Top-1 of each branch of the network and of the mean of all their probabilities; one entry for a plain network."""
+    milliseconds: float
+    """Time in the network for one photograph, in batches, decoding left out."""
 
 
 def evaluate(
@@ -68,27 +73,41 @@ def evaluate(
     hardware = hardware or HardwareConfig()
     shown = EvaluationViews(records, run.config.transforms, views)
     loader = evaluation_loader(shown, batch_size, workers=hardware.workers)
+    answers, milliseconds = _answers(Classifier.place(network, hardware), loader)
     origin = {"run": run.path, "split": split, "views": views, "root": data.root, "dataset": run.description.dataset}
     table = PredictionTable(
         tuple(record.id for record in records),
         np.array(labels_of(records)),
-        _probabilities(Classifier.place(network, hardware), loader),
+        answers.get(Branch.JOINT, answers[Branch.ORIGINAL]),
         run.class_names,
         {name: str(value) for name, value in origin.items()},
     )
     accuracy = measure_accuracy(table.probabilities, table.labels)
     report = run.path / "evaluation" / f"{split}-{views.value}.md"
-    _write(run, report, table, accuracy)
+    done = Evaluation(accuracy, table, records, report, _branch_top1(answers, table), milliseconds)
+    _write(run, done, answers)
     if results is not None:
-        append_json_line(results, result_row(run, split, views, accuracy))
-    return Evaluation(accuracy, table, records, report)
+        append_json_line(results, result_row(run, split, views, done))
+    return done
 
 
-def _probabilities(classifier: Classifier, loader: DataLoader[Batch]) -> Float[np.ndarray, "n c"]:
-    probabilities: Float[np.ndarray, "n c"] = torch.cat(
-        [classifier.probabilities(batch.images) for batch in loader]
-    ).numpy()
-    return probabilities
+def _answers(classifier: Classifier, loader: DataLoader[Batch]) -> tuple[dict[Branch, Float[np.ndarray, "n c"]], float]:
+    """Return every branch's probabilities, and the milliseconds of one photograph in the network."""
+    batches, seconds, count = [], 0.0, 0
+    for batch in loader:
+        began = time.perf_counter()
+        batches.append(classifier.branch_probabilities(batch.images))
+        seconds += time.perf_counter() - began
+        count += len(batch.images)
+    answers = {branch: torch.cat([each[branch] for each in batches]).numpy() for branch in batches[0]}
+    return answers, round(1e3 * seconds / count, 2)
+
+
+def _branch_top1(answers: Mapping[Branch, Float[np.ndarray, "n c"]], table: PredictionTable) -> dict[str, Estimate]:
+    named = {branch.value: probabilities for branch, probabilities in answers.items()}
+    if len(named) > 1:
+        named["mean"] = np.mean(list(answers.values()), axis=0)
+    return {name: measure_accuracy(probabilities, table.labels).top1 for name, probabilities in named.items()}
 
 
 def _records(run: Run, data: DataConfig, split: str) -> Sequence[ImageRecord]:
@@ -109,30 +128,59 @@ def _records(run: Run, data: DataConfig, split: str) -> Sequence[ImageRecord]:
     return records
 
 
-def _write(run: Run, report: Path, table: PredictionTable, accuracy: Accuracy) -> None:
+def _write(run: Run, done: Evaluation, answers: Mapping[Branch, Float[np.ndarray, "n c"]]) -> None:
+    report, table = done.report, done.table
     write_predictions(report.with_suffix(".parquet"), table)
-    write_text(report, accuracy_markdown(accuracy, f"{run.path.name}, {table.metadata['split']} split"))
-    measured = {"accuracy": asdict(accuracy), **table.metadata, "environment": environment()}
+    if len(answers) > 1:
+        for branch, probabilities in answers.items():
+            path = report.with_name(f"{report.stem}-{branch.value}.parquet")
+            write_predictions(path, replace(table, probabilities=probabilities))
+    title = f"{run.path.name}, {table.metadata['split']} split"
+    write_text(report, accuracy_markdown(done.accuracy, title, done.branches))
+    measured = {
+        "accuracy": asdict(done.accuracy),
+        "branches": {name: asdict(top1) for name, top1 in done.branches.items()},
+        "milliseconds": done.milliseconds,
+        **table.metadata,
+        "environment": environment(),
+    }
     write_json(report.with_suffix(".json"), measured)
 
 
-def result_row(run: Run, split: str, views: TestViews, accuracy: Accuracy) -> dict[str, object]:
+def result_row(run: Run, split: str, views: TestViews, done: Evaluation) -> dict[str, object]:
     """Return one row of a results file: what was trained, how, and what came out, in per cent."""
     config, trained = run.config, run.environment()
+    accuracy = done.accuracy
     return {
-        "method": "plain",
+        "method": config.network.method,
+        "preset": preset_of(config.network),
         "base": config.network.backbone.architecture,
         "dataset": run.description.dataset,
         "split": split,
         "views": views.value,
         "input_size": config.transforms.input_size,
-        "source_size": config.transforms.input_size,
+        "source_size": config.transforms.source,
         "seed": config.seed,
         "top1": round(100 * accuracy.top1.value, 2),
         "top5": round(100 * accuracy.top5.value, 2),
+        "branches": {name: round(100 * top1.value, 2) for name, top1 in done.branches.items()},
+        "milliseconds": done.milliseconds,
         "epochs": config.epochs,
         "minutes": run.metrics()["minutes"],
         "command": trained["command"],
         "commit": trained["commit"],
         "hardware": trained["hardware"],
     }
+
+
+def preset_of(config: NetworkConfig) -> str | None:
+    """Name the preset of S3N that a configuration is, whatever its backbone and branches; none for a plain network."""
+    if isinstance(config, PlainConfig):
+        return None
+    presets = {"foveate": S3NConfig(), "paper": S3NConfig.paper(), "reference": S3NConfig.reference()}
+    alike = (
+        name
+        for name, preset in presets.items()
+        if config == replace(preset, backbone=config.backbone, branches=config.branches)
+    )
+    return next(alike, "own")

@@ -13,7 +13,7 @@ from foveate.data.preparation import checked, load_splits
 from foveate.data.records import ImageRecord
 from foveate.errors import UserError
 from foveate.hardware import first_process
-from foveate.methods.plain import PlainNetwork
+from foveate.methods.networks import create_network
 from foveate.runs import Run, RunDescription
 from foveate.training.fit import fit
 
@@ -53,7 +53,7 @@ def train(config: TrainConfig, out: Path | str, *, say: Callable[[str], None] = 
     _check_classes(records, readable)
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)
-        network = PlainNetwork.create(config.network, len(splits.class_names))
+        network = create_network(config.network, config.transforms, len(splits.class_names))
         # Only now, so that after a mistake in the command the corrected one may use the same folder.
         run = Run.start(Path(out), description) if first else Run(Path(out), description)
         if first:

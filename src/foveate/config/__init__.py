@@ -1,0 +1,49 @@
+"""What a run is made of: typed, checked, and light to import (no torch), so that the command line starts at once.
+
+A recipe is one `TrainConfig`; a variant of it is `dataclasses.replace`; the command line overrides any field.
+"""
+
+from foveate.config.data import DataConfig, DatasetFormat, OnError, TestViews, TrainCrop, TransformConfig
+from foveate.config.networks import (
+    Aggregation,
+    AttentionKernel,
+    BackboneConfig,
+    Branch,
+    Branches,
+    EntropySource,
+    Partition,
+    PlainConfig,
+    S3NConfig,
+)
+from foveate.config.training import (
+    HardwareConfig,
+    NetworkConfig,
+    OptimiserConfig,
+    Schedule,
+    SmoothingOver,
+    TrainConfig,
+)
+
+__all__ = [
+    "Aggregation",
+    "AttentionKernel",
+    "BackboneConfig",
+    "Branch",
+    "Branches",
+    "DataConfig",
+    "DatasetFormat",
+    "EntropySource",
+    "HardwareConfig",
+    "NetworkConfig",
+    "OnError",
+    "OptimiserConfig",
+    "Partition",
+    "PlainConfig",
+    "S3NConfig",
+    "Schedule",
+    "SmoothingOver",
+    "TestViews",
+    "TrainConfig",
+    "TrainCrop",
+    "TransformConfig",
+]

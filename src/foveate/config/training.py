@@ -1,0 +1,112 @@
+"""How a network is trained, and the whole of a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Literal
+
+from foveate.config.checks import require, require_fraction
+from foveate.config.data import DataConfig, TransformConfig
+from foveate.config.networks import PlainConfig, S3NConfig
+
+
+class Schedule(StrEnum):
+    """How the learning rate moves, by step."""
+
+    ONE_CYCLE = "one-cycle"
+    STEP = "step"
+    COSINE = "cosine"
+    CONSTANT = "constant"
+
+
+class SmoothingOver(StrEnum):
+    """Over which classes label smoothing spreads its share of the target."""
+
+    ALL = "all"
+    OTHERS = "others"
+    """All but the true class, as S3N's released code does: the same as `all` with c / (c - 1) times the share."""
+
+
+NetworkConfig = PlainConfig | S3NConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimiserConfig:
+    """SGD with one group for the pretrained layers and one for the new ones."""
+
+    learning_rate: float = 0.01
+    """Peak rate of the pretrained layers."""
+    new_learning_rate: float = 0.1
+    """Peak rate of the new layers (the head)."""
+    momentum: float = 0.9
+    weight_decay: float = 1e-4
+    schedule: Schedule = Schedule.ONE_CYCLE
+    milestones: tuple[float, ...] = (2 / 3,)
+    """Shares of the training after which `step` multiplies the rate by `factor`."""
+    factor: float = 0.1
+    gradient_clip: float | None = None
+    """Largest norm of the whole gradient; None: not clipped."""
+
+    def __post_init__(self) -> None:
+        require(self.learning_rate > 0, "learning_rate must be positive", self.learning_rate)
+        require(self.new_learning_rate > 0, "new_learning_rate must be positive", self.new_learning_rate)
+        require(0 <= self.momentum < 1, "momentum must be in [0, 1)", self.momentum)
+        require(self.weight_decay >= 0, "weight_decay must not be negative", self.weight_decay)
+        require(0 < self.factor <= 1, "factor must be in (0, 1]", self.factor)
+        clip = self.gradient_clip
+        require(clip is None or clip > 0, "gradient_clip must be positive, or None", clip)
+        for milestone in self.milestones:
+            require(0 < milestone < 1, "milestones must be shares of the training in (0, 1)", milestone)
+
+
+@dataclass(frozen=True, kw_only=True)
+class HardwareConfig:
+    """Where and how the arithmetic is done; the defaults are the fast ones of the machine at hand."""
+
+    accelerator: Literal["auto", "cpu", "gpu", "mps"] = "auto"
+    devices: int = 1
+    """How many devices (or CPU processes) share each batch."""
+    precision: Literal["auto", "bf16", "float32"] = "auto"
+    """`auto`: bf16 autocast where the processor multiplies it natively, else float32."""
+    channels_last: bool = True
+    workers: int | None = None
+    """Processes that decode photographs; None: one per core but one, at most 8. The result does not depend on it."""
+
+    def __post_init__(self) -> None:
+        require(self.devices >= 1, "devices must be at least 1", self.devices)
+        require(self.workers is None or self.workers >= 0, "workers must not be negative", self.workers)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """One training run."""
+
+    data: DataConfig
+    transforms: TransformConfig = field(default_factory=TransformConfig)
+    network: NetworkConfig = field(default_factory=PlainConfig)
+    optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
+    hardware: HardwareConfig = field(default_factory=HardwareConfig)
+    epochs: int = 15
+    batch_size: int = 16
+    """Photographs per step, over all devices together."""
+    label_smoothing: float = 0.1
+    """Share of the target spread evenly over the classes of `smoothing_over`."""
+    smoothing_over: SmoothingOver = SmoothingOver.ALL
+    class_weights: bool = False
+    """Weigh each class's loss by the inverse of its frequency."""
+    ema_decay: float | None = None
+    """Keep an exponential moving average of the weights with this decay per step and use it; None: do not."""
+    keep_epochs: tuple[int, ...] = ()
+    """Epochs, counted from 1, after which the weights are also kept in `epochs/`, to see what the network looked at."""
+    seed: int = 0
+    """With the epoch and the photograph's index it fixes the order, each view, each dropped feature and the head."""
+
+    def __post_init__(self) -> None:
+        for epoch in self.keep_epochs:
+            require(1 <= epoch <= self.epochs, f"keep_epochs must be in 1 to {self.epochs} (epochs)", epoch)
+        require(self.epochs >= 1, "epochs must be at least 1", self.epochs)
+        require(self.batch_size >= 1, "batch_size must be at least 1", self.batch_size)
+        require(self.seed >= 0, "seed must not be negative", self.seed)
+        require_fraction("label_smoothing", self.label_smoothing)
+        require(self.ema_decay is None or 0 < self.ema_decay < 1, "ema_decay must be in (0, 1)", self.ema_decay)

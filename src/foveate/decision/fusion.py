@@ -1,0 +1,49 @@
+"""Three views to joint logits (S3N, section 3.4)."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from foveate.config import Branch, Branches, S3NConfig
+from foveate.types import BranchLogits
+
+_DECIDES_FROM = {
+    Branches.O: (Branch.ORIGINAL,),
+    Branches.OD: (Branch.ORIGINAL, Branch.DISCRIMINATIVE),
+    Branches.OC: (Branch.ORIGINAL, Branch.COMPLEMENTARY),
+    Branches.DC: (Branch.DISCRIMINATIVE, Branch.COMPLEMENTARY),
+    Branches.ODC: (Branch.ORIGINAL, Branch.DISCRIMINATIVE, Branch.COMPLEMENTARY),
+}
+
+
+class Fusion(nn.Module):
+    """A linear head for each zoomed view, and one on all features that the decision is made from.
+
+    The original view's head is the backbone's own and not part of this module, since the class maps rest on it.
+    """
+
+    def __init__(self, config: S3NConfig, channels: int, classes: int) -> None:
+        super().__init__()
+        self.decides_from = _DECIDES_FROM[config.branches]
+        self.dropout = nn.Dropout(config.dropout)
+        zoomed = (branch for branch in self.decides_from if branch is not Branch.ORIGINAL)
+        self.heads = nn.ModuleDict({branch.value: nn.Linear(channels, classes) for branch in zoomed})
+        several = len(self.decides_from) > 1
+        self.joint = nn.Linear(len(self.decides_from) * channels, classes) if several else None
+
+    def forward(
+        self, original_logits: Float[Tensor, "b c"], features: dict[Branch, Float[Tensor, "b d"]]
+    ) -> BranchLogits:
+        """Return every branch's logits.
+
+        Args:
+            original_logits: The backbone's own head's.
+            features: F_O, F_D, F_C: the pooled features of each view that there is.
+        """
+        logits = {name: head(self.dropout(features[Branch(name)])) for name, head in self.heads.items()}
+        if self.joint is not None:
+            joined = torch.cat([features[branch] for branch in self.decides_from], dim=1)
+            logits[Branch.JOINT.value] = self.joint(self.dropout(joined))
+        return BranchLogits(original_logits, **logits)

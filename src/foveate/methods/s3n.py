@@ -1,0 +1,157 @@
+"""Selective sparse sampling networks (S3N, ICCV 2019, Figure 3)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
+from torch.nn import functional
+
+from foveate.backbones import Backbone, create_backbone, pool
+from foveate.config import Branch, Partition, S3NConfig
+from foveate.decision.fusion import Fusion
+from foveate.errors import UserError
+from foveate.methods.network import Moment, Network, ParameterGroup
+from foveate.response.gate import response
+from foveate.types import BranchLogits
+from foveate.zoom.attention import Attention, SparseAttention
+from foveate.zoom.draws import uniform_draw
+from foveate.zoom.sampler import Sampler, resample
+
+_ZOOMED = (Branch.DISCRIMINATIVE, Branch.COMPLEMENTARY)
+
+
+class Look(NamedTuple):
+    """All that the network saw in a batch on its way to the answer.
+
+    ``original`` is the first view; ``response`` R and ``attention`` live on the response grid; ``grids`` and ``views``
+    hold the zoomed branches that there are.
+    """
+
+    original: Float[Tensor, "b 3 H W"]
+    response: Float[Tensor, "b g g"]
+    attention: Attention
+    grids: dict[Branch, Float[Tensor, "b H W 2"]]
+    views: dict[Branch, Float[Tensor, "b 3 H W"]]
+    logits: BranchLogits
+
+
+class S3N(Network):
+    """One backbone looks three times: at the whole, where the predicted classes respond most, and at the rest.
+
+    Args:
+        backbone: Shared by the three views; its head answers for the original one and weighs the class maps.
+        config: Every choice that the paper leaves open.
+        input_size: Side of each view in pixels; the images given may be larger.
+    """
+
+    def __init__(self, backbone: Backbone, config: S3NConfig, input_size: int) -> None:
+        super().__init__()
+        _check_feature_map(backbone, config, input_size)
+        classes = backbone.classifier.out_features
+        self.config = config
+        self.input_size = input_size
+        self.backbone = backbone
+        self.attention = SparseAttention(config)
+        self.sampler = Sampler(config)
+        self.fusion = Fusion(config, backbone.channels, classes)
+        blocks = {name: _branch_block(backbone.channels) for name in self.fusion.heads if config.branch_block}
+        self.blocks = nn.ModuleDict(blocks)
+
+    @classmethod
+    def create(cls, config: S3NConfig, classes: int, input_size: int, *, pretrained: bool = True) -> S3N:
+        """Build it from its configuration; `pretrained` as in `create_backbone`."""
+        return cls(create_backbone(config.backbone, classes, pretrained=pretrained), config, input_size)
+
+    def forward(self, images: Float[Tensor, "b 3 Hs Ws"], moment: Moment | None = None) -> BranchLogits:
+        """Return the logits of every branch; `images` are normalised and of the source size."""
+        return self.look(images, moment).logits
+
+    def look(self, images: Float[Tensor, "b 3 Hs Ws"], moment: Moment | None = None) -> Look:
+        """Return what `forward` does, and all that led to it (Figure 3, left to right)."""
+        original = shrink(images, self.input_size)
+        features = self.backbone(original)
+        pooled = {Branch.ORIGINAL: pool(features)}
+        logits = self.backbone.classifier(self.fusion.dropout(pooled[Branch.ORIGINAL]))
+        with torch.autocast(images.device.type, enabled=False):
+            where = response(features, self.backbone.classifier.weight, logits, self.config)
+            attention = self._attend(where, images, moment)
+            maps = {branch: getattr(attention, branch.value) for branch in _ZOOMED if branch.value in self.fusion.heads}
+            grids = self._grids(maps)
+            views = {branch: resample(images, grid) for branch, grid in grids.items()}
+        pooled |= self._features(views)
+        return Look(original, where, attention, grids, views, self.fusion(logits, pooled))
+
+    def _attend(
+        self, where: Float[Tensor, "b g g"], images: Float[Tensor, "b 3 Hs Ws"], moment: Moment | None
+    ) -> Attention:
+        config = self.config
+        if moment is None:
+            partition, keys = config.test_partition, _keys_of(images)
+        else:
+            both = moment.progress < config.both_until
+            partition, keys = Partition.ALL if both else config.train_partition, moment.keys
+        attention: Attention = self.attention(where, partition, uniform_draw(keys, where.shape[1]))
+        return attention
+
+    def _grids(self, maps: dict[Branch, Float[Tensor, "b g g"]]) -> dict[Branch, Float[Tensor, "b H W 2"]]:
+        if not maps:
+            return {}
+        together = self.sampler(torch.cat(list(maps.values())), self.input_size)
+        return dict(zip(maps, together.chunk(len(maps)), strict=True))
+
+    def _features(self, views: dict[Branch, Float[Tensor, "b 3 H W"]]) -> dict[Branch, Float[Tensor, "b d"]]:
+        if not views:
+            return {}
+        features = self.backbone(torch.cat(list(views.values()))).chunk(len(views))
+        blocks = [self.blocks[branch.value] if self.blocks else nn.Identity() for branch in views]
+        return {branch: pool(block(each)) for branch, block, each in zip(views, blocks, features, strict=True)}
+
+    def parameter_groups(self) -> list[ParameterGroup]:
+        """Return the heads, which start random, the radii, and the regulariser where it is learned."""
+        config = self.config
+        heads = [*self.backbone.classifier.parameters(), *self.fusion.parameters()]
+        groups = [
+            ParameterGroup(heads),
+            ParameterGroup([self.attention.log_radius], new=False, factor=config.radius_rate, decays=False),
+        ]
+        if self.sampler.kernel is not None:
+            groups.append(ParameterGroup([self.sampler.kernel], new=False, factor=config.regulariser_rate))
+        return groups
+
+
+def shrink(images: Float[Tensor, "b 3 Hs Ws"], size: int) -> Float[Tensor, "b 3 H W"]:
+    """Resize the source to the first view, without aliasing."""
+    if images.shape[-1] == size:
+        return images
+    return functional.interpolate(images, size=(size, size), mode="bilinear", antialias=True)
+
+
+def _keys_of(images: Float[Tensor, "b 3 Hs Ws"]) -> Int64[Tensor, " b"]:
+    """Return a number for each image that depends on its pixels alone: a random test draw that can be repeated.
+
+    Integers, so that the sum is the same in whatever order it is taken, in a batch or alone.
+    """
+    return (images * 1024).round().long().sum(dim=(1, 2, 3))
+
+
+def _branch_block(channels: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(channels, channels, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(channels), nn.ReLU()
+    )
+
+
+@torch.no_grad()
+def _check_feature_map(backbone: Backbone, config: S3NConfig, input_size: int) -> None:
+    training = backbone.training
+    try:
+        side = backbone.eval()(torch.zeros(1, 3, input_size, input_size)).shape[-1]
+    finally:
+        backbone.train(training)
+    if side < 2:
+        raise UserError(
+            f"S3N needs a feature map of at least 2x2 cells to know where its classes respond; "
+            f"{config.backbone.architecture} makes {side}x{side} of {input_size} pixels; give a larger input_size"
+        )

@@ -1,0 +1,122 @@
+"""What is drawn over a photograph: heat, peaks, sampling lines, and where their coordinates lie on it.
+
+A cell (row i, column j) of a map of g cells a side lies at the shares i / (g - 1) and j / (g - 1) of the way from the
+image's first pixel centre to its last, as `grid_sample` has it with ``align_corners=True``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import matplotlib
+import numpy as np
+from jaxtyping import Bool, Float
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.patches import Circle, Wedge
+from PIL import Image
+
+from foveate.types import Box, Size
+
+LINES = 22
+"""Sampling lines each way."""
+
+_SCALE = matplotlib.colormaps["viridis"]
+_OPACITY = 0.6
+_RADII = (4.0, 11.0)  # of the weakest peak and the strongest, in pixels of the picture
+_OUTLINE, _SHADOW = 1.6, 0.8
+
+
+class Slice(NamedTuple):
+    """One colour's part of a peak's marker; the parts of a marker are scaled to fill it."""
+
+    colour: str
+    share: float
+
+
+def cell_places(cells: Bool[np.ndarray, "g g"], size: Size) -> Float[np.ndarray, "n 2"]:
+    """Return (x, y) of the marked cells' centres in continuous pixels of an image, in reading order."""
+    rows, columns = np.nonzero(cells)
+    share = np.stack([columns, rows], axis=1) / (len(cells) - 1)
+    return share * (np.array(size) - 1) + 0.5
+
+
+def grid_lines(grid: Float[np.ndarray, "H W 2"], size: Size, count: int = LINES) -> list[Float[np.ndarray, "n 2"]]:
+    """Return a view's rows from the top, then its columns from the left, as lines on the image it is taken from.
+
+    Args:
+        grid: (x, y) of each pixel of the view, in [-1, 1].
+        size: Of the image; the lines are (x, y) in its continuous pixels.
+        count: Lines each way, evenly spread over the view, its borders included; fewer where it has fewer pixels.
+    """
+    places = (grid + 1) / 2 * (np.array(size) - 1) + 0.5
+    rows, columns = (np.unique(np.linspace(0, length - 1, count).round().astype(int)) for length in grid.shape[:2])
+    return [*places[rows], *places[:, columns].swapaxes(0, 1)]
+
+
+def heated(image: Image.Image, values: Float[np.ndarray, "g g"]) -> Image.Image:
+    """Lay a map of values in [0, 1] over the image in grey, as colours from dark blue to yellow."""
+    heat = Image.fromarray(values.astype(np.float32)).resize(
+        image.size, Image.Resampling.BILINEAR, box=_within_cells(len(values), Size(*image.size))
+    )
+    colours = Image.fromarray(_SCALE(np.asarray(heat).clip(0, 1), bytes=True)).convert("RGB")
+    return Image.blend(image.convert("L").point(_lifted).convert("RGB"), colours, _OPACITY)
+
+
+def _lifted(grey: float) -> float:
+    return 64 + 0.75 * grey
+
+
+def _within_cells(cells: int, size: Size) -> Box:
+    """Return the image's extent in units of cells, the first of which is from 0 to 1."""
+    beyond = [0.5 * (cells - 1) / max(side - 1, 1) for side in size]
+    left, top = (max(0.0, 0.5 - each) for each in beyond)
+    return Box(left, top, cells - left, cells - top)
+
+
+def heat_scale(size: Size) -> Image.Image:
+    """Return the colours of `heated` from 0, left, to 1, right, over the middle of grey."""
+    shades = np.broadcast_to(np.linspace(0, 1, size.width), (size.height, size.width))
+    colours = Image.fromarray(_SCALE(shades, bytes=True)).convert("RGB")
+    return Image.blend(Image.new("RGB", size, "#808080"), colours, _OPACITY)
+
+
+def draw_grid(axes: Axes, lines: Sequence[Float[np.ndarray, "n 2"]]) -> None:
+    """Draw sampling lines in white, with a thin shadow that shows them on a bright sky too."""
+    for width, colour in ((2.4, (0, 0, 0, 0.35)), (1.1, (1, 1, 1, 0.95))):
+        axes.add_collection(LineCollection(lines, colors=[colour], linewidths=width, capstyle="butt"), autolim=False)
+
+
+def draw_peaks(
+    axes: Axes,
+    places: Float[np.ndarray, "n 2"],
+    strengths: Float[np.ndarray, " n"],
+    slices: Sequence[Sequence[Slice]],
+    unit: float,
+) -> None:
+    """Draw a round marker on each peak: its colours by `slices`, its area by strength, in white to stand out.
+
+    Args:
+        axes: Whose unit is the pixel of the image.
+        places: (x, y) in continuous pixels of the image.
+        strengths: In [0, 1].
+        slices: Of each peak, clockwise from the top...
+        unit: Pixels of the image to one of the picture.
+    """
+    smallest, largest = (radius**2 for radius in _RADII)
+    radii = np.sqrt(smallest + strengths * (largest - smallest))
+    for index in np.argsort(-radii, kind="stable"):  # small ones last, so that none is hidden
+        _draw_marker(axes, places[index], radii[index], slices[index], unit)
+
+
+def _draw_marker(axes: Axes, place: Float[np.ndarray, 2], radius: float, slices: Sequence[Slice], unit: float) -> None:
+    centre = (float(place[0]), float(place[1]))
+    for wider, colour in ((_OUTLINE + _SHADOW, (0, 0, 0, 0.5)), (_OUTLINE, "white")):
+        axes.add_patch(Circle(centre, (radius + wider) * unit, linewidth=0, facecolor=colour, clip_on=False))
+    total = sum(share for _, share in slices)
+    start = -90.0  # the top, where y grows downwards
+    for colour, share in slices:
+        angle = 360 * share / total
+        axes.add_patch(Wedge(centre, radius * unit, start, start + angle, linewidth=0, facecolor=colour, clip_on=False))
+        start += angle

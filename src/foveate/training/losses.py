@@ -1,0 +1,40 @@
+"""The loss: the sum of every branch's cross entropy (S3N Eq. 9)."""
+
+from __future__ import annotations
+
+from jaxtyping import Float, Int64
+from torch import Tensor
+from torch.nn import functional
+
+from foveate.config import Branch, S3NConfig, SmoothingOver, TrainConfig
+from foveate.types import BranchLogits
+
+
+def branch_loss(
+    answers: BranchLogits, labels: Int64[Tensor, " b"], config: TrainConfig, weight: Float[Tensor, " c"] | None = None
+) -> Float[Tensor, ""]:
+    """Return the sum of the branches' mean cross entropies, each with the smoothing that the configuration gives it.
+
+    Args:
+        answers: Every branch's logits.
+        labels: The true classes.
+        config: The run's configuration.
+        weight: How much each class counts; None: all the same.
+    """
+    terms = [
+        functional.cross_entropy(
+            logits.float(), labels, weight, label_smoothing=smoothing_of(branch, logits.shape[1], config)
+        )
+        for branch, logits in answers.present().items()
+        if not (isinstance(config.network, S3NConfig) and branch in config.network.unlearned)
+    ]
+    return sum(terms[1:], terms[0])
+
+
+def smoothing_of(branch: Branch, classes: int, config: TrainConfig) -> float:
+    """Return the share of the target that torch's label smoothing spreads over all classes."""
+    if isinstance(config.network, S3NConfig) and branch in config.network.hard_targets:
+        return 0.0
+    if config.smoothing_over is SmoothingOver.OTHERS and classes > 1:
+        return min(config.label_smoothing * classes / (classes - 1), 1.0)
+    return config.label_smoothing

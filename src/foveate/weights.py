@@ -1,0 +1,56 @@
+"""Files of weights: read, checked, written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save
+from torch import Tensor, nn
+
+from foveate.atomic import atomic_path
+from foveate.errors import UserError
+
+
+def read_state_dict(path: Path) -> dict[str, Tensor]:
+    """Read a state dict from a safetensors or torch file, unwrapping the usual ``state_dict`` key.
+
+    Raises:
+        UserError: The file is missing or holds no state dict.
+    """
+    if not path.is_file():
+        raise UserError(f"weights must be a file, or one of auto, package, hub, none; {path} does not exist")
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        content: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        # Torch and safetensors raise half a dozen unrelated errors for a damaged file.
+        raise UserError(f"weights cannot be read from {path} ({error}); save it again as safetensors") from error
+    content = content.get("state_dict", content) if isinstance(content, Mapping) else content
+    if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
+        raise UserError(f"{path} must hold a state dict (names to tensors); got {type(content).__name__}")
+    return dict(content)
+
+
+def check_finite(weights: Mapping[str, Tensor], path: Path) -> None:
+    """Refuse weights that are not all numbers: every answer would be one of chance.
+
+    Raises:
+        UserError: One of them is NaN or infinite.
+    """
+    broken = [name for name, tensor in weights.items() if not torch.isfinite(tensor).all()]
+    if broken:
+        raise UserError(
+            f"weights must be finite; {path} has NaN or infinity in {len(broken)} entries, first {broken[0]!r}; "
+            "restore it from a copy, or train anew at a lower learning rate"
+        )
+
+
+def save_weights(path: Path, network: nn.Module) -> None:
+    """Write a network's state as safetensors, whole or not at all."""
+    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(save(weights))

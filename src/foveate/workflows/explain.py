@@ -1,0 +1,152 @@
+"""Show how an S3N run comes to its answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from PIL import Image
+from torch import Tensor
+
+from foveate.backbones import Normalisation
+from foveate.config import Branch, HardwareConfig, TestViews
+from foveate.data.images import read_image
+from foveate.data.transforms import evaluation_geometries
+from foveate.errors import UserError
+from foveate.methods.inference import Classifier
+from foveate.methods.s3n import Look
+from foveate.report.explanation import Explanation, ZoomedView, evidence_picture, explanation_picture
+from foveate.runs import Run
+from foveate.types import RankedClass, Size
+from foveate.workflows.predict import find_photographs
+
+_SHOWN = 5  # classes of the decision
+
+
+@dataclass(frozen=True)
+class Explainer:
+    """A run's network, at the end of its training or after one of the epochs it kept, ready to show its way."""
+
+    run: Run
+    classifier: Classifier
+
+    @classmethod
+    def of(cls, run: Run, hardware: HardwareConfig | None = None, epoch: int | None = None) -> Explainer:
+        """Load the weights; arguments and errors as in `Run.load_network`."""
+        return cls(run, Classifier.place(run.load_network(epoch), hardware or HardwareConfig()))
+
+    def explain(self, image: Image.Image, title: str, truth: str | None = None) -> Explanation:
+        """Return what the network saw in an upright RGB image.
+
+        Raises:
+            UserError: The run is not one of S3N.
+        """
+        (view,) = evaluation_geometries(Size(*image.size), self.run.config.transforms, TestViews.CENTRE)
+        look = self.classifier.look(torch.from_numpy(np.asarray(view.pixels(image)))[None])
+        normalisation = self.classifier.network.backbone.normalisation
+        answers = {branch: self._ranked(logits) for branch, logits in look.logits.present().items()}
+        return Explanation(
+            title=title,
+            image=_picture(look.original, normalisation),
+            response=_array(look.response),
+            peaks=_array(look.attention.peaks),
+            zoomed=tuple(_zoomed(look, branch, normalisation, answers[branch][0]) for branch in look.views),
+            answer=answers.get(Branch.JOINT, answers[Branch.ORIGINAL]),
+            original_answer=answers[Branch.ORIGINAL][0],
+            truth=truth,
+        )
+
+    def _ranked(self, logits: Float[Tensor, "1 c"]) -> tuple[RankedClass, ...]:
+        probabilities = logits[0].float().softmax(-1).cpu()
+        best = probabilities.sort(descending=True, stable=True).indices[:_SHOWN].tolist()
+        return tuple(RankedClass(self.run.class_names[label], float(probabilities[label])) for label in best)
+
+
+def explain(
+    run: Run | Path | str,
+    patterns: Sequence[str],
+    *,
+    epochs: Sequence[int] | None = None,
+    out: Path | None = None,
+    hardware: HardwareConfig | None = None,
+    say: Callable[[str], None] = print,
+) -> tuple[Path, ...]:
+    """Write one picture for each photograph: where the network looked, what it saw there, what it answered.
+
+    Args:
+        run: A finished S3N run, or its folder; a run that kept epochs may be unfinished.
+        patterns: Photographs, folders, globs.
+        epochs: Show the evidence over training instead, at these of the run's kept epochs; empty: at all of them.
+        out: Folder for the pictures, named after the photographs; None: `explanations/` in the run folder.
+        hardware: Where to compute; None: the fast choice of this machine.
+        say: Receives the path of each picture.
+
+    Raises:
+        UserError: The run is not one of S3N, an epoch was not kept, or a photograph cannot be read.
+    """
+    run = run if isinstance(run, Run) else Run.open(Path(run).expanduser())
+    folder = out or run.path / "explanations"
+    photographs = find_photographs(patterns)
+    targets = _targets(photographs, folder, "" if epochs is None else "-epochs")
+    if epochs is None:
+        explainer = Explainer.of(run, hardware)
+        for photograph, target in zip(photographs, targets, strict=True):
+            explanation_picture(explainer.explain(read_image(photograph), photograph.name), target)
+            say(str(target))
+        return targets
+    stages = {epoch: Explainer.of(run, hardware, epoch) for epoch in _kept(run, epochs)}
+    for photograph, target in zip(photographs, targets, strict=True):
+        image = read_image(photograph)
+        rows = [(f"epoch {epoch}", each.explain(image, photograph.name)) for epoch, each in stages.items()]
+        evidence_picture(rows, target)
+        say(str(target))
+    return targets
+
+
+def _kept(run: Run, epochs: Sequence[int]) -> Sequence[int]:
+    kept = run.kept_epochs()
+    if not kept:
+        raise UserError(
+            f"evidence over training needs the weights of several epochs; {run.path} kept none; "
+            "train with --keep-epochs, such as 1 5 20"
+        )
+    return epochs or kept
+
+
+def _targets(photographs: Sequence[Path], folder: Path, ending: str) -> tuple[Path, ...]:
+    """Name a picture after each photograph; photographs of one name in several folders are numbered."""
+    seen: dict[str, int] = {}
+    targets = []
+    for photograph in photographs:
+        seen[photograph.stem] = count = seen.get(photograph.stem, 0) + 1
+        number = f"-{count}" if count > 1 else ""
+        targets.append(folder / f"{photograph.stem}{number}{ending}.png")
+    return tuple(targets)
+
+
+def _zoomed(look: Look, branch: Branch, normalisation: Normalisation, answer: RankedClass) -> ZoomedView:
+    return ZoomedView(
+        name=branch.value,
+        weights=_array(getattr(look.attention.weights, branch.value)),
+        attention=_array(getattr(look.attention, branch.value)),
+        grid=_array(look.grids[branch]),
+        view=_picture(look.views[branch], normalisation),
+        answer=answer,
+    )
+
+
+def _array(batch: Tensor) -> np.ndarray:
+    """Return the only item of a batch."""
+    array: np.ndarray = batch[0].cpu().numpy()
+    return array
+
+
+def _picture(images: Float[Tensor, "1 3 H W"], normalisation: Normalisation) -> Image.Image:
+    """Undo the normalisation."""
+    mean, std = (np.array(each) * 255 for each in normalisation)
+    pixels = images[0].float().permute(1, 2, 0).cpu().numpy() * std + mean
+    return Image.fromarray(np.clip(np.rint(pixels), 0, 255).astype(np.uint8))

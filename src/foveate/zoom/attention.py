@@ -1,0 +1,119 @@
+"""Sparse attention: peaks in two sets, a Gaussian around each, summed to two sampling maps (S3N Eq. 4, 5 and 6)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from foveate.config import AttentionKernel, Partition, S3NConfig
+from foveate.response.peaks import find_peaks
+
+FLOOR = 1e-3
+"""Least response of a peak, whose inverse is an amplitude, and least value of a sampling map."""
+
+
+class PeakWeights(NamedTuple):
+    """How much each cell's peak counts in either set; 0 where there is none."""
+
+    discriminative: Float[Tensor, "b g g"]
+    complementary: Float[Tensor, "b g g"]
+
+
+class Attention(NamedTuple):
+    """What the zoom is drawn by.
+
+    ``peaks`` marks T; ``weights`` is its division into T_d and T_c; ``discriminative`` and ``complementary`` are the
+    sampling maps Q_d and Q_c, at least `FLOOR` everywhere. Cells are ordered (row, column).
+    """
+
+    peaks: Bool[Tensor, "b g g"]
+    weights: PeakWeights
+    discriminative: Float[Tensor, "b g g"]
+    complementary: Float[Tensor, "b g g"]
+
+
+class SparseAttention(nn.Module):
+    """Response to sampling maps; the two radii are learned, as logarithms, so that they stay positive."""
+
+    def __init__(self, config: S3NConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.log_radius = nn.Parameter(torch.tensor([config.radius, config.radius_complementary]).log())
+
+    def forward(
+        self,
+        response: Float[Tensor, "b g g"],
+        partition: Partition = Partition.EXPECTED,
+        draw: Float[Tensor, "b g g"] | None = None,
+    ) -> Attention:
+        """Return the attention of a whole batch at once.
+
+        Args:
+            response: R in [0, 1], float32.
+            partition: How peaks are divided between the two views.
+            draw: zeta, uniform in [0, 1); needed by PROBABILITY and RANDOM.
+        """
+        config = self.config
+        peaks = find_peaks(response, window=config.peak_window, above_mean=config.peaks_above_mean)
+        weights = divide(response, peaks, partition, draw)
+        radius = self.log_radius.exp()
+        discriminative = spread(weights.discriminative * response, response, radius[0], config.kernel)
+        inverse = weights.complementary / response.clamp(min=FLOOR)
+        complementary = spread(inverse, response, radius[1], config.kernel)
+        maps = ((each + config.sampling_floor).clamp(min=FLOOR) for each in (discriminative, complementary))
+        return Attention(peaks, weights, *maps)
+
+
+def divide(
+    response: Float[Tensor, "b g g"],
+    peaks: Bool[Tensor, "b g g"],
+    partition: Partition,
+    draw: Float[Tensor, "b g g"] | None = None,
+) -> PeakWeights:
+    """Divide peaks between the discriminative and the complementary view (S3N Eq. 4).
+
+    Raises:
+        ValueError: The partition is a random one and there is no draw.
+    """
+    present = peaks.to(response.dtype)
+    if partition is Partition.ALL:
+        return PeakWeights(present, present)
+    if partition is Partition.EXPECTED:
+        return PeakWeights(present * response, present * (1 - response))
+    if partition is Partition.EXTREMES:
+        return PeakWeights(_first_best(response, peaks), _first_best(-response, peaks))
+    if draw is None:
+        raise ValueError(f"partition {partition.value!r} is random and needs a draw; got None")
+    strong = (response if partition is Partition.PROBABILITY else 0.5) > draw
+    return PeakWeights(present * strong, present * ~strong)
+
+
+def _first_best(score: Float[Tensor, "b g g"], peaks: Bool[Tensor, "b g g"]) -> Float[Tensor, "b g g"]:
+    best = score.masked_fill(~peaks, -torch.inf).flatten(1).argmax(1, keepdim=True)
+    chosen = torch.zeros_like(score).flatten(1).scatter(1, best, 1.0).view_as(score)
+    return chosen * peaks
+
+
+def spread(
+    amplitude: Float[Tensor, "b g g"],
+    response: Float[Tensor, "b g g"],
+    radius: Float[Tensor, ""],
+    kernel: AttentionKernel,
+) -> Float[Tensor, "b g g"]:
+    """Sum a Gaussian over all peaks: amplitude from `amplitude`, variance in proportion to `response` (S3N Eq. 5, 6).
+
+    A Gaussian is the product of one along the rows and one along the columns, so the sum over peaks is a matrix
+    product. Cells without a peak take part with amplitude 0: the shapes then depend on nothing but the grid.
+    """
+    cells = response.shape[1]
+    place = torch.arange(cells, device=response.device, dtype=response.dtype) / cells
+    squared = (place[:, None] - place) ** 2
+    factor = 2.0 if kernel is AttentionKernel.HALF else 1.0
+    width = (factor * response.clamp(min=FLOOR) * radius**2)[..., None]
+    rows = torch.exp(-squared[:, None, :] / width) * amplitude[..., None]
+    columns = torch.exp(-squared[None, :, :] / width)
+    summed: Float[Tensor, "b g g"] = rows.flatten(1, 2).mT @ columns.flatten(1, 2)
+    return summed

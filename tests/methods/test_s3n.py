@@ -1,0 +1,317 @@
+"""S3N as a whole: what it sees, what it learns from, and that every choice of its configuration has its effect."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from foveate.config import (
+    Aggregation,
+    AttentionKernel,
+    BackboneConfig,
+    Branch,
+    Branches,
+    EntropySource,
+    Partition,
+    S3NConfig,
+)
+from foveate.errors import UserError
+from foveate.methods.network import Moment
+from foveate.methods.s3n import S3N, Look, shrink
+
+BACKBONE = BackboneConfig(architecture="test_resnet", weights="none")
+FOVEATE = S3NConfig(backbone=BACKBONE)
+PRESETS = {"foveate": FOVEATE, "paper": S3NConfig.paper(BACKBONE), "reference": S3NConfig.reference(BACKBONE)}
+SIZE = 160
+LATE = 0.9  # of a training: the partition that was asked for holds
+
+
+def network(config: S3NConfig = FOVEATE, classes: int = 7) -> S3N:
+    torch.manual_seed(0)
+    made = S3N.create(config, classes, SIZE).eval()
+    nn.init.normal_(made.backbone.classifier.weight, std=0.3)  # as trained: responses and answers that differ
+    nn.init.normal_(made.backbone.classifier.bias, std=3.0)
+    return made
+
+
+def photographs(count: int = 2, size: int = SIZE) -> Tensor:
+    generator = torch.Generator().manual_seed(1)
+    small = torch.randn(count, 3, 20, 20, generator=generator)
+    return functional.interpolate(small, size=(size, size), mode="bilinear")
+
+
+def moment(progress: float = LATE, key: int = 0, count: int = 2) -> Moment:
+    return Moment(progress, torch.arange(count) + key)
+
+
+@torch.no_grad()
+def seen(config: S3NConfig, progress: float | None = None) -> Look:
+    return network(config).look(photographs(), None if progress is None else moment(progress))
+
+
+def calls_of(module: nn.Module) -> list[int]:
+    """Record the batch size of each call of a module."""
+    sizes: list[int] = []
+    module.register_forward_hook(lambda _, inputs, __: sizes.append(len(inputs[0])))
+    return sizes
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_three_views_in_two_passes(preset: str) -> None:
+    made = network(PRESETS[preset])
+    sizes = calls_of(made.backbone)
+    with torch.no_grad():
+        look = made.look(photographs(3))
+    assert sizes == [3, 6]
+    assert set(look.views) == {Branch.DISCRIMINATIVE, Branch.COMPLEMENTARY}
+    assert all(view.shape == (3, 3, SIZE, SIZE) for view in (look.original, *look.views.values()))
+    assert all(logits.shape == (3, 7) for logits in look.logits.present().values())
+
+
+@pytest.mark.parametrize(
+    ("branches", "views", "calls"),
+    [("o", "", [2]), ("o+d", "d", [2, 2]), ("o+c", "c", [2, 2]), ("d+c", "dc", [2, 4]), ("o+d+c", "dc", [2, 4])],
+)
+def test_the_ablation_makes_only_the_views_it_decides_from(branches: str, views: str, calls: list[int]) -> None:
+    made = network(replace(FOVEATE, branches=Branches(branches)))
+    sizes = calls_of(made.backbone)
+    with torch.no_grad():
+        look = made.look(photographs())
+    assert sizes == calls
+    assert "".join(branch[0] for branch in look.views) == views
+    assert (look.logits.joint is None) == (branches == "o")
+
+
+def test_the_first_view_is_a_plain_networks() -> None:
+    """At a source of the input's size it is the photograph itself, and its answer the backbone's own."""
+    made, images = network(), photographs()
+    with torch.no_grad():
+        look = made.look(images)
+        assert torch.equal(look.original, images)
+        torch.testing.assert_close(look.logits.original, made.backbone.network(images), rtol=1e-4, atol=1e-5)
+
+
+def test_a_larger_source_shows_detail_that_the_input_has_lost() -> None:
+    """Lines one source pixel wide are grey at half the size; a zoomed view shows them, the first view does not."""
+    fine = torch.zeros(1, 3, 2 * SIZE, 2 * SIZE)
+    fine[..., ::2] = 1.0
+    with torch.no_grad():
+        look = network().look(fine)
+    middle = slice(SIZE // 4, -SIZE // 4)
+    assert look.original[..., middle].std() < 0.01
+    lines = network()
+    with torch.no_grad():
+        places = torch.full((1, 31, 31), 0.01)
+        places[:, 13:18, 13:18] = 1.0
+        grid = lines.sampler(places, SIZE)
+        zoomed = functional.grid_sample(fine, grid, align_corners=True)[..., middle, middle]
+    assert zoomed.std() > 0.2
+
+
+def test_shrinking_is_area_true() -> None:
+    """Halving a checkerboard of single pixels leaves grey; without antialiasing it leaves black or white."""
+    board = torch.zeros(1, 3, 32, 32)
+    board[..., ::2, ::2] = board[..., 1::2, 1::2] = 1.0
+    torch.testing.assert_close(shrink(board, 16)[..., 2:-2, 2:-2], torch.full((1, 3, 12, 12), 0.5))
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+def test_features_that_are_everywhere_the_same_zoom_nothing(
+    preset: str, precision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, images = network(PRESETS[preset]).train(), photographs()
+    cell = torch.rand(made.backbone.channels, generator=torch.Generator().manual_seed(0))
+    same = cell.view(1, -1, 1, 1).expand(2, -1, 5, 5)
+    monkeypatch.setattr(made.backbone, "forward", lambda each: same.repeat(len(each) // 2, 1, 1, 1))
+    with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+        look = made.look(images, moment())
+    assert not look.attention.peaks.any()
+    assert all(torch.isfinite(logits).all() for logits in look.logits.present().values())
+    identity = torch.linspace(-1, 1, SIZE)
+    for branch, grid in look.grids.items():
+        torch.testing.assert_close(grid[0, 0, :, 0], identity, atol=1e-5, rtol=0)
+        torch.testing.assert_close(look.views[branch], look.original, atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_constant_photograph_gives_numbers(preset: str) -> None:
+    made = network(PRESETS[preset]).train()
+    answers = made(torch.full((2, 3, SIZE, SIZE), 0.5), moment())
+    torch.autograd.backward(sum(logits.square().sum() for logits in answers.present().values()))
+    gradients = [parameter.grad for parameter in made.parameters() if parameter.grad is not None]
+    assert all(torch.isfinite(each).all() for each in (*answers.present().values(), *gradients))
+
+
+@pytest.mark.parametrize("classes", [1, 2, 4, 20_000])
+@pytest.mark.parametrize("preset", PRESETS)
+def test_any_number_of_classes_and_a_batch_of_one(preset: str, classes: int) -> None:
+    config = PRESETS[preset]
+    made = network(config, classes).train()
+    images = photographs(1, 2 * SIZE)
+    answers = made(images, moment(count=1))
+    labels = torch.tensor([classes - 1])
+    loss = sum(functional.cross_entropy(logits, labels) for logits in answers.present().values())
+    assert isinstance(loss, Tensor)
+    torch.autograd.backward(loss)
+    gradients = [parameter.grad for parameter in made.parameters() if parameter.grad is not None]
+    assert all(torch.isfinite(gradient).all() for gradient in gradients)
+
+
+@pytest.mark.parametrize("branch", ["discriminative", "complementary"])
+@pytest.mark.parametrize("preset", PRESETS)
+def test_each_zoomed_view_teaches_its_radius_and_the_backbone(preset: str, branch: str) -> None:
+    made = network(replace(PRESETS[preset], train_partition=Partition.ALL))
+    torch.autograd.backward(getattr(made(photographs(), moment()), branch).square().sum())
+    radii = made.attention.log_radius.grad
+    assert radii is not None
+    own = 0 if branch == "discriminative" else 1
+    assert radii[own] != 0
+    assert radii[1 - own] == 0
+    stem = next(made.backbone.parameters()).grad
+    assert stem is not None
+    assert stem.abs().sum() > 0
+
+
+def test_bf16_sees_what_float32_sees() -> None:
+    made, images = network(), photographs()
+    with torch.no_grad():
+        exact = made.look(images)
+        with torch.autocast("cpu", torch.bfloat16):
+            rough = made.look(images)
+    assert rough.response.dtype is torch.float32
+    torch.testing.assert_close(rough.response, exact.response, atol=0.1, rtol=0)
+    assert rough.views[Branch.DISCRIMINATIVE].dtype is torch.float32
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_peak_is_in_both_sets_at_first(preset: str) -> None:
+    config = PRESETS[preset]
+    if config.both_until > 0:
+        early = seen(config, config.both_until - 0.01).attention
+        assert torch.equal(early.weights.discriminative, early.peaks.float())
+        assert torch.equal(early.weights.complementary, early.peaks.float())
+    late = seen(config, config.both_until).attention
+    assert torch.equal(late.weights.discriminative + late.weights.complementary, late.peaks.float())
+
+
+def test_a_training_draw_is_its_keys() -> None:
+    made, images = network(replace(FOVEATE, train_partition=Partition.RANDOM)), photographs()
+    with torch.no_grad():
+        one, again, other = (made.look(images, moment(key=key)).attention.weights for key in (0, 0, 9))
+        alone = made.look(images[1:], Moment(LATE, torch.tensor([1]))).attention.weights
+    assert torch.equal(one.discriminative, again.discriminative)
+    assert torch.equal(one.discriminative[1:], alone.discriminative)
+    assert not torch.equal(one.discriminative, other.discriminative)
+
+
+def test_a_random_test_draw_belongs_to_the_photograph() -> None:
+    made, images = network(replace(FOVEATE, test_partition=Partition.RANDOM)), photographs()
+    with torch.no_grad():
+        both, alone = made.look(images), made.look(images[1:])
+    assert torch.equal(both.attention.weights.discriminative[1:], alone.attention.weights.discriminative)
+
+
+def different(one: Any, other: Any) -> bool:
+    return one.shape != other.shape or not torch.allclose(one, other, atol=1e-4)
+
+
+RESPONSE_CHOICES = {
+    "entropy_from": EntropySource.CLASS_MAPS,
+    "entropy_threshold": 9.0,
+    "response_grid": 15,
+}
+ATTENTION_CHOICES = {
+    "peak_window": 9,
+    "peaks_above_mean": False,
+    "kernel": AttentionKernel.PAPER,
+    "radius": 0.2,
+    "radius_complementary": 0.1,
+    "sampling_floor": 0.5,
+    "test_partition": Partition.EXTREMES,
+}
+
+
+@pytest.mark.parametrize(("field", "value"), RESPONSE_CHOICES.items())
+def test_the_choice_moves_the_response(field: str, value: object) -> None:
+    assert different(seen(replace(FOVEATE, **{field: value})).response, seen(FOVEATE).response)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("field", "value"), ATTENTION_CHOICES.items())
+def test_the_choice_moves_the_attention(field: str, value: object) -> None:
+    changed, before = network(replace(FOVEATE, **{field: value})), network()  # type: ignore[arg-type]
+    where = functional.interpolate(torch.rand(2, 1, 8, 8), size=(31, 31), mode="bilinear")[:, 0]
+    made, kept = (each.attention(where, each.config.test_partition) for each in (changed, before))
+    assert any(different(getattr(made, each), getattr(kept, each)) for each in ("discriminative", "complementary"))
+
+
+def test_a_sum_of_five_maps_is_their_mean_once_it_is_scaled() -> None:
+    changed = replace(FOVEATE, aggregation=Aggregation.SUM, entropy_threshold=0.0)
+    before = replace(changed, aggregation=Aggregation.MEAN)
+    torch.testing.assert_close(seen(changed).response, seen(before).response)
+
+
+def test_the_regularisers_width_moves_the_grid_and_not_the_attention() -> None:
+    changed, before = seen(replace(FOVEATE, regulariser_width=0.2)), seen(FOVEATE)
+    assert torch.equal(changed.attention.discriminative, before.attention.discriminative)
+    assert different(changed.grids[Branch.DISCRIMINATIVE], before.grids[Branch.DISCRIMINATIVE])
+
+
+def test_the_training_partition_and_its_start() -> None:
+    changed = seen(replace(FOVEATE, train_partition=Partition.EXPECTED), LATE)
+    assert different(changed.attention.discriminative, seen(FOVEATE, LATE).attention.discriminative)
+    later = seen(replace(FOVEATE, both_until=1.0), LATE)
+    assert different(later.attention.discriminative, seen(FOVEATE, LATE).attention.discriminative)
+
+
+@pytest.mark.parametrize("detached", [True, False])
+def test_the_response_may_pass_on_what_the_zoom_learns(detached: bool) -> None:
+    """What the discriminative view teaches the head that weighs the class maps: nothing when detached."""
+    made = network(replace(FOVEATE, detach_response=detached))
+    answers = made(photographs(), moment())
+    torch.autograd.backward(answers.discriminative.square().sum())
+    taught = made.backbone.classifier.weight.grad
+    assert (taught is None or not taught.any()) == detached
+
+
+def test_a_branch_block_stands_before_the_zoomed_heads() -> None:
+    plain, blocked = network(), network(replace(FOVEATE, branch_block=True))
+    more = {name for name, _ in blocked.named_parameters()} - {name for name, _ in plain.named_parameters()}
+    assert {name.split(".")[1] for name in more} == {"discriminative", "complementary"}
+    sizes = calls_of(blocked.blocks["discriminative"])
+    with torch.no_grad():
+        blocked(photographs())
+    assert sizes == [2]
+
+
+def test_what_learns_at_which_rate() -> None:
+    made = network(replace(FOVEATE, radius_rate=0.5, regulariser_rate=0.25, branch_block=True))
+    heads, radii, regulariser = made.parameter_groups()
+    expected = {*made.backbone.classifier.parameters(), *made.fusion.parameters()}
+    assert set(heads.parameters) == expected
+    assert (heads.new, heads.factor, heads.decays) == (True, 1.0, True)
+    assert (list(radii.parameters), radii.new, radii.factor, radii.decays) == (
+        [made.attention.log_radius],
+        False,
+        0.5,
+        False,
+    )
+    assert (list(regulariser.parameters), regulariser.factor) == ([made.sampler.kernel], 0.25)
+
+
+def test_dropout_is_before_every_head() -> None:
+    made = network(replace(FOVEATE, dropout=0.5)).train()
+    made.backbone.eval()
+    with torch.no_grad():
+        one, other = made(photographs(), moment()).present(), made(photographs(), moment()).present()
+    assert all(different(one[branch], other[branch]) for branch in one)
+
+
+def test_a_feature_map_of_one_cell_is_refused() -> None:
+    with pytest.raises(UserError, match=r"at least 2x2 cells.*makes 1x1 of 16 pixels; give a larger input_size"):
+        S3N.create(FOVEATE, 3, 16)
