@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from foveate.config import DataConfig, HardwareConfig, TrainConfig, TransformConfig
+from foveate.config import BackboneConfig, DataConfig, HardwareConfig, S3NConfig, TrainConfig, TransformConfig
 from foveate.data.datasets import DatasetFormat
 from foveate.data.plumage import PlumageConfig, draw_plumage
 from foveate.runs import Run
@@ -49,3 +50,17 @@ def quick(plumage: Path) -> TrainConfig:
 def quick_run(quick: TrainConfig, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """The finished run of `quick`; tests that change its folder copy it first."""
     return train(quick, tmp_path_factory.mktemp("runs") / "quick", say=lambda line: None)
+
+
+@pytest.fixture(scope="session")
+def quick_s3n(quick: TrainConfig) -> TrainConfig:
+    """The same training of S3N, its zoom reading from a larger source; both epochs are kept."""
+    backbone = BackboneConfig(architecture="test_efficientnet", weights="none")
+    transforms = replace(quick.transforms, source_size=96)
+    return replace(quick, network=S3NConfig(backbone=backbone), transforms=transforms, keep_epochs=(1, 2))
+
+
+@pytest.fixture(scope="session")
+def s3n_run(quick_s3n: TrainConfig, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """The finished run of `quick_s3n`; tests that change its folder copy it first."""
+    return train(quick_s3n, tmp_path_factory.mktemp("runs") / "s3n", say=lambda line: None)

@@ -7,18 +7,25 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, fields
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from foveate.config import (
+    Aggregation,
+    AttentionKernel,
     BackboneConfig,
+    Branch,
+    Branches,
     DataConfig,
+    EntropySource,
     HardwareConfig,
     OptimiserConfig,
+    Partition,
     PlainConfig,
+    S3NConfig,
     TrainConfig,
     TransformConfig,
 )
@@ -27,12 +34,12 @@ from foveate.errors import UserError
 DATA = DataConfig(root=Path("birds"))
 
 
-def data(**fields: Any) -> DataConfig:
-    return DataConfig(root=Path("birds"), **fields)
+def data(**values: Any) -> DataConfig:
+    return DataConfig(root=Path("birds"), **values)
 
 
-def training(**fields: Any) -> TrainConfig:
-    return TrainConfig(data=DATA, **fields)
+def training(**values: Any) -> TrainConfig:
+    return TrainConfig(data=DATA, **values)
 
 
 Maker = Callable[..., object]
@@ -41,6 +48,7 @@ FRACTIONS: list[tuple[Maker, str]] = [
     (data, "validation_fraction"),
     (data, "test_fraction"),
     (PlainConfig, "dropout"),
+    (S3NConfig, "dropout"),
     (training, "label_smoothing"),
 ]
 
@@ -52,12 +60,32 @@ REFUSED: list[tuple[Maker, str, Any, str]] = [
     ],
     (TransformConfig, "input_size", 15, "input_size must be at least 16 pixels"),
     (TransformConfig, "resize_size", 223, "resize_size must be at least input_size (224)"),
+    (TransformConfig, "source_size", 223, "source_size must be at least input_size (224), or None"),
+    (TransformConfig, "source_size", 0, "source_size must be at least input_size (224), or None"),
     (TransformConfig, "smallest_area", 0.0, "smallest_area must be in (0, 1]"),
     (TransformConfig, "smallest_area", 1.1, "smallest_area must be in (0, 1]"),
     (TransformConfig, "aspect_jitter", 0.9, "aspect_jitter must be in [1, 10]"),
     (TransformConfig, "aspect_jitter", math.nan, "aspect_jitter must be in [1, 10]"),
     (TransformConfig, "flip", -0.1, "flip must be a probability"),
     (TransformConfig, "flip", 1.1, "flip must be a probability"),
+    *[
+        (S3NConfig, field, value, f"{field} must be in (0, 1), a fraction of the response grid")
+        for field in ("radius", "radius_complementary")
+        for value in (-0.1, 0.0, 1.0, 3.0, math.nan)
+    ],
+    *[
+        (S3NConfig, "response_grid", cells, "response_grid must have 2 to 127 cells a side, or be None")
+        for cells in (0, 1, 128)
+    ],
+    *[(S3NConfig, "peak_window", cells, "peak_window must be odd and at least 3 cells") for cells in (-3, 1, 2, 4)],
+    (S3NConfig, "entropy_threshold", -0.1, "entropy_threshold must not be negative, in nats"),
+    (S3NConfig, "regulariser_width", 0.0, "regulariser_width must be in (0, 1], a fraction of the response grid"),
+    (S3NConfig, "regulariser_width", 13.0, "regulariser_width must be in (0, 1], a fraction of the response grid"),
+    (S3NConfig, "sampling_floor", -0.1, "sampling_floor must not be negative"),
+    (S3NConfig, "both_until", -0.1, "both_until must be a share of the training in [0, 1]"),
+    (S3NConfig, "both_until", 21.0, "both_until must be a share of the training in [0, 1]"),
+    (S3NConfig, "radius_rate", -0.1, "radius_rate must not be negative"),
+    (S3NConfig, "regulariser_rate", -0.1, "regulariser_rate must not be negative"),
     (OptimiserConfig, "learning_rate", 0.0, "learning_rate must be positive"),
     (OptimiserConfig, "new_learning_rate", -0.1, "new_learning_rate must be positive"),
     (OptimiserConfig, "momentum", 1.0, "momentum must be in [0, 1)"),
@@ -76,10 +104,24 @@ AT_THE_EDGE: list[tuple[Maker, str, Any]] = [
     *[(maker, field, value) for maker, field in FRACTIONS for value in (0.0, 0.999)],
     (TransformConfig, "input_size", 16),
     (TransformConfig, "resize_size", 224),
+    (TransformConfig, "source_size", 224),
+    (TransformConfig, "source_size", None),
     (TransformConfig, "smallest_area", 1.0),
     (TransformConfig, "aspect_jitter", 1.0),
     (TransformConfig, "flip", 0.0),
     (TransformConfig, "flip", 1.0),
+    (S3NConfig, "response_grid", 2),
+    (S3NConfig, "response_grid", 127),
+    (S3NConfig, "response_grid", None),
+    (S3NConfig, "peak_window", 3),
+    (S3NConfig, "peak_window", 5),
+    (S3NConfig, "entropy_threshold", 0.0),
+    (S3NConfig, "regulariser_width", 1.0),
+    (S3NConfig, "sampling_floor", 0.0),
+    (S3NConfig, "both_until", 0.0),
+    (S3NConfig, "both_until", 1.0),
+    (S3NConfig, "radius_rate", 0.0),
+    (S3NConfig, "regulariser_rate", 1.0),
     (OptimiserConfig, "momentum", 0.0),
     (OptimiserConfig, "weight_decay", 0.0),
     (OptimiserConfig, "milestones", ()),
@@ -117,6 +159,65 @@ def test_defaults() -> None:
     assert (config.optimiser, config.hardware) == (OptimiserConfig(), HardwareConfig())
     with pytest.raises(FrozenInstanceError):
         config.epochs = 3  # type: ignore[misc]
+
+
+def test_a_regulariser_that_learns_needs_a_grid() -> None:
+    with pytest.raises(UserError, match=r"^a regulariser that learns .* needs a response_grid; .*; got None$"):
+        S3NConfig(regulariser_rate=1e-4, response_grid=None)
+
+
+@pytest.mark.parametrize(
+    ("branches", "unlearned"),
+    [(Branches.O, (Branch.ORIGINAL,)), (Branches.OD, (Branch.ORIGINAL, Branch.DISCRIMINATIVE, Branch.JOINT))],
+)
+def test_some_answer_must_learn(branches: Branches, unlearned: tuple[Branch, ...]) -> None:
+    with pytest.raises(UserError, match="unlearned"):
+        S3NConfig(branches=branches, unlearned=unlearned)
+
+
+@pytest.mark.parametrize(("source", "pixels"), [(None, 224), (224, 224), (448, 448)])
+def test_pixels_are_read_at_the_source_size(source: int | None, pixels: int) -> None:
+    assert TransformConfig(source_size=source).source == pixels
+
+
+# The table of the design, its columns side by side; what the paper leaves open is as in the reference.
+PRESETS: list[tuple[str, object, object, object]] = [
+    # field, paper, reference, foveate
+    ("entropy_from", EntropySource.LOGITS, EntropySource.CLASS_MAPS, EntropySource.LOGITS),
+    ("entropy_threshold", 0.2, 0.2, 0.2),
+    ("aggregation", Aggregation.SUM, Aggregation.MEAN, Aggregation.MEAN),
+    ("response_grid", None, 31, 31),
+    ("detach_response", False, True, True),
+    ("peak_window", 3, 3, 3),
+    ("peaks_above_mean", False, True, True),
+    ("kernel", AttentionKernel.PAPER, AttentionKernel.HALF, AttentionKernel.HALF),
+    ("radius", pytest.approx(0.12728, rel=1e-4), 0.09, 0.09),
+    ("radius_complementary", pytest.approx(0.42426, rel=1e-4), 0.3, 0.3),
+    ("radius_rate", 1e-2, 1e-4, 1e-2),  # the paper gives none
+    ("sampling_floor", 0.0, 0.09, 0.09),
+    ("both_until", 0.0, 21 / 60, 1 / 3),
+    ("train_partition", Partition.PROBABILITY, Partition.PROBABILITY, Partition.PROBABILITY),
+    ("test_partition", Partition.PROBABILITY, Partition.EXTREMES, Partition.EXPECTED),
+    ("branch_block", False, True, False),
+    ("regulariser_width", 13 / 31, 13 / 31, 13 / 31),
+    ("regulariser_rate", 0.0, 1e-4, 0.0),
+    ("hard_targets", (), (Branch.DISCRIMINATIVE, Branch.JOINT), ()),
+    ("unlearned", (), (), ()),
+]
+
+
+@pytest.mark.parametrize(("field", "paper", "reference", "foveate"), PRESETS)
+def test_presets_hold_what_the_table_says(field: str, paper: object, reference: object, foveate: object) -> None:
+    assert getattr(S3NConfig.paper(), field) == paper
+    assert getattr(S3NConfig.reference(), field) == reference
+    assert getattr(S3NConfig(), field) == foveate
+
+
+def test_presets_take_a_backbone_and_the_table_names_every_other_choice() -> None:
+    backbone = BackboneConfig(architecture="resnet50")
+    assert S3NConfig.paper(backbone).backbone == S3NConfig.reference(backbone).backbone == backbone
+    named = {field for field, *_ in PRESETS}
+    assert {field.name for field in fields(S3NConfig)} - named == {"backbone", "dropout", "branches"}
 
 
 def test_it_imports_without_torch() -> None:

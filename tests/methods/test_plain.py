@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from foveate.backbones import Normalisation
-from foveate.config import BackboneConfig, HardwareConfig, PlainConfig
+from foveate.config import BackboneConfig, Branch, HardwareConfig, PlainConfig
 from foveate.methods.inference import Classifier, network_input
+from foveate.methods.network import ParameterGroup
 from foveate.methods.plain import PlainNetwork
 
 
@@ -26,20 +27,28 @@ def test_it_is_the_timm_network_in_evaluation_mode(network: PlainNetwork) -> Non
     images = torch.randn(2, 3, 64, 64)
     network.eval()
     with torch.no_grad():
-        torch.testing.assert_close(network(images), network.backbone.network(images), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(network(images).original, network.backbone.network(images), rtol=1e-4, atol=1e-5)
 
 
 def test_dropout_acts_in_training_only(network: PlainNetwork) -> None:
     features = torch.ones(1, 3, 64, 64)
     network.backbone.eval()
-    assert not torch.equal(network(features), network(features))
+    assert not torch.equal(network(features).original, network(features).original)
     network.eval()
-    assert torch.equal(network(features), network(features))
+    assert torch.equal(network(features).original, network(features).original)
 
 
 def test_new_parameters_are_the_head_alone(network: PlainNetwork) -> None:
     head = network.backbone.classifier
-    assert {id(p) for p in network.new_parameters()} == {id(head.weight), id(head.bias)}
+    (group,) = network.parameter_groups()
+    assert {id(p) for p in group.parameters} == {id(head.weight), id(head.bias)}
+    assert group == ParameterGroup(group.parameters, new=True, factor=1.0, decays=True)
+
+
+def test_the_original_is_its_only_branch_and_decides(network: PlainNetwork) -> None:
+    answers = network.eval()(torch.zeros(2, 3, 64, 64))
+    assert list(answers.present()) == [Branch.ORIGINAL]
+    assert answers.decision is answers.original
 
 
 def test_network_input_by_hand() -> None:

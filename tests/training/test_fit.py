@@ -71,6 +71,34 @@ def test_interrupted_and_resumed_gives_the_weights_of_never_stopping(
     assert same(whole, resumed)
 
 
+@pytest.mark.parametrize("step", [4, 7])
+def test_s3n_resumes_exactly(
+    quick_s3n: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    """In epoch 2 every peak is in both sets, in epoch 3 they are drawn: the draws are those of never stopping."""
+    config = replace(
+        quick_s3n, network=replace(quick_s3n.network, both_until=0.5, dropout=0.3), epochs=3, keep_epochs=(1, 3)
+    )
+    whole = train(config, tmp_path / "whole", say=quiet)
+    with monkeypatch.context() as patched:
+        interrupt_after(step, patched)
+        with pytest.raises(KeyboardInterrupt):
+            train(config, tmp_path / "stopped", say=quiet)
+    workers = replace(config, hardware=replace(config.hardware, workers=2))
+    resumed = train(workers, tmp_path / "stopped", say=quiet)
+    assert same(whole, resumed)
+    assert whole.kept_epochs() == resumed.kept_epochs() == (1, 3)
+
+
+def test_kept_epochs_hold_the_weights_of_their_time(s3n_run: Run) -> None:
+    first, last = (s3n_run.load_network(epoch).state_dict() for epoch in (1, 2))
+    final = s3n_run.load_network().state_dict()
+    assert all(torch.equal(tensor, final[name]) for name, tensor in last.items())
+    assert not torch.equal(first["attention.log_radius"], final["attention.log_radius"])
+    with pytest.raises(UserError, match=r"kept 1, 2, not 3; train with --keep-epochs"):
+        s3n_run.load_network(3)
+
+
 def test_the_seed_and_nothing_else_decides(small: TrainConfig, tmp_path: Path) -> None:
     first = train(small, tmp_path / "first", say=quiet)
     workers = replace(small, hardware=replace(small.hardware, workers=2))

@@ -19,19 +19,27 @@ from foveate.workflows.train import train
 
 
 def test_the_demo_draws_trains_evaluates_and_shows(
-    tmp_path: Path, quick: TrainConfig, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, quick: TrainConfig, quick_s3n: TrainConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     birds = PlumageConfig(species=2, train_per_species=4, test_per_species=3, size=96)
     monkeypatch.setattr(demo_module, "PLUMAGE", birds)
     monkeypatch.setattr(demo_module, "plain_plumage", lambda: replace(quick, epochs=1))
+    monkeypatch.setattr(demo_module, "s3n_plumage", lambda: replace(quick_s3n, epochs=1, keep_epochs=()))
     lines: list[str] = []
     done = demo(tmp_path / "demo", say=lines.append)
-    assert done.evaluation.accuracy.images == 6
-    with Image.open(done.sheet) as sheet:
-        assert sheet.width > 400
+    assert done.plain.accuracy.images == done.s3n.accuracy.images == 6
+    for path in (done.sheet, done.explanation):
+        with Image.open(path) as picture:
+            assert picture.width > 400
     told = "\n".join(lines)
-    assert "| top-1" in told
-    assert lines[-1] == f"pictures {done.sheet}"
+    for name, source, answers in (("plain", 64, done.plain), ("S3N", 96, done.s3n)):
+        (row,) = (line for line in told.splitlines() if line.startswith(f"| {name} "))
+        assert [cell.strip() for cell in row.split("|")[2:5]] == [
+            "64",
+            str(source),
+            f"{100 * answers.accuracy.top1.value:.1f}",
+        ]
+    assert lines[-1] == f"pictures {done.sheet}, {done.explanation}"
     again: list[str] = []
     demo(tmp_path / "demo", say=again.append)
     assert not any(line.startswith("epoch") for line in again)  # what is finished is used again

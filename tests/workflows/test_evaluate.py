@@ -60,6 +60,23 @@ def test_the_table_agrees_with_the_report(evaluated: Evaluation, own_run: Run) -
     assert "12 images, 4 classes" in report
 
 
+def test_each_branch_and_the_mean_of_all_is_measured(s3n_run: Run, tmp_path: Path) -> None:
+    own = Run.open(shutil.copytree(s3n_run.path, tmp_path / "s3n", ignore=shutil.ignore_patterns("checkpoints")))
+    done = evaluate(own, hardware=own.config.hardware, results=tmp_path / "rows.jsonl", say=silent)
+    names = ("original", "discriminative", "complementary", "joint")
+    tables = [read_predictions(done.report.with_name(f"test-centre-{name}.parquet")) for name in names]
+    right = [(table.probabilities.argmax(1) == table.labels).mean() for table in tables]
+    right.append((sum(table.probabilities for table in tables).argmax(1) == tables[0].labels).mean())
+    told = {name: top1.value for name, top1 in done.branches.items()}
+    assert told == pytest.approx(dict(zip((*names, "mean"), right, strict=True)))
+    assert_array_equal(done.table.probabilities, tables[3].probabilities)
+    row = json.loads((tmp_path / "rows.jsonl").read_text(encoding="utf-8"))
+    assert (row["method"], row["preset"], row["input_size"], row["source_size"]) == ("s3n", "foveate", 64, 96)
+    assert row["branches"] == {name: round(100 * value, 2) for name, value in told.items()}
+    assert row["milliseconds"] > 0
+    assert "top-1, complementary" in done.report.read_text(encoding="utf-8")
+
+
 def test_flipped_views_give_the_mean_of_the_two(evaluated: Evaluation, own_run: Run) -> None:
     flipped = evaluate(own_run, views=TestViews.FLIP, hardware=own_run.config.hardware, say=silent)
     assert flipped.report.name == "test-flip.md"

@@ -71,6 +71,15 @@ class Partition(StrEnum):
     """The strongest peak in the discriminative view, the weakest in the complementary one."""
 
 
+class Fusion(StrEnum):
+    """The linear layer on the concatenated features of the views (S3N, section 3.4)."""
+
+    OWN = "own"
+    """Weights of its own, as in the paper."""
+    TIED = "tied"
+    """Its block for each view is that view's head: the joint logits are the mean of the views'."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class BackboneConfig:
     """Any timm CNN with a linear head on globally averaged features."""
@@ -147,6 +156,7 @@ class S3NConfig:
     regulariser_rate: float = 0.0
     """Learning rate of k, as a multiple of the pretrained layers'; 0: fixed."""
 
+    fusion: Fusion = Fusion.TIED
     branch_block: bool = False
     """A 3x3 convolution of stride 2 with batch norm and ReLU in front of each zoomed view's pooling."""
     hard_targets: tuple[Branch, ...] = ()
@@ -201,6 +211,7 @@ class S3NConfig:
             sampling_floor=0.0,
             both_until=0.0,
             test_partition=Partition.PROBABILITY,
+            fusion=Fusion.OWN,
         )
 
     @classmethod
@@ -213,6 +224,7 @@ class S3NConfig:
             both_until=21 / 60,
             test_partition=Partition.EXTREMES,
             regulariser_rate=1e-4,
+            fusion=Fusion.OWN,
             branch_block=True,
             hard_targets=(Branch.DISCRIMINATIVE, Branch.JOINT),
         )

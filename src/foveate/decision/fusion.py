@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from foveate.config import Branch, Branches, S3NConfig
+from foveate.config import Branch, Branches, Fusion, S3NConfig
 from foveate.types import BranchLogits
 
 _DECIDES_FROM = {
@@ -18,7 +18,7 @@ _DECIDES_FROM = {
 }
 
 
-class Fusion(nn.Module):
+class JointDecision(nn.Module):
     """A linear head for each zoomed view, and one on all features that the decision is made from.
 
     The original view's head is the backbone's own and not part of this module, since the class maps rest on it.
@@ -30,8 +30,9 @@ class Fusion(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
         zoomed = (branch for branch in self.decides_from if branch is not Branch.ORIGINAL)
         self.heads = nn.ModuleDict({branch.value: nn.Linear(channels, classes) for branch in zoomed})
-        several = len(self.decides_from) > 1
-        self.joint = nn.Linear(len(self.decides_from) * channels, classes) if several else None
+        views = len(self.decides_from)
+        own = views > 1 and config.fusion is Fusion.OWN
+        self.joint = nn.Linear(views * channels, classes) if own else None
 
     def forward(
         self, original_logits: Float[Tensor, "b c"], features: dict[Branch, Float[Tensor, "b d"]]
@@ -42,8 +43,11 @@ class Fusion(nn.Module):
             original_logits: The backbone's own head's.
             features: F_O, F_D, F_C: the pooled features of each view that there is.
         """
-        logits = {name: head(self.dropout(features[Branch(name)])) for name, head in self.heads.items()}
+        zoomed = {name: head(self.dropout(features[Branch(name)])) for name, head in self.heads.items()}
+        each = {Branch.ORIGINAL: original_logits} | {Branch(name): logits for name, logits in zoomed.items()}
         if self.joint is not None:
             joined = torch.cat([features[branch] for branch in self.decides_from], dim=1)
-            logits[Branch.JOINT.value] = self.joint(self.dropout(joined))
-        return BranchLogits(original_logits, **logits)
+            zoomed[Branch.JOINT.value] = self.joint(self.dropout(joined))
+        elif zoomed:
+            zoomed[Branch.JOINT.value] = torch.stack([each[branch] for branch in self.decides_from]).mean(0)
+        return BranchLogits(original_logits, **zoomed)

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from foveate.backbones import Backbone, create_backbone, pool
 from foveate.config import Branch, Partition, S3NConfig
-from foveate.decision.fusion import Fusion
+from foveate.decision.fusion import JointDecision
 from foveate.errors import UserError
 from foveate.methods.network import Moment, Network, ParameterGroup
 from foveate.response.gate import response
@@ -56,7 +56,7 @@ class S3N(Network):
         self.backbone = backbone
         self.attention = SparseAttention(config)
         self.sampler = Sampler(config)
-        self.fusion = Fusion(config, backbone.channels, classes)
+        self.fusion = JointDecision(config, backbone.channels, classes)
         blocks = {name: _branch_block(backbone.channels) for name in self.fusion.heads if config.branch_block}
         self.blocks = nn.ModuleDict(blocks)
 
@@ -89,11 +89,14 @@ class S3N(Network):
     ) -> Attention:
         config = self.config
         if moment is None:
-            partition, keys = config.test_partition, _keys_of(images)
+            partition = config.test_partition
         else:
-            both = moment.progress < config.both_until
-            partition, keys = Partition.ALL if both else config.train_partition, moment.keys
-        attention: Attention = self.attention(where, partition, uniform_draw(keys, where.shape[1]))
+            partition = Partition.ALL if moment.progress < config.both_until else config.train_partition
+        draw = None
+        if partition in (Partition.PROBABILITY, Partition.RANDOM):
+            keys = _keys_of(images) if moment is None else moment.keys
+            draw = uniform_draw(keys, where.shape[1])
+        attention: Attention = self.attention(where, partition, draw)
         return attention
 
     def _grids(self, maps: dict[Branch, Float[Tensor, "b g g"]]) -> dict[Branch, Float[Tensor, "b H W 2"]]:

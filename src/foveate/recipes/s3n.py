@@ -65,8 +65,9 @@ def s3n_slice_reference() -> TrainConfig:
 
 
 def s3n_plumage() -> TrainConfig:
-    """S3N with EfficientNet-Lite0 at 128 pixels on drawn birds: the demo."""
-    return replace(plain_plumage(), network=S3NConfig())
+    """S3N with EfficientNet-Lite0 on drawn birds, views of 128 pixels from a source of 256: the demo."""
+    recipe = plain_plumage()
+    return replace(recipe, network=S3NConfig(), transforms=replace(recipe.transforms, source_size=256))
 
 
 def s3n_resnet50_cub() -> TrainConfig:

@@ -1,4 +1,7 @@
-"""Pictures of how S3N comes to its answer: what it sees, where it looks again, and what it decides (Figures 1, 2, 4)."""
+"""Pictures of how S3N comes to its answer: what it sees, where it looks again, what it decides (Figures 1, 2 and 4).
+
+The words are for somebody who has not read the paper.
+"""
 
 from __future__ import annotations
 
@@ -12,59 +15,54 @@ from jaxtyping import Bool, Float
 from matplotlib.axes import Axes
 from PIL import Image
 
-from foveate.atomic import atomic_path
 from foveate.config import Branch
-from foveate.report.overlays import Slice, cell_places, draw_grid, draw_peaks, grid_lines, heat_scale, heated
-from foveate.report.page import CARD, PALE_INK, SOFT_INK, TRACK, Page, TextStyle
-from foveate.types import Box, RankedClass, Size
+from foveate.report.captions import (
+    ANSWER_HEIGHT,
+    CAPTION,
+    HEADER,
+    MARGIN,
+    Entry,
+    Mark,
+    draw_answers,
+    draw_header,
+    draw_legend,
+    draw_scale,
+    verdict,
+)
+from foveate.report.overlays import Slice, cell_places, dimmed, draw_grid, draw_peaks, grid_lines, heated, relative_pull
+from foveate.report.page import CARD, PALE_INK, SOFT_INK, TRACK, Page, Room, TextStyle
+from foveate.types import RankedClass, Size
 
-_BLUE, _ORANGE, _GREEN, _VERMILION = "#0072B2", "#E69F00", "#009E73", "#D55E00"  # Okabe and Ito: for any colour vision
 
-_MARGIN, _PADDING, _GAP = 40, 20, 24
-_SHOWN = 5
-
-_TITLE, _SUMMARY, _HEADING = TextStyle(34, bold=True), TextStyle(20, ink=SOFT_INK), TextStyle(24, bold=True)
-_LEAD, _PANEL_TITLE = TextStyle(18, ink=SOFT_INK), TextStyle(17, bold=True)
-_CAPTION, _CLASS, _BEST = TextStyle(15, ink=SOFT_INK), TextStyle(16), TextStyle(17, bold=True)
-_BAR = 9
-_BAR_ROW = 62
-
-
-class _Set(NamedTuple):
-    """One of the two sets of peaks and the view that enlarges it, in words for somebody who has not read the paper."""
+class _Look(NamedTuple):
+    """A zoomed view in plain words; the colours are told apart with any colour vision (Okabe and Ito)."""
 
     heading: str
     lead: str
     colour: str
 
 
-_SETS = {
-    Branch.DISCRIMINATIVE.value: _Set(
-        "Look closer", "the strongest peaks attract the most pixels: what decides is enlarged", _BLUE
+_LOOKS = {
+    Branch.DISCRIMINATIVE.value: _Look(
+        "Look closer", "the strongest peaks attract the most pixels: what decides is enlarged", "#0072B2"
     ),
-    Branch.COMPLEMENTARY.value: _Set(
-        "Look elsewhere", "the weaker peaks attract more: what the closer look leaves out is enlarged", _ORANGE
+    Branch.COMPLEMENTARY.value: _Look(
+        "Look elsewhere", "the weaker peaks attract more: what the closer look leaves out is enlarged", "#E69F00"
     ),
 }
-_FIRST_LEAD = "at the whole photograph, for the places that are worth another look"
-_NO_PEAK = "none: no place stands out"
 
 
 @dataclass(frozen=True, slots=True)
 class ZoomedView:
     """One zoomed branch.
 
-    Args:
-        name: "discriminative" or "complementary".
-        weights: How much each cell's peak counts in this view, in [0, 1]; 0 where there is none.
-        attention: Q, the sampling map, greater than 0.
-        grid: (x, y) in [-1, 1], as `grid_sample` takes it with ``align_corners=True``: where in the image each pixel
-            of the view is taken from.
-        view: The image seen through the grid.
-        answer: This branch's own best class.
+    ``weights`` says how much each cell's peak counts in this view, in [0, 1], 0 where there is none; ``attention`` is
+    the sampling map Q, greater than 0. ``grid`` holds (x, y) in [-1, 1], as `grid_sample` takes it with
+    ``align_corners=True``: where in the image each pixel of the view is taken from; ``view`` is what is seen through
+    it. ``answer`` is this branch's own best class.
 
     Raises:
-        ValueError: There is no such branch.
+        ValueError: ``name`` is neither "discriminative" nor "complementary", or the attention is not greater than 0.
     """
 
     name: str
@@ -75,27 +73,23 @@ class ZoomedView:
     answer: RankedClass
 
     def __post_init__(self) -> None:
-        if self.name not in _SETS:
-            raise ValueError(f"a zoomed view must be one of {', '.join(_SETS)}; got {self.name!r}")
+        if self.name not in _LOOKS:
+            raise ValueError(f"a zoomed view must be one of {', '.join(_LOOKS)}; got {self.name!r}")
+        if not (self.attention > 0).all():
+            raise ValueError(f"a sampling map must be greater than 0 everywhere; got {self.attention.min()}")
 
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
     """How the network came to its answer for one photograph.
 
-    Args:
-        title: For example the file's name.
-        image: The first view, square.
-        response: R in [0, 1]; cells are ordered (row, column).
-        peaks: T, the cells that are peaks of the response.
-        zoomed: The zoomed views; none for a network that looks once.
-        answer: The decision: its best classes by falling probability, at least one.
-        original_answer: What the first view alone says.
-        truth: The true class; None where it is not known.
+    ``image`` is the first view, square; ``response`` is R in [0, 1] and ``peaks`` marks T, with cells ordered (row,
+    column). ``zoomed`` is empty for a network that looks once. ``answer`` is the decision, by falling probability;
+    ``original_answer`` is what the first view alone says. ``truth`` is None where the true class is not known.
 
     Raises:
-        ValueError: The image is not square, the maps are not of one square grid of at least 2 cells a side, two zoomed
-            views have one name, or there is no answer.
+        ValueError: The image is not square, the maps do not share one square grid of at least 2 cells a side,
+            responses or weights are not in [0, 1], two zoomed views have the same name, or there is no answer.
     """
 
     title: str
@@ -109,187 +103,208 @@ class Explanation:
 
     def __post_init__(self) -> None:
         if self.image.width != self.image.height:
-            raise ValueError(f"the first view must be square; got {self.image.width}x{self.image.height} pixels")
+            raise ValueError(f"the first view must be square; got {self.image.width} x {self.image.height} pixels")
         maps = [self.response, self.peaks, *(each for view in self.zoomed for each in (view.weights, view.attention))]
         shapes = {each.shape for each in maps}
         if shapes != {(len(self.response),) * 2} or len(self.response) < 2:
             raise ValueError(f"maps must share one square grid of at least 2 cells a side; got {sorted(shapes)}")
+        for shares in (self.response, *(view.weights for view in self.zoomed)):
+            if not ((shares >= 0) & (shares <= 1)).all():
+                raise ValueError(f"responses and weights must be in [0, 1]; got {shares.min()} to {shares.max()}")
         names = [view.name for view in self.zoomed]
         if len(set(names)) < len(names):
             raise ValueError(f"zoomed views must have different names; got {', '.join(names)}")
         if not self.answer:
             raise ValueError("an answer must name at least one class; got none")
 
-    @property
-    def right(self) -> bool:
-        """Whether the decision is the true class; False where that is not known."""
-        return self.answer[0].class_name == self.truth
 
-    def mark(self, class_name: str) -> _Mark:
-        """Judge a class."""
-        if self.truth is None:
-            return _Mark("", SOFT_INK)
-        return _Mark("\N{CHECK MARK} ", _GREEN) if class_name == self.truth else _Mark("\N{BALLOT X} ", _VERMILION)
+_HEADING, _LEAD, _NAME = TextStyle(24, bold=True), TextStyle(18, ink=SOFT_INK), TextStyle(17, bold=True)
+_PADDING, _GAP, _STRIPE = 20, 24, 8
+_ABOVE, _BELOW = 10, 12  # between a panel and its words; a peak's marker may reach over the panel's border
 
-
-class _Mark(NamedTuple):
-    text: str
-    colour: str
+_PANEL = 400
+_WIDTH = 2 * MARGIN + 2 * _PADDING + 4 * _PANEL + 3 * _GAP
+_PANEL_TOP = _PADDING + _HEADING.line_height + 12 + _NAME.line_height + _ABOVE
+_CARD_HEIGHT = _PANEL_TOP + _PANEL + _BELOW + ANSWER_HEIGHT + _PADDING
 
 
 def explanation_picture(explanation: Explanation, path: Path) -> None:
-    """Write a PNG of 1760 pixels' width: a row for the first view and the decision, then one for each zoomed view.
+    """Write a PNG, 1792 pixels wide: a row for the first view and the decision, then one for each zoomed view.
 
     Raises:
         UserError: The file cannot be written; what was there before is untouched.
     """
     rows = 1 + len(explanation.zoomed)
-    page = Page(Size(_WIDTH, _HEADER + rows * (_CARD_HEIGHT + _GAP) - _GAP + _MARGIN))
-    _draw_header(page, explanation)
-    _draw_first_view(page, _HEADER, explanation)
+    page = Page(Size(_WIDTH, HEADER + rows * (_CARD_HEIGHT + _GAP) - _GAP + MARGIN))
+    draw_header(page, explanation.title, verdict(explanation.answer[0], explanation.truth))
+    _draw_first_view(page, HEADER, explanation)
     for row, view in enumerate(explanation.zoomed, start=1):
-        _draw_zoomed_view(page, _HEADER + row * (_CARD_HEIGHT + _GAP), explanation, view)
-    _save(page, path)
+        _draw_zoomed_view(page, HEADER + row * (_CARD_HEIGHT + _GAP), explanation, view)
+    page.save(path)
 
 
-_PANEL, _STRIPE, _BELOW = 392, 8, 10
-_WIDTH = 2 * _MARGIN + 2 * _PADDING + 4 * _PANEL + 3 * _GAP
-_HEADER = _MARGIN + _TITLE.line_height + _SUMMARY.line_height + _PADDING
-_PANEL_TOP = _PADDING + _HEADING.line_height + 10 + _PANEL_TITLE.line_height + 4
-_CARD_HEIGHT = _PANEL_TOP + _PANEL + _BELOW + _BEST.line_height + 2 + _BAR + _PADDING
-
-
-def _save(page: Page, path: Path) -> None:
-    picture = page.picture()
-    with atomic_path(path) as temporary:
-        picture.save(temporary, format="PNG")
-
-
-def _draw_header(page: Page, explanation: Explanation) -> None:
-    room = _WIDTH - 2 * _MARGIN
-    below = page.write((_MARGIN, _MARGIN), page.fitted(explanation.title, _TITLE, room), _TITLE)
-    answer, mark = explanation.answer[0], explanation.mark(explanation.answer[0].class_name)
-    style = _SUMMARY._replace(ink=mark.colour)
-    summary = f"{mark.text}{answer.class_name} {answer.probability:.1%}, {_judgement(explanation)}"
-    page.write((_MARGIN, below), page.fitted(summary, style, room), style)
-
-
-def _judgement(explanation: Explanation) -> str:
-    if explanation.truth is None:
-        return "the true class is not known"
-    return "which is right" if explanation.right else f"but the true class is {explanation.truth}"
-
-
-def _draw_card(page: Page, top: float, heading: str, lead: str, colour: str) -> list[Box]:
-    """Draw a row's ground and heading; return the room of its four panels."""
-    left, right = _MARGIN + _PADDING, _WIDTH - _MARGIN - _PADDING
-    page.fill(Box(_MARGIN, top, _WIDTH - _MARGIN, top + _CARD_HEIGHT), CARD)
-    page.fill(Box(_MARGIN, top, _MARGIN + _STRIPE, top + _CARD_HEIGHT), colour)
-    page.write((left, top + _PADDING), heading, _HEADING)
-    beside = left + page.length(heading, _HEADING) + 14
-    page.write(
-        (beside, top + _PADDING + _HEADING.size - _LEAD.size), page.fitted(lead, _LEAD, right - beside), _LEAD
-    )
-    lefts = [left + column * (_PANEL + _GAP) for column in range(4)]
-    return [Box(x, top + _PANEL_TOP, x + _PANEL, top + _PANEL_TOP + _PANEL) for x in lefts]
-
-
-def _draw_first_view(page: Page, top: float, explanation: Explanation) -> None:
-    photo, where, peaks, decision = _draw_card(page, top, "First look", _FIRST_LEAD, SOFT_INK)
-    image = explanation.image
-    _entitle(page, photo, "what it sees first, and what it answers alone")
+def _draw_first_view(page: Page, top: int, explanation: Explanation) -> None:
+    lead = "at the whole photograph" + (", for places that are worth another look" if explanation.zoomed else "")
+    photo, where, peaks, decision = _draw_card(page, top, _Look("First look", lead, SOFT_INK))
+    image, truth = explanation.image, explanation.truth
+    _draw_name(page, photo, "what it sees first and answers alone")
     page.panel(photo, image)
-    _draw_answers(page, _under(photo), [explanation.original_answer], explanation)
-    _entitle(page, where, "where the predicted classes respond")
+    draw_answers(page, _under(photo), [explanation.original_answer], truth)
+    _draw_name(page, where, "where the predicted classes respond")
     page.panel(where, heated(image, explanation.response))
-    _draw_scale(page, where, "least: 0", "1: most")
-    _entitle(page, peaks, "peaks: larger where the response is stronger")
-    _draw_divided_peaks(page.panel(peaks, image), explanation)
-    _draw_legend(page, (peaks.left, peaks.bottom + _BELOW), explanation)
-    _entitle(page, decision, "what it decides from all its looks" if explanation.zoomed else "what it decides")
-    _draw_answers(page, decision, explanation.answer[:_SHOWN], explanation)
+    draw_scale(page, _under(where)[:2], "least: 0", "1: most")
+    _draw_name(page, peaks, "peaks: the stronger, the larger")
+    _draw_divided_peaks(page.panel(peaks, image), explanation, _PANEL)
+    if explanation.peaks.any():
+        draw_legend(page, _under(peaks)[:2], _legend(explanation))
+    else:
+        page.write(_under(peaks)[:2], "none: no place stands out", CAPTION)
+    _draw_name(page, decision, "what it decides from all its looks" if explanation.zoomed else "what it decides")
+    draw_answers(page, decision, explanation.answer[:5], truth)
 
 
-def _draw_zoomed_view(page: Page, top: float, explanation: Explanation, view: ZoomedView) -> None:
-    words, image = _SETS[view.name], explanation.image
-    peaks, attention, taken, seen = _draw_card(page, top, words.heading, words.lead, words.colour)
-    _entitle(page, peaks, "peaks: larger where they count more", "" if view.weights.any() else _NO_PEAK)
-    _draw_set_of_peaks(page.panel(peaks, image), explanation, view)
-    _entitle(page, attention, "how much each place attracts")
-    page.panel(attention, heated(image, view.attention / view.attention.max()))
-    _draw_scale(page, attention, "nothing", "most")
-    _entitle(page, taken, "where it takes its pixels", "lines lie dense where the view enlarges")
-    draw_grid(page.panel(taken, image), grid_lines(view.grid, Size(*image.size)))
-    _entitle(page, seen, "what it sees, and what it answers alone")
+def _draw_zoomed_view(page: Page, top: int, explanation: Explanation, view: ZoomedView) -> None:
+    look, image = _LOOKS[view.name], explanation.image
+    peaks, pull, taken, seen = _draw_card(page, top, look)
+    _draw_name(page, peaks, "peaks: the more they count, the larger")
+    _draw_one_set(page.panel(peaks, image), explanation, view)
+    page.write(_under(peaks)[:2], f"{np.count_nonzero(view.weights)} of {explanation.peaks.sum()} peaks", CAPTION)
+    _draw_name(page, pull, "where its pixels are pulled to")
+    page.panel(pull, heated(image, relative_pull(view.attention)))
+    draw_scale(page, _under(pull)[:2], "no pull", "strongest")
+    _draw_name(page, taken, "where its pixels are taken from")
+    draw_grid(page.panel(taken, dimmed(image)), grid_lines(view.grid, Size(*image.size)))
+    page.write(_under(taken)[:2], "the denser the lines, the more is enlarged", CAPTION)
+    _draw_name(page, seen, "what it sees and answers alone")
     page.panel(seen, view.view)
-    _draw_answers(page, _under(seen), [view.answer], explanation)
+    draw_answers(page, _under(seen), [view.answer], explanation.truth)
 
 
-def _entitle(page: Page, box: Box, title: str, caption: str = "") -> None:
-    page.write((box.left, box.top - _PANEL_TITLE.line_height - 4), title, _PANEL_TITLE)
-    page.write((box.left, box.bottom + _BELOW), caption, _CAPTION)
+def _draw_card(page: Page, top: int, look: _Look) -> list[Room]:
+    """Draw a row's ground and heading; return the room of its four panels."""
+    left, right = MARGIN + _PADDING, page.size.width - MARGIN - _PADDING
+    page.fill(Room(MARGIN, top, right + _PADDING, top + _CARD_HEIGHT), CARD)
+    page.fill(Room(MARGIN, top, MARGIN + _STRIPE, top + _CARD_HEIGHT), look.colour)
+    page.write((left, top + _PADDING), look.heading, _HEADING)
+    beside = left + page.length(look.heading, _HEADING) + 14
+    lead = page.fitted(look.lead, _LEAD, right - beside)
+    page.write((beside, top + _PADDING + _HEADING.size - _LEAD.size), lead, _LEAD)
+    return [_square(left + column * (_PANEL + _GAP), top + _PANEL_TOP, _PANEL) for column in range(4)]
 
 
-def _under(box: Box) -> Box:
-    return Box(box.left, box.bottom + _BELOW, box.right, box.bottom + _BELOW + _BAR_ROW)
+def _square(left: int, top: int, side: int) -> Room:
+    return Room(left, top, left + side, top + side)
 
 
-def _draw_scale(page: Page, box: Box, least: str, most: str) -> None:
-    """Explain the colours of heat under a panel."""
-    top, size = box.bottom + _BELOW, Size(160, 12)
-    left = round(box.left + page.length(least, _CAPTION)) + 10
-    page.write((box.left, top), least, _CAPTION)
-    page.panel(Box(left, top + 4, left + size.width, top + 4 + size.height), heat_scale(size))
-    page.write((left + size.width + 10, top), most, _CAPTION)
+def _under(box: Room) -> Room:
+    return Room(box.left, box.bottom + _BELOW, box.right, box.bottom + _BELOW + ANSWER_HEIGHT)
 
 
-def _draw_divided_peaks(axes: Axes, explanation: Explanation, panel: int = _PANEL) -> None:
-    """Draw every peak, its colours by how much it counts in either view, its area by its response."""
+def _draw_name(page: Page, box: Room, name: str) -> None:
+    page.write((box.left, box.top - _ABOVE - _NAME.line_height), page.fitted(name, _NAME, box.width), _NAME)
+
+
+def _draw_divided_peaks(axes: Axes, explanation: Explanation, panel: int) -> None:
+    """Draw every peak: its colours by how much it counts in either view, its area by its response."""
     image, peaks = explanation.image, explanation.peaks
-    weights = [(_SETS[view.name].colour, view.weights[peaks]) for view in explanation.zoomed]
+    shares = [(_LOOKS[view.name].colour, view.weights[peaks]) for view in explanation.zoomed]
     slices = [
-        [Slice(colour, float(weight[index])) for colour, weight in weights if weight[index] > 0]
-        or [Slice(PALE_INK, 1.0)]
-        for index in range(int(peaks.sum()))
+        [Slice(colour, float(share[peak])) for colour, share in shares if share[peak] > 0] or [Slice(PALE_INK, 1.0)]
+        for peak in range(np.count_nonzero(peaks))
     ]
-    places = cell_places(peaks, Size(*image.size))
-    draw_peaks(axes, places, explanation.response[peaks], slices, unit=image.width / panel)
+    draw_peaks(axes, cell_places(peaks, Size(*image.size)), explanation.response[peaks], slices, image.width / panel)
 
 
-def _draw_set_of_peaks(axes: Axes, explanation: Explanation, view: ZoomedView) -> None:
-    """Draw the peaks that count in one view, their area by how much they do."""
-    image, present = explanation.image, view.weights > 0
-    places, weights = cell_places(present, Size(*image.size)), view.weights[present]
-    slices = [[Slice(_SETS[view.name].colour, 1.0)]] * len(weights)
-    draw_peaks(axes, places, weights, slices, unit=image.width / _PANEL)
+def _draw_one_set(axes: Axes, explanation: Explanation, view: ZoomedView) -> None:
+    """Draw the peaks that count in a view, their area by how much."""
+    image, counting = explanation.image, view.weights > 0
+    weights = view.weights[counting]
+    slices = [[Slice(_LOOKS[view.name].colour, 1.0)]] * len(weights)
+    draw_peaks(axes, cell_places(counting, Size(*image.size)), weights, slices, image.width / _PANEL)
 
 
-def _draw_legend(page: Page, corner: tuple[float, float], explanation: Explanation) -> None:
-    left, top = corner
-    if not explanation.peaks.any():
-        page.write(corner, _NO_PEAK, _CAPTION)
-        return
-    entries = [(_SETS[view.name].colour, _SETS[view.name].heading.lower()) for view in explanation.zoomed]
+def _legend(explanation: Explanation) -> list[Entry]:
+    entries = [Entry(_LOOKS[view.name].colour, _LOOKS[view.name].heading.lower()) for view in explanation.zoomed]
     used = sum((view.weights for view in explanation.zoomed), np.zeros(explanation.peaks.shape))
-    if (explanation.peaks & (used == 0)).any():
-        entries.append((PALE_INK, "not used"))
-    for colour, words in entries:
-        page.dot((left + 7, top + 10), 6, colour)
-        page.write((left + 19, top), words, _CAPTION)
-        left += 19 + page.length(words, _CAPTION) + 20
+    return [*entries, Entry(PALE_INK, "not used")] if (explanation.peaks & (used == 0)).any() else entries
 
 
-def _draw_answers(page: Page, box: Box, answers: Sequence[RankedClass], explanation: Explanation) -> None:
-    """Draw a bar for each answer from the top of a box; the first is judged, and the true class wherever it is."""
-    top = box.top
-    for rank, answer in enumerate(answers):
-        judged = rank == 0 or answer.class_name == explanation.truth
-        mark = explanation.mark(answer.class_name) if judged else _Mark("", PALE_INK)
-        style, percentage = _BEST if rank == 0 else _CLASS, f"{answer.probability:.1%}"
-        room = box.width - page.length(percentage, style) - 16
-        page.write((box.left, top), page.fitted(f"{mark.text}{answer.class_name}", style, room), style)
-        page.write((box.right, top), percentage, style, align="right")
-        bar = top + style.line_height + 2
-        page.fill(Box(box.left, bar, box.right, bar + _BAR), TRACK)
-        page.fill(Box(box.left, bar, box.left + answer.probability * box.width, bar + _BAR), mark.colour)
-        top += _BAR_ROW
+_SMALL_PANEL, _LABELS, _DECISIONS, _NAMES, _ROW_GAP = 300, 150, 400, 44, 12
+_LABEL = TextStyle(20, bold=True)
+
+
+def evidence_picture(rows: Sequence[tuple[str, Explanation]], path: Path) -> None:
+    """Write a PNG, at most 1666 pixels wide, of how the evidence changes, as while a network learns (Figure 4).
+
+    Args:
+        rows: A label, such as "epoch 5", and what was seen then; from top to bottom.
+        path: The file.
+
+    Raises:
+        ValueError: There is no row.
+        UserError: The file cannot be written; what was there before is untouched.
+    """
+    if not rows:
+        raise ValueError("a picture of evidence must have at least one row; got none")
+    present = {view.name for _, explanation in rows for view in explanation.zoomed}
+    names = [name for name in _LOOKS if name in present]
+    step = _SMALL_PANEL + 2 * _PADDING + _ROW_GAP
+    width = 2 * (MARGIN + _PADDING) + _LABELS + (1 + len(names)) * (_SMALL_PANEL + _GAP) + _GAP + _DECISIONS
+    page = Page(Size(width, HEADER + _NAMES + len(rows) * step - _ROW_GAP + MARGIN))
+    photographs = {(explanation.title, _truth(explanation.truth)) for _, explanation in rows}
+    several = len(photographs) > 1
+    title, summary = ("Where it looks, and what it decides", f"{len(rows)} looks") if several else photographs.pop()
+    draw_header(page, title, Mark(summary, SOFT_INK))
+    _draw_columns(page, names)
+    for row, (label, explanation) in enumerate(rows):
+        top = HEADER + _NAMES + row * step
+        page.fill(Room(MARGIN, top, width - MARGIN, top + step - _ROW_GAP), CARD)
+        beside, *rooms = _columns(top + _PADDING, len(names))
+        _draw_label(page, beside, label, explanation if several else None)
+        _draw_evidence(page, rooms, explanation, names)
+    page.save(path)
+
+
+def _truth(truth: str | None) -> str:
+    return "the true class is not known" if truth is None else f"the true class is {truth}"
+
+
+def _columns(top: int, zoomed: int) -> list[Room]:
+    """Return the room of a row's label, its pictures and its decision."""
+    left = MARGIN + _PADDING
+    pictures = left + _LABELS + _GAP
+    lefts = [pictures + column * (_SMALL_PANEL + _GAP) for column in range(2 + zoomed)]
+    label, decision = (left, left + _LABELS), (lefts[-1], lefts[-1] + _DECISIONS)
+    rooms = [label, *((each, each + _SMALL_PANEL) for each in lefts[:-1]), decision]
+    return [Room(first, top, last, top + _SMALL_PANEL) for first, last in rooms]
+
+
+def _draw_columns(page: Page, names: Sequence[str]) -> None:
+    _, where, *views, decision = _columns(HEADER, len(names))
+    page.write((where.left, HEADER), "response and peaks", _NAME)
+    for room, look in zip(views, (_LOOKS[name] for name in names), strict=True):
+        page.dot((room.left + 8, HEADER + 11), 7, look.colour)
+        page.write((room.left + 24, HEADER), look.heading.lower(), _NAME)
+    page.write((decision.left, HEADER), "what it decides", _NAME)
+
+
+def _draw_label(page: Page, room: Room, label: str, explanation: Explanation | None) -> None:
+    """Draw a row's label, and which photograph it shows where the rows differ in that."""
+    below = page.write(room[:2], page.wrapped(label, _LABEL, room.width, lines=4), _LABEL)
+    if explanation is not None:
+        words = f"{explanation.title}: {_truth(explanation.truth)}"
+        page.write((room.left, below + 8), page.wrapped(words, CAPTION, room.width, lines=8), CAPTION)
+
+
+def _draw_evidence(page: Page, rooms: Sequence[Room], explanation: Explanation, names: Sequence[str]) -> None:
+    where, *views, decision = rooms
+    axes = page.panel(where, heated(explanation.image, explanation.response))
+    _draw_divided_peaks(axes, explanation, _SMALL_PANEL)
+    seen = {view.name: view.view for view in explanation.zoomed}
+    for view, name in zip(views, names, strict=True):
+        if name in seen:
+            page.panel(view, seen[name])
+        else:
+            page.fill(view, TRACK)
+            page.write((view.left + 16, view.top + 12), "not looked", CAPTION)
+    draw_answers(page, decision, explanation.answer[:4], explanation.truth)

@@ -22,9 +22,10 @@ from foveate.types import Box, Size
 LINES = 22
 """Sampling lines each way."""
 
-_SCALE = matplotlib.colormaps["viridis"]
-_OPACITY = 0.6
-_RADII = (4.0, 11.0)  # of the weakest peak and the strongest, in pixels of the picture
+_COLOURS = matplotlib.colormaps["inferno"]
+_OPACITY = (0.35, 0.85)  # of the least heat and the most
+_DIMMING = 0.35
+_RADII = (3.5, 12.0)  # of the weakest peak and the strongest, in pixels of the picture
 _OUTLINE, _SHADOW = 1.6, 0.8
 
 
@@ -39,7 +40,8 @@ def cell_places(cells: Bool[np.ndarray, "g g"], size: Size) -> Float[np.ndarray,
     """Return (x, y) of the marked cells' centres in continuous pixels of an image, in reading order."""
     rows, columns = np.nonzero(cells)
     share = np.stack([columns, rows], axis=1) / (len(cells) - 1)
-    return share * (np.array(size) - 1) + 0.5
+    places: Float[np.ndarray, "n 2"] = share * (np.array(size) - 1) + 0.5
+    return places
 
 
 def grid_lines(grid: Float[np.ndarray, "H W 2"], size: Size, count: int = LINES) -> list[Float[np.ndarray, "n 2"]]:
@@ -56,16 +58,27 @@ def grid_lines(grid: Float[np.ndarray, "H W 2"], size: Size, count: int = LINES)
 
 
 def heated(image: Image.Image, values: Float[np.ndarray, "g g"]) -> Image.Image:
-    """Lay a map of values in [0, 1] over the image in grey, as colours from dark blue to yellow."""
-    heat = Image.fromarray(values.astype(np.float32)).resize(
-        image.size, Image.Resampling.BILINEAR, box=_within_cells(len(values), Size(*image.size))
-    )
-    colours = Image.fromarray(_SCALE(np.asarray(heat).clip(0, 1), bytes=True)).convert("RGB")
-    return Image.blend(image.convert("L").point(_lifted).convert("RGB"), colours, _OPACITY)
+    """Lay a map of values in [0, 1] over the image in grey: 0 leaves it grey, 1 is bright yellow."""
+    box = _within_cells(len(values), Size(*image.size))
+    heat = Image.fromarray(values.astype(np.float32)).resize(image.size, Image.Resampling.BILINEAR, box=box)
+    return _glowing(image.convert("L"), np.asarray(heat))
+
+
+def heat_scale(size: Size) -> Image.Image:
+    """Return the colours of `heated` from 0, left, to 1, right, over the middle of grey."""
+    return _glowing(Image.new("L", size, "gray"), np.broadcast_to(np.linspace(0, 1, size.width), size[::-1]))
+
+
+def _glowing(grey: Image.Image, heat: Float[np.ndarray, "h w"]) -> Image.Image:
+    heat = heat.clip(0, 1)
+    colours = Image.fromarray(_COLOURS(heat, bytes=True)).convert("RGB")
+    least, most = _OPACITY
+    opacity = Image.fromarray((255 * (least + (most - least) * heat)).astype(np.uint8))
+    return Image.composite(colours, grey.point(_lifted).convert("RGB"), opacity)
 
 
 def _lifted(grey: float) -> float:
-    return 64 + 0.75 * grey
+    return 56 + 0.78 * grey  # the darkest colours of heat would hide a dark photograph
 
 
 def _within_cells(cells: int, size: Size) -> Box:
@@ -75,17 +88,25 @@ def _within_cells(cells: int, size: Size) -> Box:
     return Box(left, top, cells - left, cells - top)
 
 
-def heat_scale(size: Size) -> Image.Image:
-    """Return the colours of `heated` from 0, left, to 1, right, over the middle of grey."""
-    shades = np.broadcast_to(np.linspace(0, 1, size.width), (size.height, size.width))
-    colours = Image.fromarray(_SCALE(shades, bytes=True)).convert("RGB")
-    return Image.blend(Image.new("RGB", size, "#808080"), colours, _OPACITY)
+def relative_pull(attention: Float[np.ndarray, "g g"]) -> Float[np.ndarray, "g g"]:
+    """Return by how much a place attracts more than the least one does, as a share of the most.
+
+    0 where a map is flat, since what attracts everywhere alike moves nothing.
+    """
+    pull: Float[np.ndarray, "g g"] = (attention - attention.min()) / attention.max()
+    return pull
+
+
+def dimmed(image: Image.Image) -> Image.Image:
+    """Return the image darker, so that white lines show on it."""
+    return Image.blend(image.convert("RGB"), Image.new("RGB", image.size), _DIMMING)
 
 
 def draw_grid(axes: Axes, lines: Sequence[Float[np.ndarray, "n 2"]]) -> None:
-    """Draw sampling lines in white, with a thin shadow that shows them on a bright sky too."""
-    for width, colour in ((2.4, (0, 0, 0, 0.35)), (1.1, (1, 1, 1, 0.95))):
-        axes.add_collection(LineCollection(lines, colors=[colour], linewidths=width, capstyle="butt"), autolim=False)
+    """Draw sampling lines in white, with a thin shadow."""
+    for width, colour in ((2.4, (0, 0, 0, 0.35)), (1.2, (1, 1, 1, 0.95))):
+        collection = LineCollection(lines, colors=[colour], linewidths=width, snap=False)
+        axes.add_collection(collection, autolim=False)
 
 
 def draw_peaks(

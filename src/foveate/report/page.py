@@ -7,7 +7,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import matplotlib
 import numpy as np
@@ -19,7 +19,8 @@ from matplotlib.patches import Circle, Patch, Rectangle
 from matplotlib.transforms import IdentityTransform
 from PIL import Image
 
-from foveate.types import Box, Size
+from foveate.atomic import atomic_path
+from foveate.types import Size
 
 GROUND, CARD, TRACK = "#F3F4F6", "#FFFFFF", "#ECEEF1"
 INK, SOFT_INK, PALE_INK = "#1B1F24", "#59616C", "#9BA3AF"
@@ -42,6 +43,25 @@ class TextStyle(NamedTuple):
         return round(1.35 * self.size)
 
 
+class Room(NamedTuple):
+    """A box on a page: its edges in pixels from the page's left and top edge."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+    @property
+    def width(self) -> float:
+        """Right minus left, in pixels."""
+        return self.right - self.left
+
+    @property
+    def height(self) -> float:
+        """Bottom minus top, in pixels."""
+        return self.bottom - self.top
+
+
 class Page:
     """A page of `size` pixels. Places on it are (x, y) in pixels from its top left corner.
 
@@ -52,15 +72,26 @@ class Page:
     def __init__(self, size: Size) -> None:
         self.size = size
         inches = (size.width / _DPI, size.height / _DPI)
-        self._figure = Figure(figsize=inches, dpi=_DPI, facecolor=GROUND, linewidth=0, layout="none")
-        self._canvas = FigureCanvasAgg(self._figure)
+        self._figure = Figure(figsize=inches, dpi=_DPI, facecolor=GROUND, linewidth=0)
+        self._figure.set_layout_engine("none")
+        self._canvas: Any = FigureCanvasAgg(self._figure)  # which has no types
 
     def picture(self) -> Image.Image:
         """Draw the page."""
         self._canvas.draw()
         return Image.fromarray(np.asarray(self._canvas.buffer_rgba())).convert("RGB")
 
-    def fill(self, box: Box, colour: str) -> None:
+    def save(self, path: Path) -> None:
+        """Write the page as a PNG.
+
+        Raises:
+            UserError: The file cannot be written; what was there before is untouched.
+        """
+        picture = self.picture()
+        with atomic_path(path) as temporary:
+            picture.save(temporary, format="PNG")
+
+    def fill(self, box: Room, colour: str) -> None:
         """Fill a box, behind every picture and above what was filled before."""
         corner = (box.left, self.size.height - box.bottom)
         self._add(Rectangle(corner, box.width, box.height, linewidth=0, facecolor=colour))
@@ -74,7 +105,7 @@ class Page:
         shape.set_zorder(_GROUND_LAYER)
         self._figure.add_artist(shape)
 
-    def panel(self, box: Box, image: Image.Image) -> Axes:
+    def panel(self, box: Room, image: Image.Image) -> Axes:
         """Show an image in a box of whole pixels; the axes' unit is the image's own pixel, as in `foveate.types`."""
         width, height = self.size
         axes = self._figure.add_axes(
@@ -120,7 +151,8 @@ class Page:
         if not text:
             return 0.0
         font = _font(style.size, style.bold)
-        return self._canvas.get_renderer().get_text_width_height_descent(_printable(text), font, ismath=False)[0]
+        renderer = self._canvas.get_renderer()
+        return float(renderer.get_text_width_height_descent(_printable(text), font, ismath=False)[0])
 
     def fitted(self, text: str, style: TextStyle, room: float) -> str:
         """Return the text on one line; where it is longer than its room, an ellipsis ends it."""

@@ -6,13 +6,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from foveate.config import DataConfig, DatasetFormat
+import numpy as np
+
+from foveate.config import DataConfig, DatasetFormat, TrainConfig
+from foveate.data.images import read_image
 from foveate.data.plumage import PlumageConfig, draw_plumage
 from foveate.errors import UserError
-from foveate.recipes import plain_plumage
-from foveate.report.tables import accuracy_markdown
+from foveate.recipes import plain_plumage, s3n_plumage
+from foveate.report.explanation import explanation_picture
+from foveate.report.tables import markdown_table
 from foveate.runs import Run
 from foveate.workflows.evaluate import Evaluation, evaluate
+from foveate.workflows.explain import Explainer
 from foveate.workflows.sheet import answer_sheet_of
 from foveate.workflows.train import train
 
@@ -23,12 +28,14 @@ PLUMAGE = PlumageConfig(species=12, train_per_species=30, test_per_species=10, s
 class Demo:
     """What the demo made."""
 
-    evaluation: Evaluation
+    plain: Evaluation
+    s3n: Evaluation
     sheet: Path
+    explanation: Path
 
 
 def demo(out: Path, *, say: Callable[[str], None] = print) -> Demo:
-    """Draw birds of 12 species, train the plain network on them, and make a sheet of right and wrong answers.
+    """Draw birds of 12 species, train the plain network and S3N on them, and show S3N's answers and their way.
 
     What an earlier call finished is kept and used again.
 
@@ -38,28 +45,57 @@ def demo(out: Path, *, say: Callable[[str], None] = print) -> Demo:
     """
     say(f"drawing {PLUMAGE.species} species of birds")
     birds = draw_plumage(out / "plumage", PLUMAGE, progress=every(60, say))
-    recipe = plain_plumage()
-    config = replace(recipe, data=DataConfig(root=birds, format=DatasetFormat.CUB))
-    run = _trained(out / "plain", lambda path: train(config, path, say=say))
-    evaluation = evaluate(run, say=say)
-    sheet = answer_sheet_of(
-        evaluation,
-        out / "answers.png",
-        title=f"Drawn birds: {evaluation.accuracy.top1.value:.0%} of the plain network's answers are right",
+    plain, s3n = (
+        _trained(out / name, replace(recipe, data=DataConfig(root=birds, format=DatasetFormat.CUB)), say)
+        for name, recipe in (("plain", plain_plumage()), ("s3n", s3n_plumage()))
     )
+    plain_answers, answers = evaluate(plain, say=say), evaluate(s3n, say=say)
+    title = f"Drawn birds: {answers.accuracy.top1.value:.0%} of S3N's answers are right"
+    sheet = answer_sheet_of(answers, out / "answers.png", title=title)
+    explanation = _explained(s3n, answers, plain_answers, out / "explanation.png")
     say("")
-    say(accuracy_markdown(evaluation.accuracy, "Plain network on plumage, 128 pixels"))
-    say(f"numbers  {evaluation.report}")
-    say(f"pictures {sheet}")
-    return Demo(evaluation, sheet)
+    say(_comparison({"plain": (plain, plain_answers), "S3N": (s3n, answers)}))
+    say(f"numbers  {plain_answers.report}, {answers.report}")
+    say(f"pictures {sheet}, {explanation}")
+    return Demo(plain_answers, answers, sheet, explanation)
 
 
-def _trained(path: Path, run: Callable[[Path], Run]) -> Run:
+def _trained(path: Path, config: TrainConfig, say: Callable[[str], None]) -> Run:
+    say(f"training {path.name}")
     try:
         finished = Run.open(path)
     except UserError:
-        return run(path)
-    return finished if finished.finished else run(path)
+        return train(config, path, say=say)
+    return finished if finished.finished else train(config, path, say=say)
+
+
+def _explained(run: Run, answers: Evaluation, plain: Evaluation, target: Path) -> Path:
+    """Show the way to the surest right answer, if there is one where the plain network is wrong."""
+    labels, probabilities = answers.table.labels, answers.table.probabilities
+    right = probabilities.argmax(1) == labels
+    missed = plain.table.probabilities.argmax(1) != labels
+    index = int(np.argmax(probabilities.max(1) + 2.0 * right + 1.0 * (right & missed)))
+    record = answers.records[index]
+    explanation = Explainer.of(run).explain(read_image(record.image), Path(record.id).name, record.class_name)
+    explanation_picture(explanation, target)
+    return target
+
+
+def _comparison(measured: dict[str, tuple[Run, Evaluation]]) -> str:
+    rows = []
+    for name, (run, done) in measured.items():
+        top1, transforms = done.accuracy.top1, run.config.transforms
+        rows.append(
+            (
+                name,
+                str(transforms.input_size),
+                str(transforms.source),
+                f"{100 * top1.value:.1f}",
+                f"{100 * top1.low:.1f} to {100 * top1.high:.1f}",
+                f"{run.metrics()['minutes']:.1f}",
+            )
+        )
+    return markdown_table(("network", "input", "source", "top-1, %", "95% interval", "minutes of training"), rows)
 
 
 def every(count: int, say: Callable[[str], None]) -> Callable[[int, int], None]:

@@ -119,12 +119,11 @@ def _kept(run: Run, epochs: Sequence[int]) -> Sequence[int]:
 
 def _targets(photographs: Sequence[Path], folder: Path, ending: str) -> tuple[Path, ...]:
     """Name a picture after each photograph; photographs of one name in several folders are numbered."""
-    seen: dict[str, int] = {}
-    targets = []
+    targets: dict[Path, None] = {}
     for photograph in photographs:
-        seen[photograph.stem] = count = seen.get(photograph.stem, 0) + 1
-        number = f"-{count}" if count > 1 else ""
-        targets.append(folder / f"{photograph.stem}{number}{ending}.png")
+        numbers = ("", *(f"-{number}" for number in range(2, len(photographs) + 1)))
+        names = (folder / f"{photograph.stem}{number}{ending}.png" for number in numbers)
+        targets[next(name for name in names if name not in targets)] = None
     return tuple(targets)
 
 

@@ -97,10 +97,15 @@ def convolved_places(sampling_map: Float[Tensor, "b g g"], kernel: Float[Tensor,
 
 
 def dense_grid(places: Float[Tensor, "b g g 2"], size: int) -> Float[Tensor, "b H W 2"]:
-    """Interpolate places in [0, 1] at the cells to a grid for `size` pixels a side; what is outside is held in."""
+    """Interpolate places in [0, 1] at the cells to a grid for `size` pixels a side; what is outside is held in.
+
+    Bilinear interpolation of a square is a product with one matrix of hat functions on either side.
+    """
+    cells = places.shape[1]
+    at = torch.linspace(0, cells - 1, size, device=places.device, dtype=places.dtype)
+    hats = (1 - (at[:, None] - torch.arange(cells, device=places.device)).abs()).clamp(min=0)
     corners = places.permute(0, 3, 1, 2).clamp(0, 1) * 2 - 1
-    dense = functional.interpolate(corners, size=(size, size), mode="bilinear", align_corners=True)
-    return dense.permute(0, 2, 3, 1)
+    return (hats @ corners @ hats.T).permute(0, 2, 3, 1)
 
 
 def resample(images: Float[Tensor, "b n Hs Ws"], grid: Float[Tensor, "b H W 2"]) -> Float[Tensor, "b n H W"]:
