@@ -18,9 +18,9 @@ from foveate.config import (
     AttentionKernel,
     BackboneConfig,
     Branch,
-    Branches,
     DataConfig,
     EntropySource,
+    Fusion,
     HardwareConfig,
     OptimiserConfig,
     Partition,
@@ -166,15 +166,6 @@ def test_a_regulariser_that_learns_needs_a_grid() -> None:
         S3NConfig(regulariser_rate=1e-4, response_grid=None)
 
 
-@pytest.mark.parametrize(
-    ("branches", "unlearned"),
-    [(Branches.O, (Branch.ORIGINAL,)), (Branches.OD, (Branch.ORIGINAL, Branch.DISCRIMINATIVE, Branch.JOINT))],
-)
-def test_some_answer_must_learn(branches: Branches, unlearned: tuple[Branch, ...]) -> None:
-    with pytest.raises(UserError, match="unlearned"):
-        S3NConfig(branches=branches, unlearned=unlearned)
-
-
 @pytest.mark.parametrize(("source", "pixels"), [(None, 224), (224, 224), (448, 448)])
 def test_pixels_are_read_at_the_source_size(source: int | None, pixels: int) -> None:
     assert TransformConfig(source_size=source).source == pixels
@@ -198,11 +189,11 @@ PRESETS: list[tuple[str, object, object, object]] = [
     ("both_until", 0.0, 21 / 60, 1 / 3),
     ("train_partition", Partition.PROBABILITY, Partition.PROBABILITY, Partition.PROBABILITY),
     ("test_partition", Partition.PROBABILITY, Partition.EXTREMES, Partition.EXPECTED),
+    ("fusion", Fusion.OWN, Fusion.OWN, Fusion.TIED),
     ("branch_block", False, True, False),
     ("regulariser_width", 13 / 31, 13 / 31, 13 / 31),
     ("regulariser_rate", 0.0, 1e-4, 0.0),
     ("hard_targets", (), (Branch.DISCRIMINATIVE, Branch.JOINT), ()),
-    ("unlearned", (), (), ()),
 ]
 
 

@@ -1,4 +1,4 @@
-"""Heads, the joint head and the decision (section 3.4)."""
+"""Every view's head, the joint answer and the decision (section 3.4)."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import torch
 from torch import Tensor
 from torch.testing import assert_close
 
-from foveate.config import Branch, Branches, S3NConfig
-from foveate.decision.fusion import Fusion
+from foveate.config import Branch, Branches, Fusion, S3NConfig
+from foveate.decision.fusion import JointDecision
 from foveate.types import BranchLogits
 
 O, D, C, J = Branch  # noqa: E741  # the paper's letters
 CHANNELS, CLASSES = 4, 3
 
 LEGEND: list[tuple[Branches, list[Branch], list[Branch]]] = [
-    # branches, answers in their order, views that the joint head sees
+    # branches, answers in their order, views that the joint answer is made from
     (Branches.O, [O], []),
     (Branches.OD, [O, D, J], [O, D]),
     (Branches.OC, [O, C, J], [O, C]),
@@ -24,9 +24,9 @@ LEGEND: list[tuple[Branches, list[Branch], list[Branch]]] = [
 ]
 
 
-def fusion(branches: Branches, dropout: float = 0.0) -> Fusion:
+def decision(branches: Branches, fusion: Fusion = Fusion.OWN, dropout: float = 0.0) -> JointDecision:
     torch.manual_seed(0)
-    return Fusion(S3NConfig(branches=branches, dropout=dropout), CHANNELS, CLASSES)
+    return JointDecision(S3NConfig(branches=branches, fusion=fusion, dropout=dropout), CHANNELS, CLASSES)
 
 
 def features() -> dict[Branch, Tensor]:
@@ -38,64 +38,85 @@ ORIGINAL = torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
 
 
 @pytest.mark.parametrize(("branches", "answers", "views"), LEGEND)
-def test_which_answers_there_are(branches: Branches, answers: list[Branch], views: list[Branch]) -> None:
-    logits = fusion(branches)(ORIGINAL, features())
+@pytest.mark.parametrize("fusion", Fusion)
+def test_which_answers_there_are(
+    branches: Branches, answers: list[Branch], views: list[Branch], fusion: Fusion
+) -> None:
+    logits = decision(branches, fusion)(ORIGINAL, features())
     assert list(logits.present()) == answers
     assert logits.original is ORIGINAL
     for branch in Branch:
         assert (getattr(logits, branch.value) is not None) == (branch in answers)
 
 
-@pytest.mark.parametrize(("branches", "answers", "views"), LEGEND)
-def test_the_joint_head_sees_these_views(branches: Branches, answers: list[Branch], views: list[Branch]) -> None:
-    module, seen = fusion(branches), features()
-    if not views:
-        assert module.joint is None
-        return
+@pytest.mark.parametrize(("branches", "answers", "views"), LEGEND[1:])
+def test_a_joint_layer_of_its_own_sees_all_views_side_by_side(
+    branches: Branches, answers: list[Branch], views: list[Branch]
+) -> None:
+    module, seen = decision(branches), features()
     assert module.joint is not None
     assert module.joint.in_features == CHANNELS * len(views)
     joint = module(ORIGINAL, seen).joint
     assert_close(joint, torch.cat([seen[view] for view in views], 1) @ module.joint.weight.T + module.joint.bias)
 
 
+@pytest.mark.parametrize(("branches", "answers", "views"), LEGEND[1:])
+def test_a_tied_joint_answer_is_the_mean_of_its_views(
+    branches: Branches, answers: list[Branch], views: list[Branch]
+) -> None:
+    logits = decision(branches, Fusion.TIED)(ORIGINAL, features()).present()
+    assert_close(logits[J], sum(logits[view] for view in views) / len(views))
+
+
+def test_a_tied_layer_is_one_whose_blocks_are_the_heads() -> None:
+    head, seen = torch.nn.Linear(CHANNELS, CLASSES), features()
+    tied, own = decision(Branches.ODC, Fusion.TIED), decision(Branches.ODC, Fusion.OWN)
+    weights, biases = zip(head.parameters(), *(each.parameters() for each in tied.heads.values()), strict=True)
+    assert own.joint is not None
+    own.joint.weight.data = torch.cat([each / 3 for each in weights], dim=1)
+    own.joint.bias.data = torch.stack(biases).mean(0)
+    logits = head(seen[O])
+    assert_close(tied(logits, seen).joint, own(logits, seen).joint)
+
+
 @pytest.mark.parametrize(("branches", "answers", "views"), LEGEND)
+@pytest.mark.parametrize("fusion", Fusion)
 @pytest.mark.parametrize("changed", [O, D, C])
 def test_a_view_moves_its_own_answer_and_the_joint_one(
-    branches: Branches, answers: list[Branch], views: list[Branch], changed: Branch
+    branches: Branches, answers: list[Branch], views: list[Branch], fusion: Fusion, changed: Branch
 ) -> None:
-    module, seen = fusion(branches), features()
+    module, seen = decision(branches, fusion), features()
     before = module(ORIGINAL, seen).present()
-    after = module(ORIGINAL, seen | {changed: seen[changed] + 1}).present()
+    other_original = ORIGINAL + 1 if changed is O else ORIGINAL
+    after = module(other_original, seen | {changed: seen[changed] + 1}).present()
     moved = {branch for branch in before if not torch.equal(before[branch], after[branch])}
-    # The original's own answer comes from outside.
-    assert moved == ({changed} & set(answers) - {O}) | ({J} if changed in views else set())
+    assert moved == ({changed} & set(answers)) | ({J} if changed in views else set())
 
 
-@pytest.mark.parametrize("branches", [each for each, _, views in LEGEND if not {D, C} <= set(views)])
-def test_a_view_that_is_not_looked_at_need_not_be_given(branches: Branches) -> None:
-    views = next(views for each, _, views in LEGEND if each is branches)
+@pytest.mark.parametrize("fusion", Fusion)
+@pytest.mark.parametrize(("branches", "answers", "views"), LEGEND)
+def test_a_view_that_it_does_not_decide_from_need_not_be_given(
+    branches: Branches, answers: list[Branch], views: list[Branch], fusion: Fusion
+) -> None:
     given = {branch: each for branch, each in features().items() if branch in views}
-    assert fusion(branches)(ORIGINAL, given).original is ORIGINAL
+    assert list(decision(branches, fusion)(ORIGINAL, given).present()) == answers
 
 
 def test_a_zoomed_views_answer_is_its_own_heads() -> None:
-    module, seen = fusion(Branches.ODC), features()
+    module, seen = decision(Branches.ODC), features()
     logits = module(ORIGINAL, seen)
     for branch, answer in ((D, logits.discriminative), (C, logits.complementary)):
         weight, bias = module.heads[branch.value].parameters()
         assert_close(answer, seen[branch] @ weight.T + bias)
 
 
-def test_no_head_is_made_that_nothing_needs() -> None:
-    sizes = {branches: sum(p.numel() for p in fusion(branches).parameters()) for branches in Branches}
-    head, per_view = (CHANNELS + 1) * CLASSES, CHANNELS * CLASSES
-    assert sizes == {
-        Branches.O: 0,
-        Branches.OD: head + 2 * per_view + CLASSES,
-        Branches.OC: head + 2 * per_view + CLASSES,
-        Branches.DC: 2 * head + 2 * per_view + CLASSES,
-        Branches.ODC: 2 * head + 3 * per_view + CLASSES,
-    }
+@pytest.mark.parametrize(("branches", "answers", "views"), LEGEND)
+def test_no_parameter_is_made_that_nothing_needs(
+    branches: Branches, answers: list[Branch], views: list[Branch]
+) -> None:
+    tied, own = (sum(p.numel() for p in decision(branches, each).parameters()) for each in (Fusion.TIED, Fusion.OWN))
+    assert tied == len({D, C} & set(views)) * (CHANNELS + 1) * CLASSES
+    assert own - tied == ((CHANNELS * len(views) + 1) * CLASSES if views else 0)
 
 
 def test_the_joint_answer_decides_where_there_is_one() -> None:
@@ -105,8 +126,9 @@ def test_the_joint_answer_decides_where_there_is_one() -> None:
     assert BranchLogits(one, joint=other).decision is other
 
 
-def test_dropout_acts_in_training_only() -> None:
-    module, seen = fusion(Branches.OD, dropout=0.5), features()
+@pytest.mark.parametrize("fusion", Fusion)
+def test_dropout_acts_in_training_only(fusion: Fusion) -> None:
+    module, seen = decision(Branches.OD, fusion, dropout=0.5), features()
     trained = [module.train()(ORIGINAL, seen).joint for _ in range(2)]
     assert not torch.equal(*trained)
     tested = [module.eval()(ORIGINAL, seen).joint for _ in range(2)]

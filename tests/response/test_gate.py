@@ -133,13 +133,13 @@ def test_constant_features_respond_nowhere(config: S3NConfig, value: float) -> N
 
 
 @pytest.mark.parametrize("channels", [3, 64, 1280])
-@pytest.mark.parametrize("cells", [None, 31])
-def test_the_rounding_of_constant_features_is_no_response(channels: int, cells: int | None) -> None:
+@pytest.mark.parametrize("config", [S3NConfig(), S3NConfig.paper(), S3NConfig.reference()])
+def test_the_rounding_of_constant_features_is_no_response(channels: int, config: S3NConfig) -> None:
     generator = torch.Generator().manual_seed(0)
     features = torch.rand(40, channels, 1, 1, generator=generator).expand(-1, -1, 7, 7).contiguous()
     weight = torch.randn(20, channels, generator=generator)
     logits = torch.randn(40, 20, generator=generator)
-    assert not response(features, weight, logits, S3NConfig(response_grid=cells)).any()
+    assert not response(features, weight, logits, config).any()
 
 
 @pytest.mark.parametrize("cells", [None, 31])

@@ -78,3 +78,10 @@ def test_images_of_a_batch_do_not_meet() -> None:
     responses = torch.from_numpy(np.stack([random_map(7, seed, 0) for seed in range(4)]))
     each = [find_peaks(response[None]) for response in responses]
     assert torch.equal(find_peaks(responses), torch.cat(each))
+
+
+def test_every_class_has_its_own_peaks() -> None:
+    maps = torch.rand(2, 3, 7, 5)
+    one_by_one = torch.stack([find_peaks(maps[:, each]) for each in range(3)], dim=1)
+    assert torch.equal(find_peaks(maps), one_by_one)
+    assert torch.equal(find_peaks(maps[0, 0]), one_by_one[0, 0])

@@ -33,6 +33,11 @@ def bird(plumage: Path) -> Path:
     return sorted(plumage.glob("images/*/*.jpg"))[0]
 
 
+def size_of(path: Path) -> tuple[int, int]:
+    with Image.open(path) as picture:
+        return picture.size
+
+
 def test_it_explains_the_answer_that_predict_gives(own_run: Run, bird: Path) -> None:
     explanation = Explainer.of(own_run, own_run.config.hardware).explain(read_image(bird), "bird")
     predicted = load(own_run.path, hardware=own_run.config.hardware).predict(bird)
@@ -60,14 +65,14 @@ def test_a_picture_for_each_photograph(own_run: Run, bird: Path, tmp_path: Path)
     pictures = explain(own_run, [str(bird), str(twin)], hardware=own_run.config.hardware, say=silent)
     assert [picture.name for picture in pictures] == [f"{bird.stem}.png", f"{bird.stem}-2.png"]
     assert all(picture.parent == own_run.path / "explanations" for picture in pictures)
-    assert Image.open(pictures[0]).width > 800
+    assert size_of(pictures[0])[0] > 800
 
 
 def test_evidence_over_training(own_run: Run, bird: Path, tmp_path: Path) -> None:
     every = explain(own_run, [str(bird)], epochs=(), out=tmp_path / "every", say=silent)
     last = explain(own_run, [str(bird)], epochs=(2,), out=tmp_path / "last", say=silent)
     assert every[0].name == f"{bird.stem}-epochs.png"
-    assert Image.open(every[0]).height > Image.open(last[0]).height
+    assert size_of(every[0])[1] > size_of(last[0])[1]
 
 
 def test_the_command(own_run: Run, bird: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

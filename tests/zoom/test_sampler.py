@@ -130,7 +130,7 @@ def test_a_fixed_regulariser_has_no_parameters() -> None:
 @given(st.integers(2, 31), st.integers(0, 10_000), st.sampled_from([1.0, 8.0]), st.sampled_from([0.1, WIDTH, 1.0]))
 def test_the_grid_never_turns_back_and_stays_in_the_image(cells: int, seed: int, power: float, width: float) -> None:
     grid = Sampler(S3NConfig(regulariser_width=width))(tensor_of(random_map(cells, seed, power)), 40)
-    assert grid.abs().max() <= 1
+    assert grid.abs().max() <= 1 + 1e-6
     assert (grid[:, :, 1:, 0] - grid[:, :, :-1, 0]).min() > -1e-6
     assert (grid[:, 1:, :, 1] - grid[:, :-1, :, 1]).min() > -1e-6
 
@@ -243,8 +243,7 @@ def test_the_inverse_is_exact_away_from_the_border(name: str) -> None:
     inside = slice(20, 81)
     assert covered[:, inside, inside].all()
     error = (back - identity(101))[:, inside, inside].abs()
-    print(error.max())
-    assert error.max() < 1e-3
+    assert error.max() < 1e-5
 
 
 @pytest.mark.parametrize("size", [2, 9, 56, 101])

@@ -161,8 +161,6 @@ class S3NConfig:
     """A 3x3 convolution of stride 2 with batch norm and ReLU in front of each zoomed view's pooling."""
     hard_targets: tuple[Branch, ...] = ()
     """The answers whose loss ignores label smoothing."""
-    unlearned: tuple[Branch, ...] = ()
-    """The answers that have no loss of their own."""
 
     def __post_init__(self) -> None:
         require_fraction("dropout", self.dropout)

@@ -14,7 +14,8 @@ from foveate.report.tables import markdown_table
 BEGIN, END = "<!-- results: made by `make docs` -->", "<!-- end of results -->"
 
 # A row without "views" is of a centre crop.
-_ONE_METHOD = ("method", "base", "dataset", "split", "views", "input_size", "source_size", "epochs")
+_ONE_METHOD = ("method", "preset", "base", "dataset", "split", "views", "input_size", "source_size", "epochs")
+_BRANCHES = ("original", "discriminative", "complementary", "joint", "mean")
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
@@ -24,23 +25,51 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
 
 def summary_table(rows: Sequence[Mapping[str, Any]]) -> str:
     """Return one line for each method and setting: mean over seeds, spread, cost, the command of the first seed."""
-    groups: dict[tuple[Any, ...], list[Mapping[str, Any]]] = defaultdict(list)
-    for row in rows:
-        groups[tuple(row.get(name, "centre") for name in _ONE_METHOD)].append(row)
+    groups = _groups(rows)
     header = ("method", "base", "input", "source", "epochs", "seeds", "top-1", "top-5", "minutes")
     return markdown_table(header, [_line(group) for group in groups.values()])
 
 
+def _groups(rows: Sequence[Mapping[str, Any]]) -> dict[tuple[Any, ...], list[Mapping[str, Any]]]:
+    groups: dict[tuple[Any, ...], list[Mapping[str, Any]]] = defaultdict(list)
+    for row in rows:
+        groups[tuple(row.get(name, "centre") for name in _ONE_METHOD)].append(row)
+    return groups
+
+
 def _line(group: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
     first = group[0]
-    settings = (first["method"], first["base"], first["input_size"], first["source_size"], first["epochs"])
+    settings = (_name(first), first["base"], first["input_size"], first["source_size"], first["epochs"])
     seeds = ", ".join(str(seed) for seed in sorted(row["seed"] for row in group))
     return (*map(str, settings), seeds, *(_spread(group, name) for name in ("top1", "top5", "minutes")))
 
 
+def _name(row: Mapping[str, Any]) -> str:
+    preset = row.get("preset")
+    return f"{row['method']} ({preset})" if preset else str(row["method"])
+
+
 def _spread(group: Sequence[Mapping[str, Any]], name: str) -> str:
-    values = [float(row[name]) for row in group]
+    return _mean_and_spread([float(row[name]) for row in group])
+
+
+def _mean_and_spread(values: Sequence[float]) -> str:
     return f"{mean(values):.1f}" + (f" ± {stdev(values):.1f}" if len(values) > 1 else "")
+
+
+def branch_table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return the top-1 of each branch, and of the mean of all, of the methods that have several; mean over seeds."""
+    several = [row for row in rows if len(row.get("branches", ())) > 1]
+    lines = [
+        (
+            *(_name(group[0]), str(group[0]["input_size"]), str(group[0]["source_size"]), str(len(group))),
+            *(_mean_and_spread([row["branches"][name] for row in group]) for name in _BRANCHES),
+            _spread(group, "milliseconds"),
+        )
+        for group in _groups(several).values()
+    ]
+    header = ("method", "input", "source", "seeds", *_BRANCHES, "milliseconds")
+    return markdown_table(header, lines)
 
 
 def row_table(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -59,4 +88,8 @@ def with_results(document: str, rows: Sequence[Mapping[str, Any]]) -> str:
     _, end, after = rest.partition(END)
     if not found or not end:
         raise ValueError(f"a document of results must hold the markers {BEGIN!r} and {END!r}")
-    return f"{before}{BEGIN}\n\n{summary_table(rows)}\n{row_table(rows)}\n{END}{after}"
+    tables = [summary_table(rows), branch_table(rows), row_table(rows)]
+    if not any(len(row.get("branches", ())) > 1 for row in rows):
+        del tables[1]
+    joined = "\n".join(tables)
+    return f"{before}{BEGIN}\n\n{joined}\n{END}{after}"

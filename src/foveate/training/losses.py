@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from foveate.config import Branch, S3NConfig, SmoothingOver, TrainConfig
+from foveate.config.checks import require
 from foveate.types import BranchLogits
 
 
@@ -26,7 +27,6 @@ def branch_loss(
             logits.float(), labels, weight, label_smoothing=smoothing_of(branch, logits.shape[1], config)
         )
         for branch, logits in answers.present().items()
-        if not (isinstance(config.network, S3NConfig) and branch in config.network.unlearned)
     ]
     return sum(terms[1:], terms[0])
 
@@ -36,5 +36,10 @@ def smoothing_of(branch: Branch, classes: int, config: TrainConfig) -> float:
     if isinstance(config.network, S3NConfig) and branch in config.network.hard_targets:
         return 0.0
     if config.smoothing_over is SmoothingOver.OTHERS and classes > 1:
-        return min(config.label_smoothing * classes / (classes - 1), 1.0)
+        require(
+            config.label_smoothing <= 1 - 1 / classes,
+            f"label_smoothing over the other classes must be at most 1 - 1/{classes} with {classes} classes",
+            f"{config.label_smoothing}; lower it",
+        )
+        return config.label_smoothing * classes / (classes - 1)
     return config.label_smoothing

@@ -46,7 +46,7 @@ class Explainer:
             UserError: The run is not one of S3N.
         """
         (view,) = evaluation_geometries(Size(*image.size), self.run.config.transforms, TestViews.CENTRE)
-        look = self.classifier.look(torch.from_numpy(np.asarray(view.pixels(image)))[None])
+        look = self.classifier.look(torch.from_numpy(np.array(view.pixels(image)))[None])
         normalisation = self.classifier.network.backbone.normalisation
         answers = {branch: self._ranked(logits) for branch, logits in look.logits.present().items()}
         return Explanation(

@@ -132,17 +132,23 @@ def invert(grid: Float[Tensor, "b H W 2"], size: int, *, steps: int = 8) -> Inve
     ).permute(0, 2, 3, 1)
     for _ in range(steps):
         error = _seen(forward, found) - wanted
-        xx, yx, xy, yy = _seen(slopes, found).unbind(-1)  # yx: how y changes along x
-        determinant = (xx * yy - xy * yx).clamp(min=_FLAT)
-        step = torch.stack([yy * error[..., 0] - xy * error[..., 1], xx * error[..., 1] - yx * error[..., 0]], dim=-1)
-        found = (found - (step / determinant[..., None]).clamp(-_LONGEST, _LONGEST)).clamp(-1, 1)
+        found = (found - _step(_seen(slopes, found), error).clamp(-_LONGEST, _LONGEST)).clamp(-1, 1)
     residual = (_seen(forward, found) - wanted).abs().amax(-1)
     return Inverse(found, residual < 1 / size)
 
 
 _COARSE = 33  # cells a side of the lattice on which the search starts
-_FLAT = 1e-3  # least determinant that is divided by: where the grid is held in at a border it stands still
+_DAMPING = 1e-3  # of a step: where the grid is held in at a border it stands still in one direction
 _LONGEST = 0.25  # longest step, an eighth of the view
+
+
+def _step(slopes: Float[Tensor, "b h w 4"], error: Float[Tensor, "b h w 2"]) -> Float[Tensor, "b h w 2"]:
+    """Return the damped least squares solution of Newton's equation at each place."""
+    xx, yx, xy, yy = slopes.unbind(-1)  # yx: how y changes along x
+    x, y = error.unbind(-1)
+    across, down = xx * x + yx * y, xy * x + yy * y
+    a, b, c = xx**2 + yx**2 + _DAMPING, xx * xy + yx * yy, xy**2 + yy**2 + _DAMPING
+    return torch.stack([c * across - b * down, a * down - b * across], dim=-1) / (a * c - b**2)[..., None]
 
 
 def _lattice(size: int, like: Tensor) -> Float[Tensor, "size size 2"]:
