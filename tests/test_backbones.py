@@ -10,9 +10,10 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from foveate.backbones import Normalisation, create_backbone, pool, read_state_dict
+from foveate.backbones import Normalisation, create_backbone, pool
 from foveate.config import BackboneConfig
 from foveate.errors import UserError
+from foveate.weights import read_state_dict
 
 
 def random_backbone(architecture: str) -> BackboneConfig:

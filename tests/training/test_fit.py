@@ -14,7 +14,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from foveate.config import BackboneConfig, OnError, PlainConfig, TrainConfig
+from foveate.config import BackboneConfig, OnError, Partition, PlainConfig, S3NConfig, TrainConfig
 from foveate.errors import UserError
 from foveate.runs import Run
 from foveate.training.fit import AtomicCheckpoints
@@ -76,9 +76,9 @@ def test_s3n_resumes_exactly(
     quick_s3n: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
 ) -> None:
     """In epoch 2 every peak is in both sets, in epoch 3 they are drawn: the draws are those of never stopping."""
-    config = replace(
-        quick_s3n, network=replace(quick_s3n.network, both_until=0.5, dropout=0.3), epochs=3, keep_epochs=(1, 3)
-    )
+    assert isinstance(quick_s3n.network, S3NConfig)
+    network = replace(quick_s3n.network, both_until=0.5, train_partition=Partition.PROBABILITY, dropout=0.3)
+    config = replace(quick_s3n, network=network, epochs=3, keep_epochs=(1, 3))
     whole = train(config, tmp_path / "whole", say=quiet)
     with monkeypatch.context() as patched:
         interrupt_after(step, patched)

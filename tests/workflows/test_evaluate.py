@@ -66,7 +66,7 @@ def test_each_branch_and_the_mean_of_all_is_measured(s3n_run: Run, tmp_path: Pat
     names = ("original", "discriminative", "complementary", "joint")
     tables = [read_predictions(done.report.with_name(f"test-centre-{name}.parquet")) for name in names]
     right = [(table.probabilities.argmax(1) == table.labels).mean() for table in tables]
-    right.append((sum(table.probabilities for table in tables).argmax(1) == tables[0].labels).mean())
+    right.append((np.mean([table.probabilities for table in tables], axis=0).argmax(1) == tables[0].labels).mean())
     told = {name: top1.value for name, top1 in done.branches.items()}
     assert told == pytest.approx(dict(zip((*names, "mean"), right, strict=True)))
     assert_array_equal(done.table.probabilities, tables[3].probabilities)

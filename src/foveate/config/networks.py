@@ -138,18 +138,20 @@ class S3NConfig:
     """Whether a peak must also reach the mean of its response."""
 
     kernel: AttentionKernel = AttentionKernel.HALF
-    radius: float = 0.09
+    radius: float = 0.15
     """beta_1, where the discriminative radius starts."""
     radius_complementary: float = 0.3
     """beta_2, where the complementary radius starts."""
     radius_rate: float = 0.01
     """Learning rate of both radii (of their logarithms), as a multiple of the pretrained layers'."""
-    sampling_floor: float = 0.09
-    """What every cell of a sampling map gets beside the attention; maps and responses never fall below 0.001."""
-    both_until: float = 1 / 3
+    sampling_floor: float = 0.03
+    """What every cell of a sampling map gets beside the attention: the less, the stronger the zoom; no cell has less
+    than 0.001 in all."""
+    both_until: float = 0.0
     """Share of the training in which every peak is in both sets, before `train_partition` holds."""
-    train_partition: Partition = Partition.PROBABILITY
-    test_partition: Partition = Partition.EXPECTED
+    train_partition: Partition = Partition.ALL
+    """ALL, since at 224 pixels most responses have a single peak, which leaves the complementary set empty."""
+    test_partition: Partition = Partition.ALL
 
     regulariser_width: float = 13 / 31
     """Full width at half maximum of the Gaussian k of Eq. 7 and 8."""
@@ -207,7 +209,7 @@ class S3NConfig:
             radius=_SQUARE_ROOT_OF_TWO * 0.09,
             radius_complementary=_SQUARE_ROOT_OF_TWO * 0.3,
             sampling_floor=0.0,
-            both_until=0.0,
+            train_partition=Partition.PROBABILITY,
             test_partition=Partition.PROBABILITY,
             fusion=Fusion.OWN,
         )
@@ -218,8 +220,11 @@ class S3NConfig:
         return cls(
             backbone=backbone or BackboneConfig(),
             entropy_from=EntropySource.CLASS_MAPS,
+            radius=0.09,
             radius_rate=1e-4,
+            sampling_floor=0.09,
             both_until=21 / 60,
+            train_partition=Partition.PROBABILITY,
             test_partition=Partition.EXTREMES,
             regulariser_rate=1e-4,
             fusion=Fusion.OWN,
