@@ -353,3 +353,18 @@ def test_the_environment_tells_how_to_repeat_the_run(monkeypatch: pytest.MonkeyP
 def test_there_is_no_commit_without_git(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     assert commit() is None
+
+
+def test_a_row_that_differs_in_its_time_alone_is_the_same(tmp_path: Path) -> None:
+    file = tmp_path / "rows.jsonl"
+    for row in ({"top1": 1, "ms": 5.0}, {"top1": 1, "ms": 6.0}, {"top1": 2, "ms": 5.0}):
+        append_json_line(file, row, timed="ms")
+    assert file.read_text(encoding="utf-8") == '{"top1": 1, "ms": 5.0}\n{"top1": 2, "ms": 5.0}\n'
+
+
+def test_a_file_that_holds_no_rows_is_left_alone(tmp_path: Path) -> None:
+    file = tmp_path / "notes.txt"
+    file.write_text("my notes\n", encoding="utf-8")
+    with pytest.raises(UserError, match="must hold one JSON object a line"):
+        append_json_line(file, {"top1": 1})
+    assert file.read_text(encoding="utf-8") == "my notes\n"

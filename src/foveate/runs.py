@@ -321,9 +321,22 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def append_json_line(path: Path, row: Mapping[str, Any]) -> None:
-    """Add one row to a file of JSON lines, unless it is there already; the rows before it stay whatever happens."""
+def append_json_line(path: Path, row: Mapping[str, Any], *, timed: str | None = None) -> None:
+    """Add one row to a file of JSON lines, unless it is there already; the rows before it stay whatever happens.
+
+    Rows that differ in the field `timed` alone are the same measurement, and the first one stays.
+
+    Raises:
+        UserError: The file holds something else; it stays as it is.
+    """
+
+    def measured(content: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: value for name, value in content.items() if name != timed}
+
     before = path.read_text(encoding="utf-8") if path.exists() else ""
-    line = json.dumps(row, ensure_ascii=False)
-    if line not in before.splitlines():
-        write_text(path, f"{before}{line}\n")
+    try:
+        rows = [json.loads(line) for line in before.splitlines() if line.strip()]
+    except ValueError as error:
+        raise UserError(f"{path} must hold one JSON object a line ({error}); name another file") from error
+    if not any(measured(each) == measured(row) for each in rows):
+        write_text(path, f"{before}{json.dumps(row, ensure_ascii=False)}\n")

@@ -87,7 +87,7 @@ def evaluate(
     done = Evaluation(accuracy, table, records, report, _branch_top1(answers, table), milliseconds)
     _write(run, done, answers)
     if results is not None:
-        append_json_line(results, result_row(run, split, views, done))
+        append_json_line(results, result_row(run, split, views, done), timed="milliseconds")
     return done
 
 
