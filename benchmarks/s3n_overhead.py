@@ -74,7 +74,7 @@ def sides(benchmark: Benchmark, preset: S3NConfig) -> dict[str, Callable[[], Non
         look = network.eval().look(network_input(images, network.backbone.normalisation))
     original = look.original.contiguous(memory_format=torch.channels_last)
     views = torch.cat(list(look.views.values())).contiguous(memory_format=torch.channels_last)
-    dtype = autocast_dtype(HardwareConfig())
+    dtype = autocast_dtype(HardwareConfig(accelerator="cpu"))
 
     def step(loss_of: Callable[[], Tensor]) -> None:
         network.train()

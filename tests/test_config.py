@@ -69,7 +69,7 @@ REFUSED: list[tuple[Maker, str, Any, str]] = [
     (TransformConfig, "flip", -0.1, "flip must be a probability"),
     (TransformConfig, "flip", 1.1, "flip must be a probability"),
     *[
-        (S3NConfig, field, value, f"{field} must be in (0, 1), a fraction of the response grid")
+        (S3NConfig, field, value, f"{field} must be in [0.001, 1), a fraction of the response grid")
         for field in ("radius", "radius_complementary")
         for value in (-0.1, 0.0, 1.0, 3.0, math.nan)
     ],

@@ -368,3 +368,21 @@ def test_a_file_that_holds_no_rows_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="must hold one JSON object a line"):
         append_json_line(file, {"top1": 1})
     assert file.read_text(encoding="utf-8") == "my notes\n"
+
+
+def test_weights_that_are_not_numbers_are_refused(quick_run: Run, tmp_path: Path) -> None:
+    run = Run.open(shutil.copytree(quick_run.path, tmp_path / "run"))
+    weights = load_file(run.path / "model.safetensors")
+    name = sorted(weights)[0]
+    weights[name].view(-1)[0] = float("nan")
+    save_file(weights, run.path / "model.safetensors")
+    with pytest.raises(UserError, match=f"weights must be finite; .*1 entries, first '{name}'"):
+        run.load_network()
+
+
+def test_files_beside_the_kept_epochs_are_passed_over(unfinished: Run) -> None:
+    folder = unfinished.path / "epochs"
+    folder.mkdir()
+    for name in ("epoch-012.safetensors", "epoch-003.safetensors", "epoch-003 copy.safetensors", "notes.txt"):
+        (folder / name).touch()
+    assert unfinished.kept_epochs() == (3, 12)

@@ -15,6 +15,7 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import platform
+import re
 import shlex
 import subprocess
 import sys
@@ -195,7 +196,8 @@ class Run:
 
     def kept_epochs(self) -> tuple[int, ...]:
         """Return the epochs after which the weights were kept."""
-        return tuple(sorted(int(file.stem.removeprefix("epoch-")) for file in self.path.glob("epochs/epoch-*")))
+        names = (re.fullmatch(r"epoch-(\d+)", file.stem) for file in self.path.glob("epochs/*.safetensors"))
+        return tuple(sorted(int(name.group(1)) for name in names if name))
 
     def load_network(self, epoch: int | None = None) -> Network:
         """Build the network and load its trained weights, or those that it had after one of its `kept_epochs`.
@@ -233,9 +235,12 @@ class Run:
 
 def _of_schema_2(content: dict[str, Any]) -> dict[str, Any]:
     """Runs of schema 1 had one method, and no need to name it."""
+    config = content.get("config")
+    network = config.get("network") if isinstance(config, dict) else None
     if content.get("schema_version") == 1:
         content["schema_version"] = 2
-        content["config"]["network"]["method"] = PlainConfig.method
+        if isinstance(network, dict):
+            network["method"] = PlainConfig.method
     return content
 
 

@@ -113,6 +113,15 @@ def test_a_larger_source_shows_detail_that_the_input_has_lost() -> None:
     assert zoomed.std() > 0.2
 
 
+def test_the_views_are_read_from_the_source() -> None:
+    source = photographs(size=2 * SIZE)
+    with torch.no_grad():
+        look = network().look(source)
+    for branch, grid in look.grids.items():
+        expected = functional.grid_sample(source, grid, padding_mode="border", align_corners=True)
+        torch.testing.assert_close(look.views[branch], expected)
+
+
 def test_shrinking_is_area_true() -> None:
     """Halving a checkerboard of single pixels leaves grey; without antialiasing it leaves black or white."""
     board = torch.zeros(1, 3, 32, 32)

@@ -27,17 +27,21 @@ def test_seeds_of_one_setting_are_one_line_with_mean_and_spread() -> None:
 
 def test_branches_are_listed_beside_the_mean_of_all() -> None:
     branches = {"original": 80.0, "discriminative": 84.0, "complementary": 82.0, "joint": 85.0, "mean": 86.0}
-    more = {"method": "s3n", "preset": "foveate", "source_size": 448, "milliseconds": 12.0}
+    more = {"method": "s3n", "preset": "foveate", "decides_from": "o+d+c", "source_size": 448, "milliseconds": 12.0}
     rows = [
         row(0, 76.0, branches={"original": 76.0}),
         row(0, 85.0, branches=branches, **more),
         row(1, 87.0, branches={**branches, "joint": 87.0}, **more),
+        row(0, 83.0, branches={"original": 80.0, "joint": 83.0, "mean": 83.0}, **{**more, "decides_from": "o+d"}),
     ]
     table = with_results(f"{BEGIN}{END}", rows).split("\n\n")[2]
     lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()]
     assert lines[0][4:9] == ["original", "discriminative", "complementary", "joint", "mean"]
     means = ["80.0 ± 0.0", "84.0 ± 0.0", "82.0 ± 0.0", "86.0 ± 1.4", "86.0 ± 0.0"]
-    assert lines[2:] == [["s3n (foveate)", "224", "448", "2", *means, "12.0 ± 0.0"]]
+    assert lines[2:] == [
+        ["s3n (foveate, o+d+c)", "224", "448", "2", *means, "12.0 ± 0.0"],
+        ["s3n (foveate, o+d)", "224", "448", "1", "80.0", "-", "-", "83.0", "83.0", "12.0"],
+    ]
 
 
 def test_only_what_lies_between_the_markers_is_made_anew() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from foveate.config import Branch, DataConfig, NetworkConfig, PlainConfig, S3NConfig, SmoothingOver, TrainConfig
 from foveate.errors import UserError
-from foveate.training.losses import branch_loss, smoothing_of
+from foveate.training.losses import branch_loss, check_smoothing, smoothing_of
 from foveate.types import BranchLogits
 from oracles.s3n import naive_cross_entropy
 
@@ -98,7 +98,8 @@ def test_a_plain_networks_loss_is_its_cross_entropy() -> None:
 def test_a_share_of_the_others_that_passes_an_even_one_is_refused() -> None:
     config = training(PlainConfig(), 0.6, SmoothingOver.OTHERS)
     with pytest.raises(UserError, match=r"at most 1 - 1/2 with 2 classes; got 0\.6; lower it"):
-        branch_loss(BranchLogits(torch.zeros(1, 2)), torch.tensor([0]), config)
+        check_smoothing(2, config)
+    check_smoothing(3, config)
 
 
 def test_one_class_costs_nothing() -> None:

@@ -63,7 +63,7 @@ def test_the_first_view_is_the_photograph(own_run: Run, bird: Path) -> None:
 def test_a_picture_for_each_photograph(own_run: Run, bird: Path, tmp_path: Path) -> None:
     twin = shutil.copy(bird, tmp_path / bird.name)
     pictures = explain(own_run, [str(bird), str(twin)], hardware=own_run.config.hardware, say=silent)
-    assert [picture.name for picture in pictures] == [f"{bird.stem}.png", f"{bird.stem}-2.png"]
+    assert [picture.name for picture in pictures] == [f"{bird.stem}-explained.png", f"{bird.stem}-2-explained.png"]
     assert all(picture.parent == own_run.path / "explanations" for picture in pictures)
     assert size_of(pictures[0])[0] > 800
 
@@ -77,7 +77,7 @@ def test_evidence_over_training(own_run: Run, bird: Path, tmp_path: Path) -> Non
 
 def test_the_command(own_run: Run, bird: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert status("explain", own_run.path, bird, "--out", tmp_path) == 0
-    assert capsys.readouterr().out.split() == [str(tmp_path / f"{bird.stem}.png")]
+    assert capsys.readouterr().out.split() == [str(tmp_path / f"{bird.stem}-explained.png")]
     assert status("explain", own_run.path, bird, "--out", tmp_path, "--epochs", 1, 2) == 0
     assert (tmp_path / f"{bird.stem}-epochs.png").exists()
 
@@ -92,3 +92,14 @@ def test_a_run_that_looks_once_has_nothing_to_show(quick_run: Run, bird: Path) -
 def test_an_epoch_that_was_not_kept(own_run: Run, bird: Path) -> None:
     with pytest.raises(UserError, match="kept 1, 2, not 7"):
         explain(own_run, [str(bird)], epochs=(1, 7), say=silent)
+
+
+def test_a_photograph_is_never_replaced(own_run: Run, bird: Path, tmp_path: Path) -> None:
+    photograph = tmp_path / "bird.png"
+    read_image(bird).save(photograph)
+    before = photograph.read_bytes()
+    (picture,) = explain(own_run, [str(photograph)], out=tmp_path, hardware=own_run.config.hardware, say=silent)
+    assert picture != photograph
+    assert photograph.read_bytes() == before
+    with pytest.raises(UserError, match="never replaces a photograph"):
+        explain(own_run, [str(photograph), str(picture)], out=tmp_path, say=silent)

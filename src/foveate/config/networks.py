@@ -106,6 +106,7 @@ class PlainConfig:
 
 
 _LARGEST_GRID = 127
+_SMALLEST_RADIUS = 0.001
 _SQUARE_ROOT_OF_TWO = 2**0.5
 
 
@@ -180,7 +181,8 @@ class S3NConfig:
         )
         for name in ("radius", "radius_complementary"):
             value = getattr(self, name)
-            require(0 < value < 1, f"{name} must be in (0, 1), a fraction of the response grid", value)
+            rule = f"{name} must be in [{_SMALLEST_RADIUS}, 1), a fraction of the response grid"
+            require(_SMALLEST_RADIUS <= value < 1, rule, value)
         require(
             0 < self.regulariser_width <= 1,
             "regulariser_width must be in (0, 1], a fraction of the response grid",

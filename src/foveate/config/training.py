@@ -103,6 +103,12 @@ class TrainConfig:
     """With the epoch and the photograph's index it fixes the order, each view, each dropped feature and the head."""
 
     def __post_init__(self) -> None:
+        sizes = self.transforms
+        require(
+            isinstance(self.network, S3NConfig) or sizes.source_size in (None, sizes.input_size),
+            "a plain network sees one size: source_size must be input_size, or None, without a zoom",
+            sizes.source_size,
+        )
         for epoch in self.keep_epochs:
             require(1 <= epoch <= self.epochs, f"keep_epochs must be in 1 to {self.epochs} (epochs)", epoch)
         require(self.epochs >= 1, "epochs must be at least 1", self.epochs)

@@ -14,7 +14,10 @@ from foveate.report.tables import markdown_table
 BEGIN, END = "<!-- results: made by `make docs` -->", "<!-- end of results -->"
 
 # A row without "views" is of a centre crop.
-_ONE_METHOD = ("method", "preset", "base", "dataset", "split", "views", "input_size", "source_size", "epochs")
+_ONE_METHOD = (
+    *("method", "preset", "decides_from", "base", "dataset", "split", "views"),
+    *("input_size", "source_size", "epochs"),
+)
 _BRANCHES = ("original", "discriminative", "complementary", "joint", "mean")
 
 
@@ -33,7 +36,7 @@ def summary_table(rows: Sequence[Mapping[str, Any]]) -> str:
 def _groups(rows: Sequence[Mapping[str, Any]]) -> dict[tuple[Any, ...], list[Mapping[str, Any]]]:
     groups: dict[tuple[Any, ...], list[Mapping[str, Any]]] = defaultdict(list)
     for row in rows:
-        groups[tuple(row.get(name, "centre") for name in _ONE_METHOD)].append(row)
+        groups[tuple(row.get(name, "centre" if name == "views" else None) for name in _ONE_METHOD)].append(row)
     return groups
 
 
@@ -45,8 +48,8 @@ def _line(group: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
 
 
 def _name(row: Mapping[str, Any]) -> str:
-    preset = row.get("preset")
-    return f"{row['method']} ({preset})" if preset else str(row["method"])
+    named = [str(row[field]) for field in ("preset", "decides_from") if row.get(field)]
+    return f"{row['method']} ({', '.join(named)})" if named else str(row["method"])
 
 
 def _spread(group: Sequence[Mapping[str, Any]], name: str) -> str:
@@ -57,13 +60,18 @@ def _mean_and_spread(values: Sequence[float]) -> str:
     return f"{mean(values):.1f}" + (f" ± {stdev(values):.1f}" if len(values) > 1 else "")
 
 
+def _branch(group: Sequence[Mapping[str, Any]], name: str) -> str:
+    values = [row["branches"][name] for row in group if name in row["branches"]]
+    return _mean_and_spread(values) if values else "-"
+
+
 def branch_table(rows: Sequence[Mapping[str, Any]]) -> str:
     """Return the top-1 of each branch, and of the mean of all, of the methods that have several; mean over seeds."""
     several = [row for row in rows if len(row.get("branches", ())) > 1]
     lines = [
         (
             *(_name(group[0]), str(group[0]["input_size"]), str(group[0]["source_size"]), str(len(group))),
-            *(_mean_and_spread([row["branches"][name] for row in group]) for name in _BRANCHES),
+            *(_branch(group, name) for name in _BRANCHES),
             _spread(group, "milliseconds"),
         )
         for group in _groups(several).values()

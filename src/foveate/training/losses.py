@@ -36,10 +36,18 @@ def smoothing_of(branch: Branch, classes: int, config: TrainConfig) -> float:
     if isinstance(config.network, S3NConfig) and branch in config.network.hard_targets:
         return 0.0
     if config.smoothing_over is SmoothingOver.OTHERS and classes > 1:
-        require(
-            config.label_smoothing <= 1 - 1 / classes,
-            f"label_smoothing over the other classes must be at most 1 - 1/{classes} with {classes} classes",
-            f"{config.label_smoothing}; lower it",
-        )
         return config.label_smoothing * classes / (classes - 1)
     return config.label_smoothing
+
+
+def check_smoothing(classes: int, config: TrainConfig) -> None:
+    """Refuse a share for the other classes that leaves the true one less than each of them.
+
+    Raises:
+        UserError: It does.
+    """
+    require(
+        config.smoothing_over is SmoothingOver.ALL or classes < 2 or config.label_smoothing <= 1 - 1 / classes,
+        f"label_smoothing over the other classes must be at most 1 - 1/{classes} with {classes} classes",
+        f"{config.label_smoothing}; lower it",
+    )

@@ -154,6 +154,7 @@ def result_row(run: Run, split: str, views: TestViews, done: Evaluation) -> dict
     return {
         "method": config.network.method,
         "preset": preset_of(config.network),
+        "decides_from": config.network.branches.value if isinstance(config.network, S3NConfig) else None,
         "base": config.network.backbone.architecture,
         "dataset": run.description.dataset,
         "split": split,

@@ -91,7 +91,7 @@ def explain(
     run = run if isinstance(run, Run) else Run.open(Path(run).expanduser())
     folder = out or run.path / "explanations"
     photographs = find_photographs(patterns)
-    targets = _targets(photographs, folder, "" if epochs is None else "-epochs")
+    targets = _targets(photographs, folder, "explained" if epochs is None else "epochs")
     if epochs is None:
         explainer = Explainer.of(run, hardware)
         for photograph, target in zip(photographs, targets, strict=True):
@@ -118,12 +118,19 @@ def _kept(run: Run, epochs: Sequence[int]) -> Sequence[int]:
 
 
 def _targets(photographs: Sequence[Path], folder: Path, ending: str) -> tuple[Path, ...]:
-    """Name a picture after each photograph; photographs of one name in several folders are numbered."""
+    """Name a picture after each photograph; photographs of one name in several folders are numbered.
+
+    Raises:
+        UserError: A picture would take the place of one of the photographs.
+    """
     targets: dict[Path, None] = {}
     for photograph in photographs:
         numbers = ("", *(f"-{number}" for number in range(2, len(photographs) + 1)))
-        names = (folder / f"{photograph.stem}{number}{ending}.png" for number in numbers)
+        names = (folder / f"{photograph.stem}{number}-{ending}.png" for number in numbers)
         targets[next(name for name in names if name not in targets)] = None
+    taken = {path.resolve() for path in targets} & {path.resolve() for path in photographs}
+    if taken:
+        raise UserError(f"a picture never replaces a photograph; {min(taken)} is one; name another folder with --out")
     return tuple(targets)
 
 

@@ -16,6 +16,7 @@ from foveate.hardware import first_process
 from foveate.methods.networks import create_network
 from foveate.runs import Run, RunDescription
 from foveate.training.fit import fit
+from foveate.training.losses import check_smoothing
 
 
 def train(config: TrainConfig, out: Path | str, *, say: Callable[[str], None] = print) -> Run:
@@ -48,6 +49,7 @@ def train(config: TrainConfig, out: Path | str, *, say: Callable[[str], None] = 
         f"{splits.name}: {len(splits.class_names)} classes, {len(records)} training, "
         f"{len(splits.validation)} validation and {len(splits.test)} test photographs"
     )
+    check_smoothing(len(splits.class_names), config)
     readable = checked(records, config.data.on_error, say)
     validation = checked(splits.validation, config.data.on_error, say) if splits.validation else ()
     _check_classes(records, readable)

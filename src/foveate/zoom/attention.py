@@ -59,7 +59,7 @@ class SparseAttention(nn.Module):
         config = self.config
         peaks = find_peaks(response, window=config.peak_window, above_mean=config.peaks_above_mean)
         weights = divide(response, peaks, partition, draw)
-        radius = self.log_radius.exp()
+        radius = self.log_radius.exp().clamp(min=FLOOR)
         discriminative = spread(weights.discriminative * response, response, radius[0], config.kernel)
         inverse = weights.complementary / response.clamp(min=FLOOR)
         complementary = spread(inverse, response, radius[1], config.kernel)

@@ -22,7 +22,7 @@ _SECOND: Final = _signed(0x94D049BB133111EB)
 
 def draw_keys(seed: int, epoch: int, position: Int64[Tensor, " b"]) -> Int64[Tensor, " b"]:
     """Return one key for each photograph of an epoch, by its place in the list of records."""
-    key = torch.full_like(position, seed)
+    key = torch.full_like(position, _signed(seed % (1 << 64)))
     for word in (epoch, position):
         key = _mixed(key) ^ word
     return _mixed(key)

@@ -38,22 +38,24 @@ class Sampler(nn.Module):
     def forward(self, sampling_map: Float[Tensor, "b g g"], size: int) -> Float[Tensor, "b H W 2"]:
         """Return the grid of a view of `size` pixels a side; a flat map gives the identity."""
         if self.kernel is None:
-            places = separable_places(sampling_map, gaussian(sampling_map.shape[1], self.width).to(sampling_map))
+            places = separable_places(sampling_map, gaussian(sampling_map.shape[1], self.width, sampling_map))
         else:
             places = convolved_places(sampling_map, self.kernel.clamp(min=0))
         return dense_grid(places, size)
 
 
-def gaussian(cells: int, width: float) -> Float[Tensor, " m"]:
+def gaussian(cells: int, width: float, like: Tensor | None = None) -> Float[Tensor, " m"]:
     """Return k along one axis for every distance on a grid, from -(g - 1) to g - 1 cells; 1 at distance 0.
 
     Args:
         cells: g, cells a side.
         width: Full width at half maximum, a fraction of the grid.
+        like: A tensor whose device and type the profile takes; None: float32 on the CPU.
     """
     deviation = width * cells / (2 * math.sqrt(2 * math.log(2)))
-    distance = torch.arange(1.0 - cells, cells, dtype=torch.float64)
-    return torch.exp(-((distance / deviation) ** 2) / 2).float()
+    device, dtype = (None, torch.float32) if like is None else (like.device, like.dtype)
+    distance = torch.arange(1.0 - cells, cells, device=device, dtype=dtype)
+    return torch.exp(-((distance / deviation) ** 2) / 2)
 
 
 def separable_places(sampling_map: Float[Tensor, "b g g"], profile: Float[Tensor, " m"]) -> Float[Tensor, "b g g 2"]:
