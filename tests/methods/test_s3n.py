@@ -16,6 +16,7 @@ from foveate.config import (
     BackboneConfig,
     Branch,
     Branches,
+    CellPlacement,
     EntropySource,
     Partition,
     S3NConfig,
@@ -232,6 +233,7 @@ RESPONSE_CHOICES = {
     "entropy_from": EntropySource.CLASS_MAPS,
     "entropy_threshold": 9.0,
     "response_grid": 15,
+    "placement": CellPlacement.CENTRES,
 }
 ATTENTION_CHOICES = {
     "peak_window": 9,

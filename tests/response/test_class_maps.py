@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from torch.testing import assert_close
 from torch.utils.flop_counter import FlopCounterMode
 
+from foveate.config import CellPlacement
 from foveate.response.class_maps import class_maps, on_grid
 from oracles.s3n import naive_class_maps, naive_interpolated
 
@@ -75,3 +76,12 @@ def test_interpolation_by_hand() -> None:
 def test_without_a_grid_maps_stay_as_they_are() -> None:
     maps = torch.randn(2, 3, 4, 4)
     assert torch.equal(on_grid(maps, None), maps)
+
+
+def test_cells_in_the_middle_of_their_pixels_by_hand() -> None:
+    """Two cells lie at 1/4 and 3/4 of the side, and five places at 0, 1/4, 1/2, 3/4 and 1."""
+    maps = torch.tensor([[[[0.0, 4.0], [0.0, 4.0]]]])
+    torch.testing.assert_close(
+        on_grid(maps, 5, CellPlacement.CENTRES)[0, 0, 2], torch.tensor([0.0, 0.0, 2.0, 4.0, 4.0])
+    )
+    torch.testing.assert_close(on_grid(maps, 5)[0, 0, 2], torch.tensor([0.0, 1.0, 2.0, 3.0, 4.0]))

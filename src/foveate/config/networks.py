@@ -47,6 +47,16 @@ class Aggregation(StrEnum):
     """The same response after it is scaled to [0, 1]."""
 
 
+class CellPlacement(StrEnum):
+    """Where the cells of the feature map lie in the photograph, when their values go to the response grid."""
+
+    CORNERS = "corners"
+    """The outermost cells' centres on the photograph's corners, as the released code has it: with 7 cells a side
+    everything is 7/6 as far from the middle as it is."""
+    CENTRES = "centres"
+    """Each cell in the middle of the pixels that it stands for."""
+
+
 class AttentionKernel(StrEnum):
     """The Gaussian around a peak with response R (S3N Eq. 5); d is in fractions of the grid, beta the radius."""
 
@@ -131,6 +141,7 @@ class S3NConfig:
     aggregation: Aggregation = Aggregation.MEAN
     response_grid: int | None = 31
     """Side of the grid, in cells, on which responses, peaks and attention live; None: the feature map's own."""
+    placement: CellPlacement = CellPlacement.CORNERS
     detach_response: bool = True
     """Keep the gradient of the zoomed views out of the class maps; the radii learn from them either way."""
     peak_window: int = 3

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from foveate.config import Aggregation, EntropySource, S3NConfig
+from foveate.config import Aggregation, CellPlacement, EntropySource, S3NConfig
 from foveate.response.class_maps import class_maps, on_grid
 
 _ROUNDING = 32 * torch.finfo(torch.float32).eps
@@ -36,9 +36,9 @@ def response(
         features, weight, logits = (each.detach() for each in (features, weight, logits))
     cells = config.response_grid
     if config.entropy_from is EntropySource.CLASS_MAPS:
-        logits = mean_of_class_maps(features, weight, cells)
+        logits = mean_of_class_maps(features, weight, cells, config.placement)
     best = logits.topk(min(TOP, logits.shape[1])).indices
-    maps = on_grid(class_maps(features, weight, best), cells)
+    maps = on_grid(class_maps(features, weight, best), cells, config.placement)
     several = maps.sum(1) if config.aggregation is Aggregation.SUM else maps.mean(1)
     sure = top_entropy(logits) <= config.entropy_threshold
     size = class_maps(features.abs(), weight.abs(), best[:, :1]).amax(dim=(1, 2, 3))
@@ -53,7 +53,10 @@ def top_entropy(logits: Float[Tensor, "b c"]) -> Float[Tensor, " b"]:
 
 
 def mean_of_class_maps(
-    features: Float[Tensor, "b d h w"], weight: Float[Tensor, "c d"], cells: int | None
+    features: Float[Tensor, "b d h w"],
+    weight: Float[Tensor, "c d"],
+    cells: int | None,
+    placement: CellPlacement = CellPlacement.CORNERS,
 ) -> Float[Tensor, "b c"]:
     """Return the mean over the response grid of every class's map, without making one of them.
 
@@ -61,7 +64,7 @@ def mean_of_class_maps(
     """
     area = features.shape[2] * features.shape[3]
     unit = torch.eye(area, device=features.device).view(area, *features.shape[2:])
-    share = on_grid(unit[None], cells).mean(dim=(2, 3))[0]
+    share = on_grid(unit[None], cells, placement).mean(dim=(2, 3))[0]
     return features.flatten(2) @ share @ weight.T
 
 
