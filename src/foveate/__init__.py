@@ -12,46 +12,74 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from foveate import recipes
-    from foveate.config import HardwareConfig, TestViews, TrainConfig
+    from foveate.config import (
+        BackboneConfig,
+        Branches,
+        DataConfig,
+        HardwareConfig,
+        Partition,
+        PlainConfig,
+        S3NConfig,
+        TestViews,
+        TrainConfig,
+        TransformConfig,
+    )
     from foveate.errors import UserError
     from foveate.runs import Run
     from foveate.types import Box, PartPoint, Prediction, RankedClass
     from foveate.workflows.evaluate import Evaluation, evaluate
+    from foveate.workflows.explain import explain
     from foveate.workflows.predict import Model, load
     from foveate.workflows.train import train
 
 __version__ = "0.1.0"
 
 _PUBLIC = {
+    "BackboneConfig": "foveate.config",
     "Box": "foveate.types",
+    "Branches": "foveate.config",
+    "DataConfig": "foveate.config",
     "Evaluation": "foveate.workflows.evaluate",
     "HardwareConfig": "foveate.config",
     "Model": "foveate.workflows.predict",
     "PartPoint": "foveate.types",
+    "Partition": "foveate.config",
+    "PlainConfig": "foveate.config",
     "Prediction": "foveate.types",
     "RankedClass": "foveate.types",
     "Run": "foveate.runs",
+    "S3NConfig": "foveate.config",
     "TestViews": "foveate.config",
     "TrainConfig": "foveate.config",
+    "TransformConfig": "foveate.config",
     "UserError": "foveate.errors",
     "evaluate": "foveate.workflows.evaluate",
+    "explain": "foveate.workflows.explain",
     "load": "foveate.workflows.predict",
     "train": "foveate.workflows.train",
 }
 
 __all__ = [
+    "BackboneConfig",
     "Box",
+    "Branches",
+    "DataConfig",
     "Evaluation",
     "HardwareConfig",
     "Model",
     "PartPoint",
+    "Partition",
+    "PlainConfig",
     "Prediction",
     "RankedClass",
     "Run",
+    "S3NConfig",
     "TestViews",
     "TrainConfig",
+    "TransformConfig",
     "UserError",
     "evaluate",
+    "explain",
     "load",
     "recipes",
     "train",
