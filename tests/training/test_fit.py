@@ -55,9 +55,13 @@ def interrupt_after(step: int, monkeypatch: pytest.MonkeyPatch, error: type[Base
     monkeypatch.setattr(TrainingModule, "training_step", failing)
 
 
-@pytest.mark.parametrize("step", [0, 4, 8], ids=["first-epoch", "middle", "last-epoch"])
+@pytest.mark.parametrize(
+    ("step", "workers"),
+    [(0, 0), (4, 0), (4, 2), (8, 0)],
+    ids=["first-epoch", "middle", "middle-with-workers", "last-epoch"],
+)
 def test_interrupted_and_resumed_gives_the_weights_of_never_stopping(
-    small: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
+    small: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int, workers: int
 ) -> None:
     whole = train(small, tmp_path / "whole", say=quiet)
     with monkeypatch.context() as patched:
@@ -66,7 +70,8 @@ def test_interrupted_and_resumed_gives_the_weights_of_never_stopping(
             train(small, tmp_path / "stopped", say=quiet)
     assert not Run.open(tmp_path / "stopped").finished
     lines: list[str] = []
-    resumed = train(small, tmp_path / "stopped", say=lines.append)
+    again = replace(small, hardware=replace(small.hardware, workers=workers))
+    resumed = train(again, tmp_path / "stopped", say=lines.append)
     assert any("resuming" in line for line in lines) == (step >= 3)
     assert same(whole, resumed)
 

@@ -127,10 +127,27 @@ def default_workers() -> int:
 
 
 def training_loader(
-    views: TrainingViews, batch_size: int, *, workers: int | None = None, rank: int = 0, processes: int = 1
+    views: TrainingViews,
+    batch_size: int,
+    *,
+    workers: int | None = None,
+    rank: int = 0,
+    processes: int = 1,
+    epoch: int = 0,
 ) -> DataLoader[Batch]:
-    """Return the loader of training batches; `batch_size` is that of one process."""
+    """Return the loader of training batches; `batch_size` is that of one process.
+
+    Args:
+        views: What is shown.
+        batch_size: Photographs of one process at a time.
+        workers: Processes that decode; None: as `default_workers` says.
+        rank: Which of the training processes this is.
+        processes: How many train together.
+        epoch: The first epoch that is drawn, counted from 0. Lightning starts the workers before it first calls
+            `set_epoch`, so that a resumed training would show them the photographs of epoch 0.
+    """
     order = EpochOrder(len(views), views.seed, rank=rank, processes=processes)
+    order.set_epoch(epoch)
     return _loader(views, batch_size, workers, order)
 
 

@@ -146,9 +146,11 @@ def fit(
     kept = KeptEpochs(folder / "epochs", config.keep_epochs)
     trainer = _trainer(config, folder, [lines, kept, *([_best_checkpoint(folder)] if validation else [])])
     last = folder / "checkpoints" / "last.ckpt"
+    begin = 0
     if last.exists():
         say(f"resuming from {last}")
-    _run(trainer, module, _loaders(config, trainer, train, validation), last if last.exists() else None)
+        begin = int(read_checkpoint(last)["epoch"]) + 1
+    _run(trainer, module, _loaders(config, trainer, train, validation, begin), last if last.exists() else None)
     # From the file in every case: it holds the averaged weights where they are asked for, also after a resume.
     chosen = read_checkpoint(folder / "checkpoints" / ("best.ckpt" if validation else "last.ckpt"))
     module.load_state_dict(chosen["state_dict"])
@@ -225,13 +227,15 @@ def _loaders(
     trainer: pl.Trainer,
     train: Sequence[ImageRecord],
     validation: Sequence[ImageRecord],
+    begin: int,
 ) -> tuple[DataLoader[Batch], DataLoader[Batch] | None]:
     processes = trainer.world_size
     if config.batch_size % processes:
         raise UserError(f"batch_size must be a multiple of the {processes} devices; got {config.batch_size}")
     share, workers = config.batch_size // processes, config.hardware.workers
     views = TrainingViews(train, config.transforms, config.seed)
-    training = training_loader(views, share, workers=workers, rank=trainer.global_rank, processes=processes)
+    rank = trainer.global_rank
+    training = training_loader(views, share, workers=workers, rank=rank, processes=processes, epoch=begin)
     if not validation:
         return training, None
     return training, evaluation_loader(EvaluationViews(validation, config.transforms), share, workers=workers)
