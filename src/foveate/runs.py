@@ -191,7 +191,7 @@ class Run:
 
     def finish(self, network: nn.Module, metrics: Mapping[str, Any]) -> None:
         """Save the trained weights, then what was measured."""
-        save_weights(self.path / "model.safetensors", network)
+        save_weights(self.path / "model.safetensors", network.state_dict())
         write_json(self.path / "metrics.json", dict(metrics))
 
     def kept_epochs(self) -> tuple[int, ...]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from safetensors.torch import load_file, save
-from torch import Tensor, nn
+from torch import Tensor
 
 from foveate.atomic import atomic_path
 from foveate.errors import UserError
@@ -49,8 +49,8 @@ def check_finite(weights: Mapping[str, Tensor], path: Path) -> None:
         )
 
 
-def save_weights(path: Path, network: nn.Module) -> None:
-    """Write a network's state as safetensors, whole or not at all."""
-    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+def save_weights(path: Path, state_dict: Mapping[str, Tensor]) -> None:
+    """Write a state dict as safetensors, whole or not at all."""
+    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in state_dict.items()}
     with atomic_path(path) as temporary:
         temporary.write_bytes(save(weights))

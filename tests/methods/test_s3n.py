@@ -88,6 +88,16 @@ def test_the_ablation_makes_only_the_views_it_decides_from(branches: str, views:
     assert (look.logits.joint is None) == (branches == "o")
 
 
+@pytest.mark.parametrize("branches", Branches)
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_parameter_that_learns_gets_a_gradient(preset: str, branches: Branches) -> None:
+    """Several processes that train together wait for the gradient of every one of them."""
+    made = network(replace(PRESETS[preset], branches=branches, train_partition=Partition.ALL)).train()
+    torch.autograd.backward(sum(logits.square().sum() for logits in made(photographs(), moment()).present().values()))
+    learning = {name: parameter.grad for name, parameter in made.named_parameters() if parameter.requires_grad}
+    assert [name for name, gradient in learning.items() if gradient is None] == []
+
+
 def test_the_first_view_is_a_plain_networks() -> None:
     """At a source of the input's size it is the photograph itself, and its answer the backbone's own."""
     made, images = network(), photographs()
@@ -324,3 +334,5 @@ def test_dropout_is_before_every_head() -> None:
 def test_a_feature_map_of_one_cell_is_refused() -> None:
     with pytest.raises(UserError, match=r"at least 2x2 cells.*makes 1x1 of 16 pixels; give a larger input_size"):
         S3N.create(FOVEATE, 3, 16)
+    with pytest.raises(UserError, match=r"at least 3x3 cells.*makes 2x2 of 64 pixels"):
+        S3N.create(PRESETS["reference"], 3, 64)

@@ -24,7 +24,7 @@ STEPS = 30
 
 def random_network(config: TrainConfig, classes: int) -> Network:
     backbone = replace(config.network.backbone, weights="none")
-    transforms = replace(config.transforms, input_size=64, source_size=None)
+    transforms = replace(config.transforms, input_size=96, source_size=None)
     return create_network(replace(config.network, backbone=backbone), transforms, classes)
 
 
@@ -47,7 +47,7 @@ def test_every_recipe_takes_a_step(config: TrainConfig) -> None:
     optimiser = build_optimiser(network, groups, config.optimiser)
     schedule = build_schedule(optimiser, config.optimiser, STEPS)
     before = {key: parameter.clone() for key, parameter in network.named_parameters()}
-    pixels = torch.randint(0, 256, (3, 64, 64, 3), dtype=torch.uint8)
+    pixels = torch.randint(0, 256, (3, 96, 96, 3), dtype=torch.uint8)
     inputs = network_input(pixels, network.backbone.normalisation)
     answers: BranchLogits = network(inputs, Moment(0.0, torch.arange(3)))
     assert all(logits.shape == (3, 3) for logits in answers.present().values())

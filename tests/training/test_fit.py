@@ -95,6 +95,12 @@ def test_s3n_resumes_exactly(
     assert whole.kept_epochs() == resumed.kept_epochs() == (1, 3)
 
 
+def test_kept_epochs_are_averaged_where_the_weights_are(small: TrainConfig, tmp_path: Path) -> None:
+    run = train(replace(small, epochs=2, keep_epochs=(2,), ema_decay=0.9), tmp_path / "run", say=quiet)
+    kept, final = run.load_network(2).state_dict(), run.load_network().state_dict()
+    assert all(torch.equal(tensor, final[name]) for name, tensor in kept.items())
+
+
 def test_kept_epochs_hold_the_weights_of_their_time(s3n_run: Run) -> None:
     first, last = (s3n_run.load_network(epoch).state_dict() for epoch in (1, 2))
     final = s3n_run.load_network().state_dict()

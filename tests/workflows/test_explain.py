@@ -60,6 +60,13 @@ def test_the_first_view_is_the_photograph(own_run: Run, bird: Path) -> None:
     assert difference.mean() < 3  # grey levels; two resamplings against one
 
 
+def test_a_grey_photograph_is_explained_as_it_is_predicted(own_run: Run, bird: Path) -> None:
+    grey = read_image(bird).convert("L")
+    explanation = Explainer.of(own_run, own_run.config.hardware).explain(grey, "grey")
+    predicted = load(own_run.path, hardware=own_run.config.hardware).predict(grey)
+    assert explanation.answer[0].class_name == predicted.best.class_name
+
+
 def test_a_picture_for_each_photograph(own_run: Run, bird: Path, tmp_path: Path) -> None:
     twin = shutil.copy(bird, tmp_path / bird.name)
     pictures = explain(own_run, [str(bird), str(twin)], hardware=own_run.config.hardware, say=silent)

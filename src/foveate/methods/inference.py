@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from jaxtyping import Float, UInt8
@@ -18,6 +18,8 @@ from foveate.methods.network import Network
 from foveate.methods.s3n import S3N, Look
 from foveate.types import BranchLogits
 
+_Answer = TypeVar("_Answer")
+
 
 def network_input(
     images: UInt8[Tensor, "n H W 3"], normalisation: Normalisation, *, channels_last: bool = True
@@ -25,6 +27,11 @@ def network_input(
     """Turn decoded pixels into what the network takes; `channels_last` is about the memory layout only."""
     pixels = images.permute(0, 3, 1, 2)
     return normalisation(pixels if channels_last else pixels.contiguous())
+
+
+def decision(answers: Mapping[Branch, _Answer]) -> _Answer:
+    """Return the answer that counts of those of a network's branches: the joint one where there is one."""
+    return answers[Branch.JOINT if Branch.JOINT in answers else Branch.ORIGINAL]
 
 
 @dataclass(frozen=True)
@@ -46,8 +53,7 @@ class Classifier:
 
     def probabilities(self, images: UInt8[Tensor, "b v H W 3"]) -> Float[Tensor, "b c"]:
         """Return each photograph's class probabilities in float32 on the CPU, averaged over its views."""
-        branches = self.branch_probabilities(images)
-        return branches.get(Branch.JOINT, branches[Branch.ORIGINAL])
+        return decision(self.branch_probabilities(images))
 
     def branch_probabilities(self, images: UInt8[Tensor, "b v H W 3"]) -> dict[Branch, Float[Tensor, "b c"]]:
         """Return each branch's class probabilities in float32 on the CPU, averaged over a photograph's views."""

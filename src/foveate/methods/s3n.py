@@ -59,6 +59,9 @@ class S3N(Network):
         self.fusion = JointDecision(config, backbone.channels, classes)
         blocks = {name: _branch_block(backbone.channels) for name in self.fusion.heads if config.branch_block}
         self.blocks = nn.ModuleDict(blocks)
+        if not self.fusion.heads:  # it never zooms: several processes must not wait for gradients of the zoom
+            self.attention.requires_grad_(False)
+            self.sampler.requires_grad_(False)
 
     @classmethod
     def create(cls, config: S3NConfig, classes: int, input_size: int, *, pretrained: bool = True) -> S3N:
@@ -153,8 +156,9 @@ def _check_feature_map(backbone: Backbone, config: S3NConfig, input_size: int) -
         side = backbone.eval()(torch.zeros(1, 3, input_size, input_size)).shape[-1]
     finally:
         backbone.train(training)
-    if side < 2:
+    least = 3 if config.branch_block else 2  # a block's stride of 2 must leave more than one cell to normalise over
+    if side < least:
         raise UserError(
-            f"S3N needs a feature map of at least 2x2 cells to know where its classes respond; "
+            f"S3N needs a feature map of at least {least}x{least} cells to know where its classes respond; "
             f"{config.backbone.architecture} makes {side}x{side} of {input_size} pixels; give a larger input_size"
         )

@@ -47,7 +47,9 @@ _LOOKS = {
         "Look closer", "the strongest peaks attract the most pixels: what decides is enlarged", "#0072B2"
     ),
     Branch.COMPLEMENTARY.value: _Look(
-        "Look elsewhere", "the weaker peaks attract more: what the closer look leaves out is enlarged", "#E69F00"
+        "Look around",
+        "the weaker peaks attract more, and all reach further: more of the surroundings is enlarged",
+        "#E69F00",
     ),
 }
 
@@ -159,7 +161,7 @@ def _draw_first_view(page: Page, top: int, explanation: Explanation) -> None:
         draw_legend(page, _under(peaks)[:2], _legend(explanation))
     else:
         page.write(_under(peaks)[:2], "none: no place stands out", CAPTION)
-    _draw_name(page, decision, "what it decides from all its looks" if explanation.zoomed else "what it decides")
+    _draw_name(page, decision, "what it decides")
     draw_answers(page, decision, explanation.answer[:5], truth)
 
 

@@ -98,18 +98,23 @@ class EpochLines(Callback):
 
 
 class KeptEpochs(Callback):
-    """The weights after chosen epochs, to see later what the network looked at by then."""
+    """The weights after chosen epochs, to see later what the network looked at by then.
+
+    They are those of the epoch's checkpoint: the averaged ones where they are averaged, as at the training's end.
+    """
 
     def __init__(self, folder: Path, epochs: Sequence[int]) -> None:
         self.folder = folder
         self.epochs = frozenset(epochs)
 
     @override
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        epoch = trainer.current_epoch + 1
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        epoch = int(checkpoint["epoch"]) + 1
         if epoch in self.epochs and trainer.is_global_zero:
-            assert isinstance(pl_module, TrainingModule)
-            save_weights(self.folder / f"epoch-{epoch:03d}.safetensors", pl_module.network)
+            weights = {name.removeprefix("network."): tensor for name, tensor in checkpoint["state_dict"].items()}
+            save_weights(self.folder / f"epoch-{epoch:03d}.safetensors", weights)
 
 
 def fit(

@@ -19,7 +19,7 @@ from foveate.data.records import ImageRecord, labels_of
 from foveate.errors import UserError
 from foveate.evaluation.accuracy import Accuracy, Estimate, measure_accuracy
 from foveate.evaluation.predictions import PredictionTable, write_predictions
-from foveate.methods.inference import Classifier
+from foveate.methods.inference import Classifier, decision
 from foveate.report.tables import accuracy_markdown
 from foveate.runs import Run, append_json_line, environment, write_json, write_text
 
@@ -67,18 +67,17 @@ def evaluate(
         UserError: The split is empty, the data set's classes are not the run's, or something cannot be read.
     """
     run = run if isinstance(run, Run) else Run.open(Path(run).expanduser())
-    network = run.load_network()
+    hardware = hardware or HardwareConfig()
+    classifier = Classifier.place(run.load_network(), hardware)
     data = run.config.data if root is None else replace(run.config.data, root=root)
     records = checked(_records(run, data, split), on_error or data.on_error, say)
-    hardware = hardware or HardwareConfig()
     shown = EvaluationViews(records, run.config.transforms, views)
-    loader = evaluation_loader(shown, batch_size, workers=hardware.workers)
-    answers, milliseconds = _answers(Classifier.place(network, hardware), loader)
+    answers, milliseconds = _answers(classifier, evaluation_loader(shown, batch_size, workers=hardware.workers))
     origin = {"run": run.path, "split": split, "views": views, "root": data.root, "dataset": run.description.dataset}
     table = PredictionTable(
         tuple(record.id for record in records),
         np.array(labels_of(records)),
-        answers.get(Branch.JOINT, answers[Branch.ORIGINAL]),
+        decision(answers),
         run.class_names,
         {name: str(value) for name, value in origin.items()},
     )

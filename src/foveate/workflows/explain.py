@@ -14,10 +14,10 @@ from torch import Tensor
 
 from foveate.backbones import Normalisation
 from foveate.config import Branch, HardwareConfig, TestViews
-from foveate.data.images import read_image
+from foveate.data.images import read_image, upright_rgb
 from foveate.data.transforms import evaluation_geometries
 from foveate.errors import UserError
-from foveate.methods.inference import Classifier
+from foveate.methods.inference import Classifier, decision
 from foveate.methods.s3n import Look
 from foveate.report.explanation import Explanation, ZoomedView, evidence_picture, explanation_picture
 from foveate.runs import Run
@@ -40,11 +40,12 @@ class Explainer:
         return cls(run, Classifier.place(run.load_network(epoch), hardware or HardwareConfig()))
 
     def explain(self, image: Image.Image, title: str, truth: str | None = None) -> Explanation:
-        """Return what the network saw in an upright RGB image.
+        """Return what the network saw in a photograph.
 
         Raises:
             UserError: The run is not one of S3N.
         """
+        image = upright_rgb(image, title)
         (view,) = evaluation_geometries(Size(*image.size), self.run.config.transforms, TestViews.CENTRE)
         look = self.classifier.look(torch.from_numpy(np.array(view.pixels(image)))[None])
         normalisation = self.classifier.network.backbone.normalisation
@@ -55,7 +56,7 @@ class Explainer:
             response=_array(look.response),
             peaks=_array(look.attention.peaks),
             zoomed=tuple(_zoomed(look, branch, normalisation, answers[branch][0]) for branch in look.views),
-            answer=answers.get(Branch.JOINT, answers[Branch.ORIGINAL]),
+            answer=decision(answers),
             original_answer=answers[Branch.ORIGINAL][0],
             truth=truth,
         )
