@@ -41,6 +41,7 @@ docs: install
 # One JSON line for each case.
 bench: install
 	$(BIN)/python benchmarks/training_step.py
+	$(BIN)/python benchmarks/s3n_overhead.py
 
 clean:
 	rm -rf .venv build dist demo

@@ -11,14 +11,13 @@ milliseconds, and the overhead, the ratio of the medians less one.
 from __future__ import annotations
 
 import json
-import statistics
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 import tyro
+from timing import interleaved, ratio, spread
 from torch import Tensor
 
 from foveate.backbones import pool
@@ -110,21 +109,14 @@ def main(benchmark: Benchmark) -> None:
     """Interleave the sides and print a line for each preset."""
     for name, preset in PRESETS.items():
         torch.manual_seed(0)
-        timed = sides(benchmark, preset)
-        milliseconds: dict[str, list[float]] = {side: [] for side in timed}
-        for repetition in range(benchmark.repetitions + 2):
-            for side, call in timed.items():
-                began = time.perf_counter()
-                call()
-                if repetition >= 2:
-                    milliseconds[side].append(1e3 * (time.perf_counter() - began))
+        milliseconds = interleaved(sides(benchmark, preset), benchmark.repetitions)
         print(
             json.dumps(
                 {
                     "case": "s3n_overhead",
                     "preset": name,
                     **vars(benchmark),
-                    "milliseconds": {side: summary(values) for side, values in milliseconds.items()},
+                    "milliseconds": {side: spread(values) for side, values in milliseconds.items()},
                     "overhead_of_a_training_step": overhead(milliseconds, "step"),
                     "overhead_of_inference": overhead(milliseconds, "inference"),
                     **environment(),
@@ -134,19 +126,9 @@ def main(benchmark: Benchmark) -> None:
         )
 
 
-def summary(values: list[float]) -> dict[str, float]:
-    """Return median, lowest and highest."""
-    return {
-        "median": round(statistics.median(values), 1),
-        "low": round(min(values), 1),
-        "high": round(max(values), 1),
-    }
-
-
 def overhead(milliseconds: dict[str, list[float]], side: str) -> float:
     """Return how much longer S3N takes than its passes, as a share of the passes."""
-    whole, bare = (statistics.median(milliseconds[name]) for name in (side, f"{side}_passes"))
-    return round(whole / bare - 1, 4)
+    return round(ratio(milliseconds, side, f"{side}_passes") - 1, 4)
 
 
 if __name__ == "__main__":

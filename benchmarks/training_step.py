@@ -10,8 +10,6 @@ line: median and spread of the milliseconds, and the ratios of the medians.
 from __future__ import annotations
 
 import json
-import statistics
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +17,7 @@ from pathlib import Path
 import timm
 import torch
 import tyro
+from timing import interleaved, ratio, spread
 from torch import Tensor
 from torch.nn import functional
 
@@ -88,30 +87,16 @@ def main(benchmark: Benchmark) -> None:
         "bare": bare_step(images, labels, fast, torch.channels_last),
         "bare_float32": bare_step(images, labels, torch.float32, torch.contiguous_format),
     }
-    seconds: dict[str, list[float]] = {name: [] for name in sides}
-    for repetition in range(benchmark.repetitions + 2):
-        for name, step in sides.items():
-            began = time.perf_counter()
-            step()
-            if repetition >= 2:
-                seconds[name].append(time.perf_counter() - began)
-    print(json.dumps({"case": "training_step", **vars(benchmark), **summary(seconds), **environment()}))
+    milliseconds = interleaved(sides, benchmark.repetitions)
+    print(json.dumps({"case": "training_step", **vars(benchmark), **summary(milliseconds), **environment()}))
 
 
-def summary(seconds: dict[str, list[float]]) -> dict[str, object]:
+def summary(milliseconds: dict[str, list[float]]) -> dict[str, object]:
     """Return median, lowest and highest milliseconds of each side, and how many times as fast Foveate is."""
-    medians = {name: statistics.median(values) for name, values in seconds.items()}
     return {
-        "milliseconds": {
-            name: {
-                "median": round(1e3 * medians[name], 1),
-                "low": round(1e3 * min(v), 1),
-                "high": round(1e3 * max(v), 1),
-            }
-            for name, v in seconds.items()
-        },
-        "times_as_fast_as_bare": round(medians["bare"] / medians["foveate"], 3),
-        "times_as_fast_as_bare_float32": round(medians["bare_float32"] / medians["foveate"], 3),
+        "milliseconds": {name: spread(values) for name, values in milliseconds.items()},
+        "times_as_fast_as_bare": round(ratio(milliseconds, "bare", "foveate"), 3),
+        "times_as_fast_as_bare_float32": round(ratio(milliseconds, "bare_float32", "foveate"), 3),
     }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from jaxtyping import Float, Int
 
 from foveate.atomic import atomic_path
 from foveate.errors import UserError
+from foveate.types import RankedClass
 
 SCHEMA_VERSION = 1
 """Version of the table's columns and metadata; a table of another version is refused."""
@@ -55,6 +56,14 @@ class PredictionTable:
                 f"labels must be in 0..{classes - 1}, or -1 where unknown; "
                 f"got {self.labels.min()} to {self.labels.max()}"
             )
+
+
+def ranked_classes(
+    probabilities: Float[np.ndarray, " c"], class_names: Sequence[str], top: int
+) -> tuple[RankedClass, ...]:
+    """Return the best classes of one image, at most `top`; equal probabilities rank by class index."""
+    best = np.argsort(-probabilities, kind="stable")[:top]
+    return tuple(RankedClass(class_names[label], float(probabilities[label])) for label in best)
 
 
 def write_predictions(path: Path, table: PredictionTable) -> None:

@@ -17,6 +17,7 @@ from foveate.config import Branch, HardwareConfig, TestViews
 from foveate.data.images import read_image, upright_rgb
 from foveate.data.transforms import evaluation_geometries
 from foveate.errors import UserError
+from foveate.evaluation.predictions import ranked_classes
 from foveate.methods.inference import Classifier, decision
 from foveate.methods.s3n import Look
 from foveate.report.explanation import Explanation, ZoomedView, evidence_picture, explanation_picture
@@ -62,9 +63,7 @@ class Explainer:
         )
 
     def _ranked(self, logits: Float[Tensor, "1 c"]) -> tuple[RankedClass, ...]:
-        probabilities = logits[0].float().softmax(-1).cpu()
-        best = probabilities.sort(descending=True, stable=True).indices[:_SHOWN].tolist()
-        return tuple(RankedClass(self.run.class_names[label], float(probabilities[label])) for label in best)
+        return ranked_classes(_array(logits.float().softmax(-1)), self.run.class_names, _SHOWN)
 
 
 def explain(

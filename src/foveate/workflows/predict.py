@@ -26,10 +26,11 @@ from foveate.data.datasets.folder import IMAGE_SUFFIXES
 from foveate.data.images import ImageError, read_image, upright_rgb
 from foveate.data.transforms import evaluation_geometries
 from foveate.errors import UserError
+from foveate.evaluation.predictions import ranked_classes
 from foveate.hardware import processors
 from foveate.methods.inference import Classifier
 from foveate.runs import Run, write_text
-from foveate.types import Prediction, RankedClass, Size
+from foveate.types import Prediction, Size
 
 _COLUMNS = ("image", "rank", "class_name", "probability", "entropy", "sure")
 
@@ -122,9 +123,7 @@ class Model:
 
     def _answer(self, name: str, row: Float[Tensor, " c"], top: int, threshold: float | None) -> Prediction:
         entropy = float(torch.special.entr(row.double()).sum())
-        # A stable sort, so that equal probabilities rank by class index, as the evaluation ranks them.
-        best = row.sort(descending=True, stable=True).indices[:top].tolist()
-        ranked = tuple(RankedClass(self.class_names[label], float(row[label])) for label in best)
+        ranked = ranked_classes(row.numpy(), self.class_names, top)
         return Prediction(name, ranked, entropy, threshold is None or entropy <= threshold)
 
 

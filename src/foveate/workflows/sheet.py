@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from foveate.data.images import read_image
+from foveate.evaluation.predictions import ranked_classes
 from foveate.report.sheet import SheetAnswer, answer_sheet
-from foveate.types import RankedClass
 from foveate.workflows.evaluate import Evaluation
 
 
@@ -31,7 +31,6 @@ def answer_sheet_of(evaluation: Evaluation, path: Path, *, title: str, each: int
 
 
 def _answer(evaluation: Evaluation, index: int) -> SheetAnswer:
-    record, row = evaluation.records[index], evaluation.table.probabilities[index]
-    names = evaluation.table.class_names
-    top = tuple(RankedClass(names[label], float(row[label])) for label in np.argsort(-row, kind="stable")[:3])
+    record, table = evaluation.records[index], evaluation.table
+    top = ranked_classes(table.probabilities[index], table.class_names, 3)
     return SheetAnswer(read_image(record.image), record.class_name, top)
