@@ -179,7 +179,7 @@ PRESETS: list[tuple[str, object, object, object]] = [
     ("entropy_threshold", 0.2, 0.2, 0.2),
     ("aggregation", Aggregation.SUM, Aggregation.MEAN, Aggregation.MEAN),
     ("response_grid", None, 31, 31),
-    ("placement", CellPlacement.CORNERS, CellPlacement.CORNERS, CellPlacement.CORNERS),
+    ("placement", CellPlacement.CORNERS, CellPlacement.CORNERS, CellPlacement.CENTRES),
     ("detach_response", False, True, True),
     ("peak_window", 3, 3, 3),
     ("peaks_above_mean", False, True, True),

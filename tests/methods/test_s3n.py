@@ -243,7 +243,7 @@ RESPONSE_CHOICES = {
     "entropy_from": EntropySource.CLASS_MAPS,
     "entropy_threshold": 9.0,
     "response_grid": 15,
-    "placement": CellPlacement.CENTRES,
+    "placement": CellPlacement.CORNERS,
 }
 ATTENTION_CHOICES = {
     "peak_window": 9,

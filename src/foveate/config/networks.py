@@ -141,7 +141,7 @@ class S3NConfig:
     aggregation: Aggregation = Aggregation.MEAN
     response_grid: int | None = 31
     """Side of the grid, in cells, on which responses, peaks and attention live; None: the feature map's own."""
-    placement: CellPlacement = CellPlacement.CORNERS
+    placement: CellPlacement = CellPlacement.CENTRES
     detach_response: bool = True
     """Keep the gradient of the zoomed views out of the class maps; the radii learn from them either way."""
     peak_window: int = 3
@@ -216,6 +216,7 @@ class S3NConfig:
             backbone=backbone or BackboneConfig(),
             aggregation=Aggregation.SUM,
             response_grid=None,
+            placement=CellPlacement.CORNERS,
             detach_response=False,
             peaks_above_mean=False,
             kernel=AttentionKernel.PAPER,
@@ -233,6 +234,7 @@ class S3NConfig:
         return cls(
             backbone=backbone or BackboneConfig(),
             entropy_from=EntropySource.CLASS_MAPS,
+            placement=CellPlacement.CORNERS,
             radius=0.09,
             radius_rate=1e-4,
             sampling_floor=0.09,
