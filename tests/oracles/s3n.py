@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from foveate.config import Aggregation, AttentionKernel, EntropySource, Partition, S3NConfig
+from foveate.config import Aggregation, AttentionKernel, CellPlacement, EntropySource, Partition, S3NConfig
 
 Map = NDArray[np.float64]
 Cell = tuple[int, int]
@@ -38,12 +38,19 @@ def naive_class_maps(features: Map, weight: Map) -> list[Map]:
     return maps
 
 
-def naive_interpolated(values: Map, size: int) -> Map:
-    """Bilinear interpolation between the four cells around each place; corner cells stay at the corners."""
+def _in_cells(place: float, cells: int, placement: CellPlacement) -> float:
+    """Where a place between 0 and 1 along the photograph lies, counted in cells from the first one's centre."""
+    if placement is CellPlacement.CORNERS:
+        return place * (cells - 1)
+    return min(max(place * cells - 0.5, 0), cells - 1)
+
+
+def naive_interpolated(values: Map, size: int, placement: CellPlacement = CellPlacement.CORNERS) -> Map:
+    """Bilinear interpolation between the four cells around each place."""
     out = np.zeros((size, size))
-    bottom, right = values.shape[0] - 1, values.shape[1] - 1
+    (height, width), (bottom, right) = values.shape, np.subtract(values.shape, 1)
     for y, x in cells_of(out):
-        down, along = y * bottom / (size - 1), x * right / (size - 1)
+        down, along = _in_cells(y / (size - 1), height, placement), _in_cells(x / (size - 1), width, placement)
         top, left = int(down), int(along)
         for j, i in product({top, min(top + 1, bottom)}, {left, min(left + 1, right)}):
             out[y, x] += (1 - abs(down - j)) * (1 - abs(along - i)) * values[j, i]
@@ -66,7 +73,7 @@ def naive_response(features: Map, weight: Map, logits: Sequence[float], config: 
     """Eq. 3, scaled to [0, 1]."""
     maps = naive_class_maps(features, weight)
     if config.response_grid is not None:
-        maps = [naive_interpolated(each, config.response_grid) for each in maps]
+        maps = [naive_interpolated(each, config.response_grid, config.placement) for each in maps]
     scores = [each.mean() for each in maps] if config.entropy_from is EntropySource.CLASS_MAPS else list(logits)
     best = sorted(range(len(scores)), key=lambda index: -scores[index])[:5]
     total = maps[best[0]]

@@ -61,11 +61,13 @@ def test_maps_carry_the_gradient_to_features_and_weight() -> None:
 
 
 @settings(deadline=None, max_examples=20)
-@given(st.integers(1, 6), st.integers(1, 6), st.integers(2, 9), st.integers(0, 10_000))
-def test_interpolation_agrees_with_plain_loops(height: int, width: int, cells: int, seed: int) -> None:
+@given(st.integers(1, 6), st.integers(1, 6), st.integers(2, 9), st.integers(0, 10_000), st.sampled_from(CellPlacement))
+def test_interpolation_agrees_with_plain_loops(
+    height: int, width: int, cells: int, seed: int, placement: CellPlacement
+) -> None:
     maps = np.random.default_rng(seed).normal(size=(2, 3, height, width))
-    expected = np.array([[naive_interpolated(each, cells) for each in image] for image in maps])
-    assert_close(on_grid(torch.from_numpy(maps), cells), torch.from_numpy(expected))
+    expected = np.array([[naive_interpolated(each, cells, placement) for each in image] for image in maps])
+    assert_close(on_grid(torch.from_numpy(maps), cells, placement), torch.from_numpy(expected))
 
 
 def test_interpolation_by_hand() -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.testing import assert_close
 
-from foveate.config import Aggregation, EntropySource, S3NConfig
+from foveate.config import Aggregation, CellPlacement, EntropySource, S3NConfig
 from foveate.response.class_maps import class_maps, on_grid
 from foveate.response.gate import mean_of_class_maps, response, top_entropy
 from oracles.s3n import naive_response, naive_top_entropy
@@ -35,6 +35,7 @@ configs = st.builds(
     aggregation=st.sampled_from(Aggregation),
     entropy_threshold=st.sampled_from([0.05, 0.2, 0.8]),
     response_grid=st.sampled_from([None, 7, 31]),
+    placement=st.sampled_from(CellPlacement),
 )
 
 
