@@ -24,7 +24,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from operator import attrgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -145,6 +145,7 @@ class Run:
                 f"this version of Foveate reads runs of schema {SCHEMA_VERSION}; {file} has "
                 f"{content.get('schema_version')!r}; use the version that wrote it"
             )
+        _check_method(content, file)
         try:
             return cls(path, _converter.structure(content, RunDescription))
         except ClassValidationError as error:
@@ -242,6 +243,17 @@ def _of_schema_2(content: dict[str, Any]) -> dict[str, Any]:
         if isinstance(network, dict):
             network["method"] = PlainConfig.method
     return content
+
+
+def _check_method(content: dict[str, Any], file: Path) -> None:
+    config = content.get("config")
+    network = config.get("network") if isinstance(config, dict) else None
+    known = [each.method for each in get_args(NetworkConfig)]
+    if isinstance(network, dict) and network.get("method") not in known:
+        raise UserError(
+            f"the method of a run must be one of {', '.join(known)}; {file} has {network.get('method')!r}; restore it "
+            "from a copy, or use the version that wrote it"
+        )
 
 
 def _problem(error: BaseException, kind: type | None) -> str:

@@ -44,6 +44,18 @@ def test_branches_are_listed_beside_the_mean_of_all() -> None:
     ]
 
 
+def test_two_settings_of_ones_own_are_two_lines() -> None:
+    command = "foveate train s3n-slice --network.radius {} --seed {}"
+    settings = [(0.1, 0), (0.2, 0), (0.1, 1)]
+    rows = [
+        row(seed, 80.0, method="s3n", preset="own", command=command.format(radius, seed)) for radius, seed in settings
+    ]
+    lines = summary_table(rows).splitlines()[2:]
+    assert [line.split("|")[1].strip() for line in lines] == [
+        f"s3n (own --network.radius {radius})" for radius in (0.1, 0.2)
+    ]
+
+
 def test_only_what_lies_between_the_markers_is_made_anew() -> None:
     document = f"before\n{BEGIN}\nold\n{END}\nafter\n"
     once = with_results(document, [row(0, 76.0)])

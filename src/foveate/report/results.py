@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,7 +16,7 @@ BEGIN, END = "<!-- results: made by `make docs` -->", "<!-- end of results -->"
 
 # A row without "views" is of a centre crop.
 _ONE_METHOD = (
-    *("method", "preset", "decides_from", "base", "dataset", "split", "views"),
+    *("method", "decides_from", "base", "dataset", "split", "views"),
     *("input_size", "source_size", "epochs"),
 )
 _BRANCHES = ("original", "discriminative", "complementary", "joint", "mean")
@@ -36,7 +37,8 @@ def summary_table(rows: Sequence[Mapping[str, Any]]) -> str:
 def _groups(rows: Sequence[Mapping[str, Any]]) -> dict[tuple[Any, ...], list[Mapping[str, Any]]]:
     groups: dict[tuple[Any, ...], list[Mapping[str, Any]]] = defaultdict(list)
     for row in rows:
-        groups[tuple(row.get(name, "centre" if name == "views" else None) for name in _ONE_METHOD)].append(row)
+        settings = (row.get(name, "centre" if name == "views" else None) for name in _ONE_METHOD)
+        groups[*settings, _preset(row)].append(row)
     return groups
 
 
@@ -48,8 +50,15 @@ def _line(group: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
 
 
 def _name(row: Mapping[str, Any]) -> str:
-    named = [str(row[field]) for field in ("preset", "decides_from") if row.get(field)]
+    named = [str(each) for each in (_preset(row), row.get("decides_from")) if each]
     return f"{row['method']} ({', '.join(named)})" if named else str(row["method"])
+
+
+def _preset(row: Mapping[str, Any]) -> str | None:
+    """Return the preset's name; with the options that it was made with where it is nobody's."""
+    preset: str | None = row.get("preset")
+    options = re.findall(r"--network\.\S+ \S+", str(row["command"])) if preset == "own" else ()
+    return " ".join(["own", *options]) if options else preset
 
 
 def _spread(group: Sequence[Mapping[str, Any]], name: str) -> str:
