@@ -22,10 +22,14 @@ from foveate.config import (
     DataConfig,
     EntropySource,
     Fusion,
+    GroundingConfig,
     HardwareConfig,
     OptimiserConfig,
     Partition,
+    PatchConfig,
     PlainConfig,
+    PoolConfig,
+    RefinementConfig,
     S3NConfig,
     TrainConfig,
     TransformConfig,
@@ -99,6 +103,33 @@ REFUSED: list[tuple[Maker, str, Any, str]] = [
     (training, "seed", -1, "seed must not be negative"),
     (training, "ema_decay", 0.0, "ema_decay must be in (0, 1)"),
     (training, "ema_decay", 1.0, "ema_decay must be in (0, 1)"),
+    (GroundingConfig, "masks", 0, "masks must be at least 1"),
+    (GroundingConfig, "mask_cells", 1, "mask_cells must be at least 2"),
+    (GroundingConfig, "mask_keep", 0.0, "mask_keep must be a probability in (0, 1)"),
+    (GroundingConfig, "mask_keep", 1.0, "mask_keep must be a probability in (0, 1)"),
+    (GroundingConfig, "seed", -1, "seed must not be negative"),
+    *[
+        (PatchConfig, field, value, f"{field} must be in (0, 1], a fraction of the view's side")
+        for field in ("patch", "erased")
+        for value in (0.0, 1.1, 150.0, math.nan)
+    ],
+    (PatchConfig, "patch", 0.01, "a patch must have at least 8 pixels a side: patch times source_size (448)"),
+    (PatchConfig, "source_size", 15, "source_size must be at least 16 pixels"),
+    (PatchConfig, "rounds", -1, "rounds must not be negative"),
+    (PoolConfig, "part_size", 0, "part_size must be at least 1"),
+    (RefinementConfig, "top_k", 0, "top_k must be at least 1"),
+    *[
+        (
+            RefinementConfig,
+            "weights",
+            value,
+            "weights must hold that of the network's answer and one for each round of evidence, two at least",
+        )
+        for value in ((), (1.0,))
+    ],
+    *[(RefinementConfig, "weights", value, "weights must not be negative") for value in ((0.4, -0.1), (math.nan, 0.5))],
+    (RefinementConfig, "weights", (0.0, 0.0), "weights must not all be 0"),
+    (RefinementConfig, "entropy_above", -0.1, "entropy_above must not be negative, in nats, or None"),
 ]
 
 AT_THE_EDGE: list[tuple[Maker, str, Any]] = [
@@ -133,6 +164,12 @@ AT_THE_EDGE: list[tuple[Maker, str, Any]] = [
     (training, "seed", 0),
     (training, "ema_decay", None),
     (training, "ema_decay", 0.999),
+    (PatchConfig, "patch", 1.0),
+    (PatchConfig, "erased", 1.0),
+    (PatchConfig, "rounds", 0),
+    (RefinementConfig, "top_k", 1),
+    (RefinementConfig, "weights", (0.0, 1.0)),
+    (RefinementConfig, "entropy_above", 0.0),
 ]
 
 

@@ -4,6 +4,15 @@ A recipe is one `TrainConfig`; a variant of it is `dataclasses.replace`; the com
 """
 
 from foveate.config.data import DataConfig, DatasetFormat, OnError, TestViews, TrainCrop, TransformConfig
+from foveate.config.guided_zoom import (
+    GroundingConfig,
+    GroundingMethod,
+    Keep,
+    PatchConfig,
+    PoolConfig,
+    RefinementConfig,
+    Scores,
+)
 from foveate.config.networks import (
     Aggregation,
     AttentionKernel,
@@ -37,14 +46,21 @@ __all__ = [
     "DatasetFormat",
     "EntropySource",
     "Fusion",
+    "GroundingConfig",
+    "GroundingMethod",
     "HardwareConfig",
+    "Keep",
     "NetworkConfig",
     "OnError",
     "OptimiserConfig",
     "Partition",
+    "PatchConfig",
     "PlainConfig",
+    "PoolConfig",
+    "RefinementConfig",
     "S3NConfig",
     "Schedule",
+    "Scores",
     "SmoothingOver",
     "TestViews",
     "TrainConfig",

@@ -1,0 +1,135 @@
+"""Guided Zoom: where evidence is looked for, how it is cut out, and how it counts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from foveate.config.checks import require
+
+
+class GroundingMethod(StrEnum):
+    """What says where a network sees the evidence for a class."""
+
+    CEB = "ceb"
+    """Contrastive excitation backprop (the paper's)."""
+    EB = "eb"
+    """Excitation backprop without the contrast."""
+    GRAD_CAM = "grad-cam"
+    CLASS_MAPS = "class-maps"
+    """The head's weights on the last feature map (S3N Eq. 1)."""
+    GRADIENTS = "gradients"
+    """The largest absolute gradient of the class's logit over the colours of each pixel."""
+    RISE = "rise"
+    """The mean of random masks, weighted by the class's probability behind each: one pass of the network a mask."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroundingConfig:
+    """One method of grounding and where in the network it looks."""
+
+    method: GroundingMethod = GroundingMethod.CEB
+    layer: str | None = None
+    """Name of the module whose output is grounded (EB, cEB, Grad-CAM); None: the last one of stride 16. The papers
+    take ResNet's `layer3.0` (res4a) and VGG's conv3_1."""
+    masks: int = 500
+    """RISE: how many; the method's own paper takes 4,000 to 8,000."""
+    mask_cells: int = 7
+    """RISE: cells along each side of a mask before it is enlarged."""
+    mask_keep: float = 0.5
+    """RISE: probability that a cell is kept."""
+    seed: int = 0
+    """RISE: of the masks."""
+
+    def __post_init__(self) -> None:
+        require(self.masks >= 1, "masks must be at least 1", self.masks)
+        require(self.mask_cells >= 2, "mask_cells must be at least 2", self.mask_cells)
+        require(0 < self.mask_keep < 1, "mask_keep must be a probability in (0, 1)", self.mask_keep)
+        require(self.seed >= 0, "seed must not be negative", self.seed)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PatchConfig:
+    """How evidence is cut out and erased; lengths are fractions of the view's side, so that they fit any size."""
+
+    patch: float = 150 / 448
+    """Side of a patch."""
+    erased: float = 85 / 448
+    """Side of the black square that hides the evidence of a round from the next."""
+    source_size: int = 448
+    """Side, in pixels, of the view that patches are cut from: the same part of the photograph that the network sees."""
+    rounds: int = 2
+    """L: how often the evidence is erased and the next looked for; there are L + 1 patches for each class."""
+
+    def __post_init__(self) -> None:
+        for name in ("patch", "erased"):
+            value = getattr(self, name)
+            require(0 < value <= 1, f"{name} must be in (0, 1], a fraction of the view's side", value)
+        require(self.source_size >= 16, "source_size must be at least 16 pixels", self.source_size)
+        require(
+            round(self.patch * self.source_size) >= 8,
+            f"a patch must have at least 8 pixels a side: patch times source_size ({self.source_size})",
+            self.patch,
+        )
+        require(self.rounds >= 0, "rounds must not be negative", self.rounds)
+
+
+class Keep(StrEnum):
+    """Which evidence of the training photographs enters the pool."""
+
+    CORRECT = "correct"
+    """Round l of a photograph while the network still classifies it correctly, l squares being erased (the text)."""
+    FIRST_ALWAYS = "first-always"
+    """The first round of every photograph, later ones as above (released code)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PoolConfig:
+    """What the evidence pool holds."""
+
+    grounding: GroundingConfig = GroundingConfig()
+    patches: PatchConfig = PatchConfig()
+    keep: Keep = Keep.CORRECT
+    part_size: int = 128
+    """Photographs of one part: what a killed build repeats at most."""
+
+    def __post_init__(self) -> None:
+        require(self.part_size >= 1, "part_size must be at least 1", self.part_size)
+
+
+class Scores(StrEnum):
+    """What of the two networks is added up."""
+
+    PROBABILITIES = "probabilities"
+    LOGITS = "logits"
+    """As the released code does."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RefinementConfig:
+    """Algorithm 1: how much the first answer and the evidence of each round count."""
+
+    top_k: int = 5
+    """How many of the network's best classes are considered; the paper takes 3 and 5."""
+    weights: tuple[float, ...] = (0.4, 0.3, 0.2, 0.1)
+    """w of the network's own answer, then w_0 to w_L of the evidence of each round."""
+    scores: Scores = Scores.PROBABILITIES
+    entropy_above: float | None = None
+    """Refine only where the entropy of the network's probabilities, in nats, is above this; None: always."""
+
+    def __post_init__(self) -> None:
+        require(self.top_k >= 1, "top_k must be at least 1", self.top_k)
+        require(
+            len(self.weights) >= 2,
+            "weights must hold that of the network's answer and one for each round of evidence, two at least",
+            self.weights,
+        )
+        require(min(self.weights) >= 0, "weights must not be negative", self.weights)
+        require(sum(self.weights) > 0, "weights must not all be 0", self.weights)
+        gate = self.entropy_above
+        require(gate is None or gate >= 0, "entropy_above must not be negative, in nats, or None", gate)
+
+    @property
+    def rounds(self) -> int:
+        """L, the rounds of erasing that the weights ask for."""
+        return len(self.weights) - 2

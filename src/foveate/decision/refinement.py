@@ -1,0 +1,98 @@
+"""Decision refinement (Guided Zoom, Algorithm 1): a class is believed as far as its evidence looks like its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor
+
+from foveate.config import RefinementConfig
+from foveate.errors import UserError
+
+
+class Refined(NamedTuple):
+    """The decisions of a batch."""
+
+    scores: Float[Tensor, "b k"]
+    """tot of Algorithm 1, for the classes asked for."""
+    classes: Int64[Tensor, " b"]
+    """The refined class."""
+    considered: Bool[Tensor, " b"]
+    """False where the entropy gate left the network's own answer as it was."""
+
+
+def unsure(probabilities: Float[Tensor, "b c"], above: float | None) -> Bool[Tensor, " b"]:
+    """Say which answers are unsure enough to be refined: those whose entropy in nats is above the threshold."""
+    if above is None:
+        return probabilities.new_ones(len(probabilities), dtype=torch.bool)
+    entropy: Tensor = torch.special.entr(probabilities).sum(-1)
+    return entropy > above
+
+
+def scores_of(
+    own: Float[Tensor, "*b k"], evidence: Float[Tensor, "*b k r"], weights: Sequence[float]
+) -> Float[Tensor, "*b k"]:
+    """Return w v_0[t] + sum over the rounds of w_l v_l[t] for each class t asked for.
+
+    Args:
+        own: The network's own score of each class.
+        evidence: The Evidence CNN's score of that same class for the evidence of each round; at least as many rounds
+            as there are weights for.
+        weights: w, then w_0 to w_L.
+    """
+    first, *rest = weights
+    rounds = own.new_tensor(rest)
+    return first * own + torch.einsum("...kr,r->...k", evidence[..., : len(rest)], rounds)
+
+
+def refine(
+    probabilities: Float[Tensor, "b c"],
+    classes: Int64[Tensor, "b k"],
+    own: Float[Tensor, "b k"],
+    evidence: Float[Tensor, "b k r"],
+    config: RefinementConfig,
+) -> Refined:
+    """Decide among the `top_k` best classes of each image; of equal scores the one the network ranks higher wins.
+
+    Args:
+        probabilities: Of the network; they rank the classes, and their entropy is gated.
+        classes: The network's best classes by falling probability, at least `top_k` of them.
+        own: The network's scores of these classes: probabilities or logits, as `config.scores` has it.
+        evidence: The Evidence CNN's scores of these classes for their evidence of each round.
+        config: How they are weighed.
+
+    Raises:
+        UserError: There are fewer classes or rounds than the configuration asks for, or a score is not finite.
+    """
+    _check(classes, own, evidence, config)
+    k = config.top_k
+    scores = scores_of(own[:, :k], evidence[:, :k], config.weights)
+    best = classes.gather(1, scores.argmax(dim=1, keepdim=True))[:, 0]
+    considered = unsure(probabilities, config.entropy_above)
+    return Refined(scores, torch.where(considered, best, classes[:, 0]), considered)
+
+
+def _check(
+    classes: Int64[Tensor, "b k"],
+    own: Float[Tensor, "b k"],
+    evidence: Float[Tensor, "b k r"],
+    config: RefinementConfig,
+) -> None:
+    if config.top_k > classes.shape[1]:
+        raise UserError(
+            f"top_k must be at most the number of classes that evidence was found for, {classes.shape[1]}; got "
+            f"{config.top_k}"
+        )
+    if config.rounds + 1 > evidence.shape[2]:
+        raise UserError(
+            f"weights must be at most one more than the rounds of evidence, {evidence.shape[2]}; got {config.weights}"
+        )
+    finite = own.isfinite().all(1) & evidence.isfinite().all(2).all(1)
+    if not finite.all():
+        raise UserError(
+            f"scores must be finite; those of {int((~finite).sum())} of {len(finite)} images are not: the weights of "
+            "one of the two networks are damaged; restore them from a copy"
+        )

@@ -1,0 +1,60 @@
+"""Guided Zoom step by step: one image, one map, one class, one pixel at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+Map = NDArray[np.float64]
+Pixels = NDArray[np.uint8]
+Box = tuple[int, int, int, int]
+
+
+def naive_interpolated(values: Map, height: int, width: int) -> Map:
+    """Bilinear interpolation to pixels; the outermost cells repeat beyond their middles."""
+    rows, columns = values.shape
+    out = np.zeros((height, width))
+    for y in range(height):
+        for x in range(width):
+            down = min(max((y + 0.5) * rows / height - 0.5, 0), rows - 1)
+            along = min(max((x + 0.5) * columns / width - 0.5, 0), columns - 1)
+            top, left = int(down), int(along)
+            for j in {top, min(top + 1, rows - 1)}:
+                for i in {left, min(left + 1, columns - 1)}:
+                    out[y, x] += (1 - abs(down - j)) * (1 - abs(along - i)) * values[j, i]
+    return out
+
+
+def naive_box(x: float, y: float, side: int, height: int, width: int) -> Box:
+    """The square of `side` pixels whose middle is nearest to (x, y), cut off at the image's edges."""
+    lefts = [left for left in range(-side, width + 1) if abs(left + side / 2 - x) <= 0.5]
+    tops = [top for top in range(-side, height + 1) if abs(top + side / 2 - y) <= 0.5]
+    left, top = (each[0] if len(each) == 1 else next(e for e in each if e % 2 == 0) for each in (lefts, tops))
+    return max(left, 0), max(top, 0), min(left + side, width), min(top + side, height)
+
+
+def naive_erased(image: Pixels, boxes: Sequence[Box]) -> Pixels:
+    """Every pixel of every box becomes black."""
+    out = image.copy()
+    for left, top, right, bottom in boxes:
+        for y in range(top, bottom):
+            for x in range(left, right):
+                out[y, x] = 0
+    return out
+
+
+def naive_refined(
+    probabilities: Sequence[float],
+    evidence: Sequence[Sequence[float]],
+    top_k: int,
+    weights: Sequence[float],
+) -> int:
+    """Algorithm 1 for one image, lines 3 to 13; `evidence[t][l]` is the Evidence CNN's score of class t, round l."""
+    total = [weights[0] * each for each in probabilities]
+    best = sorted(range(len(probabilities)), key=lambda index: -probabilities[index])[:top_k]
+    for t in best:
+        for weight, score in zip(weights[1:], evidence[t], strict=False):
+            total[t] += weight * score
+    return max(best, key=lambda t: total[t])
