@@ -35,9 +35,10 @@ from foveate.config import (
     TransformConfig,
 )
 from foveate.data.datasets import DatasetFormat
+from foveate.documents import append_json_line, read_json, write_json
 from foveate.errors import UserError
 from foveate.recipes import RECIPES
-from foveate.runs import Run, RunDescription, append_json_line, commit, environment, read_json, write_json
+from foveate.runs import Run, RunDescription, commit, environment
 
 CLASSES = ("wren", "Gr\N{LATIN SMALL LETTER U WITH DIAERESIS}nspecht", "owl")
 

@@ -13,7 +13,6 @@ evaluation/          written by `foveate evaluate`
 from __future__ import annotations
 
 import importlib.metadata
-import json
 import platform
 import re
 import shlex
@@ -21,18 +20,12 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from enum import Enum
-from operator import attrgetter
 from pathlib import Path
 from typing import Any, get_args
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
-from cattrs import ClassValidationError, transform_error
-from cattrs.preconf.json import make_converter
-from cattrs.strategies import configure_tagged_union
-from cattrs.v import format_exception
 from safetensors.torch import load_file
 from torch import nn
 
@@ -40,6 +33,7 @@ import foveate
 from foveate.atomic import atomic_path
 from foveate.config import NetworkConfig, PlainConfig, TrainConfig
 from foveate.data.records import ImageRecord
+from foveate.documents import read_json, structured, unstructured, write_json
 from foveate.errors import UserError
 from foveate.hardware import describe
 from foveate.methods.network import Network
@@ -47,12 +41,6 @@ from foveate.methods.networks import create_network
 from foveate.weights import check_finite, save_weights
 
 SCHEMA_VERSION = 2
-
-_converter = make_converter(forbid_extra_keys=True)
-_converter.register_unstructure_hook(Path, str)
-_converter.register_structure_hook(Path, lambda value, _: Path(value))
-_converter.register_unstructure_hook(Enum, lambda member: member.value)
-configure_tagged_union(NetworkConfig, _converter, tag_generator=attrgetter("method"), tag_name="method")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +89,7 @@ class Run:
         """
         cls.check_start(path, description)
         if not (path / "run.json").exists():
-            write_json(path / "run.json", _converter.unstructure(description))
+            write_json(path / "run.json", unstructured(description))
         if not (path / "environment.json").exists():
             write_json(path / "environment.json", environment())
         return cls(path, description)
@@ -146,11 +134,7 @@ class Run:
                 f"{content.get('schema_version')!r}; use the version that wrote it"
             )
         _check_method(content, file)
-        try:
-            return cls(path, _converter.structure(content, RunDescription))
-        except ClassValidationError as error:
-            problems = "; ".join(transform_error(error, format_exception=_problem))
-            raise UserError(f"{file} does not describe a run: {problems}; restore it from a copy") from error
+        return cls(path, structured(content, RunDescription, file, "a run"))
 
     def keep_photographs(self, train: Sequence[ImageRecord], validation: Sequence[ImageRecord]) -> None:
         """Write down the photographs of the training, or check that a resumed one has the same.
@@ -256,10 +240,6 @@ def _check_method(content: dict[str, Any], file: Path) -> None:
         )
 
 
-def _problem(error: BaseException, kind: type | None) -> str:
-    return str(error) if isinstance(error, UserError) else format_exception(error, kind)
-
-
 def _identity(description: RunDescription) -> RunDescription:
     """Leave out what may change between two starts: where the data lies, and how many processes decode it."""
     config = description.config
@@ -268,11 +248,7 @@ def _identity(description: RunDescription) -> RunDescription:
 
 
 def _differences(old: RunDescription, new: RunDescription) -> list[str]:
-    return [
-        name
-        for name, value in _flat(_converter.unstructure(new)).items()
-        if _flat(_converter.unstructure(old)).get(name) != value
-    ]
+    return [name for name, value in _flat(unstructured(new)).items() if _flat(unstructured(old)).get(name) != value]
 
 
 def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -310,50 +286,3 @@ def commit() -> str | None:
         return git("rev-parse", "--short=12", "HEAD") + ("+" if changed else "")
     except (OSError, subprocess.CalledProcessError):
         return None
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object.
-
-    Raises:
-        UserError: The file is damaged.
-    """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} must be JSON ({error}); restore it from a copy") from error
-    if not isinstance(content, dict):
-        raise UserError(f"{path} must hold a JSON object; got {type(content).__name__}; restore it from a copy")
-    return content
-
-
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write a JSON object, whole or not at all."""
-    write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file, whole or not at all."""
-    with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
-
-
-def append_json_line(path: Path, row: Mapping[str, Any], *, timed: str | None = None) -> None:
-    """Add one row to a file of JSON lines, unless it is there already; the rows before it stay whatever happens.
-
-    Rows that differ in the field `timed` alone are the same measurement, and the first one stays.
-
-    Raises:
-        UserError: The file holds something else; it stays as it is.
-    """
-
-    def measured(content: Mapping[str, Any]) -> dict[str, Any]:
-        return {name: value for name, value in content.items() if name != timed}
-
-    before = path.read_text(encoding="utf-8") if path.exists() else ""
-    try:
-        rows = [json.loads(line) for line in before.splitlines() if line.strip()]
-    except ValueError as error:
-        raise UserError(f"{path} must hold one JSON object a line ({error}); name another file") from error
-    if not any(measured(each) == measured(row) for each in rows):
-        write_text(path, f"{before}{json.dumps(row, ensure_ascii=False)}\n")

@@ -16,12 +16,13 @@ from foveate.config import Branch, DataConfig, HardwareConfig, NetworkConfig, On
 from foveate.data.loading import Batch, EvaluationViews, evaluation_loader
 from foveate.data.preparation import checked, load_splits
 from foveate.data.records import ImageRecord, labels_of
+from foveate.documents import append_json_line, write_json, write_text
 from foveate.errors import UserError
 from foveate.evaluation.accuracy import Accuracy, Estimate, measure_accuracy
 from foveate.evaluation.predictions import PredictionTable, write_predictions
 from foveate.methods.inference import Classifier, decision
 from foveate.report.tables import accuracy_markdown
-from foveate.runs import Run, append_json_line, environment, write_json, write_text
+from foveate.runs import Run, environment
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,11 +25,12 @@ from foveate.config import HardwareConfig, OnError, TestViews
 from foveate.data.datasets.folder import IMAGE_SUFFIXES
 from foveate.data.images import ImageError, read_image, upright_rgb
 from foveate.data.transforms import evaluation_geometries
+from foveate.documents import write_text
 from foveate.errors import UserError
 from foveate.evaluation.predictions import ranked_classes
 from foveate.hardware import processors
 from foveate.methods.inference import Classifier
-from foveate.runs import Run, write_text
+from foveate.runs import Run
 from foveate.types import Prediction, Size
 
 _COLUMNS = ("image", "rank", "class_name", "probability", "entropy", "sure")
