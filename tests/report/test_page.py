@@ -50,6 +50,17 @@ def test_a_panel_shows_images_of_any_mode(mode: str) -> None:
     assert len(page.picture().getcolors() or []) == 1
 
 
+@settings(deadline=None)
+@given(st.builds(Size, *[st.integers(1, 500)] * 2), st.builds(Size, *[st.integers(1, 5000)] * 2))
+def test_a_letterbox_shows_an_image_whole_in_the_middle(size: Size, image: Size) -> None:
+    room = Room(3, 7, 3 + size.width, 7 + size.height)
+    inner = room.letterbox(image)
+    scale = min(size.width / image.width, size.height / image.height)
+    assert (inner.width, inner.height) == tuple(max(1, round(scale * side)) for side in image)
+    assert 0 <= (room.right - inner.right) - (inner.left - room.left) <= 1
+    assert 0 <= (room.bottom - inner.bottom) - (inner.top - room.top) <= 1
+
+
 def test_boxes_are_filled_in_their_order() -> None:
     page = Page(Size(30, 20))
     page.fill(Room(2, 3, 22, 13), "#FF0000")

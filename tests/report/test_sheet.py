@@ -3,17 +3,17 @@ from __future__ import annotations
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from PIL import Image, ImageColor
 
 from foveate.errors import UserError
-from foveate.report import sheet as module
+from foveate.report.captions import HEADER
 from foveate.report.sheet import SheetAnswer, answer_sheet
-from foveate.types import RankedClass, Size
+from foveate.types import RankedClass
 
 GREEN, VERMILION = ImageColor.getrgb("#009E73"), ImageColor.getrgb("#D55E00")
+CARD, GROUND = ImageColor.getrgb("#FFFFFF"), ImageColor.getrgb("#F3F4F6")
 
 
 def answer(truth: str | None, *names: str, size: tuple[int, int] = (60, 40), colour: str = "blue") -> SheetAnswer:
@@ -62,18 +62,19 @@ def test_a_stripe_has_the_verdicts_colour(
     assert {colour for colour in (GREEN, VERMILION) if rows_with(picture, colour, share=0.4)} == colours
 
 
-@pytest.mark.parametrize("size", [(5000, 2), (2, 5000), (1, 1), (300, 300)])
-def test_a_photograph_keeps_its_shape(tmp_path: Path, size: tuple[int, int]) -> None:
-    fitted = module._letterboxed(Image.new("RGB", size, "blue"), Size(362, 272))
-    assert fitted.size == (362, 272)
-    box = fitted.point(lambda value: 255 * (value < 10)).getchannel("R").getbbox()
-    assert box is not None
-    left, top, right, bottom = box
+@pytest.mark.parametrize("size", [(5000, 2), (2, 5000), (1, 1), (300, 300), (61, 47)])
+def test_a_photograph_is_shown_whole_in_its_shape_on_neutral_ground(tmp_path: Path, size: tuple[int, int]) -> None:
+    pixels = np.asarray(drawn(tmp_path, answer("a", "b", size=size)))
+    stripe = min(rows_with(Image.fromarray(pixels), VERMILION, share=0.4))
+    room = pixels[stripe - 272 : stripe, 40:402]
+    blue = (room == ImageColor.getrgb("blue")).all(-1)
+    assert ((room == ImageColor.getrgb("#DFE2E7")).all(-1) | blue).all()
+    left, top, right, bottom = Image.fromarray(blue).getbbox() or (0, 0, 0, 0)
+    assert blue[top:bottom, left:right].all()
     scale = min(362 / size[0], 272 / size[1])
     assert (right - left, bottom - top) == tuple(max(1, round(scale * side)) for side in size)
     assert abs(left - (362 - right)) <= 1
     assert abs(top - (272 - bottom)) <= 1
-    drawn(tmp_path, answer("a", "b", size=size))
 
 
 @pytest.mark.parametrize("mode", ["L", "RGBA", "P", "CMYK", "1"])
@@ -86,22 +87,28 @@ def test_any_name_and_title_is_drawn(tmp_path: Path, name: str) -> None:
     drawn(tmp_path, answer(name, name, name), answer(name, "x"), answer(None, name), title=name)
 
 
-@settings(deadline=None)
-@given(st.text(max_size=80), st.integers(20, 400))
-def test_wrapped_lines_fit_and_keep_the_text(text: str, width: int) -> None:
-    style = module._ANSWER
-    lines = module._wrapped(text, style, width)
-    assert 1 <= len(lines) <= 2
-    assert all(style.font.getlength(line) <= width or len(line) <= 1 for line in lines)
-    joined = "".join(lines).replace(" ", "")
-    whole = "".join(text.split())
-    assert joined == whole or (joined.endswith("…") and whole.startswith(joined[:-1]))
+@pytest.mark.parametrize("name", ["W" * 300, "068.Ruby_throated_Hummingbird_" * 9, "word " * 80])
+def test_long_names_keep_to_their_cards(tmp_path: Path, name: str) -> None:
+    answers = [answer(truth, name, name, f"{name}s") for truth in (name, f"{name}s", None)]
+    picture = np.asarray(drawn(tmp_path, *[each for each in answers for _ in range(4)], title=name))
+    assert picture.shape[1] == 1600
+    assert (picture[:, -39:] == GROUND).all()
+    top = HEADER + 100  # below a title of two lines
+    for left in (402, 788, 1174):
+        assert (picture[top:, left : left + 24] == GROUND).all()
+    for side in (40, 391):
+        texts = picture[min(rows_with(Image.fromarray(picture), VERMILION, share=0.8)) + 8 :][:200, side : side + 11]
+        assert (texts == CARD).all()
 
 
-def test_names_break_where_a_word_ends() -> None:
-    style = module._ANSWER
-    width = round(style.font.getlength("Black_footed_Al"))
-    assert module._wrapped("Black_footed_Albatross", style, width) == ["Black_footed_", "Albatross"]
+def test_long_texts_take_a_second_line_and_no_third(tmp_path: Path) -> None:
+    short, longer, longest = ("word", "word " * 12, "word " * 80)
+    titles = [drawn(tmp_path, RIGHT, title=title).height for title in (short, longer, longest)]
+    assert titles[0] < titles[1] == titles[2]
+    cards = [drawn(tmp_path, answer(each, "wren")).height for each in (short, longer, longest)]
+    assert cards[0] < cards[1] == cards[2]
+    names = [drawn(tmp_path, answer("wren", each)).height for each in (short, longer, longest)]
+    assert names[0] < names[1] == names[2]
 
 
 def test_more_answers_make_a_longer_sheet_never_a_wider_one(tmp_path: Path) -> None:

@@ -61,6 +61,13 @@ class Room(NamedTuple):
         """Bottom minus top, in pixels."""
         return self.bottom - self.top
 
+    def letterbox(self, image: Size) -> Room:
+        """Return the room in the middle that shows an image whole and in its shape; the thinnest keeps one pixel."""
+        scale = min(self.width / image.width, self.height / image.height)
+        width, height = (max(1, round(scale * side)) for side in image)
+        left, top = self.left + (self.width - width) // 2, self.top + (self.height - height) // 2
+        return Room(left, top, left + width, top + height)
+
 
 class Page:
     """A page of `size` pixels. Places on it are (x, y) in pixels from its top left corner.
