@@ -22,6 +22,8 @@ class DatasetFormat(StrEnum):
     FOLDER = "folder"
     TABLE = "table"
     SHARDS = "shards"
+    POOL = "pool"
+    """An evidence pool of Guided Zoom: patches of photographs."""
 
 
 class OnError(StrEnum):

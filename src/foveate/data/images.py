@@ -8,8 +8,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from foveate.data.records import ArchiveMember, ImageSource
+from foveate.config import TestViews
+from foveate.data.records import ArchiveMember, ImageSource, Patch
+from foveate.data.transforms import evaluation_geometries
 from foveate.errors import UserError
+from foveate.types import Size
 
 SMALLEST_SIDE = 8
 """Pixels; a picture with a shorter side carries nothing to recognise and is refused."""
@@ -29,12 +32,14 @@ def read_image(source: ImageSource, name: str | None = None) -> Image.Image:
     to 8 bits; transparency is laid over white; of an animation the first frame counts.
 
     Args:
-        source: A path, the encoded bytes, or a member of a shard.
+        source: A path, the encoded bytes, a member of a shard, or a patch of one of these.
         name: What to call the image in an error, when `source` is not a path.
 
     Raises:
         ImageError: The file is missing, truncated, not an image, or its shape is not that of a photograph.
     """
+    if isinstance(source, Patch):
+        return _patch(source, read_image(source.photograph, name))
     name = str(source) if isinstance(source, Path) else name or "the image given as bytes"
     try:
         with Image.open(_stream(source)) as image:
@@ -51,13 +56,19 @@ def read_image(source: ImageSource, name: str | None = None) -> Image.Image:
         ) from error
 
 
+def _patch(patch: Patch, photograph: Image.Image) -> Image.Image:
+    left, top, right, bottom = patch.box
+    (view,) = evaluation_geometries(Size(*photograph.size), patch.transforms, TestViews.CENTRE)
+    return view.crop(float(left), float(top), Size(right - left, bottom - top)).pixels(photograph)
+
+
 def upright_rgb(image: Image.Image, name: str) -> Image.Image:
     """Turn an opened image as `read_image` does, with the same errors about its shape."""
     _check_shape(image.size, name)
     return to_rgb(ImageOps.exif_transpose(image))
 
 
-def _stream(source: ImageSource) -> Path | io.BytesIO:
+def _stream(source: Path | bytes | ArchiveMember) -> Path | io.BytesIO:
     if isinstance(source, Path):
         return source
     return io.BytesIO(source.read() if isinstance(source, ArchiveMember) else source)

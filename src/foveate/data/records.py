@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from foveate.config import TransformConfig
 from foveate.types import Box, PartPoint
 
 
@@ -24,12 +25,24 @@ class ArchiveMember(NamedTuple):
             return stream.read(self.length)
 
 
-ImageSource = Path | bytes | ArchiveMember
+class Patch(NamedTuple):
+    """A rectangle of a photograph's centre view, cut out only when it is read.
+
+    ``transforms`` says which part of the photograph the view shows, and its side in pixels (the source size);
+    ``box`` is (left, top, right, bottom) in whole pixels of the view.
+    """
+
+    photograph: Path | bytes | ArchiveMember
+    transforms: TransformConfig
+    box: tuple[int, int, int, int]
+
+
+ImageSource = Path | bytes | ArchiveMember | Patch
 
 
 @dataclass(frozen=True, slots=True)
 class ImageRecord:
-    """One labelled photograph; box and parts in pixels of the upright original (see `foveate.types`).
+    """One labelled photograph, or patch of one; box and parts in pixels of the upright original (see `foveate.types`).
 
     ``id`` is unique in the data set and stable between machines: the path below the data set's root with forward
     slashes, a list's own spelling of the path, or a shard's file name and the sample's key. ``label`` counts from 0

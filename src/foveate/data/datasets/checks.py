@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from foveate.data.records import ArchiveMember, ImageRecord
+from foveate.data.records import ArchiveMember, ImageRecord, Patch
 from foveate.errors import UserError
 from foveate.types import Box
 
@@ -48,7 +48,7 @@ def missing_files(records: Sequence[ImageRecord]) -> tuple[ImageRecord, ...]:
     listings: dict[str, frozenset[str]] = {}
     absent = []
     for record in records:
-        image = record.image
+        image = record.image.photograph if isinstance(record.image, Patch) else record.image
         if isinstance(image, bytes):
             continue
         path = os.fspath(image.archive if isinstance(image, ArchiveMember) else image)

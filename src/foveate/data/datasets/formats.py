@@ -14,6 +14,7 @@ from foveate.data.datasets.dogs import load_dogs
 from foveate.data.datasets.flowers import load_flowers
 from foveate.data.datasets.folder import load_folder, visible_folders
 from foveate.data.datasets.pets import load_pets
+from foveate.data.datasets.pool import load_pool
 from foveate.data.datasets.shards import load_shards, shards_in
 from foveate.data.datasets.table import SUFFIXES, lists_in, load_table
 from foveate.data.records import ImageDataset
@@ -29,6 +30,7 @@ LOADERS: dict[DatasetFormat, Callable[[Path], ImageDataset]] = {
     DatasetFormat.FOLDER: load_folder,
     DatasetFormat.TABLE: load_table,
     DatasetFormat.SHARDS: load_shards,
+    DatasetFormat.POOL: lambda root: load_pool(root, load_dataset),
 }
 
 MARKS: dict[DatasetFormat, tuple[str, ...]] = {
@@ -38,6 +40,7 @@ MARKS: dict[DatasetFormat, tuple[str, ...]] = {
     DatasetFormat.CARS: ("devkit/cars_train_annos.mat", "cars_test_annos_withlabels.mat"),
     DatasetFormat.FLOWERS: ("setid.mat", "imagelabels.mat"),
     DatasetFormat.PETS: ("annotations/trainval.txt", "annotations/test.txt"),
+    DatasetFormat.POOL: ("pool.json",),
 }
 """Files by any of which an archive is known, below the folder that its loader takes."""
 

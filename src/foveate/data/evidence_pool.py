@@ -1,0 +1,258 @@
+"""The evidence pool: a table of where a network saw its evidence, and the data set of patches that it stands for.
+
+A pool is a folder::
+
+    pool.json            what it was built from, and how
+    parts/00000.parquet  the evidence of the first `part_size` photographs, and so on
+
+It holds no pictures: a patch is cut out of its photograph when it is read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from jaxtyping import Int
+
+from foveate.atomic import atomic_path
+from foveate.config import DataConfig, PoolConfig, TransformConfig
+from foveate.data.records import ArchiveMember, ImageDataset, ImageRecord, ImageSource, Patch
+from foveate.documents import read_json, structured, unstructured, write_json
+from foveate.errors import UserError
+
+SCHEMA_VERSION = 1
+
+SCHEMA = pa.schema(
+    [
+        pa.field("id", pa.string(), nullable=False),
+        pa.field("label", pa.int32(), nullable=False),
+        pa.field("round", pa.int8(), nullable=False),
+        # The peak, in continuous pixels of the upright photograph; `found` is false where the map had none.
+        pa.field("x", pa.float32(), nullable=False),
+        pa.field("y", pa.float32(), nullable=False),
+        pa.field("found", pa.bool_(), nullable=False),
+        # The patch, in whole pixels of the view of `source_size`.
+        *(pa.field(edge, pa.int32(), nullable=False) for edge in ("left", "top", "right", "bottom")),
+        # What the network gave the true class, the evidence of earlier rounds being erased.
+        pa.field("probability", pa.float32(), nullable=False),
+    ]
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PoolDescription:
+    """What `pool.json` holds: enough to know a pool that belongs to another network or other photographs."""
+
+    config: PoolConfig
+    data: DataConfig
+    transforms: TransformConfig
+    """Of the view that patches are cut from."""
+    dataset: str
+    class_names: tuple[str, ...]
+    photographs: int
+    """How many were asked; each has between none and L + 1 rows."""
+    data_hash: str
+    """Of the photographs' ids, labels and sizes in bytes."""
+    network_hash: str
+    """Of the weights."""
+    schema_version: int = SCHEMA_VERSION
+
+
+class RoundSummary(NamedTuple):
+    """How much evidence one round left in a pool."""
+
+    round: int
+    patches: int
+    per_class: Int[np.ndarray, " c"]
+
+
+@dataclass(frozen=True, slots=True)
+class EvidencePool:
+    """A pool on disk, finished or not."""
+
+    path: Path
+    description: PoolDescription
+
+    @classmethod
+    def start(cls, path: Path, description: PoolDescription) -> EvidencePool:
+        """Begin a pool, or return to one that was begun in the same way; finished parts stay.
+
+        Raises:
+            UserError: The folder holds something else, or a pool of another network, other photographs or settings.
+        """
+        if not (path / "pool.json").exists():
+            if path.exists() and (not path.is_dir() or any(path.iterdir())):
+                raise UserError(f"a new pool needs an empty folder; {path} holds other files; name another")
+            write_json(path / "pool.json", unstructured(description))
+            return cls(path, description)
+        pool = cls.open(path)
+        pool.check(description)
+        return pool
+
+    @classmethod
+    def open(cls, path: Path) -> EvidencePool:
+        """Open an existing pool.
+
+        Raises:
+            UserError: It is not one, or another version of Foveate wrote it.
+        """
+        file = path / "pool.json"
+        if not file.is_file():
+            raise UserError(f"a pool is a folder with a pool.json, as `foveate pool build` makes it; {path} is not one")
+        content = read_json(file)
+        version = content.get("schema_version")
+        if version != SCHEMA_VERSION:
+            raise UserError(
+                f"this version of Foveate reads pools of schema {SCHEMA_VERSION}; {file} has {version!r}; build it anew"
+            )
+        return cls(path, structured(content, PoolDescription, file, "an evidence pool"))
+
+    def check(self, description: PoolDescription) -> None:
+        """Refuse a pool that does not belong to a network and data.
+
+        Raises:
+            UserError: It was built from others, or otherwise; what differs is named.
+        """
+        names = {
+            "network_hash": "another network",
+            "data_hash": "other photographs",
+            "class_names": "other classes",
+            "transforms": "views of another geometry",
+            "config": "other settings",
+        }
+        for field, what in names.items():
+            if getattr(self.description, field) != getattr(description, field):
+                raise UserError(
+                    f"a pool belongs to the network, photographs and settings that it was built with; {self.path} was "
+                    f"built with {what}; name another folder, or remove that one"
+                )
+
+    @property
+    def parts(self) -> int:
+        """How many parts the finished pool has."""
+        return -(-self.description.photographs // self.description.config.part_size)
+
+    def part(self, index: int) -> Path:
+        """Return the file of one part."""
+        return self.path / "parts" / f"{index:05d}.parquet"
+
+    def missing(self) -> tuple[int, ...]:
+        """Return the parts that are still to be built."""
+        return tuple(index for index in range(self.parts) if not self.part(index).exists())
+
+    def write_part(self, index: int, rows: pa.Table) -> None:
+        """Write one part, whole or not at all."""
+        with atomic_path(self.part(index)) as temporary:
+            pq.write_table(rows.cast(SCHEMA), temporary, compression="zstd")
+
+    def table(self) -> pa.Table:
+        """Return the evidence of all photographs, in their order, each with its rounds in turn.
+
+        Raises:
+            UserError: Parts are missing or damaged.
+        """
+        missing = self.missing()
+        if missing:
+            raise UserError(
+                f"a pool is used when it is finished; {len(missing)} of {self.parts} parts of {self.path} are missing; "
+                "give `foveate pool build` again: it goes on where it was stopped"
+            )
+        try:
+            return pa.concat_tables([pq.read_table(self.part(index), schema=SCHEMA) for index in range(self.parts)])
+        except (OSError, pa.ArrowException) as error:
+            raise UserError(
+                f"a part of {self.path} cannot be read ({error}); remove that part and build the pool again"
+            ) from error
+
+    def summary(self) -> tuple[RoundSummary, ...]:
+        """Count the patches of each round, in all and for each class."""
+        table = self.table()
+        labels, rounds = (table.column(name).to_numpy() for name in ("label", "round"))
+        classes = len(self.description.class_names)
+        counts = [np.bincount(labels[rounds == each], minlength=classes) for each in range(self._rounds)]
+        return tuple(RoundSummary(each, int(count.sum()), count) for each, count in enumerate(counts))
+
+    @property
+    def _rounds(self) -> int:
+        return self.description.config.patches.rounds + 1
+
+    def dataset(self, photographs: Sequence[ImageRecord]) -> ImageDataset:
+        """Return the patches as photographs to train on; their ids end in # and the round.
+
+        Args:
+            photographs: The data set's, whatever their split: they are found by id.
+
+        Raises:
+            UserError: There is no evidence at all, or none of some class, or a photograph is not in the data set.
+        """
+        table = self.table()
+        self._check_classes(table)
+        where = {record.id: record for record in photographs}
+        absent = [id for id in pc.unique(table.column("id")).to_pylist() if id not in where]
+        if absent:
+            raise UserError(
+                f"the photographs of a pool must be in its data set; {len(absent)} are not in "
+                f"{self.description.data.root}, {absent[0]!r} first; restore them, or build the pool anew"
+            )
+        names, transforms = self.description.class_names, self.description.transforms
+        train = tuple(
+            ImageRecord(
+                f"{row['id']}#{row['round']}",
+                Patch(_photograph(where[row["id"]].image), transforms, _box(row)),
+                row["label"],
+                names[row["label"]],
+            )
+            for row in table.to_pylist()
+        )
+        return ImageDataset(f"evidence from {self.description.dataset}", names, train, ())
+
+    def _check_classes(self, table: pa.Table) -> None:
+        names = self.description.class_names
+        if not table.num_rows:
+            raise UserError(
+                f"a pool must hold evidence; {self.path} is empty: the network classifies no training photograph "
+                "correctly; train it longer, or build the pool with keep first-always"
+            )
+        without = np.setdiff1d(np.arange(len(names)), table.column("label").to_numpy())
+        if len(without):
+            raise UserError(
+                f"a pool must hold evidence of every class; {self.path} has none of {len(without)} of {len(names)}, "
+                f"{names[without[0]]!r} first: the network classifies no photograph of it correctly; train it longer, "
+                "or build the pool with keep first-always"
+            )
+
+
+def _box(row: dict[str, int]) -> tuple[int, int, int, int]:
+    return row["left"], row["top"], row["right"], row["bottom"]
+
+
+def _photograph(image: ImageSource) -> Path | bytes | ArchiveMember:
+    return image.photograph if isinstance(image, Patch) else image
+
+
+def hash_of_photographs(records: Sequence[ImageRecord]) -> str:
+    """Return a hash of the photographs' ids, labels and sizes in bytes; nothing is opened."""
+    content = hashlib.sha256()
+    for record in records:
+        content.update(f"{record.id}\t{record.label}\t{_bytes_of(_photograph(record.image))}\n".encode())
+    return content.hexdigest()
+
+
+def _bytes_of(image: Path | bytes | ArchiveMember) -> int:
+    if isinstance(image, Path):
+        return image.stat().st_size
+    return image.length if isinstance(image, ArchiveMember) else len(image)
+
+
+def hash_of_file(path: Path) -> str:
+    """Return the hash of a file's bytes."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

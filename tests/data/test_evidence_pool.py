@@ -1,0 +1,217 @@
+"""The evidence pool's table, what belongs to it, and its patches as a data set."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from PIL import Image
+
+from foveate.config import (
+    DataConfig,
+    DatasetFormat,
+    GroundingConfig,
+    PatchConfig,
+    PoolConfig,
+    TestViews,
+    TransformConfig,
+)
+from foveate.data.datasets import load_dataset
+from foveate.data.evidence_pool import SCHEMA, EvidencePool, PoolDescription, hash_of_photographs
+from foveate.data.images import read_image
+from foveate.data.preparation import load_splits
+from foveate.data.records import ArchiveMember, ImageRecord, Patch
+from foveate.data.transforms import evaluation_geometries
+from foveate.errors import UserError
+from foveate.types import Size
+
+VIEW = TransformConfig(input_size=32, resize_size=40, source_size=64)
+
+
+def photographs(root: Path, count: int = 5) -> Path:
+    """Class folders of noise: owls and wrens in turn."""
+    for index in range(count):
+        path = root / "train" / ("owl", "wren")[index % 2] / f"{index}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        noise = np.random.default_rng(index).integers(0, 256, (50 + index, 70, 3), dtype=np.uint8)
+        Image.fromarray(noise).save(path)
+    return root
+
+
+@pytest.fixture
+def description(tmp_path: Path) -> PoolDescription:
+    root = photographs(tmp_path / "birds")
+    records = load_dataset(root).train
+    return PoolDescription(
+        config=PoolConfig(patches=PatchConfig(source_size=64), part_size=2),
+        data=DataConfig(root=root),
+        transforms=VIEW,
+        dataset="birds",
+        class_names=("owl", "wren"),
+        photographs=len(records),
+        data_hash=hash_of_photographs(records),
+        network_hash="abc",
+    )
+
+
+def rows(records: list[ImageRecord], rounds: int = 2) -> pa.Table:
+    content = [
+        {"id": each.id, "label": each.label, "round": number, "x": 1.0, "y": 2.0, "found": True, "probability": 0.5}
+        | {"left": 3 * number, "top": 4, "right": 3 * number + 21, "bottom": 25}
+        for each in records
+        for number in range(rounds)
+    ]
+    return pa.Table.from_pylist(content, schema=SCHEMA)
+
+
+def built(path: Path, description: PoolDescription, rounds: int = 2) -> EvidencePool:
+    pool = EvidencePool.start(path, description)
+    records = list(load_dataset(description.data.root).train)
+    for index in pool.missing():
+        pool.write_part(index, rows(records[2 * index : 2 * index + 2], rounds))
+    return pool
+
+
+def test_a_pool_comes_back_as_it_was_written(description: PoolDescription, tmp_path: Path) -> None:
+    pool = built(tmp_path / "pool", description)
+    again = EvidencePool.open(tmp_path / "pool")
+    assert again.description == description
+    assert again.table().equals(pool.table())
+    assert again.table().schema.equals(SCHEMA)
+    assert again.table().num_rows == 10
+
+
+def test_parts_are_counted_and_finished_ones_stay(description: PoolDescription, tmp_path: Path) -> None:
+    pool = EvidencePool.start(tmp_path / "pool", description)
+    assert pool.missing() == (0, 1, 2)
+    pool.write_part(1, rows([]))
+    assert EvidencePool.start(tmp_path / "pool", description).missing() == (0, 2)
+    with pytest.raises(UserError, match=r"2 of 3 parts of .*pool are missing; give `foveate pool build` again"):
+        pool.table()
+
+
+def test_the_summary_counts_rounds_and_classes(description: PoolDescription, tmp_path: Path) -> None:
+    summary = built(tmp_path / "pool", description).summary()
+    assert [(each.round, each.patches, each.per_class.tolist()) for each in summary] == [
+        (0, 5, [3, 2]),
+        (1, 5, [3, 2]),
+        (2, 0, [0, 0]),
+    ]
+
+
+def test_patches_are_the_views_own_pixels(description: PoolDescription, tmp_path: Path) -> None:
+    built(tmp_path / "pool", description)
+    splits = load_splits(DataConfig(root=tmp_path / "pool", format=DatasetFormat.POOL, test_fraction=0.0))
+    assert splits.class_names == ("owl", "wren")
+    assert splits.test == ()
+    record = splits.train[1]
+    assert (record.id, record.class_name) == ("train/owl/0.png#1", "owl")
+    photograph = Image.open(description.data.root / "train/owl/0.png")
+    (view,) = evaluation_geometries(Size(*photograph.size), VIEW, TestViews.CENTRE)
+    expected = np.asarray(view.pixels(photograph))[4:25, 3:24].astype(int)
+    assert np.abs(np.asarray(read_image(record.image)).astype(int) - expected).max() <= 1
+
+
+def test_a_pool_is_recognised(description: PoolDescription, tmp_path: Path) -> None:
+    built(tmp_path / "pool", description)
+    assert load_dataset(tmp_path / "pool").name == "evidence from birds"
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        ({"network_hash": "def"}, "another network"),
+        ({"data_hash": "def"}, "other photographs"),
+        ({"class_names": ("owl", "kite")}, "other classes"),
+        ({"transforms": replace(VIEW, resize_size=48)}, "views of another geometry"),
+        ({"config": PoolConfig(grounding=GroundingConfig(layer="x"))}, "other settings"),
+    ],
+)
+def test_a_pool_of_another_is_refused(
+    description: PoolDescription, tmp_path: Path, change: dict[str, object], what: str
+) -> None:
+    built(tmp_path / "pool", description)
+    with pytest.raises(UserError, match=f"was built with {what}; name another folder, or remove that one"):
+        EvidencePool.start(tmp_path / "pool", replace(description, **change))  # type: ignore[arg-type]
+
+
+def test_the_hash_knows_another_version_of_the_data(description: PoolDescription) -> None:
+    records = load_dataset(description.data.root).train
+    relabelled = (replace(records[0], label=1), *records[1:])
+    assert len({hash_of_photographs(each) for each in (records, records[1:], relabelled)}) == 3
+    (description.data.root / records[0].id).write_bytes(b"shorter")
+    assert hash_of_photographs(records) != description.data_hash
+
+
+def test_the_hash_knows_bytes_and_archives(tmp_path: Path) -> None:
+    def hashed(image: bytes | ArchiveMember) -> str:
+        return hash_of_photographs([ImageRecord("a", image, 0, "owl")])
+
+    assert hashed(b"12") != hashed(b"123")
+    assert hashed(b"123") == hashed(ArchiveMember(tmp_path, 7, 3))
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda folder: (folder / "pool.json").unlink(), "a pool is a folder with a pool.json"),
+        (lambda folder: (folder / "pool.json").write_text("{"), r"pool\.json must be JSON"),
+        (
+            lambda folder: (folder / "pool.json").write_text('{"schema_version": 7}'),
+            r"reads pools of schema 1; .* has 7; build it anew",
+        ),
+        (
+            lambda folder: (folder / "pool.json").write_text('{"schema_version": 1}'),
+            "does not describe an evidence pool",
+        ),
+        (lambda folder: (folder / "parts" / "00001.parquet").write_bytes(b"no"), "remove that part and build"),
+    ],
+)
+def test_a_damaged_pool_is_named(
+    description: PoolDescription, tmp_path: Path, damage: Callable[[Path], object], message: str
+) -> None:
+    built(tmp_path / "pool", description)
+    damage(tmp_path / "pool")
+    with pytest.raises(UserError, match=message):
+        EvidencePool.open(tmp_path / "pool").table()
+
+
+def test_a_folder_of_something_else_is_left_alone(description: PoolDescription, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "letter.txt").write_text("dear")
+    with pytest.raises(UserError, match="a new pool needs an empty folder"):
+        EvidencePool.start(tmp_path / "mine", description)
+    assert [each.name for each in (tmp_path / "mine").iterdir()] == ["letter.txt"]
+
+
+def test_an_empty_pool_is_refused(description: PoolDescription, tmp_path: Path) -> None:
+    built(tmp_path / "pool", description, rounds=0)
+    with pytest.raises(UserError, match=r"a pool must hold evidence; .* is empty"):
+        load_dataset(tmp_path / "pool", DatasetFormat.POOL)
+
+
+def test_a_class_without_evidence_is_named(description: PoolDescription, tmp_path: Path) -> None:
+    pool = EvidencePool.start(tmp_path / "pool", description)
+    owls = [record for record in load_dataset(description.data.root).train if record.label == 0]
+    for index in pool.missing():
+        pool.write_part(index, rows(owls[index : index + 1]))
+    with pytest.raises(UserError, match=re.escape("has none of 1 of 2, 'wren' first")):
+        load_dataset(tmp_path / "pool")
+
+
+def test_photographs_that_are_gone_are_named(description: PoolDescription, tmp_path: Path) -> None:
+    built(tmp_path / "pool", description)
+    (description.data.root / "train/owl/2.png").unlink()
+    with pytest.raises(UserError, match=r"1 are not in .*birds, 'train/owl/2\.png' first"):
+        load_dataset(tmp_path / "pool")
+
+
+def test_a_patch_of_a_broken_photograph_names_the_photograph(tmp_path: Path) -> None:
+    patch = Patch(tmp_path / "none.png", VIEW, (0, 0, 8, 8))
+    with pytest.raises(UserError, match=r"image not found: .*none\.png"):
+        read_image(patch, "none.png#0")
