@@ -11,9 +11,9 @@ upright image, that is after its EXIF orientation has been applied.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from foveate.config import Branch
@@ -100,3 +100,38 @@ class BranchLogits(NamedTuple):
         """Return the answers that there are, by branch."""
         every = dict(zip(Branch, self, strict=True))
         return {branch: logits for branch, logits in every.items() if logits is not None}
+
+
+class Grounded(NamedTuple):
+    """Where a network sees the evidence for some classes, and its answer in the same pass."""
+
+    logits: Float[Tensor, "b c"]
+    classes: Int64[Tensor, "b k"]
+    maps: Float[Tensor, "b k h w"]
+    """Relevance on the grounding layer's cells, which cover the image; float32, not negative."""
+
+
+@runtime_checkable
+class Grounding(Protocol):
+    """A way to find the evidence for a class in a network."""
+
+    def __call__(self, images: Float[Tensor, "b 3 H W"], classes: Int64[Tensor, "b k"] | int) -> Grounded:
+        """Ground classes in normalised images; a number asks for so many of each image's best classes."""
+        ...
+
+
+class Evidence(NamedTuple):
+    """The evidence for the best classes of a batch: where it lies, and how the Evidence CNN scores it (r = L + 1)."""
+
+    logits: Float[Tensor, "b c"]
+    """The conventional network's own."""
+    classes: Int64[Tensor, "b k"]
+    """Its best classes by falling logit."""
+    places: Float[Tensor, "b k r 2"]
+    """Peaks, (x, y) in continuous pixels of the view that patches are cut from."""
+    found: Bool[Tensor, "b k r"]
+    """False where a map had no peak: the middle of the view stands in."""
+    boxes: Int64[Tensor, "b k r 4"]
+    """Patches (left, top, right, bottom) in whole pixels of that view."""
+    scores: Float[Tensor, "b k r"]
+    """The Evidence CNN's score of class k for its evidence of each round: a probability or a logit."""

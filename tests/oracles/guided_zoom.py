@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from foveate.config import PatchConfig
 
 Map = NDArray[np.float64]
 Pixels = NDArray[np.uint8]
@@ -58,3 +61,31 @@ def naive_refined(
         for weight, score in zip(weights[1:], evidence[t], strict=False):
             total[t] += weight * score
     return max(best, key=lambda t: total[t])
+
+
+class Looked(NamedTuple):
+    """One class's evidence in one image: peaks in view pixels, and patches in pixels of the source."""
+
+    places: list[tuple[float, float]]
+    boxes: list[Box]
+
+
+def naive_rounds(
+    image: Pixels,
+    target: int,
+    ground: Callable[[Pixels, int], Map],
+    config: PatchConfig,
+) -> Looked:
+    """Algorithm 1, lines 5 and 8 to 10, for one class: find, erase, find again."""
+    side = image.shape[0]
+    hidden, patch = round(config.erased * side), round(config.patch * config.source_size)
+    scale = config.source_size / side
+    seen, erased = Looked([], []), list[Box]()
+    for _ in range(config.rounds + 1):
+        values = ground(naive_erased(image, erased), target)
+        row, column = np.unravel_index(values.argmax(), values.shape)
+        x, y = (column + 0.5) * side / values.shape[1], (row + 0.5) * side / values.shape[0]
+        seen.places.append((x * scale, y * scale))
+        seen.boxes.append(naive_box(x * scale, y * scale, patch, config.source_size, config.source_size))
+        erased.append(naive_box(x, y, hidden, side, side))
+    return seen

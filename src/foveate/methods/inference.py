@@ -51,6 +51,11 @@ class Classifier:
         placed = network.eval().to(device).to(memory_format=layout)
         return cls(placed, device, autocast_dtype(hardware), hardware.channels_last)
 
+    def inputs(self, images: UInt8[Tensor, "n H W 3"]) -> Float[Tensor, "n 3 H W"]:
+        """Return what the network takes, on its device."""
+        pixels = images.to(self.device, non_blocking=True)
+        return network_input(pixels, self.network.backbone.normalisation, channels_last=self.channels_last)
+
     def probabilities(self, images: UInt8[Tensor, "b v H W 3"]) -> Float[Tensor, "b c"]:
         """Return each photograph's class probabilities in float32 on the CPU, averaged over its views."""
         return decision(self.branch_probabilities(images))
@@ -58,11 +63,16 @@ class Classifier:
     def branch_probabilities(self, images: UInt8[Tensor, "b v H W 3"]) -> dict[Branch, Float[Tensor, "b c"]]:
         """Return each branch's class probabilities in float32 on the CPU, averaged over a photograph's views."""
         count, views = images.shape[:2]
-        answers: BranchLogits = self._called(self.network, images.flatten(0, 1))
+        answers = self.logits(images.flatten(0, 1))
         return {
             branch: logits.float().softmax(-1).view(count, views, -1).mean(1).cpu()
             for branch, logits in answers.present().items()
         }
+
+    def logits(self, images: UInt8[Tensor, "n H W 3"]) -> BranchLogits:
+        """Return every branch's logits, on the network's device."""
+        answers: BranchLogits = self._called(self.network, images)
+        return answers
 
     def look(self, images: UInt8[Tensor, "b H W 3"]) -> Look:
         """Return all that an S3N network sees on its way to its answers.
@@ -80,7 +90,6 @@ class Classifier:
 
     @torch.inference_mode()
     def _called(self, part: Callable[[Tensor], Any], images: UInt8[Tensor, "n H W 3"]) -> Any:
-        pixels = images.to(self.device, non_blocking=True)
-        inputs = network_input(pixels, self.network.backbone.normalisation, channels_last=self.channels_last)
+        inputs = self.inputs(images)
         with torch.autocast(self.device.type, self.dtype, enabled=self.dtype is not torch.float32):
             return part(inputs)

@@ -1,0 +1,200 @@
+"""Guided Zoom (BMVC 2019, Figure 1): ask where the evidence for each likely class lies, and look at it alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Int64, UInt8
+from torch import Tensor
+
+from foveate.config import PatchConfig, Scores, TransformConfig
+from foveate.errors import UserError
+from foveate.methods.inference import Classifier
+from foveate.methods.s3n import S3N, shrink
+from foveate.types import Evidence, Grounded, Grounding, Size
+from foveate.zoom.patches import boxes_around, cut, erase, strongest
+
+
+@dataclass(frozen=True)
+class ConventionalCNN:
+    """The network whose answers are questioned, and what says where it sees them.
+
+    An S3N network answers with its joint head, and is grounded in its first look.
+    """
+
+    classifier: Classifier
+    grounding: Grounding
+
+    def answer(self, images: UInt8[Tensor, "n H W 3"], classes: Int64[Tensor, "n k"] | int) -> Grounded:
+        """Return logits and maps in float32 on the network's device; `classes` as in `Grounding`."""
+        network, inputs = self.classifier.network, self.classifier.inputs(images)
+        if not isinstance(network, S3N):
+            return self.grounding(inputs, classes)
+        logits = self.classifier.logits(images).decision
+        asked = logits.topk(classes).indices if isinstance(classes, int) else classes.to(logits.device)
+        return self.grounding(shrink(inputs, network.input_size), asked)._replace(logits=logits)
+
+
+class Cost(NamedTuple):
+    """Passes over networks, counted in images; a grounded map is counted for each class."""
+
+    forward: int
+    maps: int
+    evidence: int
+
+
+class Answered(NamedTuple):
+    """The evidence of a batch, what it cost, and what it would have cost if nothing were shared."""
+
+    evidence: Evidence
+    cost: Cost
+    unshared: Cost
+
+
+@dataclass(frozen=True)
+class GuidedZoom:
+    """A conventional network, an Evidence CNN, and how evidence passes from one to the other.
+
+    Classes of an image whose peaks coincide share what is erased, the pass over it and the patch.
+    """
+
+    conventional: ConventionalCNN
+    evidence_cnn: Classifier
+    patches: PatchConfig
+    transforms: TransformConfig
+    """The Evidence CNN's."""
+    scores: Scores = Scores.PROBABILITIES
+    batch_size: int = 64
+    """Patches at a time."""
+
+    def evidence(self, images: UInt8[Tensor, "b H W 3"], source: UInt8[Tensor, "b Hs Ws 3"], top_k: int) -> Answered:
+        """Find and score the evidence for each of the best classes (Algorithm 1, lines 2 to 12).
+
+        Args:
+            images: What the conventional network sees.
+            source: The same view at `patches.source_size`: patches are cut from it.
+            top_k: How many classes.
+
+        Raises:
+            UserError: There are fewer classes, or the network's logits are not finite.
+        """
+        device = self.conventional.classifier.device
+        images, source = images.to(device), source.to(device)
+        found = find_evidence(self.conventional, images, self.patches, top_k)
+        scores, patches = self._scores(source, found.boxes, found.classes)
+        b, k, rounds = found.boxes.shape[:3]
+        evidence = Evidence(found.logits, found.classes, found.places, found.found, found.boxes, scores)
+        unshared = Cost(b + b * k * (rounds - 1), b * k * rounds, b * k * rounds)
+        return Answered(evidence, found.cost._replace(evidence=patches), unshared)
+
+    def _scores(
+        self, source: UInt8[Tensor, "b Hs Ws 3"], boxes: Int64[Tensor, "b k r 4"], classes: Int64[Tensor, "b k"]
+    ) -> tuple[Float[Tensor, "b k r"], int]:
+        """Let the Evidence CNN see each patch once; return its score of each class, and how many patches there were."""
+        b, k, rounds = boxes.shape[:3]
+        owner = torch.arange(b, device=boxes.device).repeat_interleave(k * rounds)[:, None]
+        patches, which = torch.unique(torch.cat((owner, boxes.flatten(0, 2)), dim=1), dim=0, return_inverse=True)
+        scores = torch.cat([self._judge(source, each) for each in patches.split(self.batch_size)])
+        asked = classes[:, :, None].expand(-1, -1, rounds).reshape(-1)
+        return scores[which, asked].view(b, k, rounds), len(patches)
+
+    def _judge(self, source: UInt8[Tensor, "b Hs Ws 3"], patches: Int64[Tensor, "m 5"]) -> Float[Tensor, "m c"]:
+        size = Size(self.transforms.input_size, self.transforms.input_size)
+        pixels = cut(source, patches[:, 0], centre_part(patches[:, 1:], self.transforms), size)
+        rounded = pixels.round().to(torch.uint8).permute(0, 2, 3, 1)
+        logits = self.evidence_cnn.logits(rounded).decision.float()
+        return logits.softmax(-1) if self.scores is Scores.PROBABILITIES else logits
+
+
+class Found(NamedTuple):
+    """Where the evidence of a batch lies; fields as in `Evidence`."""
+
+    logits: Float[Tensor, "b c"]
+    classes: Int64[Tensor, "b k"]
+    places: Float[Tensor, "b k r 2"]
+    found: Tensor
+    boxes: Int64[Tensor, "b k r 4"]
+    cost: Cost
+
+
+def find_evidence(
+    conventional: ConventionalCNN, images: UInt8[Tensor, "b H W 3"], config: PatchConfig, top_k: int
+) -> Found:
+    """Look for the evidence of the best classes, round by round, each class's earlier evidence being erased."""
+    grounded = conventional.answer(images, top_k)
+    _check_finite(grounded.logits)
+    view = Size(images.shape[2], images.shape[1])
+    source = Size(config.source_size, config.source_size)
+    hidden = round(config.erased * view.width)
+    peaks = [strongest(grounded.maps, view)]
+    erased = boxes_around(peaks[0].places, hidden, view)[:, :, None]
+    forward, maps = len(images), grounded.classes.numel()
+    for _ in range(config.rounds):
+        rows, which = _distinct(erased)
+        pixels = erase(images[rows // top_k], erased.flatten(0, 1)[rows])
+        next_maps = _grounded(conventional, pixels, which, grounded.classes.flatten())
+        peaks.append(strongest(next_maps.view(*grounded.classes.shape, *next_maps.shape[1:]), view))
+        erased = torch.cat((erased, boxes_around(peaks[-1].places, hidden, view)[:, :, None]), dim=2)
+        forward, maps = forward + len(rows), maps + grounded.classes.numel()
+    scale = source.width / view.width
+    places = torch.stack([each.places for each in peaks], dim=2) * scale
+    boxes = boxes_around(places, round(config.patch * source.width), source)
+    found = torch.stack([each.found for each in peaks], dim=2)
+    return Found(grounded.logits, grounded.classes, places, found, boxes, Cost(forward, maps, 0))
+
+
+def _distinct(erased: Int64[Tensor, "b k l 4"]) -> tuple[Int64[Tensor, " u"], Int64[Tensor, " n"]]:
+    """Tell apart the erased images of a batch, whatever the order in which they were erased.
+
+    Returns:
+        The first (image, class) of each, counted over both, and which of them each (image, class) has.
+    """
+    b, k = erased.shape[:2]
+    weights = erased.new_tensor([1 << 48, 1 << 32, 1 << 16, 1])  # one number for each box
+    keys = (erased * weights).sum(-1).flatten(0, 1)
+    owner = torch.arange(b, device=erased.device).repeat_interleave(k)[:, None]
+    _, which = torch.unique(torch.cat((owner, keys.sort(dim=1).values), dim=1), dim=0, return_inverse=True)
+    everyone = torch.arange(b * k, device=erased.device)
+    first = everyone.new_full((int(which.max()) + 1,), b * k).scatter_reduce(0, which, everyone, "amin")
+    return first, which
+
+
+def _grounded(
+    conventional: ConventionalCNN,
+    images: UInt8[Tensor, "u H W 3"],
+    which: Int64[Tensor, " n"],
+    classes: Int64[Tensor, " n"],
+) -> Float[Tensor, "n h w"]:
+    """Ground n classes, each in one of u images; images asked for equally many classes go together."""
+    order = which.argsort(stable=True)
+    counts = torch.bincount(which, minlength=len(images))
+    first = counts.cumsum(0) - counts
+    maps: Tensor | None = None
+    for asked in torch.unique(counts).tolist():
+        chosen = (counts == asked).nonzero()[:, 0]
+        places = order[first[chosen][:, None] + torch.arange(asked, device=which.device)]
+        grounded = conventional.answer(images[chosen], classes[places])
+        if maps is None:
+            maps = grounded.maps.new_empty((len(which), *grounded.maps.shape[2:]))
+        maps[places.flatten()] = grounded.maps.flatten(0, 1)
+    assert maps is not None  # there is at least one image
+    return maps
+
+
+def centre_part(boxes: Int64[Tensor, "m 4"], transforms: TransformConfig) -> Float[Tensor, "m 4"]:
+    """Return the part of each patch that a centre crop of `input_size` shows once it is resized to `resize_size`."""
+    start = (transforms.resize_size - transforms.input_size) // 2 / transforms.resize_size
+    end = start + transforms.input_size / transforms.resize_size
+    corner, size = boxes[:, :2].float(), (boxes[:, 2:] - boxes[:, :2]).float()
+    return torch.cat((corner + start * size, corner + end * size), dim=1)
+
+
+def _check_finite(logits: Float[Tensor, "b c"]) -> None:
+    finite = logits.isfinite().all(1)
+    if not finite.all():
+        raise UserError(
+            f"logits must be finite; those of {int((~finite).sum())} of {len(finite)} images are not: the network's "
+            "weights are damaged; restore them from a copy"
+        )
