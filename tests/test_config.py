@@ -117,6 +117,7 @@ REFUSED: list[tuple[Maker, str, Any, str]] = [
     (PatchConfig, "source_size", 15, "source_size must be at least 16 pixels"),
     (PatchConfig, "rounds", -1, "rounds must not be negative"),
     (PoolConfig, "part_size", 0, "part_size must be at least 1"),
+    (PoolConfig, "batch_size", 0, "batch_size must be at least 1"),
     (RefinementConfig, "top_k", 0, "top_k must be at least 1"),
     *[
         (

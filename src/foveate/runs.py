@@ -76,6 +76,11 @@ class Run:
         return self.path / "checkpoints"
 
     @property
+    def weights(self) -> Path:
+        """The file of the trained network's weights."""
+        return self.path / "model.safetensors"
+
+    @property
     def finished(self) -> bool:
         """Whether the training ran to its end."""
         return (self.path / "metrics.json").exists()
@@ -176,7 +181,7 @@ class Run:
 
     def finish(self, network: nn.Module, metrics: Mapping[str, Any]) -> None:
         """Save the trained weights, then what was measured."""
-        save_weights(self.path / "model.safetensors", network.state_dict())
+        save_weights(self.weights, network.state_dict())
         write_json(self.path / "metrics.json", dict(metrics))
 
     def kept_epochs(self) -> tuple[int, ...]:
@@ -196,7 +201,7 @@ class Run:
             raise UserError(
                 f"a run shows the epochs it kept; {self.path} kept {there}, not {epoch}; train with --keep-epochs"
             )
-        file = self.path / ("model.safetensors" if epoch is None else f"epochs/epoch-{epoch:03d}.safetensors")
+        file = self.weights if epoch is None else self.path / f"epochs/epoch-{epoch:03d}.safetensors"
         if not file.exists():
             raise UserError(
                 f"a run is used by its model.safetensors; {self.path} has none; "

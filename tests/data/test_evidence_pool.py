@@ -72,8 +72,8 @@ def rows(records: list[ImageRecord], rounds: int = 2) -> pa.Table:
 def built(path: Path, description: PoolDescription, rounds: int = 2) -> EvidencePool:
     pool = EvidencePool.start(path, description)
     records = list(load_dataset(description.data.root).train)
-    for index in pool.missing():
-        pool.write_part(index, rows(records[2 * index : 2 * index + 2], rounds))
+    for index in pool.parts.missing():
+        pool.parts.write(index, rows(records[2 * index : 2 * index + 2], rounds))
     return pool
 
 
@@ -88,10 +88,10 @@ def test_a_pool_comes_back_as_it_was_written(description: PoolDescription, tmp_p
 
 def test_parts_are_counted_and_finished_ones_stay(description: PoolDescription, tmp_path: Path) -> None:
     pool = EvidencePool.start(tmp_path / "pool", description)
-    assert pool.missing() == (0, 1, 2)
-    pool.write_part(1, rows([]))
-    assert EvidencePool.start(tmp_path / "pool", description).missing() == (0, 2)
-    with pytest.raises(UserError, match=r"2 of 3 parts of .*pool are missing; give `foveate pool build` again"):
+    assert pool.parts.missing() == (0, 1, 2)
+    pool.parts.write(1, rows([]))
+    assert EvidencePool.start(tmp_path / "pool", description).parts.missing() == (0, 2)
+    with pytest.raises(UserError, match=r"2 of 3 parts of .*parts are missing; give `foveate pool build` again"):
         pool.table()
 
 
@@ -169,7 +169,7 @@ def test_the_hash_knows_bytes_and_archives(tmp_path: Path) -> None:
             lambda folder: (folder / "pool.json").write_text('{"schema_version": 1}'),
             "does not describe an evidence pool",
         ),
-        (lambda folder: (folder / "parts" / "00001.parquet").write_bytes(b"no"), "remove that part and build"),
+        (lambda folder: (folder / "parts" / "00001.parquet").write_bytes(b"no"), "remove that part and give"),
     ],
 )
 def test_a_damaged_pool_is_named(
@@ -198,8 +198,8 @@ def test_an_empty_pool_is_refused(description: PoolDescription, tmp_path: Path) 
 def test_a_class_without_evidence_is_named(description: PoolDescription, tmp_path: Path) -> None:
     pool = EvidencePool.start(tmp_path / "pool", description)
     owls = [record for record in load_dataset(description.data.root).train if record.label == 0]
-    for index in pool.missing():
-        pool.write_part(index, rows(owls[index : index + 1]))
+    for index in pool.parts.missing():
+        pool.parts.write(index, rows(owls[index : index + 1]))
     with pytest.raises(UserError, match=re.escape("has none of 1 of 2, 'wren' first")):
         load_dataset(tmp_path / "pool")
 

@@ -92,9 +92,12 @@ class PoolConfig:
     keep: Keep = Keep.CORRECT
     part_size: int = 128
     """Photographs of one part: what a killed build repeats at most."""
+    batch_size: int = 32
+    """Photographs at a time; a field, since sums over a batch round differently in another."""
 
     def __post_init__(self) -> None:
         require(self.part_size >= 1, "part_size must be at least 1", self.part_size)
+        require(self.batch_size >= 1, "batch_size must be at least 1", self.batch_size)
 
 
 class Scores(StrEnum):

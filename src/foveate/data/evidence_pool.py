@@ -19,11 +19,10 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from jaxtyping import Int
 
-from foveate.atomic import atomic_path
 from foveate.config import DataConfig, PoolConfig, TransformConfig
+from foveate.data.parts import TableInParts
 from foveate.data.records import ArchiveMember, ImageDataset, ImageRecord, ImageSource, Patch
 from foveate.documents import read_json, structured, unstructured, write_json
 from foveate.errors import UserError
@@ -35,11 +34,11 @@ SCHEMA = pa.schema(
         pa.field("id", pa.string(), nullable=False),
         pa.field("label", pa.int32(), nullable=False),
         pa.field("round", pa.int8(), nullable=False),
-        # The peak, in continuous pixels of the upright photograph; `found` is false where the map had none.
+        # The peak, in continuous pixels of the view of `source_size`; `found` is false where the map had none.
         pa.field("x", pa.float32(), nullable=False),
         pa.field("y", pa.float32(), nullable=False),
         pa.field("found", pa.bool_(), nullable=False),
-        # The patch, in whole pixels of the view of `source_size`.
+        # The patch, in whole pixels of that view.
         *(pa.field(edge, pa.int32(), nullable=False) for edge in ("left", "top", "right", "bottom")),
         # What the network gave the true class, the evidence of earlier rounds being erased.
         pa.field("probability", pa.float32(), nullable=False),
@@ -136,22 +135,12 @@ class EvidencePool:
                 )
 
     @property
-    def parts(self) -> int:
-        """How many parts the finished pool has."""
-        return -(-self.description.photographs // self.description.config.part_size)
-
-    def part(self, index: int) -> Path:
-        """Return the file of one part."""
-        return self.path / "parts" / f"{index:05d}.parquet"
-
-    def missing(self) -> tuple[int, ...]:
-        """Return the parts that are still to be built."""
-        return tuple(index for index in range(self.parts) if not self.part(index).exists())
-
-    def write_part(self, index: int, rows: pa.Table) -> None:
-        """Write one part, whole or not at all."""
-        with atomic_path(self.part(index)) as temporary:
-            pq.write_table(rows.cast(SCHEMA), temporary, compression="zstd")
+    def parts(self) -> TableInParts:
+        """The table, in parts."""
+        description = self.description
+        return TableInParts(
+            self.path / "parts", SCHEMA, description.photographs, description.config.part_size, "`foveate pool build`"
+        )
 
     def table(self) -> pa.Table:
         """Return the evidence of all photographs, in their order, each with its rounds in turn.
@@ -159,18 +148,7 @@ class EvidencePool:
         Raises:
             UserError: Parts are missing or damaged.
         """
-        missing = self.missing()
-        if missing:
-            raise UserError(
-                f"a pool is used when it is finished; {len(missing)} of {self.parts} parts of {self.path} are missing; "
-                "give `foveate pool build` again: it goes on where it was stopped"
-            )
-        try:
-            return pa.concat_tables([pq.read_table(self.part(index), schema=SCHEMA) for index in range(self.parts)])
-        except (OSError, pa.ArrowException) as error:
-            raise UserError(
-                f"a part of {self.path} cannot be read ({error}); remove that part and build the pool again"
-            ) from error
+        return self.parts.read()
 
     def summary(self) -> tuple[RoundSummary, ...]:
         """Count the patches of each round, in all and for each class."""

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-
-from rich.console import Console
-from rich.progress import Progress
 
 from foveate.config import DataConfig, OnError
 from foveate.data.checking import check_images
@@ -15,6 +11,7 @@ from foveate.data.datasets import load_dataset
 from foveate.data.records import ImageRecord
 from foveate.data.splits import hold_out
 from foveate.errors import UserError
+from foveate.progress import progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +65,8 @@ def checked(
         UserError: As `check_images` does.
     """
     say(f"reading {len(records)} photographs once")
-    with Progress(transient=True, console=Console(stderr=True), disable=not sys.stderr.isatty()) as bar:
-        task = bar.add_task("reading", total=len(records))
-        result = check_images(records, on_error, lambda done: bar.update(task, completed=done))
+    with progress("reading", len(records)) as advance:
+        result = check_images(records, on_error, advance)
     if result.problems:
         say(f"left out {len(result.problems)} of {len(records)} photographs that cannot be read:")
         for problem in result.problems:

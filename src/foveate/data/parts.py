@@ -1,0 +1,72 @@
+"""A table on disk in parts, each written whole or not at all: what a killed computation need not repeat."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from foveate.atomic import atomic_path
+from foveate.errors import UserError
+
+
+@dataclass(frozen=True, slots=True)
+class TableInParts:
+    """Rows about `total` things, `size` of them in each part but the last.
+
+    Args:
+        folder: Holds a Parquet file for each part that is there.
+        schema: Of the rows.
+        total: How many things.
+        size: Of a part.
+        remake: What to call again where parts are missing or damaged, for the errors.
+    """
+
+    folder: Path
+    schema: pa.Schema
+    total: int
+    size: int
+    remake: str
+
+    def __len__(self) -> int:
+        """Return the number of parts."""
+        return -(-self.total // self.size)
+
+    def file(self, index: int) -> Path:
+        """Return the file of one part."""
+        return self.folder / f"{index:05d}.parquet"
+
+    def members(self, index: int) -> slice:
+        """Return which of the things a part is about."""
+        return slice(index * self.size, min((index + 1) * self.size, self.total))
+
+    def missing(self) -> tuple[int, ...]:
+        """Return the parts that are still to be made."""
+        return tuple(index for index in range(len(self)) if not self.file(index).exists())
+
+    def write(self, index: int, rows: pa.Table) -> None:
+        """Write one part."""
+        with atomic_path(self.file(index)) as temporary:
+            pq.write_table(rows.cast(self.schema), temporary, compression="zstd")
+
+    def read(self) -> pa.Table:
+        """Return all rows, in the order of the things.
+
+        Raises:
+            UserError: Parts are missing or damaged.
+        """
+        missing = self.missing()
+        if missing:
+            raise UserError(
+                f"a table is used when it is finished; {len(missing)} of {len(self)} parts of {self.folder} are missing; "
+                f"give {self.remake} again: it goes on where it was stopped"
+            )
+        try:
+            tables = [pq.read_table(self.file(index), schema=self.schema) for index in range(len(self))]
+        except (OSError, pa.ArrowException) as error:
+            raise UserError(
+                f"a part of {self.folder} cannot be read ({error}); remove that part and give {self.remake} again"
+            ) from error
+        return pa.concat_tables(tables) if tables else self.schema.empty_table()
