@@ -60,8 +60,8 @@ class TableInParts:
         missing = self.missing()
         if missing:
             raise UserError(
-                f"a table is used when it is finished; {len(missing)} of {len(self)} parts of {self.folder} are missing; "
-                f"give {self.remake} again: it goes on where it was stopped"
+                f"a table is used when it is finished; {len(missing)} of {len(self)} parts of {self.folder} are "
+                f"missing; give {self.remake} again: it goes on where it was stopped"
             )
         try:
             tables = [pq.read_table(self.file(index), schema=self.schema) for index in range(len(self))]
