@@ -135,3 +135,7 @@ class Evidence(NamedTuple):
     """Patches (left, top, right, bottom) in whole pixels of that view."""
     scores: Float[Tensor, "b k r"]
     """The Evidence CNN's score of class k for its evidence of each round: a probability or a logit."""
+    forwards: Int64[Tensor, " b"]
+    """Passes of the conventional network; 1 + k L if no two classes shared any."""
+    patches: Int64[Tensor, " b"]
+    """Passes of the Evidence CNN; k r if no two classes shared any."""

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.testing import assert_close
 
-from foveate.config import RefinementConfig
+from foveate.config import RefinementConfig, Rule
 from foveate.decision.refinement import refine, scores_of, unsure
 from foveate.errors import UserError
 from oracles.guided_zoom import naive_refined
@@ -86,6 +86,11 @@ def test_of_equal_scores_the_higher_ranked_class_wins() -> None:
 def test_fewer_weights_use_fewer_rounds() -> None:
     own, evidence = torch.rand(2, 3), torch.rand(2, 3, 3)
     assert_close(scores_of(own, evidence, (0.5, 0.5)), scores_of(own, evidence[..., :1], (0.5, 0.5)))
+
+
+def test_the_largest_weighted_score_may_decide() -> None:
+    own, evidence = torch.tensor([[0.5, 0.2]]), torch.tensor([[[0.1, 0.3], [0.9, 0.8]]])
+    assert_close(scores_of(own, evidence, (1.0, 0.5, 1.0), Rule.MAX), torch.tensor([[0.5, 0.8]]))
 
 
 def test_a_sure_answer_passes_the_gate_unchanged() -> None:

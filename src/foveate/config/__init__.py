@@ -11,6 +11,7 @@ from foveate.config.guided_zoom import (
     PatchConfig,
     PoolConfig,
     RefinementConfig,
+    Rule,
     Scores,
 )
 from foveate.config.networks import (
@@ -58,6 +59,7 @@ __all__ = [
     "PlainConfig",
     "PoolConfig",
     "RefinementConfig",
+    "Rule",
     "S3NConfig",
     "Schedule",
     "Scores",

@@ -108,6 +108,13 @@ class Scores(StrEnum):
     """As the released code does."""
 
 
+class Rule(StrEnum):
+    """How the weighted scores of a class become one."""
+
+    SUM = "sum"
+    MAX = "max"
+
+
 @dataclass(frozen=True, kw_only=True)
 class RefinementConfig:
     """Algorithm 1: how much the first answer and the evidence of each round count."""
@@ -116,6 +123,7 @@ class RefinementConfig:
     """How many of the network's best classes are considered; the paper takes 3 and 5."""
     weights: tuple[float, ...] = (0.4, 0.3, 0.2, 0.1)
     """w of the network's own answer, then w_0 to w_L of the evidence of each round."""
+    rule: Rule = Rule.SUM
     scores: Scores = Scores.PROBABILITIES
     entropy_above: float | None = None
     """Refine only where the entropy of the network's probabilities, in nats, is above this; None: always."""

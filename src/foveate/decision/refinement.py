@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from foveate.config import RefinementConfig
+from foveate.config import RefinementConfig, Rule
 from foveate.errors import UserError
 
 
@@ -33,19 +33,23 @@ def unsure(probabilities: Float[Tensor, "b c"], above: float | None) -> Bool[Ten
 
 
 def scores_of(
-    own: Float[Tensor, "*b k"], evidence: Float[Tensor, "*b k r"], weights: Sequence[float]
+    own: Float[Tensor, "*b k"],
+    evidence: Float[Tensor, "*b k r"],
+    weights: Sequence[float],
+    rule: Rule = Rule.SUM,
 ) -> Float[Tensor, "*b k"]:
-    """Return w v_0[t] + sum over the rounds of w_l v_l[t] for each class t asked for.
+    """Return w v_0[t] + sum over the rounds of w_l v_l[t] for each class t asked for, or the largest of these terms.
 
     Args:
         own: The network's own score of each class.
         evidence: The Evidence CNN's score of that same class for the evidence of each round; at least as many rounds
             as there are weights for.
         weights: w, then w_0 to w_L.
+        rule: What becomes of the terms.
     """
-    first, *rest = weights
-    rounds = own.new_tensor(rest)
-    return first * own + torch.einsum("...kr,r->...k", evidence[..., : len(rest)], rounds)
+    rounds = len(weights) - 1
+    terms = torch.cat((own[..., None], evidence[..., :rounds]), dim=-1) * own.new_tensor(weights)
+    return terms.sum(-1) if rule is Rule.SUM else terms.amax(-1)
 
 
 def refine(
@@ -69,7 +73,7 @@ def refine(
     """
     _check(classes, own, evidence, config)
     k = config.top_k
-    scores = scores_of(own[:, :k], evidence[:, :k], config.weights)
+    scores = scores_of(own[:, :k], evidence[:, :k], config.weights, config.rule)
     best = classes.gather(1, scores.argmax(dim=1, keepdim=True))[:, 0]
     considered = unsure(probabilities, config.entropy_above)
     return Refined(scores, torch.where(considered, best, classes[:, 0]), considered)

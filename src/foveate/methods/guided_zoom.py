@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Int64, UInt8
+from jaxtyping import Bool, Float, Int64, UInt8
 from torch import Tensor
 
 from foveate.config import PatchConfig, Scores, TransformConfig
@@ -37,22 +37,6 @@ class ConventionalCNN:
         return self.grounding(shrink(inputs, network.input_size), asked)._replace(logits=logits)
 
 
-class Cost(NamedTuple):
-    """Passes over networks, counted in images; a grounded map is counted for each class."""
-
-    forward: int
-    maps: int
-    evidence: int
-
-
-class Answered(NamedTuple):
-    """The evidence of a batch, what it cost, and what it would have cost if nothing were shared."""
-
-    evidence: Evidence
-    cost: Cost
-    unshared: Cost
-
-
 @dataclass(frozen=True)
 class GuidedZoom:
     """A conventional network, an Evidence CNN, and how evidence passes from one to the other.
@@ -69,7 +53,7 @@ class GuidedZoom:
     batch_size: int = 64
     """Patches at a time."""
 
-    def evidence(self, images: UInt8[Tensor, "b H W 3"], source: UInt8[Tensor, "b Hs Ws 3"], top_k: int) -> Answered:
+    def evidence(self, images: UInt8[Tensor, "b H W 3"], source: UInt8[Tensor, "b Hs Ws 3"], top_k: int) -> Evidence:
         """Find and score the evidence for each of the best classes (Algorithm 1, lines 2 to 12).
 
         Args:
@@ -83,22 +67,15 @@ class GuidedZoom:
         device = self.conventional.classifier.device
         images, source = images.to(device), source.to(device)
         found = find_evidence(self.conventional, images, self.patches, top_k)
-        scores, patches = self._scores(source, found.boxes, found.classes)
         b, k, rounds = found.boxes.shape[:3]
-        evidence = Evidence(found.logits, found.classes, found.places, found.found, found.boxes, scores)
-        unshared = Cost(b + b * k * (rounds - 1), b * k * rounds, b * k * rounds)
-        return Answered(evidence, found.cost._replace(evidence=patches), unshared)
-
-    def _scores(
-        self, source: UInt8[Tensor, "b Hs Ws 3"], boxes: Int64[Tensor, "b k r 4"], classes: Int64[Tensor, "b k"]
-    ) -> tuple[Float[Tensor, "b k r"], int]:
-        """Let the Evidence CNN see each patch once; return its score of each class, and how many patches there were."""
-        b, k, rounds = boxes.shape[:3]
-        owner = torch.arange(b, device=boxes.device).repeat_interleave(k * rounds)[:, None]
-        patches, which = torch.unique(torch.cat((owner, boxes.flatten(0, 2)), dim=1), dim=0, return_inverse=True)
+        # Each patch is seen once, however many classes and rounds look at it.
+        owner = torch.arange(b, device=device).repeat_interleave(k * rounds)[:, None]
+        asked = torch.cat((owner, found.boxes.flatten(0, 2)), dim=1)
+        patches, which = torch.unique(asked, dim=0, return_inverse=True)
         scores = torch.cat([self._judge(source, each) for each in patches.split(self.batch_size)])
-        asked = classes[:, :, None].expand(-1, -1, rounds).reshape(-1)
-        return scores[which, asked].view(b, k, rounds), len(patches)
+        classes = found.classes[:, :, None].expand(-1, -1, rounds).reshape(-1)
+        seen = torch.bincount(patches[:, 0], minlength=b)
+        return Evidence(*found[:-1], scores[which, classes].view(b, k, rounds), found.forwards, seen)
 
     def _judge(self, source: UInt8[Tensor, "b Hs Ws 3"], patches: Int64[Tensor, "m 5"]) -> Float[Tensor, "m c"]:
         size = Size(self.transforms.input_size, self.transforms.input_size)
@@ -114,9 +91,9 @@ class Found(NamedTuple):
     logits: Float[Tensor, "b c"]
     classes: Int64[Tensor, "b k"]
     places: Float[Tensor, "b k r 2"]
-    found: Tensor
+    found: Bool[Tensor, "b k r"]
     boxes: Int64[Tensor, "b k r 4"]
-    cost: Cost
+    forwards: Int64[Tensor, " b"]
 
 
 def find_evidence(
@@ -130,19 +107,19 @@ def find_evidence(
     hidden = round(config.erased * view.width)
     peaks = [strongest(grounded.maps, view)]
     erased = boxes_around(peaks[0].places, hidden, view)[:, :, None]
-    forward, maps = len(images), grounded.classes.numel()
+    forwards = torch.ones(len(images), dtype=torch.int64, device=images.device)
     for _ in range(config.rounds):
         rows, which = _distinct(erased)
         pixels = erase(images[rows // top_k], erased.flatten(0, 1)[rows])
         next_maps = _grounded(conventional, pixels, which, grounded.classes.flatten())
         peaks.append(strongest(next_maps.view(*grounded.classes.shape, *next_maps.shape[1:]), view))
         erased = torch.cat((erased, boxes_around(peaks[-1].places, hidden, view)[:, :, None]), dim=2)
-        forward, maps = forward + len(rows), maps + grounded.classes.numel()
+        forwards += torch.bincount(rows // top_k, minlength=len(images))
     scale = source.width / view.width
     places = torch.stack([each.places for each in peaks], dim=2) * scale
     boxes = boxes_around(places, round(config.patch * source.width), source)
     found = torch.stack([each.found for each in peaks], dim=2)
-    return Found(grounded.logits, grounded.classes, places, found, boxes, Cost(forward, maps, 0))
+    return Found(grounded.logits, grounded.classes, places, found, boxes, forwards)
 
 
 def _distinct(erased: Int64[Tensor, "b k l 4"]) -> tuple[Int64[Tensor, " u"], Int64[Tensor, " n"]]:
