@@ -11,7 +11,16 @@ from typing import Annotated, Literal
 import tyro
 
 from foveate.atomic import mend_of
-from foveate.config import DataConfig, DatasetFormat, HardwareConfig, OnError, TestViews, TrainConfig
+from foveate.config import (
+    DataConfig,
+    DatasetFormat,
+    HardwareConfig,
+    OnError,
+    PoolConfig,
+    RefinementConfig,
+    TestViews,
+    TrainConfig,
+)
 from foveate.errors import UserError
 from foveate.recipes import RECIPES
 
@@ -175,6 +184,103 @@ class Explain:
 
 
 @dataclass(frozen=True, kw_only=True)
+class GuidedZoom:
+    """Refine the answers of a trained network by the evidence for its best classes: pool, Evidence CNN, decisions."""
+
+    run_folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
+    """The run folder of the network."""
+    out: Path
+    """The Guided Zoom's folder; what an earlier call finished there is used again."""
+    pool: PoolConfig = field(default_factory=PoolConfig)
+    refinement: RefinementConfig = field(default_factory=RefinementConfig)
+    epochs: int = 8
+    """Of the Evidence CNN, which has the network's architecture and seed."""
+    split: Literal["test", "validation", "train"] = "test"
+    """Which photographs to answer for."""
+    root: Path | None = None
+    """Where the data set lies now, if it has moved since the training."""
+    on_error: OnError | None = None
+    """What to do about photographs that cannot be read; None: as the training did."""
+    results: Path | None = None
+    """A file of JSON lines to which one row is added."""
+    hardware: HardwareConfig = field(default_factory=HardwareConfig)
+
+    def run(self) -> None:
+        """Do it."""
+        from foveate.workflows.guided_zoom import guided_zoom
+
+        guided_zoom(
+            self.run_folder,
+            self.out,
+            pool=self.pool,
+            refinement=self.refinement,
+            epochs=self.epochs,
+            split=self.split,
+            root=self.root,
+            on_error=self.on_error,
+            hardware=self.hardware,
+            results=self.results,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PoolBuild:
+    """Build the evidence pool of a trained network; a stopped build goes on where it was."""
+
+    run_folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
+    """The run folder of the network."""
+    out: Path
+    """The pool's folder."""
+    pool: PoolConfig = field(default_factory=PoolConfig)
+    share: Annotated[str, tyro.conf.arg(metavar="I/N")] = "0/1"
+    """Build every N-th part, beginning with part I: for several processes that see the same folder."""
+    root: Path | None = None
+    """Where the data set lies now, if it has moved since the training."""
+    on_error: OnError | None = None
+    """What to do about photographs that cannot be read; None: as the training did."""
+    hardware: HardwareConfig = field(default_factory=HardwareConfig)
+
+    def run(self) -> None:
+        """Do it."""
+        from foveate.workflows.build_pool import build_pool, parsed_share
+
+        build_pool(
+            self.run_folder,
+            self.out,
+            self.pool,
+            share=parsed_share(self.share),
+            root=self.root,
+            on_error=self.on_error,
+            hardware=self.hardware,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PoolExport:
+    """Write the patches of an evidence pool as pictures, to be looked at."""
+
+    pool_folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="POOL")]
+    """The pool's folder."""
+    out: Path
+    """An empty folder; it gets one folder for each class."""
+
+    def run(self) -> None:
+        """Do it."""
+        from foveate.data.evidence_pool import EvidencePool
+        from foveate.workflows.build_pool import export_patches
+
+        export_patches(EvidencePool.open(self.pool_folder), self.out)
+
+
+_Pool = Annotated[PoolBuild, tyro.conf.subcommand("build")] | Annotated[PoolExport, tyro.conf.subcommand("export")]
+
+
+def _pool(command: Annotated[_Pool, tyro.conf.arg(name="")]) -> PoolBuild | PoolExport:
+    """The evidence pool of Guided Zoom: where a trained network saw its evidence."""
+    return command
+
+
+@dataclass(frozen=True, kw_only=True)
 class Recipes:
     """List the recipes that `train` knows."""
 
@@ -198,7 +304,7 @@ class Demo:
         demo(self.out)
 
 
-_Command = Data | Train | Evaluate | Predict | Explain | Recipes | Demo
+_Command = Data | Train | Evaluate | Predict | Explain | GuidedZoom | PoolBuild | PoolExport | Recipes | Demo
 
 
 def _commands() -> dict[str, Callable[..., _Command]]:
@@ -218,6 +324,8 @@ def _commands() -> dict[str, Callable[..., _Command]]:
         "evaluate": Evaluate,
         "predict": Predict,
         "explain": Explain,
+        "guided-zoom": GuidedZoom,
+        "pool": _pool,
         "recipes": Recipes,
         "demo": Demo,
     }

@@ -1,5 +1,6 @@
 """Named training configurations: the papers' own, and small ones for a laptop."""
 
+from foveate.recipes.guided_zoom import evidence, evidence_resnet101
 from foveate.recipes.laptop import plain, plain_plumage, plain_slice, plain_slice_448, plain_slice_long
 from foveate.recipes.papers import (
     ft_resnet50_aircraft,
@@ -44,10 +45,14 @@ RECIPES = {
     "s3n-resnet50-aircraft": s3n_resnet50_aircraft,
     "s3n-resnet50-cars": s3n_resnet50_cars,
     "s3n-reference-cub": s3n_reference_cub,
+    "evidence": evidence,
+    "evidence-resnet101": evidence_resnet101,
 }
 
 __all__ = [
     "RECIPES",
+    "evidence",
+    "evidence_resnet101",
     "ft_resnet50_aircraft",
     "ft_resnet50_cars",
     "ft_resnet50_cub",

@@ -71,7 +71,7 @@ def evaluate(
     hardware = hardware or HardwareConfig()
     classifier = Classifier.place(run.load_network(), hardware)
     data = run.config.data if root is None else replace(run.config.data, root=root)
-    records = checked(_records(run, data, split), on_error or data.on_error, say)
+    records = checked(records_of(run, data, split), on_error or data.on_error, say)
     shown = EvaluationViews(records, run.config.transforms, views)
     answers, milliseconds = _answers(classifier, evaluation_loader(shown, batch_size, workers=hardware.workers))
     origin = {"run": run.path, "split": split, "views": views, "root": data.root, "dataset": run.description.dataset}
@@ -110,7 +110,12 @@ def _branch_top1(answers: Mapping[Branch, Float[np.ndarray, "n c"]], table: Pred
     return {name: measure_accuracy(probabilities, table.labels).top1 for name, probabilities in named.items()}
 
 
-def _records(run: Run, data: DataConfig, split: str) -> Sequence[ImageRecord]:
+def records_of(run: Run, data: DataConfig, split: str) -> Sequence[ImageRecord]:
+    """Return the photographs of a split of the run's data set.
+
+    Raises:
+        UserError: It has other classes than the run, or photographs of a test were trained on.
+    """
     splits = load_splits(data)
     if splits.class_names != run.class_names:
         raise UserError(

@@ -1,0 +1,93 @@
+"""Fit how evidence is weighed: every choice is tried on cached scores, and no network runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import combinations, pairwise
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor
+
+from foveate.config import RefinementConfig
+
+
+class Scored(NamedTuple):
+    """The cached scores of n photographs for k classes in r rounds, and which of these classes is the true one."""
+
+    own: Float[Tensor, "n k"]
+    evidence: Float[Tensor, "n k r"]
+    truth: Int64[Tensor, " n"]
+    """Place of the true class among the k; -1 where it is not one of them."""
+    entropy: Float[Tensor, " n"]
+    """Of the network's probabilities, in nats."""
+
+
+class Fitted(NamedTuple):
+    """One setting that was tried."""
+
+    config: RefinementConfig
+    right: int
+    """Photographs answered rightly."""
+    passes: float
+    """Passes of the conventional network for each photograph, if no two classes shared any."""
+
+
+def compositions(total: int, parts: int) -> Iterator[tuple[int, ...]]:
+    """Yield every way to share a whole number out to so many parts; parts may get nothing."""
+    for bars in combinations(range(total + parts - 1), parts - 1):
+        edges = (-1, *bars, total + parts - 1)
+        yield tuple(right - left - 1 for left, right in pairwise(edges))
+
+
+def fit(scored: Scored, base: RefinementConfig, *, steps: int = 10, gates: int = 10) -> tuple[Fitted, ...]:
+    """Try every k, every number of rounds, weights in steps of 1 / `steps` that add up to 1, and entropy gates.
+
+    Args:
+        scored: Of photographs that neither network was trained on, and that nothing is reported on.
+        base: What the settings keep: rule and kind of scores.
+        steps: Into how many equal steps the sum of the weights is divided.
+        gates: How many thresholds, at equal shares of the photographs, beside none.
+
+    Returns:
+        The best setting of each cost (k, rounds, gate), by falling accuracy; of equally good ones the cheapest first.
+    """
+    _, classes, rounds = scored.evidence.shape
+    fitted: list[Fitted] = []
+    thresholds = _thresholds(scored.entropy, gates)
+    for count in range(1, rounds + 1):
+        weights = torch.tensor(list(compositions(steps, count + 1)), dtype=torch.float64) / steps
+        terms = torch.cat((scored.own[..., None], scored.evidence[..., :count]), dim=-1).double()
+        scores = terms @ weights.T  # (n, k, settings)
+        for k in range(1, classes + 1):
+            right = scores[:, :k].argmax(1) == scored.truth[:, None]
+            fitted += _best_of(right, weights, scored, k, thresholds, base)
+    return tuple(sorted(fitted, key=lambda each: (-each.right, each.passes)))
+
+
+def _best_of(
+    right: Bool[Tensor, "n s"],
+    weights: Float[Tensor, "s w"],
+    scored: Scored,
+    k: int,
+    thresholds: Sequence[float | None],
+    base: RefinementConfig,
+) -> list[Fitted]:
+    unrefined = (scored.truth == 0)[:, None]
+    fitted = []
+    for threshold in thresholds:
+        considered = scored.entropy > (-1.0 if threshold is None else threshold)
+        counts = torch.where(considered[:, None], right, unrefined).sum(0)
+        best = int(counts.argmax())
+        chosen = tuple(round(weight, 6) for weight in weights[best].tolist())
+        config = replace(base, top_k=k, weights=chosen, entropy_above=threshold)
+        passes = 1 + float(considered.double().mean()) * k * config.rounds
+        fitted.append(Fitted(config, int(counts[best]), passes))
+    return fitted
+
+
+def _thresholds(entropy: Float[Tensor, " n"], count: int) -> list[float | None]:
+    shares = torch.linspace(0, 1, count + 2, dtype=entropy.dtype)[1:-1]
+    return [None, *sorted({float(each) for each in entropy.quantile(shares)})]

@@ -1,0 +1,143 @@
+"""The folder of a Guided Zoom: which network it questions, its pool, its Evidence CNN, how it decides.
+
+::
+
+    guided_zoom.json   the description
+    pool/              the evidence pool
+    evidence/          the run of the Evidence CNN
+    splits/            the evidence of whole splits, kept so that it can be weighed again
+    evaluation/        what was measured
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from foveate.config import PoolConfig, RefinementConfig
+from foveate.data.evidence_pool import EvidencePool, hash_of_file
+from foveate.documents import read_json, structured, unstructured, write_json
+from foveate.errors import UserError
+from foveate.runs import Run
+
+SCHEMA_VERSION = 1
+_FILE = "guided_zoom.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class GuidedZoomDescription:
+    """What `guided_zoom.json` holds."""
+
+    base: Path
+    """The run folder of the conventional network."""
+    network_hash: str
+    """Of its weights."""
+    pool: PoolConfig
+    refinement: RefinementConfig
+    tuned_on: str | None = None
+    """The split that the refinement was fitted to; None: it was given."""
+    schema_version: int = SCHEMA_VERSION
+
+
+@dataclass(frozen=True, slots=True)
+class GuidedZoomRun:
+    """A Guided Zoom on disk."""
+
+    path: Path
+    description: GuidedZoomDescription
+
+    @classmethod
+    def start(cls, path: Path, description: GuidedZoomDescription) -> GuidedZoomRun:
+        """Begin one, or return to one that was begun in the same way.
+
+        Raises:
+            UserError: The folder holds something else, or a Guided Zoom of another network or pool.
+        """
+        if (path / _FILE).exists():
+            run = cls.open(path)
+            for name, what in (("network_hash", "another network"), ("pool", "another pool")):
+                if getattr(run.description, name) != getattr(description, name):
+                    raise UserError(
+                        f"a Guided Zoom goes on with the network and pool that it began with; {path} began with "
+                        f"{what}; name another folder with --out, or remove that one"
+                    )
+            return run
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise UserError(
+                f"a new Guided Zoom needs an empty folder; {path} holds other files; name another with --out"
+            )
+        write_json(path / _FILE, unstructured(description))
+        return cls(path, description)
+
+    @classmethod
+    def open(cls, path: Path) -> GuidedZoomRun:
+        """Open an existing one.
+
+        Raises:
+            UserError: It is not one, or another version of Foveate wrote it.
+        """
+        file = path / _FILE
+        if not file.is_file():
+            raise UserError(
+                f"a Guided Zoom is a folder with a {_FILE}, as `foveate guided-zoom` makes it; {path} is not one"
+            )
+        content = read_json(file)
+        version = content.get("schema_version")
+        if version != SCHEMA_VERSION:
+            raise UserError(
+                f"this version of Foveate reads Guided Zooms of schema {SCHEMA_VERSION}; {file} has {version!r}; "
+                "make it anew"
+            )
+        return cls(path, structured(content, GuidedZoomDescription, file, "a Guided Zoom"))
+
+    @property
+    def pool(self) -> Path:
+        """The evidence pool's folder."""
+        return self.path / "pool"
+
+    @property
+    def evidence(self) -> Path:
+        """The run folder of the Evidence CNN."""
+        return self.path / "evidence"
+
+    @property
+    def finished(self) -> bool:
+        """Whether it can decide: the Evidence CNN is trained."""
+        return (self.evidence / "metrics.json").exists()
+
+    def base_run(self) -> Run:
+        """Open the run of the conventional network.
+
+        Raises:
+            UserError: It is gone, or its weights are others than those that the pool was built with.
+        """
+        run = Run.open(self.description.base)
+        if hash_of_file(run.weights) != self.description.network_hash:
+            raise UserError(
+                f"a Guided Zoom questions the network that its pool was built with; the weights in {run.path} have "
+                "changed since; restore them, or make a new Guided Zoom"
+            )
+        return run
+
+    def open_pool(self) -> EvidencePool:
+        """Open the evidence pool."""
+        return EvidencePool.open(self.pool)
+
+    def evidence_run(self) -> Run:
+        """Open the run of the Evidence CNN.
+
+        Raises:
+            UserError: It is not trained yet.
+        """
+        if not self.finished:
+            raise UserError(
+                f"a Guided Zoom is used when its Evidence CNN is trained; that of {self.path} is not; give `foveate "
+                "guided-zoom` again: it goes on where it was stopped"
+            )
+        return Run.open(self.evidence)
+
+    def with_refinement(self, refinement: RefinementConfig, tuned_on: str | None) -> GuidedZoomRun:
+        """Write down another way to decide."""
+        description = replace(self.description, refinement=refinement, tuned_on=tuned_on)
+        write_json(self.path / _FILE, unstructured(description))
+        return replace(self, description=description)

@@ -1,0 +1,154 @@
+"""Excitation backprop (EB) and its contrast (cEB): where in an image a trained network finds a class.
+
+Guided Zoom (section 3) grounds with it. Relevance starts at the class's logit and runs down to the grounding layer;
+each unit shares its own among the inputs that excite it (Zhang et al., IJCV 2018).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import partial
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
+from torch.nn import functional
+
+from foveate.errors import UserError
+from foveate.response.layers import chosen_classes, private_copy, submodule
+from foveate.response.recorder import Recorder, leaves
+from foveate.response.relevance import Relevance
+from foveate.response.tape import Entry, Tape
+from foveate.types import Grounded
+
+_TAPE: ContextVar[Tape | None] = ContextVar("tape of the running forward pass", default=None)
+
+
+class ExcitationBackprop:
+    """Grounds classes in images with a network that stays as it is; may be called from several threads at once.
+
+    What it knows of the network is a copy of its modules in evaluation mode that shares parameters and buffers: further
+    training shows in the maps, replaced modules and tensors that move to another device need a new object.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        layer: str,
+        *,
+        contrast: bool = True,
+        raw: bool = False,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        """Look into the network.
+
+        Args:
+            network: An eager CNN whose operations all have a rule (`relevance_rules`), from images to logits.
+            layer: Name of the module whose output is the grounding layer, such as `layer3.0`, the `res4a` of Guided
+                Zoom, or what `layer_of_stride` finds.
+            contrast: Whether what speaks against a class is subtracted at the input of the last linear layer (cEB).
+            raw: Whether sums split by the raw ratio of their summands, not by their positive parts. It explodes where
+                summands nearly cancel; it is there to compare with other implementations.
+            dtype: What relevance is computed in; None: the type of the network, float32 at least. The forward pass
+                is the network's own, outside of any autocast.
+
+        Raises:
+            UserError: There is no such layer, or the network cannot be copied.
+        """
+        self._network = private_copy(network)
+        self._layer = layer
+        self._contrast = contrast
+        self._raw = raw
+        self._dtype = dtype
+        _watch(self._network, submodule(self._network, layer))
+
+    def __call__(self, images: Tensor, classes: Tensor | int) -> Grounded:
+        """Return one map for each class of each image.
+
+        A map of plain EB adds up to 1, less what is lost where nothing excites a unit.
+
+        Args:
+            images: (b, 3, H, W), normalised as the network takes them.
+            classes: (b, k) in int64: k classes of each image; or k, for each image's best k by the logits.
+
+        Raises:
+            UserError: The images are no batch, the classes are none of the network's, an operation has no rule, or the
+                logits do not rest on the layer or are not numbers.
+        """
+        if images.ndim != 4 or not images.is_floating_point():
+            raise UserError(
+                "images must be a batch (b, 3, H, W) of normalised numbers; got "
+                f"{tuple(images.shape)} of {images.dtype}; add the missing dimension or normalise them"
+            )
+        with _undisturbed(images.device):
+            tape = Tape(raw=self._raw)
+            logits = self._forward(images, tape)
+            chosen = chosen_classes(logits, classes)
+            return Grounded(logits, chosen, self._maps(logits, chosen, tape))
+
+    def _forward(self, images: Float[Tensor, "b 3 H W"], tape: Tape) -> Float[Tensor, "b c"]:
+        token = _TAPE.set(tape)
+        try:
+            with Recorder(tape):
+                logits: Tensor = self._network(images.clone())
+        finally:
+            _TAPE.reset(token)
+        if not (tape.knows(logits) and logits.ndim == 2):
+            raise UserError(
+                f"the network must answer with logits (b, c) that rest on layer {self._layer!r}; they do not; "
+                "name a layer between the images and the logits"
+            )
+        return logits
+
+    def _maps(
+        self, logits: Float[Tensor, "b c"], classes: Int64[Tensor, "b k"], tape: Tape
+    ) -> Float[Tensor, "b k h w"]:
+        dtype = self._dtype or torch.promote_types(logits.dtype, torch.float32)
+        seed = Relevance(functional.one_hot(classes, logits.shape[1]).to(dtype))
+        relevance = tape.back(seed, logits, contrast=self._contrast)
+        maps: Tensor = relevance.total().sum(2).clamp(min=0).float()
+        return maps
+
+
+@contextmanager
+def _undisturbed(device: torch.device) -> Iterator[None]:
+    """Hold off what the caller may have entered: gradients, inference mode (which counts no writes), autocast."""
+    with torch.inference_mode(False), torch.no_grad(), torch.autocast(device.type, enabled=False):
+        yield
+
+
+def _watch(network: nn.Module, layer: nn.Module) -> None:
+    """Hook into the modules of a private copy: each tells the running tape where it is."""
+    for name, module in network.named_modules():
+        words = f"{name!r} ({type(module).__name__})" if name else f"the network itself ({type(module).__name__})"
+        module.register_forward_pre_hook(partial(_enter, words))
+        module.register_forward_hook(_leave)
+    layer.register_forward_hook(_begin)
+
+
+def _enter(words: str, _: nn.Module, __: object) -> None:
+    if (tape := _TAPE.get()) is not None:
+        tape.path.append(words)
+
+
+def _leave(_: nn.Module, taken: object, given: object) -> None:
+    if (tape := _TAPE.get()) is None:
+        return
+    hidden = [each for each in leaves(given) if isinstance(each, Tensor) and not tape.knows(each)]
+    if hidden and any(map(tape.knows, leaves(taken))):
+        raise UserError(
+            f"excitation backprop must see a network's operations; those of {tape.module} are hidden; "
+            "give the network as it was before it was scripted or compiled"
+        )
+    tape.path.pop()
+
+
+def _begin(_: nn.Module, __: object, given: object) -> None:
+    if (tape := _TAPE.get()) is None:
+        return
+    if tape.begun or not (isinstance(given, Tensor) and given.ndim == 4):
+        what = "it runs twice" if tape.begun else "its output is another"
+        raise UserError(f"the grounding layer must give one feature map (b, d, h, w); {what}; name another layer")
+    tape.record(given, Entry((), None))

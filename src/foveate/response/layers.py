@@ -1,0 +1,182 @@
+"""Looking into a network without touching it, finding the layer of a stride, choosing the classes to ground."""
+
+from __future__ import annotations
+
+import copy
+import difflib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import partial
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
+
+from foveate.errors import UserError
+
+_WIDER = 64  # pixels; a multiple of the strides there are
+
+
+def private_copy(network: nn.Module) -> nn.Module:
+    """Copy a network's modules, in evaluation mode, but neither parameters nor buffers: those are shared.
+
+    What is done to the copy's modules (hooks, modes) leaves the network alone; what is written into the network's
+    tensors (a training step, `load_state_dict`) holds for the copy too. Modules that are replaced later, and buffers
+    that move to another device, need a new copy.
+
+    Raises:
+        UserError: A module is compiled to TorchScript, or cannot be copied.
+    """
+    scripted = [name for name, module in network.named_modules() if isinstance(module, torch.jit.ScriptModule)]
+    if scripted:
+        raise UserError(
+            f"a network's operations must be seen as they run; module {scripted[0]!r} is TorchScript; "
+            "give the network as it was before scripting"
+        )
+    tensors = [value for module in network.modules() for value in vars(module).values() if isinstance(value, Tensor)]
+    shared = {id(tensor): tensor for tensor in [*network.parameters(), *network.buffers(), *tensors]}
+    try:
+        return copy.deepcopy(network, dict(shared)).eval()
+    except Exception as error:
+        # Whatever a user's module holds (locks, open files) raises its own error.
+        raise UserError(
+            f"a network's modules must be copyable; copying raised {type(error).__name__}: {error}"
+        ) from error
+
+
+def submodule(network: nn.Module, layer: str) -> nn.Module:
+    """Return the module of a name.
+
+    Raises:
+        UserError: There is none; the message names close ones.
+    """
+    names = [name for name, _ in network.named_modules() if name]
+    if layer not in names:
+        close = ", ".join(difflib.get_close_matches(layer, names, n=5, cutoff=0.3))
+        raise UserError(f"layer must be a module of the network; got {layer!r}; close: {close or 'none'}")
+    return network.get_submodule(layer)
+
+
+class OutputOf:
+    """Keeps what a module of a private copy gives, for each caller by itself, whatever the number of threads."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self._kept: ContextVar[list[Tensor] | None] = ContextVar("outputs", default=None)
+        module.register_forward_hook(self._keep)
+
+    @contextmanager
+    def kept(self) -> Iterator[list[Tensor]]:
+        """Inside this context, fill the list with the module's outputs, one for each time it runs."""
+        outputs: list[Tensor] = []
+        token = self._kept.set(outputs)
+        try:
+            yield outputs
+        finally:
+            self._kept.reset(token)
+
+    def _keep(self, _: nn.Module, __: object, output: Tensor) -> None:
+        if (outputs := self._kept.get()) is not None:
+            outputs.append(output)
+
+
+def chosen_classes(logits: Float[Tensor, "b c"], classes: Tensor | int) -> Int64[Tensor, "b k"]:
+    """Return the classes to ground.
+
+    Args:
+        logits: The network's.
+        classes: (b, k) in int64: k classes of each image; or k, for each image's best k by falling logit.
+
+    Raises:
+        UserError: They are none of the network's, or the logits are not numbers.
+    """
+    images, count = logits.shape
+    if not logits.isfinite().all():
+        raise UserError("logits must be numbers; the network answers with NaN or infinity; check images and weights")
+    if isinstance(classes, int):
+        if not 1 <= classes <= count:
+            raise UserError(f"classes must be between 1 and the network's {count}; got {classes}; ask for fewer")
+        return logits.topk(classes).indices
+    classes = classes.to(logits.device)
+    if classes.dtype != torch.int64 or classes.ndim != 2 or len(classes) != images:
+        raise UserError(
+            f"classes must be int64 and ({images}, k), k of each image; got {tuple(classes.shape)} of {classes.dtype}"
+        )
+    if classes.numel() and not 0 <= int(classes.min()) <= int(classes.max()) < count:
+        raise UserError(f"classes must be in 0..{count - 1}; got {int(classes.min())}..{int(classes.max())}")
+    return classes
+
+
+class _Passage(NamedTuple):
+    """How wide the feature maps are that a module takes and gives, in cells; None: it is no feature map."""
+
+    taken: int | None
+    given: int | None
+
+
+@torch.no_grad()
+def layer_of_stride(network: nn.Module, stride: int, *, side: int = 128) -> str:
+    """Return the name of the last module whose output is a feature map of a stride.
+
+    Modules inside a block that leaves the stride do not count: the first convolution of ResNet's `layer4` still has
+    stride 16, but its last feature map of that stride is `layer3`. Neither do modules that run more than once.
+
+    Args:
+        network: Any CNN that takes images of more than one size.
+        stride: Pixels of the image for each cell.
+        side: How large, in pixels, the blank images are that it is tried with: one of this size and one larger. How
+            much wider the maps become tells the strides, whatever is padded or cut off.
+
+    Raises:
+        UserError: There is no such module.
+    """
+    seen = private_copy(network)
+    strides = _strides(_passages(seen, side), _passages(seen, side + _WIDER))
+    leaving = [
+        f"{name}."
+        for name, (taken, given) in strides.items()
+        if taken == stride != given and type(seen.get_submodule(name)) is not nn.Sequential
+    ]
+    fitting = [
+        name
+        for name, (_, given) in strides.items()
+        if given == stride and not any(name.startswith(block) for block in leaving)
+    ]
+    if not fitting:
+        there = sorted({given for _, given in strides.values() if given})
+        raise UserError(
+            f"a network must have a feature map of the stride that is asked for; none has stride {stride}, there are "
+            f"{', '.join(map(str, there)) or 'none'}; name one of these strides, or a layer"
+        )
+    return fitting[-1]
+
+
+def _passages(network: nn.Module, side: int) -> dict[str, _Passage]:
+    """Return what passes the modules that run once, in the order in which they finish."""
+    passages: dict[str, list[_Passage]] = {}
+
+    def note(name: str, _: nn.Module, taken: object, given: object) -> None:
+        passages[name] = [*passages.pop(name, []), _Passage(*map(_width, (taken, given)))]
+
+    handles = [module.register_forward_hook(partial(note, name)) for name, module in network.named_modules() if name]
+    first = next(network.parameters())
+    network(torch.zeros(1, 3, side, side, device=first.device, dtype=first.dtype))
+    for handle in handles:
+        handle.remove()
+    return {name: runs[0] for name, runs in passages.items() if len(runs) == 1}
+
+
+def _width(value: object) -> int | None:
+    if isinstance(value, tuple) and len(value) == 1:
+        (value,) = value
+    return value.shape[3] if isinstance(value, Tensor) and value.ndim == 4 else None
+
+
+def _strides(small: Mapping[str, _Passage], large: Mapping[str, _Passage]) -> dict[str, _Passage]:
+    """Return the strides of what each module takes and gives; None: it does not grow with the image."""
+
+    def stride(before: int | None, after: int | None) -> int | None:
+        return None if before is None or after is None or after <= before else _WIDER // (after - before)
+
+    return {name: _Passage(*map(stride, small[name], large[name])) for name in small if name in large}

@@ -1,0 +1,205 @@
+"""Build the evidence pool of a trained network: where it sees its evidence in its own training photographs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow as pa
+import torch
+from jaxtyping import UInt8
+from torch import Tensor
+
+from foveate.atomic import atomic_path
+from foveate.config import DataConfig, DatasetFormat, HardwareConfig, Keep, OnError, PoolConfig
+from foveate.data.evidence_pool import SCHEMA, EvidencePool, PoolDescription, hash_of_file, hash_of_photographs
+from foveate.data.images import read_image
+from foveate.data.loading import EvaluationViews, evaluation_loader
+from foveate.data.preparation import checked, load_splits
+from foveate.data.records import ImageRecord
+from foveate.errors import UserError
+from foveate.methods.guided_zoom import ConventionalCNN
+from foveate.methods.inference import Classifier
+from foveate.progress import progress
+from foveate.report.tables import markdown_table
+from foveate.response.grounding import create_grounding
+from foveate.runs import Run
+from foveate.types import Size
+from foveate.zoom.patches import boxes_around, erase, strongest
+
+
+def build_pool(
+    run: Run | Path | str,
+    out: Path | str,
+    config: PoolConfig | None = None,
+    *,
+    share: tuple[int, int] = (0, 1),
+    root: Path | None = None,
+    on_error: OnError | None = None,
+    hardware: HardwareConfig | None = None,
+    say: Callable[[str], None] = print,
+) -> EvidencePool:
+    """Ground every training photograph of a run in its true class, round by round; write the table in parts.
+
+    A killed build goes on with the part it was at. Several processes, on one machine or on many that see the same
+    folder, may each build a share.
+
+    Args:
+        run: A finished run, or its folder.
+        out: The pool's folder: new, empty, or holding the same pool.
+        config: What the pool holds.
+        share: (i, n): build every n-th part, beginning with part i.
+        root: Where the data set lies now, if it has moved since the training.
+        on_error: What to do about photographs that cannot be read; None: as the training did.
+        hardware: Where to compute; None: the fast choice of this machine.
+        say: Receives lines of progress.
+
+    Raises:
+        UserError: The folder holds something else, a photograph cannot be read, or the network cannot be grounded.
+    """
+    run = run if isinstance(run, Run) else Run.open(Path(run).expanduser())
+    config, hardware = config or PoolConfig(), hardware or HardwareConfig()
+    first, step = share
+    if not 0 <= first < step:
+        raise _no_share(f"{first}/{step}")
+    data = replace(run.config.data, root=root.expanduser().resolve()) if root else run.config.data
+    records = checked(load_splits(data).named("train"), on_error or data.on_error, say)
+    network = run.load_network()
+    description = PoolDescription(
+        config=config,
+        data=data,
+        transforms=replace(run.config.transforms, source_size=config.patches.source_size),
+        dataset=run.description.dataset,
+        class_names=run.class_names,
+        photographs=len(records),
+        data_hash=hash_of_photographs(records),
+        network_hash=hash_of_file(run.weights),
+    )
+    pool = EvidencePool.start(Path(out), description)
+    mine = [index for index in pool.parts.missing() if index % step == first]
+    if mine:
+        classifier = Classifier.place(network, hardware)
+        base = ConventionalCNN(classifier, create_grounding(network.backbone, config.grounding, dtype=classifier.dtype))
+        _build(pool, base, run, records, mine, hardware.workers)
+    missing, parts = pool.parts.missing(), len(pool.parts)
+    say(f"{pool.path}: {parts - len(missing)} of {parts} parts are built")
+    if not missing:
+        say(summary_of(pool))
+    return pool
+
+
+def parsed_share(text: str) -> tuple[int, int]:
+    """Read a share from words such as 0/4.
+
+    Raises:
+        UserError: It is none.
+    """
+    first, slash, step = text.partition("/")
+    if not slash or not first.isdecimal() or not step.isdecimal():
+        raise _no_share(text)
+    return int(first), int(step)
+
+
+def _no_share(given: str) -> UserError:
+    return UserError(f"a share must be i/n with 0 <= i < n; got {given}")
+
+
+def summary_of(pool: EvidencePool) -> str:
+    """Return how many photographs each round kept, in all and by class, as a Markdown table."""
+    rounds = pool.summary()
+    lines = [("all", *(str(each.patches) for each in rounds))]
+    lines += [
+        (name, *(str(each.per_class[label]) for each in rounds))
+        for label, name in enumerate(pool.description.class_names)
+    ]
+    return markdown_table(("class", *(f"round {each.round}" for each in rounds)), lines)
+
+
+def _build(
+    pool: EvidencePool,
+    base: ConventionalCNN,
+    run: Run,
+    records: Sequence[ImageRecord],
+    parts: Sequence[int],
+    workers: int | None,
+) -> None:
+    config = pool.description.config
+    chunks = [records[pool.parts.members(index)] for index in parts]
+    # One loader for all parts, so that its processes start once; photograph by photograph, since parts need not be
+    # whole batches.
+    views = EvaluationViews([record for chunk in chunks for record in chunk], run.config.transforms)
+    shown = iter(evaluation_loader(views, 1, workers=workers))
+    done = 0
+    with progress("grounding", len(views)) as advance:
+        for index, chunk in zip(parts, chunks, strict=True):
+            tables = []
+            for start in range(0, len(chunk), config.batch_size):
+                batch = chunk[start : start + config.batch_size]
+                tables.append(evidence_rows(base, torch.cat([next(shown).images[:, 0] for _ in batch]), batch, config))
+                done += len(batch)
+                advance(done)
+            pool.parts.write(index, pa.concat_tables(tables))
+
+
+def evidence_rows(
+    base: ConventionalCNN, images: UInt8[Tensor, "b H W 3"], records: Sequence[ImageRecord], config: PoolConfig
+) -> pa.Table:
+    """Return the evidence of a batch of photographs for their true classes, photograph by photograph."""
+    images = images.to(base.classifier.device)
+    labels = torch.tensor([record.label for record in records], device=images.device)
+    patches, view = config.patches, Size(images.shape[2], images.shape[1])
+    source = Size(patches.source_size, patches.source_size)
+    live = torch.arange(len(images), device=images.device)
+    erased = labels.new_zeros(len(images), 0, 4)
+    rows: list[tuple[int, dict[str, object]]] = []
+    for number in range(patches.rounds + 1):
+        if not len(live):
+            break
+        grounded = base.answer(erase(images[live], erased[live]), labels[live, None])
+        correct = grounded.logits.argmax(1) == labels[live]
+        kept = correct | (number == 0 and config.keep is Keep.FIRST_ALWAYS)
+        peak = strongest(grounded.maps[:, 0], view)
+        places = peak.places * (source.width / view.width)
+        boxes = boxes_around(places, round(patches.patch * source.width), source)
+        probability = grounded.logits.softmax(1).gather(1, labels[live, None])[:, 0]
+        table = (live, places, peak.found, boxes, probability)
+        rows += [
+            (position, _row(records[position], number, *values))
+            for position, *values in zip(*(each[kept].tolist() for each in table), strict=True)
+        ]
+        hidden = labels.new_zeros(len(images), 1, 4)
+        hidden[live, 0] = boxes_around(peak.places, round(patches.erased * view.width), view)
+        erased = torch.cat((erased, hidden), dim=1)
+        live = live[correct]
+    rows.sort(key=lambda row: row[0])  # stable: the rounds of a photograph stay in their order
+    return pa.Table.from_pylist([row for _, row in rows], schema=SCHEMA)
+
+
+def _row(
+    record: ImageRecord, number: int, place: Sequence[float], found: bool, box: Sequence[int], probability: float
+) -> dict[str, object]:
+    edges = dict(zip(("left", "top", "right", "bottom"), box, strict=True))
+    where = {"x": place[0], "y": place[1], "found": found, "probability": probability}
+    return {"id": record.id, "label": record.label, "round": number, **where, **edges}
+
+
+def export_patches(pool: EvidencePool, out: Path, *, say: Callable[[str], None] = print) -> int:
+    """Write every patch of a pool as a PNG below a folder for each class, to be looked at; return how many.
+
+    Raises:
+        UserError: The folder holds something, or the pool is unfinished or empty.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UserError(f"patches are written into an empty folder; {out} holds something; name another")
+    records = load_splits(DataConfig(root=pool.path, format=DatasetFormat.POOL, test_fraction=0.0)).train
+    with progress("cutting", len(records)) as advance:
+        for done, record in enumerate(records, 1):
+            photograph, number = record.id.rsplit("#", 1)
+            name = (photograph.rpartition(".")[0] or photograph).replace("/", "-")
+            path = out / record.class_name / f"{name}-round-{number}.png"
+            with atomic_path(path) as temporary:
+                read_image(record.image, record.id).save(temporary, format="PNG")
+            advance(done)
+    say(f"{len(records)} patches: {out}")
+    return len(records)

@@ -1,0 +1,188 @@
+"""Building the evidence pool: what is kept, in parts, whoever builds them and however often they are stopped."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from unittest import mock
+
+import pyarrow as pa
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+from foveate.cli import main
+from foveate.config import GroundingConfig, GroundingMethod, HardwareConfig, Keep, PatchConfig, PoolConfig
+from foveate.data.evidence_pool import EvidencePool
+from foveate.data.records import ImageRecord
+from foveate.errors import UserError
+from foveate.methods.guided_zoom import ConventionalCNN
+from foveate.runs import Run
+from foveate.types import Grounded
+from foveate.workflows.build_pool import build_pool, evidence_rows, export_patches
+
+SLOW = HardwareConfig(accelerator="cpu", precision="float32", workers=0)
+CONFIG = PoolConfig(
+    grounding=GroundingConfig(method=GroundingMethod.CLASS_MAPS),
+    patches=PatchConfig(source_size=64),
+    keep=Keep.FIRST_ALWAYS,
+    part_size=10,
+    batch_size=4,
+)
+
+
+def silent(line: str) -> None:
+    """Say nothing."""
+
+
+def built(run: Run, out: Path, config: PoolConfig = CONFIG, **options: object) -> EvidencePool:
+    return build_pool(run, out, config, **{"hardware": SLOW, "say": silent, **options})  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def pool(quick_run: Run, tmp_path_factory: pytest.TempPathFactory) -> EvidencePool:
+    return built(quick_run, tmp_path_factory.mktemp("pools") / "pool")
+
+
+class Scripted:
+    """A network that answers as it is told: the class of each call and photograph."""
+
+    def __init__(self, answers: list[list[int]]) -> None:
+        self.answers = answers
+        self.images: list[Tensor] = []
+
+    def answer(self, images: Tensor, classes: Tensor) -> Grounded:
+        logits = torch.nn.functional.one_hot(torch.tensor(self.answers[len(self.images)]), 2).float()
+        self.images.append(images)
+        maps = torch.zeros(len(images), 1, 4, 4)
+        maps[:, 0, len(self.images) - 1, 1] = 1
+        return Grounded(logits, classes, maps)
+
+
+def scripted(answers: list[list[int]], keep: Keep) -> tuple[list[tuple[str, int]], Scripted]:
+    base = Scripted(answers)
+    records = [ImageRecord(name, b"", label, "owl") for name, label in (("a", 0), ("b", 1), ("c", 1))]
+    images = torch.full((3, 32, 32, 3), 9, dtype=torch.uint8)
+    config = replace(CONFIG, keep=keep)
+    conventional = mock.Mock(spec=ConventionalCNN, answer=base.answer, classifier=mock.Mock(device=torch.device("cpu")))
+    rows = evidence_rows(conventional, images, records, config)
+    return [(row["id"], row["round"]) for row in rows.to_pylist()], base
+
+
+def test_a_round_is_kept_while_the_answer_is_right() -> None:
+    """a: right, right, wrong; b: wrong; c: right three times."""
+    kept, base = scripted([[0, 0, 1], [0, 1], [1, 1]], Keep.CORRECT)
+    assert kept == [("a", 0), ("a", 1), ("c", 0), ("c", 1), ("c", 2)]
+    assert [len(each) for each in base.images] == [3, 2, 2]
+
+
+def test_the_released_code_keeps_the_first_round_of_every_photograph() -> None:
+    kept, _ = scripted([[0, 0, 1], [0, 1], [1, 1]], Keep.FIRST_ALWAYS)
+    assert kept == [("a", 0), ("a", 1), ("b", 0), ("c", 0), ("c", 1), ("c", 2)]
+
+
+def test_each_round_hides_the_evidence_of_those_before() -> None:
+    _, base = scripted([[0, 1, 1], [0, 1, 1], [0, 1, 1]], Keep.CORRECT)
+    black = [(each[0].sum(-1) == 0).sum().item() for each in base.images]
+    side = round(CONFIG.patches.erased * 32)
+    assert black == [0, side * side, 2 * side * side]
+    assert base.images[2][0, 4, 12].tolist() == [0, 0, 0]  # the middle of the first peak's cell
+
+
+def test_when_nothing_is_right_nothing_is_kept() -> None:
+    kept, base = scripted([[1, 0, 0]], Keep.CORRECT)
+    assert kept == []
+    assert len(base.images) == 1
+
+
+def test_the_pool_describes_itself(pool: EvidencePool, quick_run: Run) -> None:
+    description = pool.description
+    assert description.class_names == quick_run.class_names
+    assert description.photographs == 24
+    assert description.transforms == replace(quick_run.config.transforms, source_size=64)
+    assert pool.parts.missing() == ()
+    table = pool.table()
+    assert table.num_rows >= 24
+    assert table.column("round").to_pylist().count(0) == 24
+    assert all(
+        0 <= left < right <= 64
+        for left, right in zip(table["left"].to_pylist(), table["right"].to_pylist(), strict=True)
+    )
+
+
+def test_processes_that_share_the_work_build_the_same_pool(pool: EvidencePool, quick_run: Run, tmp_path: Path) -> None:
+    for index in (1, 2, 0):
+        built(quick_run, tmp_path / "pool", share=(index, 3), hardware=replace(SLOW, workers=index))
+    assert EvidencePool.open(tmp_path / "pool").table().equals(pool.table())
+
+
+def test_a_killed_build_repeats_no_finished_part(pool: EvidencePool, quick_run: Run, tmp_path: Path) -> None:
+    calls: list[int] = []
+
+    def rows(base: ConventionalCNN, images: Tensor, records: list[ImageRecord], config: PoolConfig) -> pa.Table:
+        calls.append(len(records))
+        if len(calls) == 5:
+            raise KeyboardInterrupt
+        return evidence_rows(base, images, records, config)
+
+    with mock.patch("foveate.workflows.build_pool.evidence_rows", rows):
+        with pytest.raises(KeyboardInterrupt):
+            built(quick_run, tmp_path / "pool")
+        assert EvidencePool.open(tmp_path / "pool").parts.missing() == (1, 2)
+        built(quick_run, tmp_path / "pool")
+    assert calls == [4, 4, 2, 4, 4, 4, 4, 2, 4]
+    assert EvidencePool.open(tmp_path / "pool").table().equals(pool.table())
+
+
+def test_a_finished_pool_is_built_no_more(pool: EvidencePool, quick_run: Run) -> None:
+    before = {path: path.stat().st_mtime_ns for path in pool.path.rglob("*.parquet")}
+    with mock.patch("foveate.workflows.build_pool.evidence_rows", side_effect=AssertionError):
+        built(quick_run, pool.path)
+    assert {path: path.stat().st_mtime_ns for path in pool.path.rglob("*.parquet")} == before
+
+
+def test_a_pool_of_another_network_is_refused(pool: EvidencePool, s3n_run: Run) -> None:
+    with pytest.raises(UserError, match="was built with another network"):
+        built(s3n_run, pool.path)
+
+
+def test_an_s3n_run_has_a_pool_too(s3n_run: Run, tmp_path: Path) -> None:
+    made = built(s3n_run, tmp_path / "pool", replace(CONFIG, patches=PatchConfig(source_size=96)))
+    assert made.table().column("round").to_pylist().count(0) == 24
+
+
+def test_patches_are_exported_as_pictures(pool: EvidencePool, tmp_path: Path) -> None:
+    count = export_patches(pool, tmp_path / "patches", say=silent)
+    files = sorted((tmp_path / "patches").rglob("*.png"))
+    assert len(files) == count == pool.table().num_rows
+    assert {path.parent.name for path in files} == set(pool.description.class_names)
+    row = pool.table().to_pylist()[0]
+    named = [path for path in files if path.stem.endswith(f"{Path(row['id']).stem}-round-0")]
+    with Image.open(named[0]) as picture:
+        assert picture.size == (row["right"] - row["left"], row["bottom"] - row["top"])
+    with pytest.raises(UserError, match="patches are written into an empty folder"):
+        export_patches(pool, tmp_path / "patches", say=silent)
+
+
+@pytest.mark.parametrize("share", [(3, 3), (-1, 2), (0, 0)])
+def test_a_share_that_is_none_is_refused(quick_run: Run, tmp_path: Path, share: tuple[int, int]) -> None:
+    with pytest.raises(UserError, match=re.escape(f"a share must be i/n with 0 <= i < n; got {share[0]}/{share[1]}")):
+        built(quick_run, tmp_path / "pool", share=share)
+
+
+def test_on_the_command_line(
+    pool: EvidencePool, quick_run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--pool.grounding.method", "class-maps", "--pool.patches.source-size", "64", "--pool.part-size", "10"]
+    options += ["--pool.keep", "first-always", "--pool.batch-size", "4", "--hardware.precision", "float32"]
+    out = str(tmp_path / "pool")
+    assert main(["pool", "build", str(quick_run.path), "--out", out, "--share", "0/2", *options]) == 0
+    assert "2 of 3 parts are built" in capsys.readouterr().out
+    assert main(["pool", "build", str(quick_run.path), "--out", out, *options]) == 0
+    assert "| class" in capsys.readouterr().out
+    assert EvidencePool.open(tmp_path / "pool").table().equals(pool.table())
+    assert main(["pool", "export", out, "--out", str(tmp_path / "patches")]) == 0
+    assert main(["pool", "build", str(quick_run.path), "--out", out, "--share", "x"]) == 2
+    assert "a share must be i/n" in capsys.readouterr().err

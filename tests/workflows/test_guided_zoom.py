@@ -1,0 +1,237 @@
+"""Guided Zoom as one call: pool, Evidence CNN, evidence of a split, decisions."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from foveate.cli import main
+from foveate.config import (
+    BackboneConfig,
+    GroundingConfig,
+    GroundingMethod,
+    HardwareConfig,
+    Keep,
+    PatchConfig,
+    PlainConfig,
+    PoolConfig,
+    RefinementConfig,
+    TrainConfig,
+    TransformConfig,
+)
+from foveate.errors import UserError
+from foveate.guided_runs import GuidedZoomRun
+from foveate.methods.guided_zoom import GuidedZoom
+from foveate.recipes import evidence as evidence_recipe
+from foveate.runs import Run
+from foveate.types import Evidence
+from foveate.weights import save_weights
+from foveate.workflows.guided_zoom import assemble, evidence_of_split, guided_zoom
+from oracles.guided_zoom import naive_refined
+
+SLOW = HardwareConfig(accelerator="cpu", precision="float32", workers=0)
+POOL = PoolConfig(
+    grounding=GroundingConfig(method=GroundingMethod.CLASS_MAPS),
+    patches=PatchConfig(source_size=96),
+    keep=Keep.FIRST_ALWAYS,
+)
+REFINEMENT = RefinementConfig(top_k=3)
+
+
+def silent(line: str) -> None:
+    """Say nothing."""
+
+
+@pytest.fixture(scope="module")
+def evidence() -> TrainConfig:
+    """An Evidence CNN that trains in a second."""
+    return replace(
+        evidence_recipe(),
+        transforms=TransformConfig(input_size=32, resize_size=40),
+        network=PlainConfig(backbone=BackboneConfig(architecture="test_efficientnet", weights="none")),
+        hardware=SLOW,
+        epochs=1,
+    )
+
+
+def made_of(run: Run, out: Path, evidence: TrainConfig, **options: object) -> tuple[object, ...]:
+    given = {"pool": POOL, "refinement": REFINEMENT, "evidence": evidence, "hardware": SLOW, "say": silent}
+    return guided_zoom(run, out, **(given | options))  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def made(quick_run: Run, evidence: TrainConfig, tmp_path_factory: pytest.TempPathFactory) -> GuidedZoomRun:
+    out = tmp_path_factory.mktemp("guided") / "zoom"
+    made_of(quick_run, out, evidence)
+    return GuidedZoomRun.open(out)
+
+
+def copied(made: GuidedZoomRun, folder: Path) -> Path:
+    return Path(shutil.copytree(made.path, folder / "zoom"))
+
+
+def test_it_leaves_all_that_led_to_its_decisions(made: GuidedZoomRun) -> None:
+    assert made.finished
+    assert made.open_pool().parts.missing() == ()
+    assert "| k" in (made.path / "evaluation" / "test.md").read_text()
+    report = json.loads((made.path / "evaluation" / "test.json").read_text())
+    assert report["rows"][0]["config"]["top_k"] == 3
+    assert 1 <= report["cost"]["forwards"] <= 1 + 2 * 4
+    assert 1 <= report["cost"]["patches"] <= 3 * 4
+
+
+def test_kept_evidence_decides_as_the_algorithm_does(made: GuidedZoomRun) -> None:
+    table = evidence_of_split(made, "test", REFINEMENT, hardware=SLOW, say=silent)
+    refined = table.refined(REFINEMENT).classes.tolist()
+    for index, probabilities in enumerate(table.probabilities.double()):
+        scores = {
+            int(each): table.evidence.scores[index, rank].tolist()
+            for rank, each in enumerate(table.evidence.classes[index])
+        }
+        evidence = [scores.get(each, [0.0] * 3) for each in range(len(probabilities))]
+        assert naive_refined(probabilities.tolist(), evidence, 3, REFINEMENT.weights) == refined[index]
+
+
+def test_kept_evidence_is_what_the_networks_say(made: GuidedZoomRun, quick_run: Run) -> None:
+    table = evidence_of_split(made, "test", REFINEMENT, hardware=SLOW, say=silent)
+    assert table.evidence.scores.shape == (12, 4, 3)  # four species: there is no fifth class
+    assert ((table.evidence.scores >= 0) & (table.evidence.scores <= 1)).all()
+    assert table.evidence.boxes.max() <= 96
+    assert np.array_equal(table.right_before, table.evidence.logits.argmax(1).numpy() == table.labels)
+
+
+def test_what_is_there_is_not_made_again(made: GuidedZoomRun, quick_run: Run, evidence: TrainConfig) -> None:
+    before = {
+        path: path.stat().st_mtime_ns for path in made.path.rglob("*") if path.suffix in (".parquet", ".safetensors")
+    }
+    with mock.patch("foveate.methods.guided_zoom.find_evidence", side_effect=AssertionError):
+        rows = made_of(quick_run, made.path, evidence)
+    assert len(rows) == 1 + 3 * 3  # what was asked for, and k = 3 with three ways to join three numbers of rounds
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+def test_a_killed_evaluation_goes_on(made: GuidedZoomRun, tmp_path: Path) -> None:
+    again = GuidedZoomRun.open(copied(made, tmp_path))
+    shutil.rmtree(again.path / "splits")
+    whole, calls = GuidedZoom.evidence, list[int]()
+
+    def stopping(zoom: GuidedZoom, images: Tensor, source: Tensor, top_k: int) -> Evidence:
+        calls.append(len(images))
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return whole(zoom, images, source, top_k)
+
+    with mock.patch("foveate.workflows.guided_zoom._PART", 5), mock.patch.object(GuidedZoom, "evidence", stopping):
+        with pytest.raises(KeyboardInterrupt):
+            evidence_of_split(again, "test", REFINEMENT, hardware=SLOW, say=silent)
+        table = evidence_of_split(again, "test", REFINEMENT, hardware=SLOW, say=silent)
+    assert calls == [5, 5, 5, 2]
+    expected = evidence_of_split(made, "test", REFINEMENT, hardware=SLOW, say=silent)
+    assert table.ids == expected.ids
+    torch.testing.assert_close(table.evidence.scores, expected.evidence.scores, rtol=0, atol=1e-4)
+
+
+def test_other_views_of_an_s3n_run_are_cut_from_its_source(s3n_run: Run, evidence: TrainConfig, tmp_path: Path) -> None:
+    rows = made_of(s3n_run, tmp_path / "zoom", evidence)
+    assert len(rows) == 10
+
+
+def test_a_row_for_the_file_of_results(
+    made: GuidedZoomRun, quick_run: Run, evidence: TrainConfig, tmp_path: Path
+) -> None:
+    made_of(quick_run, made.path, evidence, results=tmp_path / "rows.jsonl")
+    (line,) = (tmp_path / "rows.jsonl").read_text().splitlines()
+    row = json.loads(line)
+    assert (row["method"], row["conventional"], row["grounding"]) == ("guided-zoom", "plain", "class-maps")
+    assert (row["top_k"], row["rounds"], row["weights"]) == (3, 2, [0.4, 0.3, 0.2, 0.1])
+    assert row["tuned_on"] is None
+
+
+def test_more_classes_than_there_are_is_refused(quick_run: Run, evidence: TrainConfig, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="top_k must be at most the number of classes, 4; got 5; ask for fewer"):
+        made_of(quick_run, tmp_path / "zoom", evidence, refinement=RefinementConfig(top_k=5))
+    assert not (tmp_path / "zoom" / "pool").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "what"), [({"network_hash": "x"}, "another network"), ({"pool": PoolConfig()}, "another pool")]
+)
+def test_a_guided_zoom_of_another_is_refused(made: GuidedZoomRun, change: dict[str, object], what: str) -> None:
+    with pytest.raises(UserError, match=f"began with {what}; name another folder"):
+        GuidedZoomRun.start(made.path, replace(made.description, **change))  # type: ignore[arg-type]
+
+
+def test_a_folder_of_something_else_is_left_alone(made: GuidedZoomRun, tmp_path: Path) -> None:
+    (tmp_path / "letter.txt").write_text("dear")
+    with pytest.raises(UserError, match="a new Guided Zoom needs an empty folder"):
+        GuidedZoomRun.start(tmp_path, made.description)
+    with pytest.raises(UserError, match=r"a Guided Zoom is a folder with a guided_zoom\.json"):
+        GuidedZoomRun.open(tmp_path)
+
+
+def test_a_network_that_has_changed_is_refused(made: GuidedZoomRun, quick_run: Run, tmp_path: Path) -> None:
+    base = Path(shutil.copytree(quick_run.path, tmp_path / "base"))
+    changed = replace(made, description=replace(made.description, base=base))
+    (base / "model.safetensors").write_bytes(b"other")
+    with pytest.raises(UserError, match="have changed since; restore them, or make a new Guided Zoom"):
+        changed.base_run()
+
+
+def test_an_untrained_evidence_cnn_is_named(made: GuidedZoomRun, tmp_path: Path) -> None:
+    again = GuidedZoomRun.open(copied(made, tmp_path))
+    (again.evidence / "metrics.json").unlink()
+    with pytest.raises(UserError, match="a Guided Zoom is used when its Evidence CNN is trained"):
+        assemble(again, SLOW)
+
+
+def test_kept_evidence_of_another_evidence_cnn_is_refused(made: GuidedZoomRun, tmp_path: Path) -> None:
+    again = GuidedZoomRun.open(copied(made, tmp_path))
+    (origin,) = again.path.rglob("origin.json")
+    origin.write_text(origin.read_text().replace('"evidence_hash": "', '"evidence_hash": "0'))
+    with pytest.raises(UserError, match="kept evidence belongs to the networks and photographs"):
+        evidence_of_split(again, "test", REFINEMENT, hardware=SLOW, say=silent)
+
+
+def test_a_network_that_is_never_right_has_no_pool(quick_run: Run, evidence: TrainConfig, tmp_path: Path) -> None:
+    """Its head answers with one class only: the others have no evidence."""
+    base = Run.open(Path(shutil.copytree(quick_run.path, tmp_path / "base")))
+    network = base.load_network()
+    with torch.no_grad():
+        network.backbone.classifier.bias.copy_(torch.tensor([1e4, 0, 0, 0]))
+    save_weights(base.weights, network.state_dict())
+    with pytest.raises(UserError, match=r"a pool must hold evidence of every class; .* has none of 3 of 4"):
+        made_of(base, tmp_path / "zoom", evidence, pool=replace(POOL, keep=Keep.CORRECT))
+
+
+def test_on_the_command_line(quick_run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = [
+        "--pool.grounding.method",
+        "class-maps",
+        "--pool.patches.source-size",
+        "96",
+        "--pool.keep",
+        "first-always",
+    ]
+    options += [
+        "--refinement.top-k",
+        "3",
+        "--epochs",
+        "1",
+        "--hardware.precision",
+        "float32",
+        "--hardware.workers",
+        "0",
+    ]
+    out = str(tmp_path / "zoom")
+    assert main(["guided-zoom", str(quick_run.path), "--out", out, *options]) == 0
+    assert "### zoom, test split" in capsys.readouterr().out
+    assert main(["guided-zoom", str(quick_run.path), "--out", out, *options, "--refinement.top-k", "9"]) == 2
+    assert "top_k must be at most the number of classes, 4" in capsys.readouterr().err
