@@ -224,6 +224,27 @@ class GuidedZoom:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Tune:
+    """Fit k, weights and entropy gate of a Guided Zoom to a validation split; plot accuracy against cost."""
+
+    zoom_folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="ZOOM")]
+    """The Guided Zoom's folder; its network was trained with --data.validation-fraction above 0."""
+    split: Literal["validation", "train", "test"] = "validation"
+    """What to fit to; the test split is refused."""
+    root: Path | None = None
+    """Where the data set lies now, if it has moved since the training."""
+    on_error: OnError | None = None
+    """What to do about photographs that cannot be read; None: as the training did."""
+    hardware: HardwareConfig = field(default_factory=HardwareConfig)
+
+    def run(self) -> None:
+        """Do it."""
+        from foveate.workflows.tune import tune
+
+        tune(self.zoom_folder, split=self.split, root=self.root, on_error=self.on_error, hardware=self.hardware)
+
+
+@dataclass(frozen=True, kw_only=True)
 class PoolBuild:
     """Build the evidence pool of a trained network; a stopped build goes on where it was."""
 
@@ -304,7 +325,7 @@ class Demo:
         demo(self.out)
 
 
-_Command = Data | Train | Evaluate | Predict | Explain | GuidedZoom | PoolBuild | PoolExport | Recipes | Demo
+_Command = Data | Train | Evaluate | Predict | Explain | GuidedZoom | Tune | PoolBuild | PoolExport | Recipes | Demo
 
 
 def _commands() -> dict[str, Callable[..., _Command]]:
@@ -325,6 +346,7 @@ def _commands() -> dict[str, Callable[..., _Command]]:
         "predict": Predict,
         "explain": Explain,
         "guided-zoom": GuidedZoom,
+        "tune": Tune,
         "pool": _pool,
         "recipes": Recipes,
         "demo": Demo,

@@ -11,6 +11,7 @@ from unittest import mock
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
 
 from foveate.cli import main
@@ -235,3 +236,24 @@ def test_on_the_command_line(quick_run: Run, tmp_path: Path, capsys: pytest.Capt
     assert "### zoom, test split" in capsys.readouterr().out
     assert main(["guided-zoom", str(quick_run.path), "--out", out, *options, "--refinement.top-k", "9"]) == 2
     assert "top_k must be at most the number of classes, 4" in capsys.readouterr().err
+
+
+def test_tuning_writes_down_what_fits_and_plots_the_rest(
+    made: GuidedZoomRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    zoom = copied(made, tmp_path)
+    options = ["--hardware.precision", "float32", "--hardware.workers", "0"]
+    assert main(["tune", str(zoom), "--split", "train", *options]) == 0
+    assert "passes a photograph; written to" in capsys.readouterr().out
+    tuned = GuidedZoomRun.open(zoom)
+    assert tuned.description.tuned_on == "train"
+    tried = json.loads((zoom / "tuning" / "train.json").read_text())
+    table = evidence_of_split(tuned, "train", tuned.description.refinement, hardware=SLOW, say=silent)
+    assert table.right_after(tuned.description.refinement).sum() == tried["fitted"][0]["right"]
+    assert tried["fitted"][0]["right"] >= table.right_before.sum()
+    with Image.open(zoom / "tuning" / "train.png") as plot:
+        assert plot.width > 600
+    assert main(["tune", str(zoom), "--split", "test"]) == 2
+    assert "says nothing about other photographs" in capsys.readouterr().err
+    assert main(["tune", str(zoom)]) == 2
+    assert "the validation split must hold photographs" in capsys.readouterr().err

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from foveate.data.loading import EvaluationViews, evaluation_loader
 from foveate.data.parts import TableInParts
 from foveate.data.preparation import checked
 from foveate.data.records import ImageRecord
-from foveate.documents import append_json_line, read_json, write_json, write_text
+from foveate.documents import append_json_line, read_json, unstructured, write_json, write_text
 from foveate.errors import UserError
 from foveate.evaluation.accuracy import mcnemar
 from foveate.evaluation.evidence import Change, EvidenceTable, change, evidence_rows, evidence_schema
@@ -255,7 +255,7 @@ def _write(made: GuidedZoomRun, split: str, rows: Sequence[RefinementRow], table
         "forwards": float(table.evidence.forwards.float().mean()),
         "patches": float(table.evidence.patches.float().mean()),
     }
-    content: dict[str, Any] = {"cost": cost, "rows": [asdict(row) for row in rows]}
+    content: dict[str, Any] = {"cost": cost, "rows": [unstructured(row) for row in rows]}
     write_json(report.with_suffix(".json"), content)
 
 

@@ -1,0 +1,99 @@
+"""Fit how a Guided Zoom decides to a validation split, on evidence that is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from foveate.atomic import atomic_path
+from foveate.config import HardwareConfig, OnError
+from foveate.decision.tuning import Fitted, Scored, fit
+from foveate.documents import unstructured, write_json
+from foveate.errors import UserError
+from foveate.evaluation.evidence import EvidenceTable
+from foveate.guided_runs import GuidedZoomRun
+from foveate.workflows.guided_zoom import evidence_of_split
+
+
+def tune(
+    made: GuidedZoomRun | Path | str,
+    *,
+    split: str = "validation",
+    root: Path | None = None,
+    on_error: OnError | None = None,
+    hardware: HardwareConfig | None = None,
+    say: Callable[[str], None] = print,
+) -> Fitted:
+    """Try every k, number of rounds, weights in tenths and entropy gate; write down the best, and plot all.
+
+    Args:
+        made: A Guided Zoom whose network was trained with a validation split, or its folder.
+        split: What to fit to: validation, or train, which flatters. The test split is refused.
+        root: Where the data set lies now, if it has moved since the training.
+        on_error: What to do about photographs that cannot be read; None: as the training did.
+        hardware: Where to compute; None: the fast choice of this machine.
+        say: Receives lines of progress.
+
+    Returns:
+        The best setting; of equally good ones the cheapest.
+
+    Raises:
+        UserError: The split is the test split, or empty.
+    """
+    made = made if isinstance(made, GuidedZoomRun) else GuidedZoomRun.open(Path(made).expanduser())
+    if split == "test":
+        raise UserError(
+            "what is fitted to the test split says nothing about other photographs; give --split validation, and "
+            "train the network with data.validation_fraction above 0"
+        )
+    refinement = made.description.refinement
+    table = evidence_of_split(made, split, refinement, root=root, on_error=on_error, hardware=hardware, say=say)
+    fitted = fit(scored_of(table, raw=refinement.scores.value == "logits"), refinement)
+    best, count = fitted[0], len(table.ids)
+    made.with_refinement(best.config, split)
+    folder = made.path / "tuning"
+    write_json(
+        folder / f"{split}.json",
+        {"photographs": count, "fitted": [each._asdict() | {"config": unstructured(each.config)} for each in fitted]},
+    )
+    plot_costs(fitted, count, folder / f"{split}.png")
+    before = 100 * float(table.right_before.mean())
+    say(
+        f"{split}, {count} photographs: {before:.1f} before, {100 * best.right / count:.1f} with k = "
+        f"{best.config.top_k}, weights {best.config.weights}, entropy above {best.config.entropy_above}: "
+        f"{best.passes:.1f} passes a photograph; written to {made.path}, all that was tried to {folder}"
+    )
+    return best
+
+
+def scored_of(table: EvidenceTable, *, raw: bool) -> Scored:
+    """Return what is fitted of kept evidence; `raw` as in `Scores.LOGITS`."""
+    classes = table.evidence.classes
+    own = (table.evidence.logits if raw else table.probabilities).gather(1, classes)
+    right = classes == torch.from_numpy(table.labels)[:, None]
+    truth = torch.where(right.any(1), right.int().argmax(1), -1)
+    return Scored(own, table.evidence.scores, truth, torch.special.entr(table.probabilities).sum(1))
+
+
+def plot_costs(fitted: Sequence[Fitted], photographs: int, path: Path) -> None:
+    """Plot accuracy against passes a photograph, and the line of the best at most so expensive, as a PNG."""
+    figure = Figure(figsize=(7, 4.5), dpi=120, layout="constrained")
+    axes = figure.add_subplot()
+    passes = [each.passes for each in fitted]
+    top1 = [100 * each.right / photographs for each in fitted]
+    axes.scatter(passes, top1, s=12, color="#9BA3AF", label="every k, rounds and gate, at its best weights")
+    front: list[tuple[float, float]] = []
+    for cost, value in sorted(zip(passes, top1, strict=True), key=lambda point: (point[0], -point[1])):
+        if not front or value > front[-1][1]:
+            front.append((cost, value))
+    axes.plot(*zip(*front, strict=True), color="#0072B2", marker="o", drawstyle="steps-post", label="best so cheap")
+    axes.set(xlabel="passes of the network a photograph, nothing shared", ylabel="top-1 of the split, %")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, loc="lower right")
+    FigureCanvasAgg(figure)
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, format="png")
