@@ -126,9 +126,10 @@ def test_what_cannot_be_copied_is_a_clear_error() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:`torch.jit")
-def test_torchscript_is_refused_by_name() -> None:
-    network = nn.Sequential(nn.Conv2d(3, 3, 1), torch.jit.script(nn.ReLU()))
-    with pytest.raises(UserError, match=r"module '1' is TorchScript"):
+@pytest.mark.parametrize("compiled", [torch.jit.script, torch.compile])
+def test_compiled_modules_are_refused_by_name(compiled: Callable[[nn.Module], nn.Module]) -> None:
+    network = nn.Sequential(nn.Conv2d(3, 3, 1), compiled(nn.ReLU()))
+    with pytest.raises(UserError, match=r"module '1' is compiled or TorchScript"):
         private_copy(network)
 
 

@@ -216,6 +216,8 @@ REFUSED: dict[str, tuple[Callable[[Tensor], Tensor], str]] = {
     "broadcast": (lambda x: x + x.mean((2, 3), keepdim=True), "of another shape"),
     "images": (lambda x: torch.cat([x, x]), "torch.cat of images"),
     "reflection": (lambda x: functional.pad(x, (1, 1, 1, 1), mode="reflect"), "with other values than a constant"),
+    "padded images": (lambda x: functional.pad(x, [0, 0, 0, 0, 0, 0, 0, 1]), "torch.nn.functional.pad of images"),
+    "mixed": (lambda x: x.view(1, 8, 6, 5), "torch.Tensor.view that mixes images"),
     "indices": (lambda x: functional.max_pool2d(x, 2, return_indices=True)[0], "max_pool2d_with_indices"),
     "channels": (lambda x: x.mean(1, keepdim=True), "torch.Tensor.mean over anything else"),
     "everything": (lambda x: x.amax(1, keepdim=True), "torch.Tensor.amax over anything else"),

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float, Int64
@@ -27,18 +27,22 @@ def private_copy(network: nn.Module) -> nn.Module:
     that move to another device, need a new copy.
 
     Raises:
-        UserError: A module is compiled to TorchScript, or cannot be copied.
+        UserError: A module is compiled, or cannot be copied.
     """
-    scripted = [name for name, module in network.named_modules() if isinstance(module, torch.jit.ScriptModule)]
-    if scripted:
+    compiled = [
+        name
+        for name, module in network.named_modules()
+        if isinstance(module, torch.jit.ScriptModule) or hasattr(module, "_orig_mod")
+    ]
+    if compiled:
         raise UserError(
-            f"a network's operations must be seen as they run; module {scripted[0]!r} is TorchScript; "
-            "give the network as it was before scripting"
+            f"a network's operations must be seen as they run; module {compiled[0]!r} is compiled or TorchScript; "
+            "give the network as it was before"
         )
     tensors = [value for module in network.modules() for value in vars(module).values() if isinstance(value, Tensor)]
-    shared = {id(tensor): tensor for tensor in [*network.parameters(), *network.buffers(), *tensors]}
+    shared: dict[int, Any] = {id(each): each for each in [*network.parameters(), *network.buffers(), *tensors]}
     try:
-        return copy.deepcopy(network, dict(shared)).eval()
+        return copy.deepcopy(network, shared).eval()
     except Exception as error:
         # Whatever a user's module holds (locks, open files) raises its own error.
         raise UserError(
@@ -91,21 +95,29 @@ def chosen_classes(logits: Float[Tensor, "b c"], classes: Tensor | int) -> Int64
     Raises:
         UserError: They are none of the network's, or the logits are not numbers.
     """
-    images, count = logits.shape
+    count = logits.shape[1]
     if not logits.isfinite().all():
         raise UserError("logits must be numbers; the network answers with NaN or infinity; check images and weights")
     if isinstance(classes, int):
         if not 1 <= classes <= count:
             raise UserError(f"classes must be between 1 and the network's {count}; got {classes}; ask for fewer")
         return logits.topk(classes).indices
-    classes = classes.to(logits.device)
+    check_classes(classes, len(logits))
+    if classes.numel() and not 0 <= int(classes.min()) <= int(classes.max()) < count:
+        raise UserError(f"classes must be in 0..{count - 1}; got {int(classes.min())}..{int(classes.max())}")
+    return classes.to(logits.device)
+
+
+def check_classes(classes: Tensor, images: int) -> None:
+    """Check the form of the classes asked for.
+
+    Raises:
+        UserError: They are not k numbers for each image.
+    """
     if classes.dtype != torch.int64 or classes.ndim != 2 or len(classes) != images:
         raise UserError(
             f"classes must be int64 and ({images}, k), k of each image; got {tuple(classes.shape)} of {classes.dtype}"
         )
-    if classes.numel() and not 0 <= int(classes.min()) <= int(classes.max()) < count:
-        raise UserError(f"classes must be in 0..{count - 1}; got {int(classes.min())}..{int(classes.max())}")
-    return classes
 
 
 class _Passage(NamedTuple):

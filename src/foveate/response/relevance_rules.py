@@ -124,8 +124,8 @@ def _reshape(tape: Tape, input: Tensor, *args: object, **kwargs: object) -> Entr
 
 
 def _pad(tape: Tape, input: Tensor, pad: Sequence[int], mode: str = "constant", value: object = None) -> Entry:
-    if mode != "constant":
-        raise NoRule("with other values than a constant")
+    if mode != "constant" or len(pad) > 2 * (input.ndim - 1):
+        raise NoRule("of images, or with other values than a constant")
     return Entry((tape.number(input),), Crop(tuple(pad)))
 
 

@@ -51,8 +51,9 @@ class Tape:
         path: The modules that are running, the innermost last, in words.
     """
 
-    def __init__(self, *, raw: bool) -> None:
+    def __init__(self, images: int, *, raw: bool) -> None:
         self.raw = raw
+        self._images = images
         self.path: list[str] = []
         self._entries: list[Entry] = []
         self._places: MutableMapping[Tensor, _Place] = WeakTensorKeyDictionary()
@@ -72,8 +73,10 @@ class Tape:
         return isinstance(value, Tensor) and value in self._places
 
     def record(self, output: Tensor, entry: Entry) -> None:
-        """Note how an activation came about."""
+        """Note how an activation came about; its first dimension must stay that of the images."""
         number = len(self._entries)
+        if output.shape[:1] != (self._images,):
+            raise NoRule("that mixes images")
         if entry.step is None and entry.sources:
             (only,) = entry.sources
             assert only is not None
