@@ -193,6 +193,8 @@ class GuidedZoom:
     """The Guided Zoom's folder; what an earlier call finished there is used again."""
     pool: PoolConfig = field(default_factory=PoolConfig)
     refinement: RefinementConfig = field(default_factory=RefinementConfig)
+    tuned: bool = False
+    """Decide as `foveate tune` wrote down, whatever --refinement says."""
     epochs: int = 8
     """Of the Evidence CNN, which has the network's architecture and seed."""
     split: Literal["test", "validation", "train"] = "test"
@@ -213,7 +215,7 @@ class GuidedZoom:
             self.run_folder,
             self.out,
             pool=self.pool,
-            refinement=self.refinement,
+            refinement=None if self.tuned else self.refinement,
             epochs=self.epochs,
             split=self.split,
             root=self.root,

@@ -46,6 +46,11 @@ class GuidedZoomRun:
     path: Path
     description: GuidedZoomDescription
 
+    @staticmethod
+    def is_at(path: Path) -> bool:
+        """Say whether a folder is one."""
+        return (path / _FILE).is_file()
+
     @classmethod
     def start(cls, path: Path, description: GuidedZoomDescription) -> GuidedZoomRun:
         """Begin one, or return to one that was begun in the same way.
@@ -53,7 +58,7 @@ class GuidedZoomRun:
         Raises:
             UserError: The folder holds something else, or a Guided Zoom of another network or pool.
         """
-        if (path / _FILE).exists():
+        if cls.is_at(path):
             run = cls.open(path)
             for name, what in (("network_hash", "another network"), ("pool", "another pool")):
                 if getattr(run.description, name) != getattr(description, name):
@@ -77,7 +82,7 @@ class GuidedZoomRun:
             UserError: It is not one, or another version of Foveate wrote it.
         """
         file = path / _FILE
-        if not file.is_file():
+        if not cls.is_at(path):
             raise UserError(
                 f"a Guided Zoom is a folder with a {_FILE}, as `foveate guided-zoom` makes it; {path} is not one"
             )

@@ -159,7 +159,7 @@ def test_a_row_for_the_file_of_results(
 def test_more_classes_than_there_are_is_refused(quick_run: Run, evidence: TrainConfig, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="top_k must be at most the number of classes, 4; got 5; ask for fewer"):
         made_of(quick_run, tmp_path / "zoom", evidence, refinement=RefinementConfig(top_k=5))
-    assert not (tmp_path / "zoom" / "pool").exists()
+    assert not (tmp_path / "zoom").exists()
 
 
 @pytest.mark.parametrize(
@@ -251,6 +251,15 @@ def test_tuning_writes_down_what_fits_and_plots_the_rest(
     table = evidence_of_split(tuned, "train", tuned.description.refinement, hardware=SLOW, say=silent)
     assert table.right_after(tuned.description.refinement).sum() == tried["fitted"][0]["right"]
     assert tried["fitted"][0]["right"] >= table.right_before.sum()
+    base = str(tuned.description.base)
+    pool = ["--pool.grounding.method", "class-maps", "--pool.patches.source-size", "96", "--pool.keep", "first-always"]
+    rows = tmp_path / "rows.jsonl"
+    assert main(["guided-zoom", base, "--out", str(zoom), *pool, *options, "--tuned", "--results", str(rows)]) == 0
+    asked = ["--refinement.top-k", "2"]
+    assert main(["guided-zoom", base, "--out", str(zoom), *pool, *options, *asked, "--results", str(rows)]) == 0
+    by_fit, by_hand = map(json.loads, rows.read_text().splitlines())
+    assert (by_fit["tuned_on"], by_fit["top_k"]) == ("train", tuned.description.refinement.top_k)
+    assert (by_hand["tuned_on"], by_hand["top_k"]) == (None, 2)
     with Image.open(zoom / "tuning" / "train.png") as plot:
         assert plot.width > 600
     assert main(["tune", str(zoom), "--split", "test"]) == 2

@@ -91,6 +91,7 @@ class _Card(NamedTuple):
 
     @property
     def height(self) -> int:
+        """In pixels, as far as its texts need it."""
         texts = len(self.name) * _ANSWER.line_height + len(self.truth) * CAPTION.line_height
         return _PHOTO.height + _STRIPE + texts + _BARS + 3 * _PADDING
 

@@ -66,17 +66,7 @@ def build_pool(
     data = replace(run.config.data, root=root.expanduser().resolve()) if root else run.config.data
     records = checked(load_splits(data).named("train"), on_error or data.on_error, say)
     network = run.load_network()
-    description = PoolDescription(
-        config=config,
-        data=data,
-        transforms=replace(run.config.transforms, source_size=config.patches.source_size),
-        dataset=run.description.dataset,
-        class_names=run.class_names,
-        photographs=len(records),
-        data_hash=hash_of_photographs(records),
-        network_hash=hash_of_file(run.weights),
-    )
-    pool = EvidencePool.start(Path(out), description)
+    pool = EvidencePool.start(Path(out), _description(run, config, data, records))
     mine = [index for index in pool.parts.missing() if index % step == first]
     if mine:
         classifier = Classifier.place(network, hardware)
@@ -87,6 +77,19 @@ def build_pool(
     if not missing:
         say(summary_of(pool))
     return pool
+
+
+def _description(run: Run, config: PoolConfig, data: DataConfig, records: Sequence[ImageRecord]) -> PoolDescription:
+    return PoolDescription(
+        config=config,
+        data=data,
+        transforms=replace(run.config.transforms, source_size=config.patches.source_size),
+        dataset=run.description.dataset,
+        class_names=run.class_names,
+        photographs=len(records),
+        data_hash=hash_of_photographs(records),
+        network_hash=hash_of_file(run.weights),
+    )
 
 
 def parsed_share(text: str) -> tuple[int, int]:

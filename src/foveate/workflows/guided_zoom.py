@@ -65,7 +65,8 @@ def guided_zoom(
         run: The finished run of the conventional network, plain or S3N, or its folder.
         out: The Guided Zoom's folder: new, empty, or holding the same Guided Zoom.
         pool: What the evidence pool holds.
-        refinement: How the evidence decides.
+        refinement: How the evidence decides; None: as the folder says (`foveate tune` writes it down), else as the
+            paper.
         evidence: How the Evidence CNN is trained; None: the recipe `evidence` with the conventional network's
             architecture and seed.
         epochs: Of the Evidence CNN; None: as `evidence` says.
@@ -84,17 +85,8 @@ def guided_zoom(
     """
     run = run if isinstance(run, Run) else Run.open(Path(run).expanduser())
     hardware = hardware or HardwareConfig()
-    made = GuidedZoomRun.start(
-        Path(out),
-        GuidedZoomDescription(
-            base=run.path.resolve(),
-            network_hash=hash_of_file(run.weights),
-            pool=pool or PoolConfig(),
-            refinement=refinement or RefinementConfig(),
-        ),
-    )
+    made = _started(run, Path(out), pool or PoolConfig(), refinement)
     asked = refinement or made.description.refinement
-    _check_top_k(asked.top_k, run)
     build_pool(run, made.pool, made.description.pool, root=root, on_error=on_error, hardware=hardware, say=say)
     if not made.finished:
         train(_evidence_config(evidence, epochs, run, made, hardware), made.evidence, say=say)
@@ -107,11 +99,20 @@ def guided_zoom(
     return rows
 
 
-def _check_top_k(top_k: int, run: Run) -> None:
-    if top_k > len(run.class_names):
+def _started(run: Run, out: Path, pool: PoolConfig, refinement: RefinementConfig | None) -> GuidedZoomRun:
+    """Begin the folder or return to it; nothing is written where more classes are asked for than there are."""
+    if refinement is None:
+        there = GuidedZoomRun.is_at(out)
+        refinement = GuidedZoomRun.open(out).description.refinement if there else RefinementConfig()
+    if refinement.top_k > len(run.class_names):
         raise UserError(
-            f"top_k must be at most the number of classes, {len(run.class_names)}; got {top_k}; ask for fewer"
+            f"top_k must be at most the number of classes, {len(run.class_names)}; got {refinement.top_k}; "
+            "ask for fewer"
         )
+    description = GuidedZoomDescription(
+        base=run.path.resolve(), network_hash=hash_of_file(run.weights), pool=pool, refinement=refinement
+    )
+    return GuidedZoomRun.start(out, description)
 
 
 def _evidence_config(
@@ -277,7 +278,7 @@ def result_row(made: GuidedZoomRun, split: str, row: RefinementRow) -> dict[str,
         "top_k": row.config.top_k,
         "rounds": row.config.rounds,
         "weights": list(row.config.weights),
-        "tuned_on": made.description.tuned_on,
+        "tuned_on": made.description.tuned_on if row.config == made.description.refinement else None,
         "before": round(100 * row.change.before, 2),
         "top1": round(100 * row.change.after, 2),
         "p_value": row.p_value,
