@@ -92,10 +92,7 @@ def guided_zoom(
         train(_evidence_config(evidence, epochs, run, made, hardware), made.evidence, say=say)
     table = evidence_of_split(made, split, asked, root=root, on_error=on_error, hardware=hardware, say=say)
     rows = tuple(_row(table, each) for each in (asked, *paper_rows(table, asked)))
-    _write(made, split, rows, table)
-    say(refinement_markdown(rows, f"{made.path.name}, {split} split"))
-    if results is not None:
-        append_json_line(results, result_row(made, split, rows[0]))
+    say(_written(made, split, rows, table, results))
     return rows
 
 
@@ -249,15 +246,22 @@ def refinement_markdown(rows: Sequence[RefinementRow], title: str) -> str:
     return f"### {title}\n\n{markdown_table(header, lines)}"
 
 
-def _write(made: GuidedZoomRun, split: str, rows: Sequence[RefinementRow], table: EvidenceTable) -> None:
+def _written(
+    made: GuidedZoomRun, split: str, rows: Sequence[RefinementRow], table: EvidenceTable, results: Path | None
+) -> str:
+    """Write what was measured, and return it as Markdown."""
     report = made.path / "evaluation" / f"{split}.md"
-    write_text(report, refinement_markdown(rows, f"{made.path.name}, {split} split"))
+    markdown = refinement_markdown(rows, f"{made.path.name}, {split} split")
+    write_text(report, markdown)
     cost = {
         "forwards": float(table.evidence.forwards.float().mean()),
         "patches": float(table.evidence.patches.float().mean()),
     }
     content: dict[str, Any] = {"cost": cost, "rows": [unstructured(row) for row in rows]}
     write_json(report.with_suffix(".json"), content)
+    if results is not None:
+        append_json_line(results, result_row(made, split, rows[0]))
+    return markdown
 
 
 def result_row(made: GuidedZoomRun, split: str, row: RefinementRow) -> dict[str, object]:
