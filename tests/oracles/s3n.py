@@ -81,7 +81,20 @@ def naive_response(features: Map, weight: Map, logits: Sequence[float], config: 
         total = np.sum([maps[index] for index in best], axis=0)
         if config.aggregation is Aggregation.MEAN:
             total = total / len(best)
+    if config.response_grid is not None and config.placement is CellPlacement.CENTRES:
+        total = _fallen_off_edges(total, features.shape[1], features.shape[2])
     return np.asarray((total - total.min()) / (total.max() - total.min()))
+
+
+def _fallen_off_edges(values: Map, height: int, width: int) -> Map:
+    """Lower what is above the least by a thousandth for each cell's breadth beyond the outermost middles."""
+    out, last = values.copy(), len(values) - 1
+    for y, x in cells_of(values):
+        for place, cells in ((y / last, height), (x / last, width)):
+            middle = 1 / (2 * cells)
+            beyond = max(middle - place, place - (1 - middle), 0) * cells
+            out[y, x] -= 1e-3 * (values[y, x] - values.min()) * beyond
+    return out
 
 
 def naive_peaks(response: Map, window: int, above_mean: bool) -> list[Cell]:

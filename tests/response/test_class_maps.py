@@ -10,7 +10,7 @@ from torch.testing import assert_close
 from torch.utils.flop_counter import FlopCounterMode
 
 from foveate.config import CellPlacement
-from foveate.response.class_maps import class_maps, on_grid
+from foveate.response.class_maps import class_maps, fall_off_edges, on_grid
 from oracles.s3n import naive_class_maps, naive_interpolated
 
 
@@ -87,3 +87,10 @@ def test_cells_in_the_middle_of_their_pixels_by_hand() -> None:
         on_grid(maps, 5, CellPlacement.CENTRES)[0, 0, 2], torch.tensor([0.0, 0.0, 2.0, 4.0, 4.0])
     )
     torch.testing.assert_close(on_grid(maps, 5)[0, 0, 2], torch.tensor([0.0, 1.0, 2.0, 3.0, 4.0]))
+
+
+def test_the_fall_off_the_edges_by_hand() -> None:
+    """Of two cells, the outer places of five lie half a cell beyond the middles."""
+    fallen = fall_off_edges(torch.tensor([[[0.0, 0.0, 0.0, 4.0, 4.0]] * 5]), (2, 2))
+    assert_close(fallen[0, 2], torch.tensor([0.0, 0.0, 0.0, 4.0, 3.998]), rtol=0, atol=1e-6)
+    assert_close(fallen[0, :, 3], torch.tensor([3.998, 4.0, 4.0, 4.0, 3.998]), rtol=0, atol=1e-6)

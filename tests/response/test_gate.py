@@ -16,6 +16,7 @@ from torch.testing import assert_close
 from foveate.config import Aggregation, CellPlacement, EntropySource, S3NConfig
 from foveate.response.class_maps import class_maps, on_grid
 from foveate.response.gate import mean_of_class_maps, response, top_entropy
+from foveate.response.peaks import find_peaks
 from oracles.s3n import naive_response, naive_top_entropy
 
 OWN_GRID = S3NConfig(response_grid=None)
@@ -183,3 +184,17 @@ def test_constant_features_have_a_finite_gradient() -> None:
     total = response(features, weight, logits, S3NConfig.paper()).sum()
     (gradient,) = torch.autograd.grad(total, [features])
     assert gradient.isfinite().all()
+
+
+@pytest.mark.parametrize("cells", [2, 4, 7])
+@pytest.mark.parametrize("corner", [(0, 0), (0, -1), (-1, 0), (-1, -1)])
+def test_the_peak_of_an_outermost_cell_is_at_its_middle(cells: int, corner: tuple[int, int]) -> None:
+    """The response is flat from the middle to the photograph's edge, and the first of equals is not its peak."""
+    features = torch.zeros(1, 1, cells, cells)
+    features[(0, 0, *corner)] = 1.0
+    seen = response(features, torch.ones(1, 1), torch.zeros(1, 1), S3NConfig(placement=CellPlacement.CENTRES))
+    places = find_peaks(seen)[0].nonzero().tolist()
+    assert len(places) == 1
+    for place, end in zip(places[0], corner, strict=True):
+        middle = 0.5 / cells if end == 0 else 1 - 0.5 / cells
+        assert abs(place / 30 - middle) <= 1 / 30  # a step of the grid

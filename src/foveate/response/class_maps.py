@@ -9,6 +9,8 @@ from torch.nn import functional
 
 from foveate.config import CellPlacement
 
+_FALL = 1e-3
+
 
 def class_maps(
     features: Float[Tensor, "b d h w"], weight: Float[Tensor, "c d"], classes: Int64[Tensor, "b k"]
@@ -42,3 +44,19 @@ def on_grid(
     line = torch.linspace(-1, 1, cells, device=maps.device, dtype=maps.dtype)
     lattice = torch.stack(torch.meshgrid(line, line, indexing="xy"), dim=-1).expand(len(maps), -1, -1, -1)
     return functional.grid_sample(maps, lattice, padding_mode="border", align_corners=False)
+
+
+def fall_off_edges(maps: Float[Tensor, "b g g"], cells: tuple[int, int]) -> Float[Tensor, "b g g"]:
+    """Lower what `on_grid` repeats between the middles of the outermost cells and the edges of the photograph.
+
+    Nothing is known there but the value of the cell, so its peak belongs to the cell's middle and not to the edge. The
+    fall is a thousandth of what a value has above the map's lowest, for each cell's breadth beyond the middle: it
+    decides among equals only, and makes no peak in a map's lowest plain.
+
+    Args:
+        maps: As `on_grid` made them with `CellPlacement.CENTRES`.
+        cells: h and w of the feature map that they were made of.
+    """
+    line = torch.linspace(-1, 1, maps.shape[-1], device=maps.device, dtype=maps.dtype).abs()
+    down, across = ((line - 1 + 1 / count).clamp(min=0) * count / 2 for count in cells)
+    return maps - _FALL * (maps - maps.amin(dim=(1, 2), keepdim=True)) * (down[:, None] + across)

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from foveate.config import Aggregation, CellPlacement, EntropySource, S3NConfig
-from foveate.response.class_maps import class_maps, on_grid
+from foveate.response.class_maps import class_maps, fall_off_edges, on_grid
 
 _ROUNDING = 32 * torch.finfo(torch.float32).eps
 
@@ -42,7 +42,10 @@ def response(
     several = maps.sum(1) if config.aggregation is Aggregation.SUM else maps.mean(1)
     sure = top_entropy(logits) <= config.entropy_threshold
     size = class_maps(features.abs(), weight.abs(), best[:, :1]).amax(dim=(1, 2, 3))
-    return scaled(torch.where(sure[:, None, None], maps[:, 0], several), size)
+    total = torch.where(sure[:, None, None], maps[:, 0], several)
+    if cells is not None and config.placement is CellPlacement.CENTRES:
+        total = fall_off_edges(total, (features.shape[2], features.shape[3]))
+    return scaled(total, size)
 
 
 def top_entropy(logits: Float[Tensor, "b c"]) -> Float[Tensor, " b"]:
