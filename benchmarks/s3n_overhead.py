@@ -27,7 +27,7 @@ from foveate.hardware import autocast_dtype
 from foveate.methods.inference import network_input
 from foveate.methods.s3n import S3N
 from foveate.runs import environment
-from foveate.training.depthwise import Float32DepthwiseGradients
+from foveate.training.depthwise import FastDepthwiseGradients
 from foveate.training.losses import branch_loss
 from foveate.training.module import TrainingModule
 from foveate.training.optimiser import build_optimiser
@@ -85,7 +85,7 @@ def sides(benchmark: Benchmark, preset: S3NConfig) -> dict[str, Callable[[], Non
 
     def passes_loss() -> Tensor:
         network_input(images, network.backbone.normalisation)
-        with Float32DepthwiseGradients():
+        with FastDepthwiseGradients():
             return branch_loss(passes(network, original, views), labels, config)
 
     def infer(answer: Callable[[], object]) -> None:

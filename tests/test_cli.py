@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -159,3 +160,30 @@ def test_a_reader_that_has_seen_enough_gets_no_traceback() -> None:
     done = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, check=False)
     assert "usage" in done.stdout
     assert done.stderr == ""
+
+
+_PAGES = """
+import resource, sys
+from foveate.cli import main
+
+def faults():
+    import torch
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(4):
+        torch.ones(10_000_000)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+faults()
+before = faults()
+main(["recipes"])
+for _ in range(4):
+    faults()
+print(before, faults())
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc hands every large block back")
+def test_a_command_keeps_the_memory_of_freed_tensors_for_the_next() -> None:
+    done = subprocess.run([sys.executable, "-c", _PAGES], capture_output=True, text=True, check=True)
+    before, after = map(int, done.stdout.splitlines()[-1].split())
+    assert after <= before / 10

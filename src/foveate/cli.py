@@ -368,6 +368,9 @@ def main(arguments: list[str] | None = None) -> int:
             # A recipe's method is its own: its fields are options, not a further subcommand.
             config=(tyro.conf.EnumChoicesFromValues, tyro.conf.AvoidSubcommands),
         )
+        from foveate.hardware import keep_freed_memory
+
+        keep_freed_memory()
         command.run()
     except UserError as error:
         print(f"foveate: {error}", file=sys.stderr)

@@ -17,7 +17,7 @@ from foveate.config import TrainConfig
 from foveate.data.loading import Batch
 from foveate.methods.inference import network_input
 from foveate.methods.network import Moment, Network
-from foveate.training.depthwise import Float32DepthwiseGradients
+from foveate.training.depthwise import FastDepthwiseGradients
 from foveate.training.losses import branch_loss
 from foveate.training.optimiser import build_optimiser, build_schedule, class_weights
 from foveate.types import BranchLogits
@@ -52,7 +52,7 @@ class TrainingModule(pl.LightningModule):
 
     def training_step(self, batch: Batch) -> Tensor:
         """Return the loss of one batch."""
-        with Float32DepthwiseGradients() if self.device.type == "cpu" else nullcontext():
+        with FastDepthwiseGradients() if self.device.type == "cpu" else nullcontext():
             answers = self._answers(batch, self._moment(batch))
             loss = branch_loss(answers, batch.labels, self.config, self.weight)
         self.log(
