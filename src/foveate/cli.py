@@ -194,7 +194,7 @@ class GuidedZoom:
     pool: PoolConfig = field(default_factory=PoolConfig)
     refinement: RefinementConfig = field(default_factory=RefinementConfig)
     tuned: bool = False
-    """Decide as `foveate tune` wrote down, whatever --refinement says."""
+    """Decide as `foveate tune` fitted it to the validation split, whatever --refinement says; fit it if it is not."""
     epochs: int = 8
     """Of the Evidence CNN, which has the network's architecture and seed."""
     split: Literal["test", "validation", "train"] = "test"
@@ -216,6 +216,7 @@ class GuidedZoom:
             self.out,
             pool=self.pool,
             refinement=None if self.tuned else self.refinement,
+            tuned=self.tuned,
             epochs=self.epochs,
             split=self.split,
             root=self.root,

@@ -35,7 +35,9 @@ from foveate.recipes import evidence as evidence_recipe
 from foveate.runs import Run
 from foveate.types import Evidence
 from foveate.weights import save_weights
-from foveate.workflows.guided_zoom import assemble, evidence_of_split, guided_zoom
+from foveate.workflows.guided_zoom import guided_zoom
+from foveate.workflows.judge import assemble, evidence_of_split
+from foveate.workflows.train import train
 from oracles.guided_zoom import naive_refined
 
 SLOW = HardwareConfig(accelerator="cpu", precision="float32", workers=0)
@@ -130,7 +132,7 @@ def test_a_killed_evaluation_goes_on(made: GuidedZoomRun, tmp_path: Path) -> Non
             raise KeyboardInterrupt
         return whole(zoom, images, source, top_k)
 
-    with mock.patch("foveate.workflows.guided_zoom._PART", 5), mock.patch.object(GuidedZoom, "evidence", stopping):
+    with mock.patch("foveate.workflows.judge._PART", 5), mock.patch.object(GuidedZoom, "evidence", stopping):
         with pytest.raises(KeyboardInterrupt):
             evidence_of_split(again, "test", REFINEMENT, hardware=SLOW, say=silent)
         table = evidence_of_split(again, "test", REFINEMENT, hardware=SLOW, say=silent)
@@ -154,6 +156,14 @@ def test_a_row_for_the_file_of_results(
     assert (row["method"], row["conventional"], row["grounding"]) == ("guided-zoom", "plain", "class-maps")
     assert (row["top_k"], row["rounds"], row["weights"]) == (3, 2, [0.4, 0.3, 0.2, 0.1])
     assert row["tuned_on"] is None
+
+
+def test_fitting_needs_photographs_held_out(quick_run: Run, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="was trained without a validation split"):
+        guided_zoom(quick_run, tmp_path / "zoom", tuned=True, hardware=SLOW, say=silent)
+    with pytest.raises(UserError, match="given or fitted, not both"):
+        guided_zoom(quick_run, tmp_path / "zoom", tuned=True, refinement=RefinementConfig(), hardware=SLOW, say=silent)
+    assert not (tmp_path / "zoom").exists()
 
 
 def test_more_classes_than_there_are_is_refused(quick_run: Run, evidence: TrainConfig, tmp_path: Path) -> None:
@@ -266,3 +276,12 @@ def test_tuning_writes_down_what_fits_and_plots_the_rest(
     assert "says nothing about other photographs" in capsys.readouterr().err
     assert main(["tune", str(zoom)]) == 2
     assert "the validation split must hold photographs" in capsys.readouterr().err
+
+
+def test_one_call_fits_and_decides(quick_run: Run, evidence: TrainConfig, tmp_path: Path) -> None:
+    config = replace(quick_run.config, data=replace(quick_run.config.data, validation_fraction=0.25))
+    run = train(config, tmp_path / "run", say=silent)
+    rows = guided_zoom(run, tmp_path / "zoom", pool=POOL, evidence=evidence, tuned=True, hardware=SLOW, say=silent)
+    description = GuidedZoomRun.open(tmp_path / "zoom").description
+    assert description.tuned_on == "validation"
+    assert rows[0].config == description.refinement

@@ -9,28 +9,21 @@ from pathlib import Path
 from typing import Any
 
 from foveate.config import HardwareConfig, OnError, PlainConfig, PoolConfig, RefinementConfig, Rule, TrainConfig
-from foveate.data.evidence_pool import hash_of_file, hash_of_photographs
-from foveate.data.loading import EvaluationViews, evaluation_loader
-from foveate.data.parts import TableInParts
-from foveate.data.preparation import checked
-from foveate.data.records import ImageRecord
-from foveate.documents import append_json_line, read_json, unstructured, write_json, write_text
+from foveate.data.evidence_pool import hash_of_file
+from foveate.documents import append_json_line, unstructured, write_json, write_text
 from foveate.errors import UserError
 from foveate.evaluation.accuracy import mcnemar
-from foveate.evaluation.evidence import Change, EvidenceTable, change, evidence_rows, evidence_schema
+from foveate.evaluation.evidence import Change, EvidenceTable, change
 from foveate.guided_runs import GuidedZoomDescription, GuidedZoomRun
-from foveate.methods.guided_zoom import ConventionalCNN, GuidedZoom
-from foveate.methods.inference import Classifier
-from foveate.progress import progress
 from foveate.recipes import evidence as evidence_recipe
 from foveate.report.tables import markdown_table
-from foveate.response.grounding import create_grounding
 from foveate.runs import Run
 from foveate.workflows.build_pool import build_pool
-from foveate.workflows.evaluate import preset_of, records_of
+from foveate.workflows.evaluate import preset_of
+from foveate.workflows.judge import evidence_of_split
 from foveate.workflows.train import train
+from foveate.workflows.tune import tune
 
-_PART = 64
 _PAPER = (0.4, 0.3, 0.2, 0.1)
 
 
@@ -50,6 +43,7 @@ def guided_zoom(
     *,
     pool: PoolConfig | None = None,
     refinement: RefinementConfig | None = None,
+    tuned: bool = False,
     evidence: TrainConfig | None = None,
     epochs: int | None = None,
     split: str = "test",
@@ -66,7 +60,8 @@ def guided_zoom(
         out: The Guided Zoom's folder: new, empty, or holding the same Guided Zoom.
         pool: What the evidence pool holds.
         refinement: How the evidence decides; None: as the folder says (`foveate tune` writes it down), else as the
-            paper.
+            paper, with all classes where there are fewer than five.
+        tuned: Whether the decision is fitted to the validation split first, if the folder has none that is.
         evidence: How the Evidence CNN is trained; None: the recipe `evidence` with the conventional network's
             architecture and seed.
         epochs: Of the Evidence CNN; None: as `evidence` says.
@@ -85,22 +80,39 @@ def guided_zoom(
     """
     run = run if isinstance(run, Run) else Run.open(Path(run).expanduser())
     hardware = hardware or HardwareConfig()
+    if tuned:
+        _check_tunable(run, Path(out), refinement)
     made = _started(run, Path(out), pool or PoolConfig(), refinement)
-    asked = refinement or made.description.refinement
     build_pool(run, made.pool, made.description.pool, root=root, on_error=on_error, hardware=hardware, say=say)
     if not made.finished:
         train(_evidence_config(evidence, epochs, run, made, hardware), made.evidence, say=say)
+    if tuned and made.description.tuned_on is None:
+        tune(made, root=root, on_error=on_error, hardware=hardware, say=say)
+        made = GuidedZoomRun.open(made.path)
+    asked = refinement or made.description.refinement
     table = evidence_of_split(made, split, asked, root=root, on_error=on_error, hardware=hardware, say=say)
     rows = tuple(_row(table, each) for each in (asked, *paper_rows(table, asked)))
     say(_written(made, split, rows, table, results))
     return rows
 
 
+def _check_tunable(run: Run, out: Path, refinement: RefinementConfig | None) -> None:
+    if refinement is not None:
+        raise UserError(f"a decision is given or fitted, not both; got {refinement} and tuned; leave one of them out")
+    fitted = GuidedZoomRun.is_at(out) and GuidedZoomRun.open(out).description.tuned_on
+    if not fitted and run.config.data.validation_fraction == 0:
+        raise UserError(
+            f"a decision is fitted to photographs that no network was trained with; {run.path} was trained without "
+            "a validation split; train it with --data.validation-fraction, or leave --tuned out"
+        )
+
+
 def _started(run: Run, out: Path, pool: PoolConfig, refinement: RefinementConfig | None) -> GuidedZoomRun:
     """Begin the folder or return to it; nothing is written where more classes are asked for than there are."""
     if refinement is None:
         there = GuidedZoomRun.is_at(out)
-        refinement = GuidedZoomRun.open(out).description.refinement if there else RefinementConfig()
+        few = RefinementConfig(top_k=min(5, len(run.class_names)))
+        refinement = GuidedZoomRun.open(out).description.refinement if there else few
     if refinement.top_k > len(run.class_names):
         raise UserError(
             f"top_k must be at most the number of classes, {len(run.class_names)}; got {refinement.top_k}; "
@@ -120,98 +132,6 @@ def _evidence_config(
         network = PlainConfig(backbone=run.config.network.backbone)
         given = replace(recipe, network=network, seed=run.config.seed, hardware=hardware)
     return replace(given, data=replace(recipe.data, root=made.pool), epochs=epochs or given.epochs)
-
-
-def assemble(made: GuidedZoomRun, hardware: HardwareConfig) -> GuidedZoom:
-    """Load both networks of a Guided Zoom and put them together.
-
-    Raises:
-        UserError: The Evidence CNN is not trained, or the conventional network is not the pool's.
-    """
-    pool, evidence = made.description.pool, made.evidence_run()
-    classifier = Classifier.place(made.base_run().load_network(), hardware)
-    grounding = create_grounding(classifier.network.backbone, pool.grounding, dtype=classifier.dtype)
-    return GuidedZoom(
-        ConventionalCNN(classifier, grounding),
-        Classifier.place(evidence.load_network(), hardware),
-        pool.patches,
-        evidence.config.transforms,
-        made.description.refinement.scores,
-    )
-
-
-def evidence_of_split(
-    made: GuidedZoomRun,
-    split: str,
-    refinement: RefinementConfig,
-    *,
-    root: Path | None = None,
-    on_error: OnError | None = None,
-    hardware: HardwareConfig | None = None,
-    say: Callable[[str], None] = print,
-) -> EvidenceTable:
-    """Return the evidence of a split for the five best classes (more where more are asked for); keep it on disk.
-
-    What is kept is used again; what was stopped goes on with the part it was at.
-
-    Raises:
-        UserError: What is kept is of other networks or photographs.
-    """
-    hardware, run = hardware or HardwareConfig(), made.base_run()
-    data = run.config.data if root is None else replace(run.config.data, root=root)
-    records = checked(records_of(run, data, split), on_error or data.on_error, say)
-    top_k = min(max(5, refinement.top_k), len(run.class_names))
-    rounds = made.description.pool.patches.rounds + 1
-    folder = made.path / "splits" / f"{split}-top-{top_k}-{refinement.scores.value}"
-    _check_origin(folder, made, records)
-    schema = evidence_schema(len(run.class_names), top_k, rounds)
-    parts = TableInParts(folder, schema, len(records), _PART, "`foveate guided-zoom`")
-    if parts.missing():
-        zoom = replace(assemble(made, hardware), scores=refinement.scores)
-        _judge(zoom, parts, records, run, top_k, hardware.workers)
-    return EvidenceTable.of(parts.read(), rounds)
-
-
-def _check_origin(folder: Path, made: GuidedZoomRun, records: Sequence[ImageRecord]) -> None:
-    origin = {
-        "network_hash": made.description.network_hash,
-        "evidence_hash": hash_of_file(made.evidence_run().weights),
-        "data_hash": hash_of_photographs(records),
-    }
-    file = folder / "origin.json"
-    if not file.exists():
-        write_json(file, origin)
-    elif read_json(file) != origin:
-        raise UserError(
-            f"kept evidence belongs to the networks and photographs that it was found with; {folder} is of others; "
-            "remove that folder, and it is found anew"
-        )
-
-
-def _judge(
-    zoom: GuidedZoom,
-    parts: TableInParts,
-    records: Sequence[ImageRecord],
-    run: Run,
-    top_k: int,
-    workers: int | None,
-) -> None:
-    chunks = {index: records[parts.members(index)] for index in parts.missing()}
-    shown = [record for chunk in chunks.values() for record in chunk]
-    seen = run.config.transforms
-    source = replace(seen, source_size=zoom.patches.source_size)
-    batches = zip(
-        *(iter(evaluation_loader(EvaluationViews(shown, each), _PART, workers=workers)) for each in (seen, source)),
-        strict=True,
-    )
-    done = 0
-    with progress("judging", len(shown)) as advance:
-        for index, chunk in chunks.items():
-            small, large = next(batches)
-            evidence = zoom.evidence(small.images[:, 0], large.images[:, 0], top_k)
-            parts.write(index, evidence_rows(chunk, evidence, parts.schema))
-            done += len(chunk)
-            advance(done)
 
 
 def paper_rows(table: EvidenceTable, asked: RefinementConfig) -> tuple[RefinementConfig, ...]:

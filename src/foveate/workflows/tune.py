@@ -16,7 +16,7 @@ from foveate.documents import unstructured, write_json
 from foveate.errors import UserError
 from foveate.evaluation.evidence import EvidenceTable
 from foveate.guided_runs import GuidedZoomRun
-from foveate.workflows.guided_zoom import evidence_of_split
+from foveate.workflows.judge import evidence_of_split
 
 
 def tune(
