@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.testing import assert_close
 
-from foveate.config import RefinementConfig, Rule
-from foveate.decision.refinement import refine, scores_of, unsure
+from foveate.config import RefinementConfig, Rule, Scores
+from foveate.decision.refinement import Refined, refine, refined_probabilities, scores_of, unsure
 from foveate.errors import UserError
-from oracles.guided_zoom import naive_refined
+from oracles.guided_zoom import naive_refined, naive_refined_probabilities
 
 PAPER = RefinementConfig()
 
@@ -133,3 +133,55 @@ def test_scores_that_are_not_finite_are_refused(where: str) -> None:
         evidence[1, 2, 0] = torch.inf
     with pytest.raises(UserError, match="those of 1 of 6 images are not"):
         refine(probabilities, *ranked(probabilities, evidence, 5), PAPER)
+
+
+def test_probabilities_by_hand() -> None:
+    """Two classes share 0.5 + 0.4 as 0.30 to 0.48: 0.9 * 0.30 / 0.78 and 0.9 * 0.48 / 0.78; the third keeps 0.1."""
+    refined = Refined(torch.tensor([[0.30, 0.48]]), torch.tensor([1]), torch.tensor([True]))
+    probabilities, classes = torch.tensor([[0.1, 0.4, 0.5]]), torch.tensor([[2, 1, 0]])
+    done = refined_probabilities(probabilities, classes, refined, Scores.PROBABILITIES)
+    assert_close(done, torch.tensor([[0.1, 0.9 * 0.48 / 0.78, 0.9 * 0.30 / 0.78]]))
+    raw = refined_probabilities(probabilities, classes, refined, Scores.LOGITS)
+    assert_close(raw[0, 1] / raw[0, 2], torch.tensor(math.exp(0.18)))
+
+
+def test_probabilities_of_scores_that_are_all_zero_are_shared_alike() -> None:
+    refined = Refined(torch.zeros(1, 2), torch.tensor([2]), torch.tensor([True]))
+    done = refined_probabilities(torch.tensor([[0.1, 0.4, 0.5]]), torch.tensor([[2, 1]]), refined, Scores.PROBABILITIES)
+    assert_close(done, torch.tensor([[0.1, 0.45, 0.45]]))
+    assert done.argmax(1).tolist() == [2]
+
+
+def test_what_the_gate_leaves_alone_keeps_its_probabilities() -> None:
+    probabilities = torch.tensor([[0.7, 0.3]])
+    refined = Refined(torch.tensor([[0.1, 0.9]]), torch.tensor([0]), torch.tensor([False]))
+    assert torch.equal(
+        refined_probabilities(probabilities, torch.tensor([[0, 1]]), refined, Scores.PROBABILITIES), probabilities
+    )
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(0, 10_000), st.integers(1, 8), st.data(), st.sampled_from(Scores), st.booleans(), st.booleans())
+def test_probabilities_are_a_distribution_whose_best_is_the_refined_class(
+    seed: int, classes: int, data: st.DataObject, scores: Scores, tied: bool, gated: bool
+) -> None:
+    k = data.draw(st.integers(1, classes))
+    probabilities, evidence = case(seed, classes)
+    if tied:  # many equal numbers, among them outside the best k
+        probabilities, evidence = torch.full_like(probabilities, 1 / classes), (evidence * 2).round() / 2
+    logits = probabilities.log()
+    best = logits.topk(classes).indices
+    own = (logits if scores is Scores.LOGITS else probabilities).gather(1, best)
+    config = RefinementConfig(top_k=k, scores=scores, entropy_above=0.9 if gated else None)
+    refined = refine(probabilities, best, own, evidence.gather(1, best[..., None].expand(-1, -1, 3)), config)
+    done = refined_probabilities(probabilities, best, refined, scores)
+    assert_close(done.sum(1), torch.ones(6))
+    assert torch.equal(done.argmax(1), refined.classes)
+    for index in range(6):
+        expected = probabilities[index].tolist()
+        if refined.considered[index]:
+            raw = scores is Scores.LOGITS
+            expected = naive_refined_probabilities(
+                expected, best[index, :k].tolist(), refined.scores[index].tolist(), raw=raw
+            )
+        assert_close(done[index], torch.tensor(expected))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -89,3 +90,31 @@ def naive_rounds(
         seen.boxes.append(naive_box(x * scale, y * scale, patch, config.source_size, config.source_size))
         erased.append(naive_box(x, y, hidden, side, side))
     return seen
+
+
+def naive_refined_probabilities(
+    probabilities: Sequence[float], best: Sequence[int], scores: Sequence[float], *, raw: bool
+) -> list[float]:
+    """One image's distribution: the best classes share what they have, by their scores (logits where `raw`)."""
+    top = max(scores)
+    shares = [math.exp(each - top) if raw else each for each in scores]
+    if sum(shares) == 0:
+        shares = [1.0] * len(shares)
+    mass = sum(probabilities[label] for label in best)
+    out = list(probabilities)
+    for label, share in zip(best, shares, strict=True):
+        out[label] = mass * share / sum(shares)
+    return out
+
+
+def naive_nearest(
+    feature: Sequence[float], target: int, pool: Sequence[Sequence[float]], labels: Sequence[int], count: int
+) -> list[tuple[float, int]]:
+    """Cosine distance and row of the nearest of a class, one row after the other."""
+    found = []
+    for row, (other, label) in enumerate(zip(pool, labels, strict=True)):
+        if label == target:
+            dot = sum(x * y for x, y in zip(feature, other, strict=True))
+            lengths = math.sqrt(sum(x * x for x in feature)) * math.sqrt(sum(y * y for y in other))
+            found.append((1 - dot / lengths, row))
+    return sorted(found)[:count]

@@ -9,8 +9,9 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from foveate.config import RefinementConfig, Rule
+from foveate.config import RefinementConfig, Rule, Scores
 from foveate.errors import UserError
+from foveate.types import Evidence
 
 
 class Refined(NamedTuple):
@@ -32,6 +33,14 @@ def unsure(probabilities: Float[Tensor, "b c"], above: float | None) -> Bool[Ten
     return entropy > above
 
 
+def terms_of(
+    own: Float[Tensor, "*b k"], evidence: Float[Tensor, "*b k r"], weights: Sequence[float]
+) -> Float[Tensor, "*b k w"]:
+    """Return w v_0[t], then w_l v_l[t] for as many rounds as there are weights; arguments as in `scores_of`."""
+    rounds = len(weights) - 1
+    return torch.cat((own[..., None], evidence[..., :rounds]), dim=-1) * own.new_tensor(weights)
+
+
 def scores_of(
     own: Float[Tensor, "*b k"],
     evidence: Float[Tensor, "*b k r"],
@@ -47,8 +56,7 @@ def scores_of(
         weights: w, then w_0 to w_L.
         rule: What becomes of the terms.
     """
-    rounds = len(weights) - 1
-    terms = torch.cat((own[..., None], evidence[..., :rounds]), dim=-1) * own.new_tensor(weights)
+    terms = terms_of(own, evidence, weights)
     return terms.sum(-1) if rule is Rule.SUM else terms.amax(-1)
 
 
@@ -77,6 +85,47 @@ def refine(
     best = classes.gather(1, scores.argmax(dim=1, keepdim=True))[:, 0]
     considered = unsure(probabilities, config.entropy_above)
     return Refined(scores, torch.where(considered, best, classes[:, 0]), considered)
+
+
+def own_scores(evidence: Evidence, scores: Scores) -> Float[Tensor, "b k"]:
+    """Return the network's own score of each class that evidence was found for."""
+    own = evidence.logits if scores is Scores.LOGITS else evidence.logits.softmax(1)
+    return own.gather(1, evidence.classes)
+
+
+def decide(evidence: Evidence, config: RefinementConfig) -> Refined:
+    """Decide from evidence that was found, as `refine` does; `config.scores` must be what the evidence holds."""
+    own = own_scores(evidence, config.scores)
+    return refine(evidence.logits.softmax(1), evidence.classes, own, evidence.scores, config)
+
+
+def refined_probabilities(
+    probabilities: Float[Tensor, "b c"], classes: Int64[Tensor, "b k"], refined: Refined, scores: Scores
+) -> Float[Tensor, "b c"]:
+    """Return a distribution whose most probable class is the refined one (ours: the paper gives a class only).
+
+    The classes that were considered share what the network gave them together, in proportion to their scores; the
+    others, and the images that the gate left alone, keep theirs. Where the refined class is not the only highest or
+    comes out below by rounding, it is put the smallest step above, so that ranking agrees with `refine`.
+
+    Args:
+        probabilities: The network's own.
+        classes: Its best classes by falling probability, at least as many as were considered.
+        refined: What `refine` decided about them.
+        scores: Of which kind its scores are: logits go through a softmax first.
+    """
+    considered = classes[:, : refined.scores.shape[1]]
+    tot = refined.scores.softmax(1) if scores is Scores.LOGITS else refined.scores
+    shares = tot / tot.sum(1, keepdim=True)
+    shares = torch.where(shares.isfinite().all(1, keepdim=True), shares, 1 / shares.shape[1])  # every score is 0
+    mass = probabilities.gather(1, considered).sum(1, keepdim=True)
+    shared = probabilities.scatter(1, considered, (mass * shares).to(probabilities))
+    done = torch.where(refined.considered[:, None], shared, probabilities)
+    best = refined.classes[:, None]
+    above = done.amax(1, keepdim=True)
+    above = above.nextafter(torch.full_like(above, torch.inf))
+    first = done.argmax(1, keepdim=True) == best
+    return done.scatter(1, best, torch.where(first, done.gather(1, best), above))
 
 
 def _check(

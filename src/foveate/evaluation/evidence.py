@@ -13,7 +13,7 @@ from torch import Tensor
 
 from foveate.config import RefinementConfig
 from foveate.data.records import ImageRecord
-from foveate.decision.refinement import Refined, refine
+from foveate.decision.refinement import Refined, decide
 from foveate.types import Evidence
 
 
@@ -98,9 +98,7 @@ class EvidenceTable:
 
     def refined(self, config: RefinementConfig) -> Refined:
         """Decide again, as `refine` does; `config.scores` must be what the table holds."""
-        own = self.evidence.logits if config.scores.value == "logits" else self.probabilities
-        chosen = own.gather(1, self.evidence.classes)
-        return refine(self.probabilities, self.evidence.classes, chosen, self.evidence.scores, config)
+        return decide(self.evidence, config)
 
     def right_after(self, config: RefinementConfig) -> Bool[np.ndarray, " n"]:
         """Whether the refined answer is right."""
