@@ -22,7 +22,7 @@ from foveate.methods.inference import Classifier
 from foveate.methods.plain import PlainNetwork
 from foveate.methods.s3n import S3N
 from foveate.types import Grounded, Size
-from oracles.guided_zoom import naive_rounds
+from oracles.guided_zoom import naive_box, naive_erased, naive_rounds
 
 SLOW = HardwareConfig(accelerator="cpu", precision="float32")
 BACKBONE = BackboneConfig(architecture="test_resnet", weights="none")
@@ -210,3 +210,31 @@ def test_logits_that_are_not_finite_are_refused() -> None:
     grounding.mixtures[0] = torch.nan
     with pytest.raises(UserError, match="logits must be finite; those of 2 of 2 images are not"):
         zoom(grounding).evidence(photographs(2, 48), photographs(2, 64), 2)
+
+
+def test_a_look_is_the_evidence_with_what_was_seen_on_the_way() -> None:
+    grounding = Brightness()
+    made, images, source = replace(zoom(grounding), batch_size=4), photographs(2, 48), photographs(2, 64)
+    evidence, look = made.evidence(images, source, 3), made.look(images, source, 3)
+    for ours, theirs in zip(look.evidence, evidence, strict=True):
+        assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+    assert_close(look.probabilities, evidence.scores, rtol=1e-4, atol=1e-5)
+    assert torch.equal(look.seen[:, :, 0], images[:, None].expand(-1, 3, -1, -1, -1))
+    for index, rank, number in [(0, 0, 1), (1, 2, 2)]:
+        erased = [
+            naive_box(*(place * 48 / 64).tolist(), round(0.2 * 48), 48, 48)
+            for place in evidence.places[index, rank, :number]
+        ]
+        expected = torch.from_numpy(naive_erased(images[index].numpy(), erased))
+        assert torch.equal(look.seen[index, rank, number], expected)
+        again = made.conventional.answer(expected[None], evidence.classes[index, rank][None, None]).maps[0, 0]
+        assert_close(look.maps[index, rank, number], again)
+
+
+def test_the_features_of_a_look_are_what_the_evidence_cnn_decides_from() -> None:
+    made = zoom()
+    look = made.look(photographs(2, 48), photographs(2, 64), 2)
+    head = made.evidence_cnn.network.backbone.classifier
+    answers = head(look.features).softmax(-1)
+    chosen = look.evidence.classes[:, :, None, None].expand(-1, -1, 3, 1)
+    assert_close(answers.gather(-1, chosen)[..., 0].detach(), look.probabilities, rtol=1e-4, atol=1e-5)

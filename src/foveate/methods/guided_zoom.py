@@ -65,9 +65,35 @@ class GuidedZoom:
             UserError: There are fewer classes, or the network's logits are not finite.
         """
         device = self.conventional.classifier.device
+        found = find_evidence(self.conventional, images.to(device), self.patches, top_k)
+        return self._judged(found, source.to(device))
+
+    def look(self, images: UInt8[Tensor, "b H W 3"], source: UInt8[Tensor, "b Hs Ws 3"], top_k: int) -> ZoomLook:
+        """Find and score the evidence as `evidence` does, and keep what was seen on the way: for a few images."""
+        device = self.conventional.classifier.device
         images, source = images.to(device), source.to(device)
-        found = find_evidence(self.conventional, images, self.patches, top_k)
+        found = find_evidence(self.conventional, images, self.patches, top_k, keep_maps=True)
+        assert found.maps is not None  # asked for
         b, k, rounds = found.boxes.shape[:3]
+        # Round l sees the squares of the rounds before it: all of them, the later ones empty.
+        earlier = torch.ones(rounds, rounds, dtype=torch.bool, device=device).tril(-1)[..., None]
+        squares = (found.erased[:, :, None] * earlier).flatten(0, 2)
+        owner = torch.arange(b, device=device).repeat_interleave(k * rounds)
+        seen = torch.cat([erase(images[o], each) for o, each in _batches(self.batch_size, owner, squares)])
+        batches = _batches(self.batch_size, owner[:, None], found.boxes.flatten(0, 2))
+        pixels = [self._pixels(source, torch.cat(each, dim=1)) for each in batches]
+        classes = found.classes[:, :, None].expand(-1, -1, rounds).reshape(-1, 1)
+        answers = torch.cat([self.evidence_cnn.logits(each).decision.float().softmax(-1) for each in pixels])
+        return ZoomLook(
+            self._judged(found, source),
+            found.maps,
+            seen.view(b, k, rounds, *images.shape[1:]),
+            answers.gather(1, classes).view(b, k, rounds),
+            torch.cat([self.evidence_cnn.features(each) for each in pixels]).view(b, k, rounds, -1),
+        )
+
+    def _judged(self, found: Found, source: UInt8[Tensor, "b Hs Ws 3"]) -> Evidence:
+        device, (b, k, rounds) = source.device, found.boxes.shape[:3]
         # Each patch is seen once, however many classes and rounds look at it.
         owner = torch.arange(b, device=device).repeat_interleave(k * rounds)[:, None]
         asked = torch.cat((owner, found.boxes.flatten(0, 2)), dim=1)
@@ -75,14 +101,18 @@ class GuidedZoom:
         scores = torch.cat([self._judge(source, each) for each in patches.split(self.batch_size)])
         classes = found.classes[:, :, None].expand(-1, -1, rounds).reshape(-1)
         seen = torch.bincount(patches[:, 0], minlength=b)
-        return Evidence(*found[:-1], scores[which, classes].view(b, k, rounds), found.forwards, seen)
+        own = scores[which, classes].view(b, k, rounds)
+        where = (found.places, found.found, found.boxes)
+        return Evidence(found.logits, found.classes, *where, own, found.forwards, seen)
 
     def _judge(self, source: UInt8[Tensor, "b Hs Ws 3"], patches: Int64[Tensor, "m 5"]) -> Float[Tensor, "m c"]:
+        logits = self.evidence_cnn.logits(self._pixels(source, patches)).decision.float()
+        return logits.softmax(-1) if self.scores is Scores.PROBABILITIES else logits
+
+    def _pixels(self, source: UInt8[Tensor, "b Hs Ws 3"], patches: Int64[Tensor, "m 5"]) -> UInt8[Tensor, "m h w 3"]:
         size = Size(self.transforms.input_size, self.transforms.input_size)
         pixels = cut(source, patches[:, 0], centre_part(patches[:, 1:], self.transforms), size)
-        rounded = pixels.round().to(torch.uint8).permute(0, 2, 3, 1)
-        logits = self.evidence_cnn.logits(rounded).decision.float()
-        return logits.softmax(-1) if self.scores is Scores.PROBABILITIES else logits
+        return pixels.round().to(torch.uint8).permute(0, 2, 3, 1)
 
 
 class Found(NamedTuple):
@@ -94,10 +124,33 @@ class Found(NamedTuple):
     found: Bool[Tensor, "b k r"]
     boxes: Int64[Tensor, "b k r 4"]
     forwards: Int64[Tensor, " b"]
+    erased: Int64[Tensor, "b k r 4"]
+    """What the evidence of each round hides from the next, in whole pixels of the view that the network sees."""
+    maps: Float[Tensor, "b k r h w"] | None
+    """The maps of all rounds, where they were asked for."""
+
+
+class ZoomLook(NamedTuple):
+    """The evidence for the best classes of a batch, and what the two networks saw."""
+
+    evidence: Evidence
+    maps: Float[Tensor, "b k r h w"]
+    """Where the conventional network sees each class in each round."""
+    seen: UInt8[Tensor, "b k r H W 3"]
+    """What it saw then: the evidence of the rounds before is black."""
+    probabilities: Float[Tensor, "b k r"]
+    """The Evidence CNN's for class k, whatever is added up."""
+    features: Float[Tensor, "b k r d"]
+    """The input of the Evidence CNN's classifier for each patch, on the CPU."""
 
 
 def find_evidence(
-    conventional: ConventionalCNN, images: UInt8[Tensor, "b H W 3"], config: PatchConfig, top_k: int
+    conventional: ConventionalCNN,
+    images: UInt8[Tensor, "b H W 3"],
+    config: PatchConfig,
+    top_k: int,
+    *,
+    keep_maps: bool = False,
 ) -> Found:
     """Look for the evidence of the best classes, round by round, each class's earlier evidence being erased."""
     grounded = conventional.answer(images, top_k)
@@ -107,19 +160,27 @@ def find_evidence(
     hidden = round(config.erased * view.width)
     peaks = [strongest(grounded.maps, view)]
     erased = boxes_around(peaks[0].places, hidden, view)[:, :, None]
+    kept = [grounded.maps] if keep_maps else []
     forwards = torch.ones(len(images), dtype=torch.int64, device=images.device)
     for _ in range(config.rounds):
         rows, which = _distinct(erased)
         pixels = erase(images[rows // top_k], erased.flatten(0, 1)[rows])
-        next_maps = _grounded(conventional, pixels, which, grounded.classes.flatten())
-        peaks.append(strongest(next_maps.view(*grounded.classes.shape, *next_maps.shape[1:]), view))
+        flat = _grounded(conventional, pixels, which, grounded.classes.flatten())
+        maps = flat.view(*grounded.classes.shape, *flat.shape[1:])
+        kept += [maps] if keep_maps else []
+        peaks.append(strongest(maps, view))
         erased = torch.cat((erased, boxes_around(peaks[-1].places, hidden, view)[:, :, None]), dim=2)
         forwards += torch.bincount(rows // top_k, minlength=len(images))
     scale = source.width / view.width
     places = torch.stack([each.places for each in peaks], dim=2) * scale
     boxes = boxes_around(places, round(config.patch * source.width), source)
     found = torch.stack([each.found for each in peaks], dim=2)
-    return Found(grounded.logits, grounded.classes, places, found, boxes, forwards)
+    seen = torch.stack(kept, dim=2) if keep_maps else None
+    return Found(grounded.logits, grounded.classes, places, found, boxes, forwards, erased, seen)
+
+
+def _batches(size: int, *tensors: Tensor) -> list[tuple[Tensor, ...]]:
+    return list(zip(*(each.split(size) for each in tensors), strict=True))
 
 
 def _distinct(erased: Int64[Tensor, "b k l 4"]) -> tuple[Int64[Tensor, " u"], Int64[Tensor, " n"]]:

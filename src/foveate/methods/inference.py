@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from foveate.backbones import Normalisation
+from foveate.backbones import Normalisation, pool
 from foveate.config import Branch, HardwareConfig
 from foveate.errors import UserError
 from foveate.hardware import autocast_dtype, device_of
@@ -73,6 +73,11 @@ class Classifier:
         """Return every branch's logits, on the network's device."""
         answers: BranchLogits = self._called(self.network, images)
         return answers
+
+    def features(self, images: UInt8[Tensor, "n H W 3"]) -> Float[Tensor, "n d"]:
+        """Return the backbone's globally averaged features, the input of its classifier, in float32 on the CPU."""
+        pooled: Tensor = self._called(lambda inputs: pool(self.network.backbone(inputs)), images)
+        return pooled.float().cpu()
 
     def look(self, images: UInt8[Tensor, "b H W 3"]) -> Look:
         """Return all that an S3N network sees on its way to its answers.

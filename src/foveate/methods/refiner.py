@@ -1,0 +1,51 @@
+"""Guided Zoom as a classifier: pixels in, refined probabilities out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from foveate.config import RefinementConfig, TransformConfig
+from foveate.decision.refinement import decide, refined_probabilities, unsure
+from foveate.methods.guided_zoom import GuidedZoom
+
+
+@dataclass(frozen=True)
+class Refiner:
+    """Both networks, and how the evidence decides."""
+
+    zoom: GuidedZoom
+    config: RefinementConfig
+
+    @classmethod
+    def of(cls, zoom: GuidedZoom, config: RefinementConfig) -> Refiner:
+        """Put them together; evidence is looked for in no more rounds than the weights ask for."""
+        rounds = min(config.rounds, zoom.patches.rounds)
+        patches = replace(zoom.patches, rounds=rounds)
+        return cls(replace(zoom, patches=patches, scores=config.scores), config)
+
+    def source_of(self, seen: TransformConfig) -> TransformConfig:
+        """Return what makes the view that patches are cut from: the same part of a photograph as the network sees."""
+        return replace(seen, source_size=self.zoom.patches.source_size)
+
+    def probabilities(
+        self, images: UInt8[Tensor, "b H W 3"], source: UInt8[Tensor, "b Hs Ws 3"]
+    ) -> Float[Tensor, "b c"]:
+        """Return each photograph's refined class probabilities in float32 on the CPU; arguments as in `GuidedZoom`.
+
+        What the entropy gate leaves alone costs one pass of the conventional network.
+        """
+        if self.config.entropy_above is None:
+            return self._refined(images, source)
+        own = self.zoom.conventional.answer(images, 1).logits.float().softmax(-1).cpu()
+        asked = unsure(own, self.config.entropy_above)
+        if asked.any():
+            own[asked] = self._refined(images[asked], source[asked])
+        return own
+
+    def _refined(self, images: UInt8[Tensor, "b H W 3"], source: UInt8[Tensor, "b Hs Ws 3"]) -> Float[Tensor, "b c"]:
+        evidence = self.zoom.evidence(images, source, self.config.top_k)
+        own, refined = evidence.logits.float().softmax(-1), decide(evidence, self.config)
+        return refined_probabilities(own, evidence.classes, refined, self.config.scores).cpu()
