@@ -8,11 +8,22 @@ from pathlib import Path
 
 import pytest
 
-from foveate.config import BackboneConfig, DataConfig, HardwareConfig, S3NConfig, TrainConfig, TransformConfig
+from foveate.config import (
+    BackboneConfig,
+    DataConfig,
+    HardwareConfig,
+    PlainConfig,
+    S3NConfig,
+    TrainConfig,
+    TransformConfig,
+)
 from foveate.data.datasets import DatasetFormat
 from foveate.data.plumage import PlumageConfig, draw_plumage
+from foveate.guided_runs import GuidedZoomRun
+from foveate.recipes import evidence as evidence_recipe
 from foveate.runs import Run
 from foveate.workflows.train import train
+from zooms import SLOW, made_of
 
 
 @pytest.fixture(scope="session")
@@ -64,3 +75,23 @@ def quick_s3n(quick: TrainConfig) -> TrainConfig:
 def s3n_run(quick_s3n: TrainConfig, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """The finished run of `quick_s3n`; tests that change its folder copy it first."""
     return train(quick_s3n, tmp_path_factory.mktemp("runs") / "s3n", say=lambda line: None)
+
+
+@pytest.fixture(scope="session")
+def evidence() -> TrainConfig:
+    """An Evidence CNN that trains in a second."""
+    return replace(
+        evidence_recipe(),
+        transforms=TransformConfig(input_size=32, resize_size=40),
+        network=PlainConfig(backbone=BackboneConfig(architecture="test_efficientnet", weights="none")),
+        hardware=SLOW,
+        epochs=1,
+    )
+
+
+@pytest.fixture(scope="session")
+def made(quick_run: Run, evidence: TrainConfig, tmp_path_factory: pytest.TempPathFactory) -> GuidedZoomRun:
+    """A finished Guided Zoom of `quick_run`; tests that change its folder copy it first."""
+    out = tmp_path_factory.mktemp("guided") / "zoom"
+    made_of(quick_run, out, evidence)
+    return GuidedZoomRun.open(out)

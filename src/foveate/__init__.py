@@ -16,21 +16,34 @@ if TYPE_CHECKING:
         BackboneConfig,
         Branches,
         DataConfig,
+        GroundingConfig,
+        GroundingMethod,
         HardwareConfig,
+        Keep,
         Partition,
+        PatchConfig,
         PlainConfig,
+        PoolConfig,
+        RefinementConfig,
+        Rule,
         S3NConfig,
+        Scores,
         TestViews,
         TrainConfig,
         TransformConfig,
     )
+    from foveate.data.evidence_pool import EvidencePool
     from foveate.errors import UserError
+    from foveate.guided_runs import GuidedZoomRun
     from foveate.runs import Run
     from foveate.types import Box, PartPoint, Prediction, RankedClass
+    from foveate.workflows.build_pool import build_pool
     from foveate.workflows.evaluate import Evaluation, evaluate
     from foveate.workflows.explain import explain
+    from foveate.workflows.guided_zoom import RefinementRow, guided_zoom
     from foveate.workflows.predict import Model, load
     from foveate.workflows.train import train
+    from foveate.workflows.tune import tune
 
 __version__ = "0.1.0"
 
@@ -40,23 +53,37 @@ _PUBLIC = {
     "Branches": "foveate.config",
     "DataConfig": "foveate.config",
     "Evaluation": "foveate.workflows.evaluate",
+    "EvidencePool": "foveate.data.evidence_pool",
+    "GroundingConfig": "foveate.config",
+    "GroundingMethod": "foveate.config",
+    "GuidedZoomRun": "foveate.guided_runs",
     "HardwareConfig": "foveate.config",
+    "Keep": "foveate.config",
     "Model": "foveate.workflows.predict",
     "PartPoint": "foveate.types",
     "Partition": "foveate.config",
+    "PatchConfig": "foveate.config",
     "PlainConfig": "foveate.config",
+    "PoolConfig": "foveate.config",
     "Prediction": "foveate.types",
     "RankedClass": "foveate.types",
+    "RefinementConfig": "foveate.config",
+    "RefinementRow": "foveate.workflows.guided_zoom",
+    "Rule": "foveate.config",
     "Run": "foveate.runs",
     "S3NConfig": "foveate.config",
+    "Scores": "foveate.config",
     "TestViews": "foveate.config",
     "TrainConfig": "foveate.config",
     "TransformConfig": "foveate.config",
     "UserError": "foveate.errors",
+    "build_pool": "foveate.workflows.build_pool",
     "evaluate": "foveate.workflows.evaluate",
     "explain": "foveate.workflows.explain",
+    "guided_zoom": "foveate.workflows.guided_zoom",
     "load": "foveate.workflows.predict",
     "train": "foveate.workflows.train",
+    "tune": "foveate.workflows.tune",
 }
 
 __all__ = [
@@ -65,24 +92,38 @@ __all__ = [
     "Branches",
     "DataConfig",
     "Evaluation",
+    "EvidencePool",
+    "GroundingConfig",
+    "GroundingMethod",
+    "GuidedZoomRun",
     "HardwareConfig",
+    "Keep",
     "Model",
     "PartPoint",
     "Partition",
+    "PatchConfig",
     "PlainConfig",
+    "PoolConfig",
     "Prediction",
     "RankedClass",
+    "RefinementConfig",
+    "RefinementRow",
+    "Rule",
     "Run",
     "S3NConfig",
+    "Scores",
     "TestViews",
     "TrainConfig",
     "TransformConfig",
     "UserError",
+    "build_pool",
     "evaluate",
     "explain",
+    "guided_zoom",
     "load",
     "recipes",
     "train",
+    "tune",
 ]
 
 

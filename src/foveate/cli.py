@@ -131,7 +131,7 @@ class Predict:
     """Name what is in photographs: files, folders, globs."""
 
     run_folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
-    """The run folder."""
+    """The run folder, or a Guided Zoom's, for refined answers."""
     paths: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="PATHS...")]
     """Photographs, folders of them, globs."""
     top: int = 5
@@ -164,10 +164,10 @@ class Predict:
 
 @dataclass(frozen=True, kw_only=True)
 class Explain:
-    """Show where an S3N run looked closer, what it saw there and what it answered: one picture a photograph."""
+    """Show where an S3N run looked closer, or what a Guided Zoom took for evidence: one picture a photograph."""
 
     run_folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
-    """The run folder."""
+    """The run folder, or a Guided Zoom's: then the numbers are also written, as JSON."""
     images: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="IMAGE...")]
     """Photographs, folders of them, globs."""
     epochs: tuple[int, ...] | None = None

@@ -16,22 +16,14 @@ from torch import Tensor
 
 from foveate.cli import main
 from foveate.config import (
-    BackboneConfig,
-    GroundingConfig,
-    GroundingMethod,
-    HardwareConfig,
     Keep,
-    PatchConfig,
-    PlainConfig,
     PoolConfig,
     RefinementConfig,
     TrainConfig,
-    TransformConfig,
 )
 from foveate.errors import UserError
 from foveate.guided_runs import GuidedZoomRun
 from foveate.methods.guided_zoom import GuidedZoom
-from foveate.recipes import evidence as evidence_recipe
 from foveate.runs import Run
 from foveate.types import Evidence
 from foveate.weights import save_weights
@@ -39,46 +31,7 @@ from foveate.workflows.guided_zoom import guided_zoom
 from foveate.workflows.judge import assemble, evidence_of_split
 from foveate.workflows.train import train
 from oracles.guided_zoom import naive_refined
-
-SLOW = HardwareConfig(accelerator="cpu", precision="float32", workers=0)
-POOL = PoolConfig(
-    grounding=GroundingConfig(method=GroundingMethod.CLASS_MAPS),
-    patches=PatchConfig(source_size=96),
-    keep=Keep.FIRST_ALWAYS,
-)
-REFINEMENT = RefinementConfig(top_k=3)
-
-
-def silent(line: str) -> None:
-    """Say nothing."""
-
-
-@pytest.fixture(scope="module")
-def evidence() -> TrainConfig:
-    """An Evidence CNN that trains in a second."""
-    return replace(
-        evidence_recipe(),
-        transforms=TransformConfig(input_size=32, resize_size=40),
-        network=PlainConfig(backbone=BackboneConfig(architecture="test_efficientnet", weights="none")),
-        hardware=SLOW,
-        epochs=1,
-    )
-
-
-def made_of(run: Run, out: Path, evidence: TrainConfig, **options: object) -> tuple[object, ...]:
-    given = {"pool": POOL, "refinement": REFINEMENT, "evidence": evidence, "hardware": SLOW, "say": silent}
-    return guided_zoom(run, out, **(given | options))  # type: ignore[arg-type]
-
-
-@pytest.fixture(scope="module")
-def made(quick_run: Run, evidence: TrainConfig, tmp_path_factory: pytest.TempPathFactory) -> GuidedZoomRun:
-    out = tmp_path_factory.mktemp("guided") / "zoom"
-    made_of(quick_run, out, evidence)
-    return GuidedZoomRun.open(out)
-
-
-def copied(made: GuidedZoomRun, folder: Path) -> Path:
-    return Path(shutil.copytree(made.path, folder / "zoom"))
+from zooms import POOL, REFINEMENT, SLOW, copied, made_of, silent
 
 
 def test_it_leaves_all_that_led_to_its_decisions(made: GuidedZoomRun) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
-from matplotlib.patches import Circle, Wedge
+from matplotlib.patches import Circle, Rectangle, Wedge
 from PIL import Image
 
 from foveate.types import Box, Size
@@ -64,6 +64,12 @@ def heated(image: Image.Image, values: Float[np.ndarray, "g g"]) -> Image.Image:
     return _glowing(image.convert("L"), np.asarray(heat))
 
 
+def heated_by_cells(image: Image.Image, values: Float[np.ndarray, "h w"]) -> Image.Image:
+    """Lay a map over the image as `heated` does, whose cells cover it: each value is in the middle of its cell."""
+    heat = Image.fromarray(values.astype(np.float32)).resize(image.size, Image.Resampling.BILINEAR)
+    return _glowing(image.convert("L"), np.asarray(heat))
+
+
 def heat_scale(size: Size) -> Image.Image:
     """Return the colours of `heated` from 0, left, to 1, right, over the middle of grey."""
     return _glowing(Image.new("L", size, "gray"), np.broadcast_to(np.linspace(0, 1, size.width), size[::-1]))
@@ -107,6 +113,20 @@ def draw_grid(axes: Axes, lines: Sequence[Float[np.ndarray, "n 2"]]) -> None:
     for width, colour in ((2.4, (0, 0, 0, 0.35)), (1.2, (1, 1, 1, 0.95))):
         collection = LineCollection(lines, colors=[colour], linewidths=width, snap=False)
         axes.add_collection(collection, autolim=False)
+
+
+def draw_box(axes: Axes, box: Box, colour: str) -> None:
+    """Draw a box's outline, in pixels of the image, on a dark shadow."""
+    for width, ink in ((4.6, (0, 0, 0, 0.55)), (2.6, colour)):
+        axes.add_patch(
+            Rectangle(box[:2], box.width, box.height, fill=False, linewidth=width, edgecolor=ink, clip_on=False)
+        )
+
+
+def draw_disc(axes: Axes, place: tuple[float, float], radius: float, colour: str) -> None:
+    """Draw a disc with a white outline; the radius is in pixels of the image."""
+    axes.add_patch(Circle(place, 1.2 * radius, linewidth=0, facecolor="white", clip_on=False))
+    axes.add_patch(Circle(place, radius, linewidth=0, facecolor=colour, clip_on=False))
 
 
 def draw_peaks(

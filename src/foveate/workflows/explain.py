@@ -1,4 +1,4 @@
-"""Show how an S3N run comes to its answers."""
+"""Show how an S3N run, or a Guided Zoom, comes to its answers."""
 
 from __future__ import annotations
 
@@ -18,11 +18,14 @@ from foveate.data.images import read_image, upright_rgb
 from foveate.data.transforms import evaluation_geometries
 from foveate.errors import UserError
 from foveate.evaluation.predictions import ranked_classes
+from foveate.guided_runs import GuidedZoomRun
 from foveate.methods.inference import Classifier, decision
 from foveate.methods.s3n import Look
 from foveate.report.explanation import Explanation, ZoomedView, evidence_picture, explanation_picture
 from foveate.runs import Run
 from foveate.types import RankedClass, Size
+from foveate.workflows.explain_zoom import explain_zoom
+from foveate.workflows.pictures import picture_paths
 from foveate.workflows.predict import find_photographs
 
 _SHOWN = 5  # classes of the decision
@@ -67,7 +70,7 @@ class Explainer:
 
 
 def explain(
-    run: Run | Path | str,
+    run: Run | GuidedZoomRun | Path | str,
     patterns: Sequence[str],
     *,
     epochs: Sequence[int] | None = None,
@@ -78,7 +81,8 @@ def explain(
     """Write one picture for each photograph: where the network looked, what it saw there, what it answered.
 
     Args:
-        run: A finished S3N run, or its folder; a run that kept epochs may be unfinished.
+        run: A finished S3N run, or its folder; a run that kept epochs may be unfinished. A Guided Zoom is shown as
+            `explain_zoom` does.
         patterns: Photographs, folders, globs.
         epochs: Show the evidence over training instead, at these of the run's kept epochs; empty: at all of them.
         out: Folder for the pictures, named after the photographs; None: `explanations/` in the run folder.
@@ -88,10 +92,14 @@ def explain(
     Raises:
         UserError: The run is not one of S3N, an epoch was not kept, or a photograph cannot be read.
     """
+    if isinstance(run, GuidedZoomRun) or (not isinstance(run, Run) and GuidedZoomRun.is_at(Path(run).expanduser())):
+        if epochs is not None:
+            raise UserError("evidence over training is shown of S3N runs; a Guided Zoom keeps no epochs; leave it out")
+        return explain_zoom(run, patterns, out=out, hardware=hardware, say=say)
     run = run if isinstance(run, Run) else Run.open(Path(run).expanduser())
     folder = out or run.path / "explanations"
     photographs = find_photographs(patterns)
-    targets = _targets(photographs, folder, "explained" if epochs is None else "epochs")
+    targets = picture_paths(photographs, folder, "explained" if epochs is None else "epochs")
     if epochs is None:
         explainer = Explainer.of(run, hardware)
         for photograph, target in zip(photographs, targets, strict=True):
@@ -115,23 +123,6 @@ def _kept(run: Run, epochs: Sequence[int]) -> Sequence[int]:
             "train with --keep-epochs, such as 1 5 20"
         )
     return epochs or kept
-
-
-def _targets(photographs: Sequence[Path], folder: Path, ending: str) -> tuple[Path, ...]:
-    """Name a picture after each photograph; photographs of one name in several folders are numbered.
-
-    Raises:
-        UserError: A picture would take the place of one of the photographs.
-    """
-    targets: dict[Path, None] = {}
-    for photograph in photographs:
-        numbers = ("", *(f"-{number}" for number in range(2, len(photographs) + 1)))
-        names = (folder / f"{photograph.stem}{number}-{ending}.png" for number in numbers)
-        targets[next(name for name in names if name not in targets)] = None
-    taken = {path.resolve() for path in targets} & {path.resolve() for path in photographs}
-    if taken:
-        raise UserError(f"a picture never replaces a photograph; {min(taken)} is one; name another folder with --out")
-    return tuple(targets)
 
 
 def _zoomed(look: Look, branch: Branch, normalisation: Normalisation, answer: RankedClass) -> ZoomedView:

@@ -21,29 +21,36 @@ from PIL import Image
 from torch import Tensor
 
 from foveate.atomic import atomic_path
-from foveate.config import HardwareConfig, OnError, TestViews
+from foveate.config import HardwareConfig, OnError, TestViews, TransformConfig
 from foveate.data.datasets.folder import IMAGE_SUFFIXES
 from foveate.data.images import ImageError, read_image, upright_rgb
 from foveate.data.transforms import evaluation_geometries
 from foveate.documents import write_text
 from foveate.errors import UserError
 from foveate.evaluation.predictions import ranked_classes
+from foveate.guided_runs import GuidedZoomRun
 from foveate.hardware import processors
 from foveate.methods.inference import Classifier
+from foveate.methods.refiner import Refiner
 from foveate.runs import Run
 from foveate.types import Prediction, Size
+from foveate.workflows.judge import assemble
 
 _COLUMNS = ("image", "rank", "class_name", "probability", "entropy", "sure")
 
 Photograph = Path | str | bytes | Image.Image
 
+_Views = tuple[np.ndarray, ...]  # of one photograph, for each size: (v, H, W, 3)
+
 
 @dataclass(frozen=True)
 class Model:
-    """A trained run, ready to answer; `foveate.load` makes it."""
+    """A trained run, or a Guided Zoom of one, ready to answer; `foveate.load` makes it."""
 
     run: Run
     classifier: Classifier
+    refiner: Refiner | None = None
+    """Of a Guided Zoom: what decides by the evidence for the run's best classes."""
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -84,15 +91,34 @@ class Model:
                 None: that is an error.
 
         Raises:
-            UserError: A photograph is missing or cannot be read, or an argument is out of range.
+            UserError: A photograph is missing or cannot be read, an argument is out of range, or several views are
+                asked of a Guided Zoom.
         """
         if top < 1:
             raise UserError(f"top must be at least 1; got {top}")
         if entropy_threshold is not None and not entropy_threshold >= 0:
             raise UserError(f"entropy_threshold must not be negative, in nats; got {entropy_threshold}")
+        if self.refiner is not None and views is not TestViews.CENTRE:
+            raise UserError(
+                f"a Guided Zoom looks for evidence in one view of a photograph, views {TestViews.CENTRE}; got {views}; "
+                "leave it out"
+            )
         for names, pixels in self._decoded_batches(photographs, views, batch_size, unreadable):
-            for name, row in zip(names, self.classifier.probabilities(pixels), strict=True):
+            for name, row in zip(names, self._probabilities(*pixels), strict=True):
                 yield self._answer(name, row, top, entropy_threshold)
+
+    def _probabilities(
+        self, images: UInt8[Tensor, "b v H W 3"], source: UInt8[Tensor, "b 1 Hs Ws 3"] | None = None
+    ) -> Float[Tensor, "b c"]:
+        if self.refiner is None or source is None:
+            return self.classifier.probabilities(images)
+        return self.refiner.probabilities(images[:, 0], source[:, 0])
+
+    @property
+    def _seen(self) -> tuple[TransformConfig, ...]:
+        """What a photograph is turned into: what the network sees, and what patches are cut from."""
+        seen = self.run.config.transforms
+        return (seen,) if self.refiner is None else (seen, self.refiner.source_of(seen))
 
     def _decoded_batches(
         self,
@@ -100,11 +126,11 @@ class Model:
         views: TestViews,
         batch_size: int,
         unreadable: Callable[[str], None] | None,
-    ) -> Iterator[tuple[list[str], UInt8[Tensor, "b v H W 3"]]]:
+    ) -> Iterator[tuple[list[str], list[UInt8[Tensor, "b v H W 3"]]]]:
         """Decode the next batch on all processors while the caller's network looks at this one."""
         starts = range(0, len(photographs), batch_size)
         with ThreadPoolExecutor(processors()) as pool:
-            ahead: deque[list[tuple[str, Future[np.ndarray]]]] = deque()
+            ahead: deque[list[tuple[str, Future[_Views]]]] = deque()
             for start in (*starts, None):
                 if start is not None:
                     batch = photographs[start : start + batch_size]
@@ -112,15 +138,16 @@ class Model:
                 if len(ahead) > (start is not None):
                     decoded = _readable(ahead.popleft(), unreadable)
                     if decoded:
-                        yield [name for name, _ in decoded], torch.from_numpy(np.stack([view for _, view in decoded]))
+                        each = zip(*(pixels for _, pixels in decoded), strict=True)
+                        yield [name for name, _ in decoded], [torch.from_numpy(np.stack(size)) for size in each]
 
-    def _views(self, photograph: Photograph, views: TestViews) -> np.ndarray:
+    def _views(self, photograph: Photograph, views: TestViews) -> _Views:
         if isinstance(photograph, Image.Image):
             image = upright_rgb(photograph, "the Pillow image")
         else:
             image = read_image(photograph if isinstance(photograph, bytes) else Path(photograph))
-        geometries = evaluation_geometries(Size(*image.size), self.run.config.transforms, views)
-        return np.stack([np.asarray(geometry.pixels(image)) for geometry in geometries])
+        geometries = (evaluation_geometries(Size(*image.size), each, views) for each in self._seen)
+        return tuple(np.stack([np.asarray(view.pixels(image)) for view in each]) for each in geometries)
 
     def _answer(self, name: str, row: Float[Tensor, " c"], top: int, threshold: float | None) -> Prediction:
         entropy = float(torch.special.entr(row.double()).sum())
@@ -129,17 +156,22 @@ class Model:
 
 
 def load(path: Path | str, *, hardware: HardwareConfig | None = None) -> Model:
-    """Load a finished run's network, ready to predict.
+    """Load a finished run's network, or a Guided Zoom with both of its networks, ready to predict.
 
     Args:
-        path: The run folder.
+        path: The run folder, or the Guided Zoom's.
         hardware: Where to compute; none: the fast choice of this machine.
 
     Raises:
-        UserError: It is not a run folder, or its weights are missing or not its own.
+        UserError: It is neither, it is not finished, or its weights are missing or not its own.
     """
-    run = Run.open(Path(path).expanduser())
-    return Model(run, Classifier.place(run.load_network(), hardware or HardwareConfig()))
+    path, hardware = Path(path).expanduser(), hardware or HardwareConfig()
+    if GuidedZoomRun.is_at(path):
+        made = GuidedZoomRun.open(path)
+        zoom = assemble(made, hardware)
+        return Model(made.base_run(), zoom.conventional.classifier, Refiner.of(zoom, made.description.refinement))
+    run = Run.open(path)
+    return Model(run, Classifier.place(run.load_network(), hardware))
 
 
 def find_photographs(patterns: Sequence[str]) -> tuple[Path, ...]:
@@ -270,8 +302,8 @@ def _write_parquet(path: Path, rows: list[dict[str, Any]]) -> None:
 
 
 def _readable(
-    batch: Sequence[tuple[str, Future[np.ndarray]]], unreadable: Callable[[str], None] | None
-) -> list[tuple[str, np.ndarray]]:
+    batch: Sequence[tuple[str, Future[_Views]]], unreadable: Callable[[str], None] | None
+) -> list[tuple[str, _Views]]:
     decoded = []
     for name, future in batch:
         try:

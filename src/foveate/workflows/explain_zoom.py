@@ -1,0 +1,177 @@
+"""Show how a Guided Zoom comes to its answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from PIL import Image
+from torch import Tensor
+
+from foveate.config import HardwareConfig, TestViews
+from foveate.data.images import read_image, upright_rgb
+from foveate.data.transforms import evaluation_geometries
+from foveate.decision.nearest import Nearest
+from foveate.decision.refinement import decide, own_scores, refined_probabilities, terms_of
+from foveate.documents import write_json
+from foveate.guided_runs import GuidedZoomRun
+from foveate.methods.guided_zoom import ZoomLook
+from foveate.methods.refiner import Refiner
+from foveate.report.zoom_explanation import ClassEvidence, PoolPatch, RoundOfEvidence, ZoomExplanation
+from foveate.report.zoom_picture import zoom_picture
+from foveate.report.zoom_reasons import zoom_document
+from foveate.runs import Run
+from foveate.types import Box, Size
+from foveate.workflows.judge import assemble
+from foveate.workflows.pictures import picture_paths
+from foveate.workflows.pool_features import PoolFeatures, pool_features
+from foveate.workflows.predict import find_photographs
+
+
+@dataclass(frozen=True)
+class ZoomExplainer:
+    """Both networks of a Guided Zoom and the features of its pool, ready to show their way."""
+
+    run: Run
+    """Of the conventional network."""
+    refiner: Refiner
+    pool: PoolFeatures
+    nearest: int = 1
+    """How many patches of the pool are shown for each patch."""
+
+    @classmethod
+    def of(
+        cls, made: GuidedZoomRun, hardware: HardwareConfig | None = None, say: Callable[[str], None] = print
+    ) -> ZoomExplainer:
+        """Load the networks and the pool.
+
+        Raises:
+            UserError: The Guided Zoom is unfinished, or what it was made of has changed or is gone.
+        """
+        hardware = hardware or HardwareConfig()
+        zoom = assemble(made, hardware)
+        pool = pool_features(made, zoom.evidence_cnn, workers=hardware.workers, say=say)
+        return cls(made.base_run(), Refiner.of(zoom, made.description.refinement), pool)
+
+    def explain(
+        self, image: Image.Image, title: str, truth: str | None = None, besides: Path | None = None
+    ) -> ZoomExplanation:
+        """Return the evidence for each of the best classes of a photograph, and what it did.
+
+        Args:
+            image: The photograph.
+            title: What to call it.
+            truth: Its true class, where that is known.
+            besides: Its path: patches of it in the pool are not its nearest.
+        """
+        image, config, seen = upright_rgb(image, title), self.refiner.config, self.run.config.transforms
+        (small,), (large,) = (
+            evaluation_geometries(Size(*image.size), each, TestViews.CENTRE)
+            for each in (seen, self.refiner.source_of(seen))
+        )
+        view = large.pixels(image)
+        look = self.refiner.zoom.look(_pixels(small.pixels(image)), _pixels(view), config.top_k)
+        evidence, refined = look.evidence, decide(look.evidence, config)
+        own = evidence.logits.float().softmax(1)
+        after = refined_probabilities(own, evidence.classes, refined, config.scores)
+        return ZoomExplanation(
+            title=title,
+            image=view,
+            window=large.window,
+            classes=self._classes(look, view, torch.cat((own, after)), refined.scores[0].tolist(), besides),
+            chosen=evidence.classes[0].tolist().index(int(refined.classes[0])),
+            considered=bool(refined.considered[0]),
+            entropy=float(torch.special.entr(own[0].double()).sum()),
+            config=config,
+            truth=truth,
+        )
+
+    def _classes(
+        self,
+        look: ZoomLook,
+        view: Image.Image,
+        probabilities: Float[Tensor, "2 c"],
+        scores: Sequence[float],
+        besides: Path | None,
+    ) -> tuple[ClassEvidence, ...]:
+        """Gather what is known of each class; probabilities are those before and after the evidence."""
+        evidence, config = look.evidence, self.refiner.config
+        terms = terms_of(own_scores(evidence, config.scores), evidence.scores, config.weights)[0]
+        asked = evidence.classes[0, :, None].expand(evidence.scores.shape[1:]).flatten()
+        near = self.pool.nearest(look.features.flatten(0, 2), asked, self.nearest, besides)
+        rounds = terms.shape[1] - 1
+        return tuple(
+            ClassEvidence(
+                class_name=self.run.class_names[label],
+                probability=float(probabilities[0, label]),
+                refined=float(probabilities[1, label]),
+                terms=tuple(terms[rank].tolist()),
+                score=scores[rank],
+                rounds=tuple(self._round(look, view, rank, number, near) for number in range(rounds)),
+            )
+            for rank, label in enumerate(evidence.classes[0].tolist())
+        )
+
+    def _round(self, look: ZoomLook, view: Image.Image, rank: int, number: int, near: Nearest) -> RoundOfEvidence:
+        evidence, each = look.evidence, (0, rank, number)
+        x, y = evidence.places[each].tolist()
+        box = evidence.boxes[each].tolist()
+        row = rank * evidence.scores.shape[2] + number
+        heat = look.maps[each].clamp(min=0).nan_to_num(0.0)
+        return RoundOfEvidence(
+            seen=Image.fromarray(look.seen[each].cpu().numpy()),
+            heat=(heat / heat.max().clamp(min=torch.finfo(heat.dtype).tiny)).cpu().numpy(),
+            place=(x, y),
+            box=Box(*map(float, box)),
+            found=bool(evidence.found[each]),
+            patch=view.crop(box),
+            probability=float(look.probabilities[each]),
+            score=float(evidence.scores[each]),
+            nearest=self._patches(near.rows[row].tolist(), near.distances[row].tolist()),
+        )
+
+    def _patches(self, rows: Sequence[int], distances: Sequence[float]) -> tuple[PoolPatch, ...]:
+        records = [
+            (self.pool.records[row], distance) for row, distance in zip(rows, distances, strict=True) if row >= 0
+        ]
+        return tuple(PoolPatch(each.id, distance, read_image(each.image, each.id)) for each, distance in records)
+
+
+def explain_zoom(
+    made: GuidedZoomRun | Path | str,
+    patterns: Sequence[str],
+    *,
+    out: Path | None = None,
+    hardware: HardwareConfig | None = None,
+    say: Callable[[str], None] = print,
+) -> tuple[Path, ...]:
+    """Write a picture and a JSON file for each photograph: the evidence for its best classes, and what it did.
+
+    Args:
+        made: A finished Guided Zoom, or its folder.
+        patterns: Photographs, folders, globs.
+        out: Folder for both, named after the photographs; None: `explanations/` in the Guided Zoom's folder.
+        hardware: Where to compute; None: the fast choice of this machine.
+        say: Receives the path of each picture.
+
+    Raises:
+        UserError: The Guided Zoom is unfinished, or a photograph cannot be read.
+    """
+    made = made if isinstance(made, GuidedZoomRun) else GuidedZoomRun.open(Path(made).expanduser())
+    photographs = find_photographs(patterns)
+    targets = picture_paths(photographs, out or made.path / "explanations", "explained")
+    explainer = ZoomExplainer.of(made, hardware, say)
+    for photograph, target in zip(photographs, targets, strict=True):
+        explanation = explainer.explain(read_image(photograph), photograph.name, besides=photograph)
+        zoom_picture(explanation, target)
+        write_json(target.with_suffix(".json"), zoom_document(explanation))
+        say(str(target))
+    return targets
+
+
+def _pixels(view: Image.Image) -> Tensor:
+    return torch.from_numpy(np.array(view))[None]

@@ -1,0 +1,25 @@
+"""Names of the pictures that are made of photographs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from foveate.errors import UserError
+
+
+def picture_paths(photographs: Sequence[Path], folder: Path, ending: str) -> tuple[Path, ...]:
+    """Name a picture after each photograph; photographs of one name in several folders are numbered.
+
+    Raises:
+        UserError: A picture would take the place of one of the photographs.
+    """
+    targets: dict[Path, None] = {}
+    for photograph in photographs:
+        numbers = ("", *(f"-{number}" for number in range(2, len(photographs) + 1)))
+        names = (folder / f"{photograph.stem}{number}-{ending}.png" for number in numbers)
+        targets[next(name for name in names if name not in targets)] = None
+    taken = {path.resolve() for path in targets} & {path.resolve() for path in photographs}
+    if taken:
+        raise UserError(f"a picture never replaces a photograph; {min(taken)} is one; name another folder with --out")
+    return tuple(targets)

@@ -1,0 +1,115 @@
+"""What the Evidence CNN makes of every patch of its pool: computed once, kept in the Guided Zoom's folder."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from jaxtyping import Float, Int64
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+from torch.nn import functional
+
+from foveate.atomic import atomic_path
+from foveate.config import DataConfig, DatasetFormat, TransformConfig
+from foveate.data.evidence_pool import hash_of_file
+from foveate.data.loading import EvaluationViews, evaluation_loader
+from foveate.data.preparation import load_splits
+from foveate.data.records import ImageRecord, Patch, labels_of
+from foveate.decision.nearest import Nearest, nearest
+from foveate.guided_runs import GuidedZoomRun
+from foveate.methods.inference import Classifier
+from foveate.progress import progress
+
+_BATCH = 64
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PoolFeatures:
+    """The patches of a pool, and the features of each."""
+
+    records: tuple[ImageRecord, ...]
+    features: Float[Tensor, "p d"]
+    """The input of the Evidence CNN's classifier, of length 1, on the CPU."""
+
+    def nearest(
+        self, features: Float[Tensor, "n d"], classes: Int64[Tensor, " n"], count: int, besides: Path | None = None
+    ) -> Nearest:
+        """Return the nearest patches of the class of each; those of the photograph `besides` do not count."""
+        labels = torch.tensor(labels_of(self.records))
+        if besides is not None:
+            own = torch.tensor([_is_of(record, besides.resolve()) for record in self.records])
+            labels = labels.masked_fill(own, -1)
+        return nearest(features, classes.cpu(), self.features, labels, count)
+
+
+def _is_of(record: ImageRecord, photograph: Path) -> bool:
+    image = record.image.photograph if isinstance(record.image, Patch) else record.image
+    return isinstance(image, Path) and image.name == photograph.name and image.resolve() == photograph
+
+
+def pool_features(
+    made: GuidedZoomRun, evidence_cnn: Classifier, *, workers: int | None = None, say: Callable[[str], None] = print
+) -> PoolFeatures:
+    """Return the features of every patch of a pool: those that are kept, or new ones where either has changed.
+
+    Args:
+        made: A finished Guided Zoom.
+        evidence_cnn: Its Evidence CNN.
+        workers: Processes that decode photographs.
+        say: Receives lines of progress.
+
+    Raises:
+        UserError: The pool is unfinished, empty, without evidence of some class, or its photographs are gone.
+    """
+    run = made.evidence_run()
+    records = load_splits(DataConfig(root=made.pool, format=DatasetFormat.POOL, test_fraction=0.0)).train
+    origin = {"evidence_hash": hash_of_file(run.weights), "pool_hash": _hash_of_patches(records)}
+    file = made.path / "pool_features.safetensors"
+    kept = _kept(file, origin, say)
+    if kept is None:
+        say(f"looking at the {len(records)} patches of the pool once")
+        kept = _computed(evidence_cnn, records, run.config.transforms, workers)
+        with atomic_path(file) as temporary:
+            temporary.write_bytes(save({"features": kept.half()}, metadata=origin))
+    return PoolFeatures(records, kept)
+
+
+def _hash_of_patches(records: Sequence[ImageRecord]) -> str:
+    content = hashlib.sha256()
+    for record in records:
+        box = record.image.box if isinstance(record.image, Patch) else None
+        content.update(f"{record.id}\t{record.label}\t{box}\n".encode())
+    return content.hexdigest()
+
+
+def _kept(file: Path, origin: dict[str, str], say: Callable[[str], None]) -> Float[Tensor, "p d"] | None:
+    """Return what is kept, where it belongs to these networks and patches."""
+    if not file.exists():
+        return None
+    try:
+        with safe_open(file, framework="pt") as content:
+            if content.metadata() == origin:
+                features: Tensor = content.get_tensor("features")
+                return features.float()
+    except SafetensorError as error:
+        say(f"{file} cannot be read ({error}); it is made anew")
+        return None
+    say(f"{file} belongs to another Evidence CNN or pool; it is made anew")
+    return None
+
+
+def _computed(
+    evidence_cnn: Classifier, records: Sequence[ImageRecord], transforms: TransformConfig, workers: int | None
+) -> Float[Tensor, "p d"]:
+    features = []
+    with progress("looking", len(records)) as advance:
+        for batch in evaluation_loader(EvaluationViews(records, transforms), _BATCH, workers=workers):
+            features.append(functional.normalize(evidence_cnn.features(batch.images[:, 0])))
+            advance(int(batch.position[-1]) + 1)
+    # As they are read back, so that the first explanation says what later ones say.
+    return torch.cat(features).half().float()

@@ -1,0 +1,251 @@
+"""The pictures and numbers of how a Guided Zoom answers, and its refined answers."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+import foveate
+from commands import status
+from foveate.config import RefinementConfig, TestViews
+from foveate.data.images import read_image
+from foveate.data.preparation import load_splits
+from foveate.decision.refinement import refined_probabilities
+from foveate.documents import write_json
+from foveate.errors import UserError
+from foveate.evaluation.evidence import EvidenceTable
+from foveate.guided_runs import GuidedZoomRun
+from foveate.methods.guided_zoom import GuidedZoom
+from foveate.runs import Run
+from foveate.weights import save_weights
+from foveate.workflows.explain import explain
+from foveate.workflows.explain_zoom import ZoomExplainer
+from foveate.workflows.judge import evidence_of_split
+from foveate.workflows.pool_features import pool_features
+from zooms import REFINEMENT, SLOW, copied, silent
+
+
+@pytest.fixture(scope="module")
+def own(made: GuidedZoomRun, tmp_path_factory: pytest.TempPathFactory) -> GuidedZoomRun:
+    """A copy that these tests write into, its pool's features made."""
+    own = GuidedZoomRun.open(copied(made, tmp_path_factory.mktemp("explained")))
+    ZoomExplainer.of(own, SLOW, silent)
+    return own
+
+
+@pytest.fixture(scope="module")
+def table(made: GuidedZoomRun) -> EvidenceTable:
+    return evidence_of_split(made, "test", REFINEMENT, hardware=SLOW, say=silent)
+
+
+@pytest.fixture(scope="module")
+def photographs(quick_run: Run) -> dict[str, Path]:
+    """The photographs of the test split and the training split by id."""
+    splits = load_splits(quick_run.config.data)
+    paths = {record.id: record.image for record in (*splits.test, *splits.train)}
+    return {id: path for id, path in paths.items() if isinstance(path, Path)}
+
+
+def test_a_picture_and_the_kept_evidence_as_numbers(
+    own: GuidedZoomRun, table: EvidenceTable, photographs: dict[str, Path], tmp_path: Path
+) -> None:
+    chosen = [0, 5, 11]
+    paths = [str(photographs[table.ids[index]]) for index in chosen]
+    pictures = explain(own.path, paths, out=tmp_path, hardware=SLOW, say=silent)
+    decided, names = table.refined(REFINEMENT), own.base_run().class_names
+    for index, picture in zip(chosen, pictures, strict=True):
+        with Image.open(picture) as drawn:
+            assert (drawn.format, drawn.width) == ("PNG", 1938)
+        content = json.loads(picture.with_suffix(".json").read_text())
+        evidence = table.evidence
+        labels = evidence.classes[index, :3].tolist()
+        assert [each["class_name"] for each in content["classes"]] == [names[label] for label in labels]
+        assert content["verdict"]["class_name"] == names[int(decided.classes[index])]
+        assert content["verdict"]["changed"] == (int(decided.classes[index]) != labels[0])
+        assert content["source_view"]["side"] == 96
+        for rank, each in enumerate(content["classes"]):
+            assert each["probability_before"] == pytest.approx(
+                float(table.probabilities[index, labels[rank]]), abs=1e-5
+            )
+            assert each["score_after"] == pytest.approx(float(decided.scores[index, rank]), abs=1e-5)
+            assert sum(each["weighted_terms"]) == pytest.approx(each["score_after"], abs=1e-6)
+            for number, found in enumerate(each["rounds"]):
+                at = (index, rank, number)
+                assert found["found"] == bool(evidence.found[at])
+                assert found["box_in_source_view_pixels"] == evidence.boxes[at].tolist()
+                assert found["place_in_source_view_pixels"] == pytest.approx(evidence.places[at].tolist())
+                assert found["evidence_probability"] == pytest.approx(float(evidence.scores[at]), abs=1e-4)
+                (near,) = found["nearest_in_pool"]
+                assert 0 <= near["cosine_distance"] <= 2
+
+
+def test_the_nearest_patch_of_a_pooled_one_is_itself(own: GuidedZoomRun, photographs: dict[str, Path]) -> None:
+    """A training photograph's evidence for its true class is in the pool, unless its own patches do not count."""
+    explainer = ZoomExplainer.of(own, SLOW, silent)
+    record = next(each for each in explainer.pool.records if each.id.endswith("#0"))
+    path = photographs[record.id.removesuffix("#0")]
+    found = explainer.explain(read_image(path), "bird")
+    (same,) = [each for each in found.classes if each.class_name == record.class_name]
+    near = same.rounds[0].nearest[0]
+    assert near.id == record.id
+    assert near.distance == pytest.approx(0, abs=0.02)  # the pool's patch is cut by Pillow
+    difference = np.abs(np.asarray(near.picture, float) - np.asarray(same.rounds[0].patch, float))
+    assert difference.mean() < 3
+    besides = explainer.explain(read_image(path), "bird", besides=path)
+    ids = [near.id for each in besides.classes for found in each.rounds for near in found.nearest]
+    assert ids
+    assert not any(id.startswith(record.id.removesuffix("#0")) for id in ids)
+
+
+def test_a_class_without_patches_has_no_nearest(own: GuidedZoomRun, photographs: dict[str, Path]) -> None:
+    explainer = ZoomExplainer.of(own, SLOW, silent)
+    path = next(iter(photographs.values()))
+    first = explainer.explain(read_image(path), "bird").classes[0].class_name
+    kept = [row for row, record in enumerate(explainer.pool.records) if record.class_name != first]
+    pool = replace(
+        explainer.pool,
+        records=tuple(explainer.pool.records[row] for row in kept),
+        features=explainer.pool.features[kept],
+    )
+    found = replace(explainer, pool=pool).explain(read_image(path), "bird")
+    assert [len(each.rounds[0].nearest) for each in found.classes] == [0, 1, 1]
+
+
+def test_features_of_the_pool_are_made_once(own: GuidedZoomRun, tmp_path: Path) -> None:
+    again = GuidedZoomRun.open(copied(own, tmp_path))
+    file, said = again.path / "pool_features.safetensors", list[str]()
+    kept = load_file(file)["features"].clone()  # the file is written over below
+    assert kept.dtype == torch.float16
+    cnn = ZoomExplainer.of(again, SLOW, said.append).refiner.zoom.evidence_cnn
+    assert said == []
+    with mock.patch("foveate.methods.inference.Classifier.features", side_effect=AssertionError):
+        assert torch.equal(pool_features(again, cnn, workers=0, say=said.append).features, kept.float())
+    file.write_bytes(b"damaged")
+    pool_features(again, cnn, workers=0, say=said.append)
+    assert "cannot be read" in said[0]
+    assert "looking at the" in said[1]
+    assert torch.equal(load_file(file)["features"], kept)
+    network = again.evidence_run().load_network()
+    with torch.no_grad():
+        network.backbone.classifier.bias.add_(1)
+    save_weights(again.evidence / "model.safetensors", network.state_dict())
+    pool_features(again, cnn, workers=0, say=said.append)
+    assert "belongs to another Evidence CNN or pool; it is made anew" in said[2]
+
+
+def test_refined_answers_are_those_of_the_evaluation(
+    made: GuidedZoomRun, table: EvidenceTable, photographs: dict[str, Path]
+) -> None:
+    model = foveate.load(made.path, hardware=SLOW)
+    answers = list(model.predict_many([photographs[id] for id in table.ids], top=4, batch_size=5))
+    decided = table.refined(REFINEMENT)
+    expected = refined_probabilities(table.probabilities, table.evidence.classes, decided, REFINEMENT.scores)
+    for index, answer in enumerate(answers):
+        assert answer.best.class_name == model.class_names[int(decided.classes[index])]
+        assert sum(each.probability for each in answer.top) == pytest.approx(1, abs=1e-5)
+        for each in answer.top:
+            label = model.class_names.index(each.class_name)
+            assert each.probability == pytest.approx(float(expected[index, label]), abs=1e-4)
+
+
+def test_an_answer_that_the_gate_leaves_alone_costs_no_evidence(made: GuidedZoomRun, plumage: Path) -> None:
+    bird = next(plumage.glob("images/*/*.jpg"))
+    model = foveate.load(made.path, hardware=SLOW)
+    assert model.refiner is not None
+    plain = foveate.load(made.description.base, hardware=SLOW).predict(bird)
+    sure = replace(model, refiner=replace(model.refiner, config=replace(REFINEMENT, entropy_above=9.0)))
+    with mock.patch.object(GuidedZoom, "evidence", side_effect=AssertionError):
+        gated = sure.predict(bird)
+    assert [each.class_name for each in gated.top] == [each.class_name for each in plain.top]
+    assert gated.best.probability == pytest.approx(plain.best.probability, abs=1e-4)
+    unsure = replace(model, refiner=replace(model.refiner, config=replace(REFINEMENT, entropy_above=0.0)))
+    assert unsure.predict(bird).best.class_name == model.predict(bird).best.class_name
+
+
+def test_several_views_are_refused(made: GuidedZoomRun, plumage: Path) -> None:
+    bird = next(plumage.glob("images/*/*.jpg"))
+    with pytest.raises(UserError, match="looks for evidence in one view of a photograph, views centre; got flip"):
+        foveate.load(made.path, hardware=SLOW).predict(bird, views=TestViews.FLIP)
+
+
+def test_fewer_weights_look_for_less(own: GuidedZoomRun, photographs: dict[str, Path]) -> None:
+    explainer = ZoomExplainer.of(own.with_refinement(RefinementConfig(top_k=2, weights=(0.5, 0.5)), None), SLOW, silent)
+    found = explainer.explain(read_image(next(iter(photographs.values()))), "bird")
+    assert [len(each.rounds) for each in found.classes] == [1, 1]
+    own.with_refinement(REFINEMENT, None)
+
+
+def test_on_the_command_line(
+    own: GuidedZoomRun, plumage: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bird = next(plumage.glob("images/*/*.jpg"))
+    options = ["--hardware.precision", "float32", "--hardware.workers", 0]
+    assert status("explain", own.path, bird, *options) == 0
+    picture = own.path / "explanations" / f"{bird.stem}-explained.png"
+    assert capsys.readouterr().out.split() == [str(picture)]
+    assert picture.with_suffix(".json").exists()
+    assert status("predict", own.path, bird, "--out", tmp_path / "answers.csv", *options) == 0
+    said = json.loads(picture.with_suffix(".json").read_text())["verdict"]["class_name"]
+    assert said in (tmp_path / "answers.csv").read_text().splitlines()[1]
+    capsys.readouterr()
+    assert status("explain", own.path, bird, "--epochs", 1) == 2
+    assert "a Guided Zoom keeps no epochs" in capsys.readouterr().err
+
+
+def unfinished(zoom: GuidedZoomRun) -> None:
+    (zoom.evidence / "metrics.json").unlink()
+
+
+def without_patches_of_a_class(zoom: GuidedZoomRun) -> None:
+    """As if the pool had been built of photographs whose first class is never right."""
+    description = json.loads((zoom.pool / "pool.json").read_text())
+    description["class_names"].append("Dodo")
+    write_json(zoom.pool / "pool.json", description)
+
+
+def too_many_classes(zoom: GuidedZoomRun) -> None:
+    zoom.with_refinement(RefinementConfig(top_k=9), None)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (unfinished, "a Guided Zoom is used when its Evidence CNN is trained"),
+        (without_patches_of_a_class, "a pool must hold evidence of every class; .* has none of 1 of 5, 'Dodo' first"),
+        (too_many_classes, "at most .* 4; got 9"),
+    ],
+)
+def test_what_cannot_be_explained_is_named(
+    own: GuidedZoomRun, plumage: Path, tmp_path: Path, spoil: Callable[[GuidedZoomRun], None], message: str
+) -> None:
+    zoom = GuidedZoomRun.open(copied(own, tmp_path))
+    spoil(zoom)
+    with pytest.raises(UserError, match=message):
+        explain(zoom.path, [str(next(plumage.glob("images/*/*.jpg")))], out=tmp_path / "out", hardware=SLOW, say=silent)
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_unreadable_photograph_is_named(own: GuidedZoomRun, tmp_path: Path) -> None:
+    torn = tmp_path / "torn.jpg"
+    torn.write_bytes(b"\xff\xd8\xff")
+    with pytest.raises(UserError, match="image cannot be decoded"):
+        explain(own, [str(torn)], out=tmp_path / "out", hardware=SLOW, say=silent)
+
+
+def test_a_pool_whose_photographs_are_gone_is_named(own: GuidedZoomRun, plumage: Path, tmp_path: Path) -> None:
+    zoom = GuidedZoomRun.open(copied(own, tmp_path))
+    file = zoom.pool / "pool.json"
+    file.write_text(file.read_text().replace(str(plumage), str(tmp_path / "gone")))
+    shutil.copy(bird := next(plumage.glob("images/*/*.jpg")), tmp_path)
+    with pytest.raises(UserError, match="gone"):
+        explain(zoom, [str(tmp_path / bird.name)], hardware=SLOW, say=silent)
