@@ -23,7 +23,7 @@ from jaxtyping import Int
 
 from foveate.config import DataConfig, PoolConfig, TransformConfig
 from foveate.data.parts import TableInParts
-from foveate.data.records import ArchiveMember, ImageDataset, ImageRecord, ImageSource, Patch
+from foveate.data.records import ArchiveMember, ImageDataset, ImageRecord, Patch, photograph_of
 from foveate.documents import read_json, structured, unstructured, write_json
 from foveate.errors import UserError
 
@@ -184,7 +184,7 @@ class EvidencePool:
         train = tuple(
             ImageRecord(
                 f"{row['id']}#{row['round']}",
-                Patch(_photograph(where[row["id"]].image), transforms, _box(row)),
+                Patch(photograph_of(where[row["id"]].image), transforms, _box(row)),
                 row["label"],
                 names[row["label"]],
             )
@@ -212,15 +212,11 @@ def _box(row: dict[str, int]) -> tuple[int, int, int, int]:
     return row["left"], row["top"], row["right"], row["bottom"]
 
 
-def _photograph(image: ImageSource) -> Path | bytes | ArchiveMember:
-    return image.photograph if isinstance(image, Patch) else image
-
-
 def hash_of_photographs(records: Sequence[ImageRecord]) -> str:
     """Return a hash of the photographs' ids, labels and sizes in bytes; nothing is opened."""
     content = hashlib.sha256()
     for record in records:
-        content.update(f"{record.id}\t{record.label}\t{_bytes_of(_photograph(record.image))}\n".encode())
+        content.update(f"{record.id}\t{record.label}\t{_bytes_of(photograph_of(record.image))}\n".encode())
     return content.hexdigest()
 
 

@@ -40,6 +40,11 @@ class Patch(NamedTuple):
 ImageSource = Path | bytes | ArchiveMember | Patch
 
 
+def photograph_of(image: ImageSource) -> Path | bytes | ArchiveMember:
+    """Return the photograph that a patch is cut from; a photograph is its own."""
+    return image.photograph if isinstance(image, Patch) else image
+
+
 @dataclass(frozen=True, slots=True)
 class ImageRecord:
     """One labelled photograph, or patch of one; box and parts in pixels of the upright original (see `foveate.types`).
