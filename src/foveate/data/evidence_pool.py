@@ -11,10 +11,10 @@ It holds no pictures: a patch is cut out of its photograph when it is read.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -163,7 +163,7 @@ class EvidencePool:
         return self.description.config.patches.rounds + 1
 
     def dataset(self, photographs: Sequence[ImageRecord]) -> ImageDataset:
-        """Return the patches as photographs to train on; their ids end in # and the round.
+        """Return the patches as photographs to train on; their ids end in # and the round, or in #whole.
 
         Args:
             photographs: The data set's, whatever their split: they are found by id.
@@ -180,17 +180,23 @@ class EvidencePool:
                 f"the photographs of a pool must be in its data set; {len(absent)} are not in "
                 f"{self.description.data.root}, {absent[0]!r} first; restore them, or build the pool anew"
             )
-        names, transforms = self.description.class_names, self.description.transforms
-        train = tuple(
-            ImageRecord(
-                f"{row['id']}#{row['round']}",
-                Patch(photograph_of(where[row["id"]].image), transforms, _box(row)),
-                row["label"],
-                names[row["label"]],
-            )
-            for row in table.to_pylist()
-        )
-        return ImageDataset(f"evidence from {self.description.dataset}", names, train, ())
+        train = tuple(self._patch(row, where[row["id"]]) for row in table.to_pylist())
+        if self.description.config.whole:
+            seen = dict.fromkeys(record.id.rpartition("#")[0] for record in train)
+            train += tuple(self._whole(where[each]) for each in seen)
+        return ImageDataset(f"evidence from {self.description.dataset}", self.description.class_names, train, ())
+
+    def _patch(self, row: Mapping[str, Any], record: ImageRecord) -> ImageRecord:
+        patches = self.description.config.patches
+        box = (row["left"], row["top"], row["right"], row["bottom"])
+        square = patches.side if patches.stretch else None
+        image = Patch(photograph_of(record.image), self.description.transforms, box, square)
+        return replace(record, id=f"{record.id}#{row['round']}", image=image, box=None, parts=())
+
+    def _whole(self, record: ImageRecord) -> ImageRecord:
+        side = self.description.config.patches.source_size
+        image = Patch(photograph_of(record.image), self.description.transforms, (0, 0, side, side))
+        return replace(record, id=f"{record.id}#whole", image=image, box=None, parts=())
 
     def _check_classes(self, table: pa.Table) -> None:
         names = self.description.class_names
@@ -206,10 +212,6 @@ class EvidencePool:
                 f"{names[without[0]]!r} first: the network classifies no photograph of it correctly; train it longer, "
                 "or build the pool with keep first-always"
             )
-
-
-def _box(row: dict[str, int]) -> tuple[int, int, int, int]:
-    return row["left"], row["top"], row["right"], row["bottom"]
 
 
 def hash_of_photographs(records: Sequence[ImageRecord]) -> str:

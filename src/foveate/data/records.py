@@ -29,12 +29,14 @@ class Patch(NamedTuple):
     """A rectangle of a photograph's centre view, cut out only when it is read.
 
     ``transforms`` says which part of the photograph the view shows, and its side in pixels (the source size);
-    ``box`` is (left, top, right, bottom) in whole pixels of the view.
+    ``box`` is (left, top, right, bottom) in whole pixels of the view. ``stretched`` is the side of the square that it
+    is then resized to; None: it is left as it is.
     """
 
     photograph: Path | bytes | ArchiveMember
     transforms: TransformConfig
     box: tuple[int, int, int, int]
+    stretched: int | None = None
 
 
 ImageSource = Path | bytes | ArchiveMember | Patch

@@ -79,10 +79,19 @@ class GuidedZoom:
 
     def _judge(self, source: UInt8[Tensor, "b Hs Ws 3"], patches: Int64[Tensor, "m 5"]) -> Float[Tensor, "m c"]:
         size = Size(self.transforms.input_size, self.transforms.input_size)
-        pixels = cut(source, patches[:, 0], centre_part(patches[:, 1:], self.transforms), size)
-        rounded = pixels.round().to(torch.uint8).permute(0, 2, 3, 1)
-        logits = self.evidence_cnn.logits(rounded).decision.float()
+        which, boxes = patches[:, 0], patches[:, 1:]
+        if self.patches.stretch:
+            side = self.patches.side
+            source = _pixels(cut(source, which, boxes.float(), Size(side, side)))
+            which, boxes = torch.arange(len(source), device=source.device), boxes.new_tensor([[0, 0, side, side]])
+            boxes = boxes.expand(len(source), -1)
+        views = _pixels(cut(source, which, centre_part(boxes, self.transforms), size))
+        logits = self.evidence_cnn.logits(views).decision.float()
         return logits.softmax(-1) if self.scores is Scores.PROBABILITIES else logits
+
+
+def _pixels(images: Float[Tensor, "m 3 h w"]) -> UInt8[Tensor, "m h w 3"]:
+    return images.round().to(torch.uint8).permute(0, 2, 3, 1)
 
 
 class Found(NamedTuple):
@@ -117,7 +126,7 @@ def find_evidence(
         forwards += torch.bincount(rows // top_k, minlength=len(images))
     scale = source.width / view.width
     places = torch.stack([each.places for each in peaks], dim=2) * scale
-    boxes = boxes_around(places, round(config.patch * source.width), source)
+    boxes = boxes_around(places, config.side, source)
     found = torch.stack([each.found for each in peaks], dim=2)
     return Found(grounded.logits, grounded.classes, places, found, boxes, forwards)
 
