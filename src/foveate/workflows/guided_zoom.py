@@ -18,7 +18,7 @@ from foveate.evaluation.hits import HitSummary
 from foveate.guided_runs import GuidedZoomDescription, GuidedZoomRun
 from foveate.recipes import evidence as evidence_recipe
 from foveate.report.tables import markdown_table
-from foveate.runs import Run
+from foveate.runs import Run, environment
 from foveate.workflows.build_pool import build_pool
 from foveate.workflows.evaluate import preset_of
 from foveate.workflows.judge import evidence_of_split, hits_of_split
@@ -217,6 +217,7 @@ def result_row(
         "split": split,
         "input_size": config.transforms.input_size,
         "source_size": made.description.pool.patches.source_size,
+        "base_source_size": config.transforms.source,
         "seed": config.seed,
         "grounding": made.description.pool.grounding.method.value,
         "top_k": row.config.top_k,
@@ -233,7 +234,7 @@ def result_row(
         "near_part": None if hits is None else [round(100 * share, 2) for share in hits.near_part],
         "epochs": evidence.config.epochs,
         "minutes": round(run.metrics()["minutes"] + evidence.metrics()["minutes"], 2),
-        "command": trained["command"],
+        "command": environment()["command"],
         "commit": trained["commit"],
         "hardware": trained["hardware"],
     }
