@@ -132,6 +132,15 @@ def test_released_code_stretches_patches_and_shows_whole_photographs(
     assert np.array_equal(np.asarray(read_image(whole.image)), np.asarray(view.pixels(photograph)))
 
 
+def test_photographs_that_moved_are_found_again(description: PoolDescription, tmp_path: Path) -> None:
+    built(tmp_path / "pool", description)
+    moved = description.data.root.rename(tmp_path / "elsewhere")
+    pool = EvidencePool.start(tmp_path / "pool", replace(description, data=replace(description.data, root=moved)))
+    assert pool.parts.missing() == ()
+    splits = load_splits(DataConfig(root=tmp_path / "pool", format=DatasetFormat.POOL, test_fraction=0.0))
+    assert read_image(splits.train[0].image).size == (21, 21)
+
+
 def test_a_pool_is_recognised(description: PoolDescription, tmp_path: Path) -> None:
     built(tmp_path / "pool", description)
     assert load_dataset(tmp_path / "pool").name == "evidence from birds"

@@ -84,17 +84,20 @@ class EvidencePool:
     def start(cls, path: Path, description: PoolDescription) -> EvidencePool:
         """Begin a pool, or return to one that was begun in the same way; finished parts stay.
 
+        Where the same photographs lie elsewhere now, the pool notes the new place.
+
         Raises:
             UserError: The folder holds something else, or a pool of another network, other photographs or settings.
         """
-        if not (path / "pool.json").exists():
-            if path.exists() and (not path.is_dir() or any(path.iterdir())):
-                raise UserError(f"a new pool needs an empty folder; {path} holds other files; name another")
-            write_json(path / "pool.json", unstructured(description))
-            return cls(path, description)
-        pool = cls.open(path)
-        pool.check(description)
-        return pool
+        if (path / "pool.json").exists():
+            pool = cls.open(path)
+            pool.check(description)
+            if pool.description.data == description.data:
+                return pool
+        elif path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise UserError(f"a new pool needs an empty folder; {path} holds other files; name another")
+        write_json(path / "pool.json", unstructured(description))
+        return cls(path, description)
 
     @classmethod
     def open(cls, path: Path) -> EvidencePool:
