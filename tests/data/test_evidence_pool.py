@@ -117,6 +117,30 @@ def test_patches_are_the_views_own_pixels(description: PoolDescription, tmp_path
     assert np.abs(np.asarray(read_image(record.image)).astype(int) - expected).max() <= 1
 
 
+def test_released_code_stretches_patches_and_shows_whole_photographs(
+    description: PoolDescription, tmp_path: Path
+) -> None:
+    config = replace(description.config, patches=PatchConfig(source_size=64, patch=0.5, stretch=True), whole=True)
+    built(tmp_path / "pool", replace(description, config=config))
+    records = load_splits(DataConfig(root=tmp_path / "pool", format=DatasetFormat.POOL, test_fraction=0.0)).train
+    assert len(records) == 5 * 2 + 5
+    assert read_image(records[1].image).size == (32, 32)
+    whole = records[10]
+    assert (whole.id, whole.class_name) == ("train/owl/0.png#whole", "owl")
+    photograph = Image.open(description.data.root / "train/owl/0.png")
+    (view,) = evaluation_geometries(Size(*photograph.size), VIEW, TestViews.CENTRE)
+    assert np.array_equal(np.asarray(read_image(whole.image)), np.asarray(view.pixels(photograph)))
+
+
+def test_photographs_that_moved_are_found_again(description: PoolDescription, tmp_path: Path) -> None:
+    built(tmp_path / "pool", description)
+    moved = description.data.root.rename(tmp_path / "elsewhere")
+    pool = EvidencePool.start(tmp_path / "pool", replace(description, data=replace(description.data, root=moved)))
+    assert pool.parts.missing() == ()
+    splits = load_splits(DataConfig(root=tmp_path / "pool", format=DatasetFormat.POOL, test_fraction=0.0))
+    assert read_image(splits.train[0].image).size == (21, 21)
+
+
 def test_a_pool_is_recognised(description: PoolDescription, tmp_path: Path) -> None:
     built(tmp_path / "pool", description)
     assert load_dataset(tmp_path / "pool").name == "evidence from birds"

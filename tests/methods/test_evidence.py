@@ -141,14 +141,18 @@ def test_erased_in_another_order_is_the_same_image() -> None:
     assert done.forwards.tolist() == [1 + 2 + 1]
 
 
-def test_scores_are_those_of_the_patch_that_pillow_cuts() -> None:
-    made, images, source = zoom(), photographs(2, 48), photographs(2, 64, seed=5)
+@pytest.mark.parametrize("stretch", [False, True])
+def test_scores_are_those_of_the_patch_that_pillow_cuts(stretch: bool) -> None:
+    made = zoom(patches=replace(PATCHES, stretch=stretch))
+    images, source = photographs(2, 48), photographs(2, 64, seed=5)
     evidence = made.evidence(images, source, 2)
     for index in range(2):
         for rank, target in enumerate(evidence.classes[index].tolist()):
             for number in range(3):
                 left, top, right, bottom = evidence.boxes[index, rank, number].tolist()
                 patch = Image.fromarray(source[index].numpy()).crop((left, top, right, bottom))
+                if stretch:
+                    patch = patch.resize((19, 19), Image.Resampling.BILINEAR)
                 whole = Geometry.identity(Size(*patch.size)).resize(Size(40, 40)).centre_crop(Size(32, 32))
                 pixels = torch.from_numpy(np.asarray(whole.pixels(patch)).copy())[None, None]
                 expected = made.evidence_cnn.probabilities(pixels)[0, target]

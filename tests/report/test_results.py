@@ -56,6 +56,29 @@ def test_two_settings_of_ones_own_are_two_lines() -> None:
     ]
 
 
+def test_guided_zooms_are_a_table_of_their_own() -> None:
+    zoom: dict[str, object] = {
+        **{"method": "guided-zoom", "conventional": "s3n", "preset": "foveate", "base_source_size": 448},
+        **{"grounding": "ceb", "top_k": 5, "rounds": 2, "weights": [0.4, 0.3, 0.2, 0.1], "tuned_on": None},
+        **{"before": 80.0, "p_value": 0.012, "changed": 30, "mended": 20, "spoiled": 6, "forwards": 9.0},
+        **{"in_box": [95.0, 90.0, 80.0], "near_part": [70.0, 60.0, 50.0]},
+    }
+    rows = [
+        row(0, 76.0),
+        row(0, 82.0, **zoom),
+        row(1, 85.0, **{**zoom, "changed": 40, "in_box": None}),
+        row(0, 83.0, **{**zoom, "tuned_on": "validation", "weights": [0.5, 0.5]}),
+        row(1, 84.0, **{**zoom, "tuned_on": "validation", "weights": [0.6, 0.4]}),
+    ]
+    table = with_results(f"{BEGIN}{END}", rows).split("\n\n")[2]
+    lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()]
+    settings = ["s3n (foveate)", "448", "ceb", "5", "2"]
+    expected = ["0.4 0.3 0.2 0.1", "0, 1", "80.0 ± 0.0", "83.5 ± 2.1", "+3.5", "35", "20", "6", "0.01, 0.01"]
+    assert lines[2] == [*settings, *expected, "95.0", "70.0 ± 0.0", "9.0 ± 0.0"]
+    assert lines[3][5:9] == ["fitted to validation", "0, 1", "80.0 ± 0.0", "83.5 ± 0.7"]
+    assert len(lines) == 4
+
+
 def test_only_what_lies_between_the_markers_is_made_anew() -> None:
     document = f"before\n{BEGIN}\nold\n{END}\nafter\n"
     once = with_results(document, [row(0, 76.0)])

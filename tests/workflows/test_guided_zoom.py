@@ -21,6 +21,8 @@ from foveate.config import (
     RefinementConfig,
     TrainConfig,
 )
+from foveate.data.images import read_image
+from foveate.data.preparation import load_splits
 from foveate.errors import UserError
 from foveate.guided_runs import GuidedZoomRun
 from foveate.methods.guided_zoom import GuidedZoom
@@ -28,7 +30,7 @@ from foveate.runs import Run
 from foveate.types import Evidence
 from foveate.weights import save_weights
 from foveate.workflows.guided_zoom import guided_zoom
-from foveate.workflows.judge import assemble, evidence_of_split
+from foveate.workflows.judge import assemble, evidence_of_split, hits_of_split
 from foveate.workflows.train import train
 from oracles.guided_zoom import naive_refined
 from zooms import POOL, REFINEMENT, SLOW, copied, made_of, silent
@@ -42,6 +44,28 @@ def test_it_leaves_all_that_led_to_its_decisions(made: GuidedZoomRun) -> None:
     assert report["rows"][0]["config"]["top_k"] == 3
     assert 1 <= report["cost"]["forwards"] <= 1 + 2 * 4
     assert 1 <= report["cost"]["patches"] <= 3 * 4
+    assert report["hits"]["photographs"] == 12
+    assert len(report["hits"]["in_box"]) == len(report["hits"]["near_part"]) == 3
+    assert "Where the peaks fall" in (made.path / "evaluation" / "test.md").read_text()
+
+
+def test_peaks_are_carried_back_to_the_photograph(made: GuidedZoomRun) -> None:
+    """Were every peak in the middle of the view, it would be in the middle of the photograph, which is the bird's."""
+    table = evidence_of_split(made, "test", REFINEMENT, hardware=SLOW, say=silent)
+    middle = torch.full_like(table.evidence.places, 48.0)
+    moved = replace(table, evidence=table.evidence._replace(places=middle, found=table.evidence.found | True))
+    hits = hits_of_split(made, "test", moved)
+    records = {each.id: each for each in load_splits(made.base_run().config.data).test}
+    inside = 0
+    for each in table.ids:
+        record = records[each]
+        size = read_image(record.image).size
+        assert record.box is not None
+        inside += (
+            record.box.left <= size[0] / 2 <= record.box.right and record.box.top <= size[1] / 2 <= record.box.bottom
+        )
+    assert hits is not None
+    assert hits.in_box == (inside / 12,) * 3
 
 
 def test_kept_evidence_decides_as_the_algorithm_does(made: GuidedZoomRun) -> None:

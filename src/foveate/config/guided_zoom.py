@@ -60,6 +60,19 @@ class PatchConfig:
     """Side, in pixels, of the view that patches are cut from: the same part of the photograph that the network sees."""
     rounds: int = 2
     """L: how often the evidence is erased and the next looked for; there are L + 1 patches for each class."""
+    stretch: bool = False
+    """Whether a patch that the view's edge cuts off is first stretched to the full square, as the released code does;
+    it is then resampled twice."""
+
+    @property
+    def side(self) -> int:
+        """Side of a whole patch in pixels of the source view."""
+        return round(self.patch * self.source_size)
+
+    @classmethod
+    def reference(cls) -> PatchConfig:
+        """Return the settings of the authors' released code."""
+        return cls(erased=84 / 448, stretch=True)
 
     def __post_init__(self) -> None:
         for name in ("patch", "erased"):
@@ -67,7 +80,7 @@ class PatchConfig:
             require(0 < value <= 1, f"{name} must be in (0, 1], a fraction of the view's side", value)
         require(self.source_size >= 16, "source_size must be at least 16 pixels", self.source_size)
         require(
-            round(self.patch * self.source_size) >= 8,
+            self.side >= 8,
             f"a patch must have at least 8 pixels a side: patch times source_size ({self.source_size})",
             self.patch,
         )
@@ -90,10 +103,18 @@ class PoolConfig:
     grounding: GroundingConfig = GroundingConfig()
     patches: PatchConfig = PatchConfig()
     keep: Keep = Keep.CORRECT
+    whole: bool = False
+    """Whether the Evidence CNN also learns from each photograph of the pool as a whole, as one version of the released
+    code does."""
     part_size: int = 128
     """Photographs of one part: what a killed build repeats at most."""
     batch_size: int = 32
     """Photographs at a time; a field, since sums over a batch round differently in another."""
+
+    @classmethod
+    def reference(cls) -> PoolConfig:
+        """Return the settings of the authors' released code; `whole` is one version's only."""
+        return cls(patches=PatchConfig.reference(), keep=Keep.FIRST_ALWAYS)
 
     def __post_init__(self) -> None:
         require(self.part_size >= 1, "part_size must be at least 1", self.part_size)
@@ -127,6 +148,11 @@ class RefinementConfig:
     scores: Scores = Scores.PROBABILITIES
     entropy_above: float | None = None
     """Refine only where the entropy of the network's probabilities, in nats, is above this; None: always."""
+
+    @classmethod
+    def reference(cls) -> RefinementConfig:
+        """Return the settings of the authors' released code."""
+        return cls(scores=Scores.LOGITS)
 
     def __post_init__(self) -> None:
         require(self.top_k >= 1, "top_k must be at least 1", self.top_k)

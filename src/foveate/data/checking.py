@@ -9,7 +9,7 @@ from typing import NamedTuple
 from foveate.config import OnError
 from foveate.data.datasets import missing_files
 from foveate.data.images import ImageError, read_image
-from foveate.data.records import ArchiveMember, ImageRecord, Patch
+from foveate.data.records import ArchiveMember, ImageRecord, photograph_of
 from foveate.errors import UserError
 from foveate.hardware import processors
 
@@ -65,7 +65,7 @@ def _unusable(problems: Sequence[str], count: int) -> UserError:
 
 
 def _place(record: ImageRecord) -> str:
-    image = record.image.photograph if isinstance(record.image, Patch) else record.image
+    image = photograph_of(record.image)
     return f"{record.id} in {image.archive}" if isinstance(image, ArchiveMember) else str(image or record.id)
 
 

@@ -11,10 +11,10 @@ It holds no pictures: a patch is cut out of its photograph when it is read.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -23,7 +23,7 @@ from jaxtyping import Int
 
 from foveate.config import DataConfig, PoolConfig, TransformConfig
 from foveate.data.parts import TableInParts
-from foveate.data.records import ArchiveMember, ImageDataset, ImageRecord, ImageSource, Patch
+from foveate.data.records import ArchiveMember, ImageDataset, ImageRecord, Patch, photograph_of
 from foveate.documents import read_json, structured, unstructured, write_json
 from foveate.errors import UserError
 
@@ -84,17 +84,20 @@ class EvidencePool:
     def start(cls, path: Path, description: PoolDescription) -> EvidencePool:
         """Begin a pool, or return to one that was begun in the same way; finished parts stay.
 
+        Where the same photographs lie elsewhere now, the pool notes the new place.
+
         Raises:
             UserError: The folder holds something else, or a pool of another network, other photographs or settings.
         """
-        if not (path / "pool.json").exists():
-            if path.exists() and (not path.is_dir() or any(path.iterdir())):
-                raise UserError(f"a new pool needs an empty folder; {path} holds other files; name another")
-            write_json(path / "pool.json", unstructured(description))
-            return cls(path, description)
-        pool = cls.open(path)
-        pool.check(description)
-        return pool
+        if (path / "pool.json").exists():
+            pool = cls.open(path)
+            pool.check(description)
+            if pool.description.data == description.data:
+                return pool
+        elif path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise UserError(f"a new pool needs an empty folder; {path} holds other files; name another")
+        write_json(path / "pool.json", unstructured(description))
+        return cls(path, description)
 
     @classmethod
     def open(cls, path: Path) -> EvidencePool:
@@ -163,7 +166,7 @@ class EvidencePool:
         return self.description.config.patches.rounds + 1
 
     def dataset(self, photographs: Sequence[ImageRecord]) -> ImageDataset:
-        """Return the patches as photographs to train on; their ids end in # and the round.
+        """Return the patches as photographs to train on; their ids end in # and the round, or in #whole.
 
         Args:
             photographs: The data set's, whatever their split: they are found by id.
@@ -180,17 +183,23 @@ class EvidencePool:
                 f"the photographs of a pool must be in its data set; {len(absent)} are not in "
                 f"{self.description.data.root}, {absent[0]!r} first; restore them, or build the pool anew"
             )
-        names, transforms = self.description.class_names, self.description.transforms
-        train = tuple(
-            ImageRecord(
-                f"{row['id']}#{row['round']}",
-                Patch(_photograph(where[row["id"]].image), transforms, _box(row)),
-                row["label"],
-                names[row["label"]],
-            )
-            for row in table.to_pylist()
-        )
-        return ImageDataset(f"evidence from {self.description.dataset}", names, train, ())
+        train = tuple(self._patch(row, where[row["id"]]) for row in table.to_pylist())
+        if self.description.config.whole:
+            seen = dict.fromkeys(record.id.rpartition("#")[0] for record in train)
+            train += tuple(self._whole(where[each]) for each in seen)
+        return ImageDataset(f"evidence from {self.description.dataset}", self.description.class_names, train, ())
+
+    def _patch(self, row: Mapping[str, Any], record: ImageRecord) -> ImageRecord:
+        patches = self.description.config.patches
+        box = (row["left"], row["top"], row["right"], row["bottom"])
+        square = patches.side if patches.stretch else None
+        image = Patch(photograph_of(record.image), self.description.transforms, box, square)
+        return replace(record, id=f"{record.id}#{row['round']}", image=image, box=None, parts=())
+
+    def _whole(self, record: ImageRecord) -> ImageRecord:
+        side = self.description.config.patches.source_size
+        image = Patch(photograph_of(record.image), self.description.transforms, (0, 0, side, side))
+        return replace(record, id=f"{record.id}#whole", image=image, box=None, parts=())
 
     def _check_classes(self, table: pa.Table) -> None:
         names = self.description.class_names
@@ -208,19 +217,11 @@ class EvidencePool:
             )
 
 
-def _box(row: dict[str, int]) -> tuple[int, int, int, int]:
-    return row["left"], row["top"], row["right"], row["bottom"]
-
-
-def _photograph(image: ImageSource) -> Path | bytes | ArchiveMember:
-    return image.photograph if isinstance(image, Patch) else image
-
-
 def hash_of_photographs(records: Sequence[ImageRecord]) -> str:
     """Return a hash of the photographs' ids, labels and sizes in bytes; nothing is opened."""
     content = hashlib.sha256()
     for record in records:
-        content.update(f"{record.id}\t{record.label}\t{_bytes_of(_photograph(record.image))}\n".encode())
+        content.update(f"{record.id}\t{record.label}\t{_bytes_of(photograph_of(record.image))}\n".encode())
     return content.hexdigest()
 
 

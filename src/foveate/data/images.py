@@ -59,7 +59,9 @@ def read_image(source: ImageSource, name: str | None = None) -> Image.Image:
 def _patch(patch: Patch, photograph: Image.Image) -> Image.Image:
     left, top, right, bottom = patch.box
     (view,) = evaluation_geometries(Size(*photograph.size), patch.transforms, TestViews.CENTRE)
-    return view.crop(float(left), float(top), Size(right - left, bottom - top)).pixels(photograph)
+    pixels = view.crop(float(left), float(top), Size(right - left, bottom - top)).pixels(photograph)
+    square = patch.stretched
+    return pixels if square is None else pixels.resize((square, square), Image.Resampling.BILINEAR)
 
 
 def upright_rgb(image: Image.Image, name: str) -> Image.Image:

@@ -29,15 +29,22 @@ class Patch(NamedTuple):
     """A rectangle of a photograph's centre view, cut out only when it is read.
 
     ``transforms`` says which part of the photograph the view shows, and its side in pixels (the source size);
-    ``box`` is (left, top, right, bottom) in whole pixels of the view.
+    ``box`` is (left, top, right, bottom) in whole pixels of the view. ``stretched`` is the side of the square that it
+    is then resized to; None: it is left as it is.
     """
 
     photograph: Path | bytes | ArchiveMember
     transforms: TransformConfig
     box: tuple[int, int, int, int]
+    stretched: int | None = None
 
 
 ImageSource = Path | bytes | ArchiveMember | Patch
+
+
+def photograph_of(image: ImageSource) -> Path | bytes | ArchiveMember:
+    """Return the photograph that a patch is cut from; a photograph is its own."""
+    return image.photograph if isinstance(image, Patch) else image
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,21 +75,21 @@ class GuidedZoom:
         found = find_evidence(self.conventional, images, self.patches, top_k, keep_maps=True)
         assert found.maps is not None  # asked for
         b, k, rounds = found.boxes.shape[:3]
-        # Round l sees the squares of the rounds before it: all of them, the later ones empty.
+        # Round l sees the squares of the rounds before it; the others are empty boxes.
         earlier = torch.ones(rounds, rounds, dtype=torch.bool, device=device).tril(-1)[..., None]
         squares = (found.erased[:, :, None] * earlier).flatten(0, 2)
         owner = torch.arange(b, device=device).repeat_interleave(k * rounds)
         seen = torch.cat([erase(images[o], each) for o, each in _batches(self.batch_size, owner, squares)])
         batches = _batches(self.batch_size, owner[:, None], found.boxes.flatten(0, 2))
-        pixels = [self._pixels(source, torch.cat(each, dim=1)) for each in batches]
+        views = [self._views(source, torch.cat(each, dim=1)) for each in batches]
         classes = found.classes[:, :, None].expand(-1, -1, rounds).reshape(-1, 1)
-        answers = torch.cat([self.evidence_cnn.logits(each).decision.float().softmax(-1) for each in pixels])
+        answers = torch.cat([self.evidence_cnn.logits(each).decision.float().softmax(-1) for each in views])
         return ZoomLook(
             self._judged(found, source),
             found.maps,
             seen.view(b, k, rounds, *images.shape[1:]),
             answers.gather(1, classes).view(b, k, rounds),
-            torch.cat([self.evidence_cnn.features(each) for each in pixels]).view(b, k, rounds, -1),
+            torch.cat([self.evidence_cnn.features(each) for each in views]).view(b, k, rounds, -1),
         )
 
     def _judged(self, found: Found, source: UInt8[Tensor, "b Hs Ws 3"]) -> Evidence:
@@ -106,13 +106,22 @@ class GuidedZoom:
         return Evidence(found.logits, found.classes, *where, own, found.forwards, seen)
 
     def _judge(self, source: UInt8[Tensor, "b Hs Ws 3"], patches: Int64[Tensor, "m 5"]) -> Float[Tensor, "m c"]:
-        logits = self.evidence_cnn.logits(self._pixels(source, patches)).decision.float()
+        logits = self.evidence_cnn.logits(self._views(source, patches)).decision.float()
         return logits.softmax(-1) if self.scores is Scores.PROBABILITIES else logits
 
-    def _pixels(self, source: UInt8[Tensor, "b Hs Ws 3"], patches: Int64[Tensor, "m 5"]) -> UInt8[Tensor, "m h w 3"]:
+    def _views(self, source: UInt8[Tensor, "b Hs Ws 3"], patches: Int64[Tensor, "m 5"]) -> UInt8[Tensor, "m h w 3"]:
         size = Size(self.transforms.input_size, self.transforms.input_size)
-        pixels = cut(source, patches[:, 0], centre_part(patches[:, 1:], self.transforms), size)
-        return pixels.round().to(torch.uint8).permute(0, 2, 3, 1)
+        which, boxes = patches[:, 0], patches[:, 1:]
+        if self.patches.stretch:
+            side = self.patches.side
+            source = _pixels(cut(source, which, boxes.float(), Size(side, side)))
+            which, boxes = torch.arange(len(source), device=source.device), boxes.new_tensor([[0, 0, side, side]])
+            boxes = boxes.expand(len(source), -1)
+        return _pixels(cut(source, which, centre_part(boxes, self.transforms), size))
+
+
+def _pixels(images: Float[Tensor, "m 3 h w"]) -> UInt8[Tensor, "m h w 3"]:
+    return images.round().to(torch.uint8).permute(0, 2, 3, 1)
 
 
 class Found(NamedTuple):
@@ -173,7 +182,7 @@ def find_evidence(
         forwards += torch.bincount(rows // top_k, minlength=len(images))
     scale = source.width / view.width
     places = torch.stack([each.places for each in peaks], dim=2) * scale
-    boxes = boxes_around(places, round(config.patch * source.width), source)
+    boxes = boxes_around(places, config.side, source)
     found = torch.stack([each.found for each in peaks], dim=2)
     seen = torch.stack(kept, dim=2) if keep_maps else None
     return Found(grounded.logits, grounded.classes, places, found, boxes, forwards, erased, seen)

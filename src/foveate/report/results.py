@@ -93,10 +93,51 @@ def row_table(rows: Sequence[Mapping[str, Any]]) -> str:
     """Return every row: setting, seed, result, commit and command."""
     header = ("command", "seed", "top-1", "top-5", "minutes", "commit")
     lines = [
-        (f"`{row['command']}`", *(str(row[name]) for name in ("seed", "top1", "top5", "minutes", "commit")))
+        (f"`{row['command']}`", *(str(row.get(name, "-")) for name in ("seed", "top1", "top5", "minutes", "commit")))
         for row in rows
     ]
     return markdown_table(header, lines)
+
+
+_ONE_ZOOM = (
+    *("conventional", "preset", "base", "dataset", "split", "input_size", "base_source_size", "grounding"),
+    *("top_k", "rounds", "tuned_on"),
+)
+
+
+def refinement_table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return one line for each Guided Zoom and setting: mean over seeds before and after, and what was changed."""
+    groups: dict[tuple[Any, ...], list[Mapping[str, Any]]] = defaultdict(list)
+    for row in rows:
+        weights = () if row["tuned_on"] else tuple(row["weights"])  # what is fitted differs from seed to seed
+        groups[*(row[name] for name in _ONE_ZOOM), weights].append(row)
+    header = (
+        *("network", "source", "grounding", "k", "L", "weights", "seeds", "before", "after", "gain", "changed"),
+        *("mended", "spoiled", "p", "peaks in the box", "near a part", "passes"),
+    )
+    return markdown_table(header, [_refinement_line(group) for group in groups.values()])
+
+
+def _refinement_line(group: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    first = group[0]
+    named = f"{first['conventional']} ({first['preset']})" if first["preset"] else first["conventional"]
+    weights = f"fitted to {first['tuned_on']}" if first["tuned_on"] else " ".join(f"{w:g}" for w in first["weights"])
+    settings = (named, first["base_source_size"], first["grounding"], first["top_k"], first["rounds"], weights)
+    return (
+        *map(str, settings),
+        ", ".join(str(row["seed"]) for row in sorted(group, key=lambda row: int(row["seed"]))),
+        *(_spread(group, name) for name in ("before", "top1")),
+        f"{mean(row['top1'] - row['before'] for row in group):+.1f}",
+        *(f"{mean(row[name] for row in group):.0f}" for name in ("changed", "mended", "spoiled")),
+        ", ".join(f"{row['p_value']:.1g}" for row in group),
+        *(_first_round(group, name) for name in ("in_box", "near_part")),
+        _spread(group, "forwards"),
+    )
+
+
+def _first_round(group: Sequence[Mapping[str, Any]], name: str) -> str:
+    values = [float(row[name][0]) for row in group if row[name]]
+    return _mean_and_spread(values) if values else "-"
 
 
 def with_results(document: str, rows: Sequence[Mapping[str, Any]]) -> str:
@@ -105,8 +146,13 @@ def with_results(document: str, rows: Sequence[Mapping[str, Any]]) -> str:
     _, end, after = rest.partition(END)
     if not found or not end:
         raise ValueError(f"a document of results must hold the markers {BEGIN!r} and {END!r}")
-    tables = [summary_table(rows), branch_table(rows), row_table(rows)]
-    if not any(len(row.get("branches", ())) > 1 for row in rows):
-        del tables[1]
+    refined = [row for row in rows if row["method"] == "guided-zoom"]
+    rows = [row for row in rows if row["method"] != "guided-zoom"]
+    tables = [summary_table(rows)]
+    if any(len(row.get("branches", ())) > 1 for row in rows):
+        tables.append(branch_table(rows))
+    if refined:
+        tables.append(refinement_table(refined))
+    tables.append(row_table([*rows, *refined]))
     joined = "\n".join(tables)
     return f"{before}{BEGIN}\n\n{joined}\n{END}{after}"

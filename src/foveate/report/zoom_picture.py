@@ -81,16 +81,17 @@ def _draw_map(page: Page, room: Room, view: Image.Image, each: ClassEvidence) ->
     unit = view.width / room.width
     for number, found in reversed(list(enumerate(each.rounds))):  # the first round on top
         draw_box(axes, found.box, _colour(number))
-    taken: list[tuple[float, float]] = []
-    for number, (x, y) in enumerate(found.place for found in each.rounds):
-        inward = 1 if x < view.width / 2 else -1
-        while any(abs(x - left) < _APART * unit and abs(y - top) < _APART * unit for left, top in taken):
-            x += inward * _APART * unit  # beside an earlier number, so that both can be read
+    taken: list[tuple[int, int]] = []
+    for number, found in enumerate(each.rounds):
+        x, y = (round(place / unit) for place in found.place)
+        inward = _APART if x < room.width / 2 else -_APART
+        while any(max(abs(x - left), abs(y - top)) < _APART for left, top in taken):
+            x += inward  # beside an earlier number, so that both can be read
         taken.append((x, y))
-        draw_disc(axes, (x, y), _DISC * unit, _colour(number))
+        draw_disc(axes, (x * unit, y * unit), _DISC * unit, _colour(number))
         text = str(number + 1)
-        corner = (room.left + x / unit - page.length(text, _NUMBER) / 2, room.top + y / unit - 0.63 * _NUMBER.size)
-        page.write(corner, text, _NUMBER)
+        left, top = room.left + x - page.length(text, _NUMBER) / 2, room.top + y - 0.63 * _NUMBER.size
+        page.write((left, top), text, _NUMBER)
     draw_scale(page, (room.left, room.bottom + 8), "least", "most")
 
 

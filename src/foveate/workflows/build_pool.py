@@ -164,7 +164,7 @@ def evidence_rows(
         kept = correct | (number == 0 and config.keep is Keep.FIRST_ALWAYS)
         peak = strongest(grounded.maps[:, 0], view)
         places = peak.places * (source.width / view.width)
-        boxes = boxes_around(places, round(patches.patch * source.width), source)
+        boxes = boxes_around(places, patches.side, source)
         probability = grounded.logits.softmax(1).gather(1, labels[live, None])[:, 0]
         table = (live, places, peak.found, boxes, probability)
         rows += [

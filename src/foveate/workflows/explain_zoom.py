@@ -128,11 +128,16 @@ class ZoomExplainer:
             place=(x, y),
             box=Box(*map(float, box)),
             found=bool(evidence.found[each]),
-            patch=view.crop(box),
+            patch=self._patch(view, box),
             probability=float(look.probabilities[each]),
             score=float(evidence.scores[each]),
             nearest=self._patches(near.rows[row].tolist(), near.distances[row].tolist()),
         )
+
+    def _patch(self, view: Image.Image, box: Sequence[int]) -> Image.Image:
+        left, top, right, bottom = box
+        patches, patch = self.refiner.zoom.patches, view.crop((left, top, right, bottom))
+        return patch.resize((patches.side, patches.side), Image.Resampling.BILINEAR) if patches.stretch else patch
 
     def _patches(self, rows: Sequence[int], distances: Sequence[float]) -> tuple[PoolPatch, ...]:
         records = [

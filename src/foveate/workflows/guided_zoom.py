@@ -14,13 +14,14 @@ from foveate.documents import append_json_line, unstructured, write_json, write_
 from foveate.errors import UserError
 from foveate.evaluation.accuracy import mcnemar
 from foveate.evaluation.evidence import Change, EvidenceTable, change
+from foveate.evaluation.hits import HitSummary
 from foveate.guided_runs import GuidedZoomDescription, GuidedZoomRun
 from foveate.recipes import evidence as evidence_recipe
 from foveate.report.tables import markdown_table
-from foveate.runs import Run
+from foveate.runs import Run, environment
 from foveate.workflows.build_pool import build_pool
 from foveate.workflows.evaluate import preset_of
-from foveate.workflows.judge import evidence_of_split
+from foveate.workflows.judge import evidence_of_split, hits_of_split
 from foveate.workflows.train import train
 from foveate.workflows.tune import tune
 
@@ -92,7 +93,7 @@ def guided_zoom(
     asked = refinement or made.description.refinement
     table = evidence_of_split(made, split, asked, root=root, on_error=on_error, hardware=hardware, say=say)
     rows = tuple(_row(table, each) for each in (asked, *paper_rows(table, asked)))
-    say(_written(made, split, rows, table, results))
+    say(_written(made, split, rows, table, hits_of_split(made, split, table, root=root), results))
     return rows
 
 
@@ -166,25 +167,44 @@ def refinement_markdown(rows: Sequence[RefinementRow], title: str) -> str:
     return f"### {title}\n\n{markdown_table(header, lines)}"
 
 
+def hits_markdown(hits: HitSummary) -> str:
+    """Return where the peaks of the network's own answers fall, round by round, as Markdown."""
+    rounds = [f"round {number}" for number in range(len(hits.in_box))]
+    shares = {"inside the box": hits.in_box, "near an annotated part": hits.near_part}
+    lines = [(name, *(f"{100 * share:.1f}%" for share in each)) for name, each in shares.items()]
+    lines += [(name, *map(str, counts)) for name, counts in hits.parts.items()]
+    return f"#### Where the peaks fall ({hits.photographs} photographs)\n\n{markdown_table(('', *rounds), lines)}"
+
+
 def _written(
-    made: GuidedZoomRun, split: str, rows: Sequence[RefinementRow], table: EvidenceTable, results: Path | None
+    made: GuidedZoomRun,
+    split: str,
+    rows: Sequence[RefinementRow],
+    table: EvidenceTable,
+    hits: HitSummary | None,
+    results: Path | None,
 ) -> str:
     """Write what was measured, and return it as Markdown."""
     report = made.path / "evaluation" / f"{split}.md"
     markdown = refinement_markdown(rows, f"{made.path.name}, {split} split")
+    if hits is not None:
+        markdown += f"\n{hits_markdown(hits)}"
     write_text(report, markdown)
     cost = {
         "forwards": float(table.evidence.forwards.float().mean()),
         "patches": float(table.evidence.patches.float().mean()),
     }
     content: dict[str, Any] = {"cost": cost, "rows": [unstructured(row) for row in rows]}
+    content["hits"] = None if hits is None else unstructured(hits)
     write_json(report.with_suffix(".json"), content)
     if results is not None:
-        append_json_line(results, result_row(made, split, rows[0]))
+        append_json_line(results, result_row(made, split, rows[0], hits) | cost)
     return markdown
 
 
-def result_row(made: GuidedZoomRun, split: str, row: RefinementRow) -> dict[str, object]:
+def result_row(
+    made: GuidedZoomRun, split: str, row: RefinementRow, hits: HitSummary | None = None
+) -> dict[str, object]:
     """Return one row of a results file, in per cent."""
     run, evidence = made.base_run(), made.evidence_run()
     config, trained = run.config, evidence.environment()
@@ -197,6 +217,7 @@ def result_row(made: GuidedZoomRun, split: str, row: RefinementRow) -> dict[str,
         "split": split,
         "input_size": config.transforms.input_size,
         "source_size": made.description.pool.patches.source_size,
+        "base_source_size": config.transforms.source,
         "seed": config.seed,
         "grounding": made.description.pool.grounding.method.value,
         "top_k": row.config.top_k,
@@ -206,9 +227,14 @@ def result_row(made: GuidedZoomRun, split: str, row: RefinementRow) -> dict[str,
         "before": round(100 * row.change.before, 2),
         "top1": round(100 * row.change.after, 2),
         "p_value": row.p_value,
+        "changed": row.change.changed,
+        "mended": row.change.mended,
+        "spoiled": row.change.spoiled,
+        "in_box": None if hits is None else [round(100 * share, 2) for share in hits.in_box],
+        "near_part": None if hits is None else [round(100 * share, 2) for share in hits.near_part],
         "epochs": evidence.config.epochs,
         "minutes": round(run.metrics()["minutes"] + evidence.metrics()["minutes"], 2),
-        "command": trained["command"],
+        "command": environment()["command"],
         "commit": trained["commit"],
         "hardware": trained["hardware"],
     }

@@ -19,7 +19,7 @@ from foveate.config import DataConfig, DatasetFormat, TransformConfig
 from foveate.data.evidence_pool import hash_of_file
 from foveate.data.loading import EvaluationViews, evaluation_loader
 from foveate.data.preparation import load_splits
-from foveate.data.records import ImageRecord, Patch, labels_of
+from foveate.data.records import ImageRecord, Patch, labels_of, photograph_of
 from foveate.decision.nearest import Nearest, nearest
 from foveate.guided_runs import GuidedZoomRun
 from foveate.methods.inference import Classifier
@@ -48,7 +48,7 @@ class PoolFeatures:
 
 
 def _is_of(record: ImageRecord, photograph: Path) -> bool:
-    image = record.image.photograph if isinstance(record.image, Patch) else record.image
+    image = photograph_of(record.image)
     return isinstance(image, Path) and image.name == photograph.name and image.resolve() == photograph
 
 
@@ -67,7 +67,8 @@ def pool_features(
         UserError: The pool is unfinished, empty, without evidence of some class, or its photographs are gone.
     """
     run = made.evidence_run()
-    records = load_splits(DataConfig(root=made.pool, format=DatasetFormat.POOL, test_fraction=0.0)).train
+    learnt = load_splits(DataConfig(root=made.pool, format=DatasetFormat.POOL, test_fraction=0.0)).train
+    records = tuple(record for record in learnt if not record.id.endswith("#whole"))
     origin = {"evidence_hash": hash_of_file(run.weights), "pool_hash": _hash_of_patches(records)}
     file = made.path / "pool_features.safetensors"
     kept = _kept(file, origin, say)
@@ -82,8 +83,8 @@ def pool_features(
 def _hash_of_patches(records: Sequence[ImageRecord]) -> str:
     content = hashlib.sha256()
     for record in records:
-        box = record.image.box if isinstance(record.image, Patch) else None
-        content.update(f"{record.id}\t{record.label}\t{box}\n".encode())
+        cut = record.image[1:] if isinstance(record.image, Patch) else None  # all but where the photograph lies
+        content.update(f"{record.id}\t{record.label}\t{cut}\n".encode())
     return content.hexdigest()
 
 
