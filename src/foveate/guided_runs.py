@@ -7,6 +7,7 @@
     evidence/          the run of the Evidence CNN
     splits/            the evidence of whole splits, kept so that it can be weighed again
     evaluation/        what was measured
+    explanations/      written by `foveate explain`, and with it pool_features.safetensors
 """
 
 from __future__ import annotations
