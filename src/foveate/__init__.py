@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         Branches,
         DataConfig,
         HardwareConfig,
+        Library,
         Partition,
         PlainConfig,
         S3NConfig,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from foveate.errors import UserError
     from foveate.runs import Run
     from foveate.types import Box, PartPoint, Prediction, RankedClass
+    from foveate.workflows.adopt import adopt
     from foveate.workflows.evaluate import Evaluation, evaluate
     from foveate.workflows.explain import explain
     from foveate.workflows.predict import Model, load
@@ -41,6 +43,7 @@ _PUBLIC = {
     "DataConfig": "foveate.config",
     "Evaluation": "foveate.workflows.evaluate",
     "HardwareConfig": "foveate.config",
+    "Library": "foveate.config",
     "Model": "foveate.workflows.predict",
     "PartPoint": "foveate.types",
     "Partition": "foveate.config",
@@ -53,6 +56,7 @@ _PUBLIC = {
     "TrainConfig": "foveate.config",
     "TransformConfig": "foveate.config",
     "UserError": "foveate.errors",
+    "adopt": "foveate.workflows.adopt",
     "evaluate": "foveate.workflows.evaluate",
     "explain": "foveate.workflows.explain",
     "load": "foveate.workflows.predict",
@@ -66,6 +70,7 @@ __all__ = [
     "DataConfig",
     "Evaluation",
     "HardwareConfig",
+    "Library",
     "Model",
     "PartPoint",
     "Partition",
@@ -78,6 +83,7 @@ __all__ = [
     "TrainConfig",
     "TransformConfig",
     "UserError",
+    "adopt",
     "evaluate",
     "explain",
     "load",

@@ -140,7 +140,7 @@ def _tell(right: int, tried: int, splits: Splits, say: Callable[[str], None]) ->
     say(f"{right} of {tried} training photographs named rightly, {classes} classes")
     if binomtest(right, tried, 1 / classes, alternative="greater").pvalue > _CHANCE:
         say(
-            f"warning: that is no better than chance, {tried / classes:.1f} of {tried}: the network's classes may be in "
-            f"another order than the data set's, which begins {', '.join(splits.class_names[:3])}; or it was trained "
-            "with another normalisation (--mean, --std) or on other photographs"
+            f"warning: guessing would name {tried / classes:.0f}: the network's classes may be in another order than "
+            f"the data set's, which begins {', '.join(splits.class_names[:3])}; or it was trained with another "
+            "normalisation (--mean, --std), or on other photographs"
         )

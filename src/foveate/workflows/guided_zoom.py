@@ -151,14 +151,14 @@ def _evidence_config(
 ) -> TrainConfig:
     recipe = evidence_recipe()
     if given is None:
-        network = PlainConfig(backbone=_evidence_backbone(run.config.network))
+        network = PlainConfig(backbone=evidence_backbone(run.config.network))
         given = replace(recipe, network=network, seed=run.config.seed, hardware=hardware)
     if architecture is not None:
         given = replace(given, network=PlainConfig(backbone=BackboneConfig(architecture=architecture)))
     return replace(given, data=replace(recipe.data, root=made.pool))
 
 
-def _evidence_backbone(network: NetworkConfig) -> BackboneConfig:
+def evidence_backbone(network: NetworkConfig) -> BackboneConfig:
     """Return the conventional network's own, or the default where that is none."""
     if not isinstance(network, OwnConfig):
         return network.backbone
