@@ -54,22 +54,22 @@ def create_own_cnn(config: OwnConfig, classes: int) -> Backbone | OwnCNN:
         UserError: The library does not know the architecture.
     """
     _check_known(config)
-    if config.library is Library.TIMM:
-        network = timm.create_model(config.architecture, num_classes=classes)
-        usual = normalisation_of(cast(TimmNetwork, network))
-    else:
-        options = _OPTIONS.get(config.architecture, {})
-        network, usual = models.get_model(config.architecture, num_classes=classes, **options), _IMAGENET
-    normalisation = Normalisation(config.mean or usual.mean, config.std or usual.std)
-    if config.library is Library.TIMM:
-        try:
-            backbone = Backbone(network, config.architecture)
-        except UserError:
-            pass  # it has another form
-        else:
-            backbone.normalisation = normalisation
-            return backbone
-    return OwnCNN(network, config.architecture, normalisation, classes)
+    name = config.architecture
+    if config.library is Library.TORCHVISION:
+        module = models.get_model(name, num_classes=classes, **_OPTIONS.get(name, {}))
+        return OwnCNN(module, name, _normalisation(config, _IMAGENET), classes)
+    network = cast(TimmNetwork, timm.create_model(name, num_classes=classes))
+    normalisation = _normalisation(config, normalisation_of(network))
+    try:
+        backbone = Backbone(network, name)
+    except UserError:  # it has another form
+        return OwnCNN(cast(nn.Module, network), name, normalisation, classes)
+    backbone.normalisation = normalisation
+    return backbone
+
+
+def _normalisation(config: OwnConfig, usual: Normalisation) -> Normalisation:
+    return Normalisation(config.mean or usual.mean, config.std or usual.std)
 
 
 def _check_known(config: OwnConfig) -> None:

@@ -64,7 +64,13 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def taken_in(checkpoint: Path, out: Path, plumage: Path, **options: Any) -> Run:
     data = DataConfig(root=plumage, format=DatasetFormat.CUB)
-    given = {"architecture": "test_resnet", "data": data, "transforms": SMALL, "hardware": SLOW, "say": silent}
+    given: dict[str, Any] = {
+        "architecture": "test_resnet",
+        "data": data,
+        "transforms": SMALL,
+        "hardware": SLOW,
+        "say": silent,
+    }
     return adopt(checkpoint, out, **(given | options))
 
 
@@ -178,7 +184,9 @@ def test_it_is_not_trained(quick: TrainConfig, tmp_path: Path) -> None:
 
 def small_vgg(_: str, num_classes: int) -> nn.Module:
     """A VGG of torchvision, as narrow as its construction allows."""
-    network = VGG(make_layers([4, "M", 4, "M", 8, "M", 8, "M", 8, "M"]), num_classes=num_classes, init_weights=False)
+    network: nn.Module = VGG(
+        make_layers([4, "M", 4, "M", 8, "M", 8, "M", 8, "M"]), num_classes=num_classes, init_weights=False
+    )
     network.classifier = nn.Sequential(
         *(nn.Linear(8 * 49, 16), nn.ReLU(), nn.Dropout(), nn.Linear(16, 16), nn.ReLU(), nn.Dropout()),
         nn.Linear(16, num_classes),
