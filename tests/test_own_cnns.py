@@ -133,6 +133,7 @@ def test_other_weights_are_refused_and_named(tiny: nn.Module, tmp_path: Path) ->
     ("library", "architecture", "message"),
     [
         (Library.TIMM, "resnet81", "one that timm knows; got 'resnet81'; close: .*resnet18"),
+        (Library.TIMM, "resnet18.mine", "one that timm knows; got 'resnet18.mine'; close: .*resnet18"),
         (Library.TORCHVISION, "vgg61", "one that torchvision knows; got 'vgg61'; close: .*vgg16"),
         (Library.TORCHVISION, "test_resnet", "; timm knows it: give --library timm"),
         (Library.TIMM, "googlenet", "; torchvision knows it: give --library torchvision"),

@@ -34,7 +34,7 @@ class Checkpoint:
     data: DataConfig = field(default_factory=lambda: DataConfig(root=Path("photographs")))
     """The data set that it was trained with; its classes in their order."""
     transforms: TransformConfig = field(default_factory=TransformConfig)
-    """The views that it was trained for."""
+    """The views that it is shown, of the size that it was trained for."""
 
     def adopt(self, file: Path, out: Path, hardware: HardwareConfig) -> None:
         """Take it in."""

@@ -75,7 +75,7 @@ def _normalisation(config: OwnConfig, usual: Normalisation) -> Normalisation:
 def _check_known(config: OwnConfig) -> None:
     name, library = config.architecture, config.library
     known = {
-        Library.TIMM: timm.is_model(name),
+        Library.TIMM: timm.is_model(name) and ("." not in name or name in timm.list_pretrained()),
         Library.TORCHVISION: name in models.list_models(module=models),
     }
     if known[library]:

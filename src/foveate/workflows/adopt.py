@@ -50,7 +50,8 @@ def adopt(
         architecture: The library's name of the network.
         library: Whose code builds it.
         data: The data set that it was trained with.
-        transforms: The views that it was trained for.
+        transforms: The views that it is shown, of the size that it was trained for. The whole photograph is squashed
+            to a square, where most programs cut off its longer side's ends.
         mean: As in `OwnConfig`.
         std: As in `OwnConfig`.
         seed: Of which photographs it is tried on, and of a Guided Zoom's Evidence CNN.
