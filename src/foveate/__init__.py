@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         GroundingMethod,
         HardwareConfig,
         Keep,
+        Library,
         Partition,
         PatchConfig,
         PlainConfig,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from foveate.guided_runs import GuidedZoomRun
     from foveate.runs import Run
     from foveate.types import Box, PartPoint, Prediction, RankedClass
+    from foveate.workflows.adopt import adopt
     from foveate.workflows.build_pool import build_pool
     from foveate.workflows.evaluate import Evaluation, evaluate
     from foveate.workflows.explain import explain
@@ -59,6 +61,7 @@ _PUBLIC = {
     "GuidedZoomRun": "foveate.guided_runs",
     "HardwareConfig": "foveate.config",
     "Keep": "foveate.config",
+    "Library": "foveate.config",
     "Model": "foveate.workflows.predict",
     "PartPoint": "foveate.types",
     "Partition": "foveate.config",
@@ -77,6 +80,7 @@ _PUBLIC = {
     "TrainConfig": "foveate.config",
     "TransformConfig": "foveate.config",
     "UserError": "foveate.errors",
+    "adopt": "foveate.workflows.adopt",
     "build_pool": "foveate.workflows.build_pool",
     "evaluate": "foveate.workflows.evaluate",
     "explain": "foveate.workflows.explain",
@@ -98,6 +102,7 @@ __all__ = [
     "GuidedZoomRun",
     "HardwareConfig",
     "Keep",
+    "Library",
     "Model",
     "PartPoint",
     "Partition",
@@ -116,6 +121,7 @@ __all__ = [
     "TrainConfig",
     "TransformConfig",
     "UserError",
+    "adopt",
     "build_pool",
     "evaluate",
     "explain",

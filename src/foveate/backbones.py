@@ -81,8 +81,7 @@ class Backbone(nn.Module):
         super().__init__()
         _check_head(network, architecture)
         self.network = network
-        config = network.pretrained_cfg
-        self.normalisation = Normalisation(tuple(config["mean"]), tuple(config["std"]))
+        self.normalisation = normalisation_of(network)
         self.channels = int(self.classifier.in_features)
         self.stride16 = _module_of_stride(network, 16, architecture)
 
@@ -93,6 +92,11 @@ class Backbone(nn.Module):
         assert isinstance(head, nn.Linear)  # tried when this was built
         return head
 
+    @property
+    def classes(self) -> int:
+        """c, the number of classes."""
+        return self.classifier.out_features
+
     def forward(self, images: Float[Tensor, "b 3 H W"]) -> Float[Tensor, "b d h w"]:
         """Return the last feature map of normalised images."""
         return self.network.forward_features(images)
@@ -101,6 +105,21 @@ class Backbone(nn.Module):
 def pool(features: Float[Tensor, "b d h w"]) -> Float[Tensor, "b d"]:
     """Global average pooling."""
     return features.mean(dim=(2, 3))
+
+
+def normalisation_of(network: TimmNetwork) -> Normalisation:
+    """Return what timm says that the network's images are normalised with."""
+    config = network.pretrained_cfg
+    return Normalisation(tuple(config["mean"]), tuple(config["std"]))
+
+
+def is_backbone(architecture: str) -> bool:
+    """Say whether `create_backbone` takes a timm architecture."""
+    try:
+        create_backbone(BackboneConfig(architecture=architecture, weights="none"), 2)
+    except UserError:
+        return False
+    return True
 
 
 def create_backbone(config: BackboneConfig, classes: int, *, pretrained: bool = True) -> Backbone:

@@ -16,12 +16,11 @@ from foveate.config import (
     DatasetFormat,
     HardwareConfig,
     OnError,
-    PoolConfig,
-    RefinementConfig,
     TestViews,
     TrainConfig,
 )
 from foveate.errors import UserError
+from foveate.guided_commands import Adopt, GuidedZoom, PoolBuild, PoolExport, Tune, pool_command
 from foveate.recipes import RECIPES
 
 
@@ -184,127 +183,6 @@ class Explain:
 
 
 @dataclass(frozen=True, kw_only=True)
-class GuidedZoom:
-    """Refine the answers of a trained network by the evidence for its best classes: pool, Evidence CNN, decisions."""
-
-    run_folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
-    """The run folder of the network."""
-    out: Path
-    """The Guided Zoom's folder; what an earlier call finished there is used again."""
-    pool: PoolConfig = field(default_factory=PoolConfig)
-    refinement: RefinementConfig = field(default_factory=RefinementConfig)
-    tuned: bool = False
-    """Decide as `foveate tune` fitted it to the validation split, whatever --refinement says; fit it if it is not."""
-    epochs: int = 8
-    """Of the Evidence CNN, which has the network's architecture and seed."""
-    split: Literal["test", "validation", "train"] = "test"
-    """Which photographs to answer for."""
-    root: Path | None = None
-    """Where the data set lies now, if it has moved since the training."""
-    on_error: OnError | None = None
-    """What to do about photographs that cannot be read; None: as the training did."""
-    results: Path | None = None
-    """A file of JSON lines to which one row is added."""
-    hardware: HardwareConfig = field(default_factory=HardwareConfig)
-
-    def run(self) -> None:
-        """Do it."""
-        from foveate.workflows.guided_zoom import guided_zoom
-
-        guided_zoom(
-            self.run_folder,
-            self.out,
-            pool=self.pool,
-            refinement=None if self.tuned else self.refinement,
-            tuned=self.tuned,
-            epochs=self.epochs,
-            split=self.split,
-            root=self.root,
-            on_error=self.on_error,
-            hardware=self.hardware,
-            results=self.results,
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Tune:
-    """Fit k, weights and entropy gate of a Guided Zoom to a validation split; plot accuracy against cost."""
-
-    zoom_folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="ZOOM")]
-    """The Guided Zoom's folder; its network was trained with --data.validation-fraction above 0."""
-    split: Literal["validation", "train", "test"] = "validation"
-    """What to fit to; the test split is refused."""
-    root: Path | None = None
-    """Where the data set lies now, if it has moved since the training."""
-    on_error: OnError | None = None
-    """What to do about photographs that cannot be read; None: as the training did."""
-    hardware: HardwareConfig = field(default_factory=HardwareConfig)
-
-    def run(self) -> None:
-        """Do it."""
-        from foveate.workflows.tune import tune
-
-        tune(self.zoom_folder, split=self.split, root=self.root, on_error=self.on_error, hardware=self.hardware)
-
-
-@dataclass(frozen=True, kw_only=True)
-class PoolBuild:
-    """Build the evidence pool of a trained network; a stopped build goes on where it was."""
-
-    run_folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
-    """The run folder of the network."""
-    out: Path
-    """The pool's folder."""
-    pool: PoolConfig = field(default_factory=PoolConfig)
-    share: Annotated[str, tyro.conf.arg(metavar="I/N")] = "0/1"
-    """Build every N-th part, beginning with part I: for several processes that see the same folder."""
-    root: Path | None = None
-    """Where the data set lies now, if it has moved since the training."""
-    on_error: OnError | None = None
-    """What to do about photographs that cannot be read; None: as the training did."""
-    hardware: HardwareConfig = field(default_factory=HardwareConfig)
-
-    def run(self) -> None:
-        """Do it."""
-        from foveate.workflows.build_pool import build_pool, parsed_share
-
-        build_pool(
-            self.run_folder,
-            self.out,
-            self.pool,
-            share=parsed_share(self.share),
-            root=self.root,
-            on_error=self.on_error,
-            hardware=self.hardware,
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
-class PoolExport:
-    """Write the patches of an evidence pool as pictures, to be looked at."""
-
-    pool_folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="POOL")]
-    """The pool's folder."""
-    out: Path
-    """An empty folder; it gets one folder for each class."""
-
-    def run(self) -> None:
-        """Do it."""
-        from foveate.data.evidence_pool import EvidencePool
-        from foveate.workflows.build_pool import export_patches
-
-        export_patches(EvidencePool.open(self.pool_folder), self.out)
-
-
-_Pool = Annotated[PoolBuild, tyro.conf.subcommand("build")] | Annotated[PoolExport, tyro.conf.subcommand("export")]
-
-
-def _pool(command: Annotated[_Pool, tyro.conf.arg(name="")]) -> PoolBuild | PoolExport:
-    """The evidence pool of Guided Zoom: where a trained network saw its evidence."""
-    return command
-
-
-@dataclass(frozen=True, kw_only=True)
 class Recipes:
     """List the recipes that `train` knows."""
 
@@ -328,7 +206,9 @@ class Demo:
         demo(self.out)
 
 
-_Command = Data | Train | Evaluate | Predict | Explain | GuidedZoom | Tune | PoolBuild | PoolExport | Recipes | Demo
+_Command = (
+    Data | Train | Evaluate | Predict | Explain | Adopt | GuidedZoom | Tune | PoolBuild | PoolExport | Recipes | Demo
+)
 
 
 def _commands() -> dict[str, Callable[..., _Command]]:
@@ -348,9 +228,10 @@ def _commands() -> dict[str, Callable[..., _Command]]:
         "evaluate": Evaluate,
         "predict": Predict,
         "explain": Explain,
+        "adopt": Adopt,
         "guided-zoom": GuidedZoom,
         "tune": Tune,
-        "pool": _pool,
+        "pool": pool_command,
         "recipes": Recipes,
         "demo": Demo,
     }

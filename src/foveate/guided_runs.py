@@ -3,6 +3,7 @@
 ::
 
     guided_zoom.json   the description
+    network/           the run of the conventional network, where it was adopted for this Guided Zoom
     pool/              the evidence pool
     evidence/          the run of the Evidence CNN
     splits/            the evidence of whole splits, kept so that it can be weighed again
@@ -23,6 +24,7 @@ from foveate.runs import Run
 
 SCHEMA_VERSION = 1
 _FILE = "guided_zoom.json"
+_NETWORK = "network"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +32,7 @@ class GuidedZoomDescription:
     """What `guided_zoom.json` holds."""
 
     base: Path
-    """The run folder of the conventional network."""
+    """The run folder of the conventional network; relative to the Guided Zoom's where it lies inside."""
     network_hash: str
     """Of its weights."""
     pool: PoolConfig
@@ -68,12 +70,23 @@ class GuidedZoomRun:
                         f"{what}; name another folder with --out, or remove that one"
                     )
             return run
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        cls.network_folder(path)
+        write_json(path / _FILE, unstructured(description))
+        return cls(path, description)
+
+    @classmethod
+    def network_folder(cls, path: Path) -> Path:
+        """Return where in a Guided Zoom, begun or not, a network lies that was adopted for it.
+
+        Raises:
+            UserError: The folder holds something else.
+        """
+        foreign = path.exists() and (not path.is_dir() or any(each.name != _NETWORK for each in path.iterdir()))
+        if foreign and not cls.is_at(path):
             raise UserError(
                 f"a new Guided Zoom needs an empty folder; {path} holds other files; name another with --out"
             )
-        write_json(path / _FILE, unstructured(description))
-        return cls(path, description)
+        return path / _NETWORK
 
     @classmethod
     def open(cls, path: Path) -> GuidedZoomRun:
@@ -117,7 +130,7 @@ class GuidedZoomRun:
         Raises:
             UserError: It is gone, or its weights are others than those that the pool was built with.
         """
-        run = Run.open(self.description.base)
+        run = Run.open(self.path / self.description.base)
         if hash_of_file(run.weights) != self.description.network_hash:
             raise UserError(
                 f"a Guided Zoom questions the network that its pool was built with; the weights in {run.path} have "

@@ -141,6 +141,10 @@ class Run:
         _check_method(content, file)
         return cls(path, structured(content, RunDescription, file, "a run"))
 
+    def differences(self, config: TrainConfig) -> list[str]:
+        """Name the fields in which another configuration differs, where the data lies and its decoding left aside."""
+        return _differences(_identity(self.description), _identity(replace(self.description, config=config)))
+
     def keep_photographs(self, train: Sequence[ImageRecord], validation: Sequence[ImageRecord]) -> None:
         """Write down the photographs of the training, or check that a resumed one has the same.
 
@@ -216,7 +220,7 @@ class Run:
             # safetensors and torch raise several unrelated errors for damaged and for foreign weights.
             first = str(error).splitlines()[:3]
             raise UserError(
-                f"{file} must hold the weights of {self.config.network.backbone.architecture} with "
+                f"{file} must hold the weights of {self.config.network.architecture} with "
                 f"{len(self.class_names)} classes ({' '.join(line.strip() for line in first)}); restore it from a copy"
             ) from error
         check_finite(weights, file)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,11 @@ from torch import Tensor
 from foveate.atomic import atomic_path
 from foveate.errors import UserError
 
+_WRAPPERS = ("state_dict", "model_state_dict", "model")
+
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
-    """Read a state dict from a safetensors or torch file, unwrapping the usual ``state_dict`` key.
+    """Read a state dict from a safetensors or torch file, whatever of the usual names it is kept under.
 
     Raises:
         UserError: The file is missing or holds no state dict.
@@ -25,11 +28,13 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        content: Any = torch.load(path, map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals([Namespace]):  # timm's training script keeps its arguments beside it
+            content: Any = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         # Torch and safetensors raise half a dozen unrelated errors for a damaged file.
         raise UserError(f"weights cannot be read from {path} ({error}); save it again as safetensors") from error
-    content = content.get("state_dict", content) if isinstance(content, Mapping) else content
+    kept = [content[name] for name in _WRAPPERS if name in content] if isinstance(content, Mapping) else []
+    content = kept[0] if kept else content
     if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
         raise UserError(f"{path} must hold a state dict (names to tensors); got {type(content).__name__}")
     return dict(content)

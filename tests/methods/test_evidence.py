@@ -226,8 +226,8 @@ def test_a_look_is_the_evidence_with_what_was_seen_on_the_way() -> None:
     assert torch.equal(look.seen[:, :, 0], images[:, None].expand(-1, 3, -1, -1, -1))
     for index, rank, number in [(0, 0, 1), (1, 2, 2)]:
         erased = [
-            naive_box(*(place * 48 / 64).tolist(), round(0.2 * 48), 48, 48)
-            for place in evidence.places[index, rank, :number]
+            naive_box(x * 48 / 64, y * 48 / 64, round(0.2 * 48), 48, 48)
+            for x, y in evidence.places[index, rank, :number].tolist()
         ]
         expected = torch.from_numpy(naive_erased(images[index].numpy(), erased))
         assert torch.equal(look.seen[index, rank, number], expected)
@@ -238,7 +238,8 @@ def test_a_look_is_the_evidence_with_what_was_seen_on_the_way() -> None:
 def test_the_features_of_a_look_are_what_the_evidence_cnn_decides_from() -> None:
     made = zoom()
     look = made.look(photographs(2, 48), photographs(2, 64), 2)
-    head = made.evidence_cnn.network.backbone.classifier
-    answers = head(look.features).softmax(-1)
+    network = made.evidence_cnn.network
+    assert isinstance(network, PlainNetwork)
+    answers = network.backbone.classifier(look.features).softmax(-1)
     chosen = look.evidence.classes[:, :, None, None].expand(-1, -1, 3, 1)
     assert_close(answers.gather(-1, chosen)[..., 0].detach(), look.probabilities, rtol=1e-4, atol=1e-5)

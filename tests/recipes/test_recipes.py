@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from foveate.config import BackboneConfig, Schedule, TestViews, TrainConfig, TrainCrop
+from foveate.config import BackboneConfig, OwnConfig, Schedule, TestViews, TrainConfig, TrainCrop
 from foveate.data.datasets import DatasetFormat
 from foveate.data.transforms import evaluation_geometries, train_geometry
 from foveate.methods.inference import network_input
@@ -23,6 +23,7 @@ STEPS = 30
 
 
 def random_network(config: TrainConfig, classes: int) -> Network:
+    assert not isinstance(config.network, OwnConfig)
     backbone = replace(config.network.backbone, weights="none")
     transforms = replace(config.transforms, input_size=96, source_size=None)
     return create_network(replace(config.network, backbone=backbone), transforms, classes)
@@ -88,7 +89,7 @@ def test_every_recipe_says_what_it_is(name: str) -> None:
 def test_s3ns_baseline_on_cub_is_the_papers() -> None:
     """S3N, section 4; the side of 600 and the 30 epochs with one drop after 20 are its released configuration's."""
     config = ft_resnet50_cub()
-    assert config.network.backbone.architecture == "resnet50.tv_in1k"
+    assert config.network.architecture == "resnet50.tv_in1k"
     assert (config.transforms.input_size, config.transforms.resize_size) == (448, 600)
     assert config.batch_size == 16
     assert (config.optimiser.momentum, config.optimiser.weight_decay) == (0.9, 1e-4)
@@ -104,7 +105,7 @@ def test_s3ns_baseline_on_cub_is_the_papers() -> None:
 def test_guided_zooms_baseline_on_cub_is_the_papers() -> None:
     """Guided Zoom, section 4; on 5,994 photographs its 30,000 batches of 64 are 320.3 epochs."""
     config = ft_resnet101_cub()
-    assert config.network.backbone.architecture == "resnet101.tv_in1k"
+    assert config.network.architecture == "resnet101.tv_in1k"
     assert (config.transforms.input_size, config.transforms.resize_size) == (448, 475)
     assert config.transforms.train_crop is TrainCrop.OFFSET
     assert (config.batch_size, config.epochs, config.optimiser.momentum) == (64, 320, 0.9)
@@ -148,7 +149,9 @@ def test_a_papers_recipe_states_the_published_number(
 ) -> None:
     recipe = RECIPES[name]
     assert f"Published: {published} top-1" in (recipe.__doc__ or "")
-    assert recipe().network.backbone == BackboneConfig(architecture=architecture)
+    network = recipe().network
+    assert not isinstance(network, OwnConfig)
+    assert network.backbone == BackboneConfig(architecture=architecture)
     assert recipe().data.format is format
     assert recipe().optimiser.schedule is Schedule.STEP
 

@@ -119,6 +119,7 @@ def test_the_seed_and_nothing_else_decides(small: TrainConfig, tmp_path: Path) -
 
 
 def test_it_learns_a_few_pictures_by_heart(small: TrainConfig, tmp_path: Path) -> None:
+    assert isinstance(small.network, PlainConfig)
     config = replace(
         small,
         network=replace(small.network, dropout=0.0),

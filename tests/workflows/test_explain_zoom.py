@@ -26,6 +26,7 @@ from foveate.errors import UserError
 from foveate.evaluation.evidence import EvidenceTable
 from foveate.guided_runs import GuidedZoomRun
 from foveate.methods.guided_zoom import GuidedZoom
+from foveate.methods.plain import PlainNetwork
 from foveate.runs import Run
 from foveate.weights import save_weights
 from foveate.workflows.explain import explain
@@ -136,6 +137,7 @@ def test_features_of_the_pool_are_made_once(own: GuidedZoomRun, tmp_path: Path) 
     assert "looking at the" in said[1]
     assert torch.equal(load_file(file)["features"], kept)
     network = again.evidence_run().load_network()
+    assert isinstance(network, PlainNetwork)
     with torch.no_grad():
         network.backbone.classifier.bias.add_(1)
     save_weights(again.evidence / "model.safetensors", network.state_dict())

@@ -26,6 +26,7 @@ from foveate.data.preparation import load_splits
 from foveate.errors import UserError
 from foveate.guided_runs import GuidedZoomRun
 from foveate.methods.guided_zoom import GuidedZoom
+from foveate.methods.plain import PlainNetwork
 from foveate.runs import Run
 from foveate.types import Evidence
 from foveate.weights import save_weights
@@ -192,6 +193,7 @@ def test_a_network_that_is_never_right_has_no_pool(quick_run: Run, evidence: Tra
     """Its head answers with one class only: the others have no evidence."""
     base = Run.open(Path(shutil.copytree(quick_run.path, tmp_path / "base")))
     network = base.load_network()
+    assert isinstance(network, PlainNetwork)
     with torch.no_grad():
         network.backbone.classifier.bias.copy_(torch.tensor([1e4, 0, 0, 0]))
     save_weights(base.weights, network.state_dict())

@@ -9,6 +9,13 @@ from typing import ClassVar
 from foveate.config.checks import require, require_fraction
 
 
+class Library(StrEnum):
+    """Whose code builds a network that was trained elsewhere."""
+
+    TIMM = "timm"
+    TORCHVISION = "torchvision"
+
+
 class Branches(StrEnum):
     """Which views S3N decides from (Table 2): the original, the discriminative and the complementary one.
 
@@ -114,6 +121,31 @@ class PlainConfig:
     def __post_init__(self) -> None:
         require_fraction("dropout", self.dropout)
 
+    @property
+    def architecture(self) -> str:
+        """The backbone's."""
+        return self.backbone.architecture
+
+
+@dataclass(frozen=True, kw_only=True)
+class OwnConfig:
+    """A network that was trained elsewhere and is used as it is: `foveate adopt` takes it in."""
+
+    method: ClassVar[str] = "own"
+
+    architecture: str
+    """The library's name of it."""
+    library: Library = Library.TIMM
+    mean: tuple[float, float, float] | None = None
+    """Of each colour channel, for pixels in [0, 1]; None: what timm says of the architecture, ImageNet's for
+    torchvision. GoogLeNet and Inception that began with torchvision's own weights want 0.5 in mean and std, since
+    those rescale their input once more (`transform_input`)."""
+    std: tuple[float, float, float] | None = None
+    """Standard deviation of each colour channel; None: as `mean`."""
+
+    def __post_init__(self) -> None:
+        require(self.std is None or min(self.std) > 0, "std must be positive in every channel, or None", self.std)
+
 
 _LARGEST_GRID = 127
 _SMALLEST_RADIUS = 0.001
@@ -208,6 +240,11 @@ class S3NConfig:
             "a regulariser that learns (regulariser_rate > 0) needs a response_grid; give its side in cells",
             grid,
         )
+
+    @property
+    def architecture(self) -> str:
+        """The backbone's."""
+        return self.backbone.architecture
 
     @classmethod
     def paper(cls, backbone: BackboneConfig | None = None) -> S3NConfig:

@@ -8,7 +8,7 @@ from typing import Literal
 
 from foveate.config.checks import require, require_fraction
 from foveate.config.data import DataConfig, TransformConfig
-from foveate.config.networks import PlainConfig, S3NConfig
+from foveate.config.networks import OwnConfig, PlainConfig, S3NConfig
 
 
 class Schedule(StrEnum):
@@ -28,7 +28,7 @@ class SmoothingOver(StrEnum):
     """All but the true class, as S3N's released code does: the same as `all` with c / (c - 1) times the share."""
 
 
-NetworkConfig = PlainConfig | S3NConfig
+NetworkConfig = PlainConfig | S3NConfig | OwnConfig
 
 
 @dataclass(frozen=True, kw_only=True)

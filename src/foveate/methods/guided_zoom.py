@@ -189,7 +189,7 @@ def find_evidence(
 
 
 def _batches(size: int, *tensors: Tensor) -> list[tuple[Tensor, ...]]:
-    return list(zip(*(each.split(size) for each in tensors), strict=True))
+    return list(zip(*(torch.split(each, size) for each in tensors), strict=True))
 
 
 def _distinct(erased: Int64[Tensor, "b k l 4"]) -> tuple[Int64[Tensor, " u"], Int64[Tensor, " n"]]:

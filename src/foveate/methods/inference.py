@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from foveate.backbones import Normalisation, pool
+from foveate.backbones import Backbone, Normalisation, pool
 from foveate.config import Branch, HardwareConfig
 from foveate.errors import UserError
 from foveate.hardware import autocast_dtype, device_of
@@ -75,8 +75,18 @@ class Classifier:
         return answers
 
     def features(self, images: UInt8[Tensor, "n H W 3"]) -> Float[Tensor, "n d"]:
-        """Return the backbone's globally averaged features, the input of its classifier, in float32 on the CPU."""
-        pooled: Tensor = self._called(lambda inputs: pool(self.network.backbone(inputs)), images)
+        """Return the backbone's globally averaged features, the input of its classifier, in float32 on the CPU.
+
+        Raises:
+            UserError: Where the network's features end and its head begins is not known.
+        """
+        backbone = self.network.backbone
+        if not isinstance(backbone, Backbone):
+            raise UserError(
+                f"features are those of a linear head on a globally averaged map; {backbone.architecture} is taken as "
+                "it is; train an Evidence CNN of another architecture"
+            )
+        pooled: Tensor = self._called(lambda inputs: pool(backbone(inputs)), images)
         return pooled.float().cpu()
 
     def look(self, images: UInt8[Tensor, "b H W 3"]) -> Look:

@@ -10,6 +10,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from foveate.backbones import Backbone
+from foveate.own_cnns import OwnCNN
 from foveate.types import BranchLogits
 
 
@@ -39,7 +40,7 @@ class ParameterGroup(NamedTuple):
 class Network(nn.Module, ABC):
     """A backbone, what a method builds around it, and its answers."""
 
-    backbone: Backbone
+    backbone: Backbone | OwnCNN
 
     @abstractmethod
     def forward(self, images: Float[Tensor, "b 3 H W"], moment: Moment | None = None) -> BranchLogits:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from foveate.config import NetworkConfig, S3NConfig, TransformConfig
+from foveate.config import NetworkConfig, OwnConfig, S3NConfig, TransformConfig
 from foveate.methods.network import Network
+from foveate.methods.own import OwnNetwork
 from foveate.methods.plain import PlainNetwork
 from foveate.methods.s3n import S3N
 
@@ -20,8 +21,10 @@ def create_network(
         pretrained: False leaves the weights random whatever `config` says (they are about to be loaded).
 
     Raises:
-        UserError: As `create_backbone` does, or the sizes do not fit the method.
+        UserError: As `create_backbone` or `create_own_cnn` does, or the sizes do not fit the method.
     """
     if isinstance(config, S3NConfig):
         return S3N.create(config, classes, transforms.input_size, pretrained=pretrained)
+    if isinstance(config, OwnConfig):
+        return OwnNetwork.create(config, classes)
     return PlainNetwork.create(config, classes, pretrained=pretrained)

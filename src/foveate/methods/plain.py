@@ -14,6 +14,8 @@ from foveate.types import BranchLogits
 class PlainNetwork(Network):
     """Backbone, global average pooling, linear head; trained as a whole."""
 
+    backbone: Backbone
+
     def __init__(self, backbone: Backbone, dropout: float = 0.0) -> None:
         super().__init__()
         self.backbone = backbone

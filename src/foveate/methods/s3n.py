@@ -47,6 +47,8 @@ class S3N(Network):
         input_size: Side of each view in pixels; the images given may be larger.
     """
 
+    backbone: Backbone
+
     def __init__(self, backbone: Backbone, config: S3NConfig, input_size: int) -> None:
         super().__init__()
         _check_feature_map(backbone, config, input_size)

@@ -10,10 +10,12 @@ from torch import Tensor, nn
 
 from foveate.backbones import Backbone, pool
 from foveate.config import GroundingConfig, GroundingMethod
+from foveate.errors import UserError
+from foveate.own_cnns import OwnCNN
 from foveate.response.class_maps import class_maps
 from foveate.response.excitation import ExcitationBackprop
 from foveate.response.gradients import GradCAM, InputGradients
-from foveate.response.layers import chosen_classes, private_copy
+from foveate.response.layers import chosen_classes, layer_of_stride, private_copy
 from foveate.response.rise import RISE
 from foveate.types import Grounded, Grounding
 
@@ -36,7 +38,9 @@ class ClassMaps:
         )
 
 
-def create_grounding(backbone: Backbone, config: GroundingConfig, *, dtype: torch.dtype = torch.float32) -> Grounding:
+def create_grounding(
+    backbone: Backbone | OwnCNN, config: GroundingConfig, *, dtype: torch.dtype = torch.float32
+) -> Grounding:
     """Make the method that a configuration names, for a network in evaluation mode.
 
     Args:
@@ -45,16 +49,17 @@ def create_grounding(backbone: Backbone, config: GroundingConfig, *, dtype: torc
         dtype: Of RISE's many passes; the others compute in float32.
 
     Raises:
-        UserError: The layer is none of the network's.
+        UserError: The layer is none of the network's, none is given and none found, or class maps are asked of a
+            network whose head they cannot rest on.
     """
-    network, layer = cast(nn.Module, backbone.network), config.layer or backbone.stride16
+    network = cast(nn.Module, backbone.network)
     match config.method:
         case GroundingMethod.CEB | GroundingMethod.EB:
-            return ExcitationBackprop(network, layer, contrast=config.method is GroundingMethod.CEB)
+            return ExcitationBackprop(network, _layer(backbone, config), contrast=config.method is GroundingMethod.CEB)
         case GroundingMethod.GRAD_CAM:
-            return GradCAM(network, layer)
+            return GradCAM(network, _layer(backbone, config))
         case GroundingMethod.CLASS_MAPS:
-            return ClassMaps(backbone)
+            return ClassMaps(_with_linear_head(backbone))
         case GroundingMethod.GRADIENTS:
             return InputGradients(network)
         case GroundingMethod.RISE:
@@ -66,3 +71,31 @@ def create_grounding(backbone: Backbone, config: GroundingConfig, *, dtype: torc
                 seed=config.seed,
                 dtype=dtype,
             )
+
+
+def _layer(backbone: Backbone | OwnCNN, config: GroundingConfig) -> str:
+    if config.layer is not None:
+        return config.layer
+    if isinstance(backbone, Backbone):
+        return backbone.stride16
+    try:
+        return layer_of_stride(backbone.network, 16)
+    except UserError:
+        raise
+    except Exception as error:
+        # Whatever a network raises that takes no image of the sizes tried.
+        raise UserError(
+            "a layer of stride 16 is found by images of two sizes; "
+            f"{backbone.architecture} answers with {type(error).__name__}: {error}; name a layer with "
+            "--pool.grounding.layer"
+        ) from error
+
+
+def _with_linear_head(backbone: Backbone | OwnCNN) -> Backbone:
+    if not isinstance(backbone, Backbone):
+        raise UserError(
+            "class maps rest on a linear head on globally averaged features of a timm network; got "
+            f"{backbone.architecture}, whose head is not known to be one; take another --pool.grounding.method, such "
+            "as ceb or grad-cam"
+        )
+    return backbone

@@ -39,7 +39,7 @@ class TrainingModule(pl.LightningModule):
         super().__init__()
         self.network = network
         self.config = config
-        classes = network.backbone.classifier.out_features
+        classes = network.backbone.classes
         self.weight: Tensor | None
         self.register_buffer(
             "weight", class_weights(labels, classes) if config.class_weights else None, persistent=False

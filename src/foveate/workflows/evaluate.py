@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch.utils.data import DataLoader
 
-from foveate.config import Branch, DataConfig, HardwareConfig, NetworkConfig, OnError, PlainConfig, S3NConfig, TestViews
+from foveate.config import Branch, DataConfig, HardwareConfig, NetworkConfig, OnError, OwnConfig, S3NConfig, TestViews
 from foveate.data.loading import Batch, EvaluationViews, evaluation_loader
 from foveate.data.preparation import checked, load_splits
 from foveate.data.records import ImageRecord, labels_of
@@ -160,7 +160,7 @@ def result_row(run: Run, split: str, views: TestViews, done: Evaluation) -> dict
         "method": config.network.method,
         "preset": preset_of(config.network),
         "decides_from": config.network.branches.value if isinstance(config.network, S3NConfig) else None,
-        "base": config.network.backbone.architecture,
+        "base": config.network.architecture,
         "dataset": run.description.dataset,
         "split": split,
         "views": views.value,
@@ -171,7 +171,7 @@ def result_row(run: Run, split: str, views: TestViews, done: Evaluation) -> dict
         "top5": round(100 * accuracy.top5.value, 2),
         "branches": {name: round(100 * top1.value, 2) for name, top1 in done.branches.items()},
         "milliseconds": done.milliseconds,
-        "epochs": config.epochs,
+        "epochs": None if isinstance(config.network, OwnConfig) else config.epochs,
         "minutes": run.metrics()["minutes"],
         "command": trained["command"],
         "commit": trained["commit"],
@@ -180,8 +180,8 @@ def result_row(run: Run, split: str, views: TestViews, done: Evaluation) -> dict
 
 
 def preset_of(config: NetworkConfig) -> str | None:
-    """Name the preset of S3N that a configuration is, whatever its backbone and branches; none for a plain network."""
-    if isinstance(config, PlainConfig):
+    """Name the preset of S3N that a configuration is, whatever its backbone and branches; none for another network."""
+    if not isinstance(config, S3NConfig):
         return None
     presets = {"foveate": S3NConfig(), "paper": S3NConfig.paper(), "reference": S3NConfig.reference()}
     alike = (

@@ -8,7 +8,20 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from foveate.config import HardwareConfig, OnError, PlainConfig, PoolConfig, RefinementConfig, Rule, TrainConfig
+from foveate.backbones import is_backbone
+from foveate.config import (
+    BackboneConfig,
+    HardwareConfig,
+    Library,
+    NetworkConfig,
+    OnError,
+    OwnConfig,
+    PlainConfig,
+    PoolConfig,
+    RefinementConfig,
+    Rule,
+    TrainConfig,
+)
 from foveate.data.evidence_pool import hash_of_file
 from foveate.documents import append_json_line, unstructured, write_json, write_text
 from foveate.errors import UserError
@@ -46,6 +59,7 @@ def guided_zoom(
     refinement: RefinementConfig | None = None,
     tuned: bool = False,
     evidence: TrainConfig | None = None,
+    evidence_architecture: str | None = None,
     epochs: int | None = None,
     split: str = "test",
     root: Path | None = None,
@@ -57,7 +71,7 @@ def guided_zoom(
     """Build the pool, train the Evidence CNN, refine a split; each step goes on where it was stopped.
 
     Args:
-        run: The finished run of the conventional network, plain or S3N, or its folder.
+        run: The finished run of the conventional network, trained or adopted, or its folder.
         out: The Guided Zoom's folder: new, empty, or holding the same Guided Zoom.
         pool: What the evidence pool holds.
         refinement: How the evidence decides; None: as the folder says (`foveate tune` writes it down), else as the
@@ -65,6 +79,8 @@ def guided_zoom(
         tuned: Whether the decision is fitted to the validation split first, if the folder has none that is.
         evidence: How the Evidence CNN is trained; None: the recipe `evidence` with the conventional network's
             architecture and seed.
+        evidence_architecture: timm's name of the Evidence CNN's; None: as `evidence` says, with the recipe's where an
+            adopted network's is none that can be trained here.
         epochs: Of the Evidence CNN; None: as `evidence` says.
         split: The split to refine.
         root: Where the data set lies now, if it has moved since the training.
@@ -86,7 +102,8 @@ def guided_zoom(
     made = _started(run, Path(out), pool or PoolConfig(), refinement)
     build_pool(run, made.pool, made.description.pool, root=root, on_error=on_error, hardware=hardware, say=say)
     if not made.finished:
-        train(_evidence_config(evidence, epochs, run, made, hardware), made.evidence, say=say)
+        config = _evidence_config(evidence, evidence_architecture, run, made, hardware)
+        train(replace(config, epochs=epochs or config.epochs), made.evidence, say=say)
     if tuned and made.description.tuned_on is None:
         tune(made, root=root, on_error=on_error, hardware=hardware, say=say)
         made = GuidedZoomRun.open(made.path)
@@ -119,20 +136,35 @@ def _started(run: Run, out: Path, pool: PoolConfig, refinement: RefinementConfig
             f"top_k must be at most the number of classes, {len(run.class_names)}; got {refinement.top_k}; "
             "ask for fewer"
         )
+    base = run.path.resolve()
     description = GuidedZoomDescription(
-        base=run.path.resolve(), network_hash=hash_of_file(run.weights), pool=pool, refinement=refinement
+        base=base.relative_to(out.resolve()) if base.is_relative_to(out.resolve()) else base,
+        network_hash=hash_of_file(run.weights),
+        pool=pool,
+        refinement=refinement,
     )
     return GuidedZoomRun.start(out, description)
 
 
 def _evidence_config(
-    given: TrainConfig | None, epochs: int | None, run: Run, made: GuidedZoomRun, hardware: HardwareConfig
+    given: TrainConfig | None, architecture: str | None, run: Run, made: GuidedZoomRun, hardware: HardwareConfig
 ) -> TrainConfig:
     recipe = evidence_recipe()
     if given is None:
-        network = PlainConfig(backbone=run.config.network.backbone)
+        network = PlainConfig(backbone=evidence_backbone(run.config.network))
         given = replace(recipe, network=network, seed=run.config.seed, hardware=hardware)
-    return replace(given, data=replace(recipe.data, root=made.pool), epochs=epochs or given.epochs)
+    if architecture is not None:
+        given = replace(given, network=PlainConfig(backbone=BackboneConfig(architecture=architecture)))
+    return replace(given, data=replace(recipe.data, root=made.pool))
+
+
+def evidence_backbone(network: NetworkConfig) -> BackboneConfig:
+    """Return the conventional network's own, or the default where that is none."""
+    if not isinstance(network, OwnConfig):
+        return network.backbone
+    if network.library is Library.TIMM and is_backbone(network.architecture):
+        return BackboneConfig(architecture=network.architecture)
+    return BackboneConfig()
 
 
 def paper_rows(table: EvidenceTable, asked: RefinementConfig) -> tuple[RefinementConfig, ...]:
@@ -210,7 +242,7 @@ def result_row(
     config, trained = run.config, evidence.environment()
     return {
         "method": "guided-zoom",
-        "base": config.network.backbone.architecture,
+        "base": config.network.architecture,
         "conventional": config.network.method,
         "preset": preset_of(config.network),
         "dataset": run.description.dataset,

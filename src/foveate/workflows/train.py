@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from foveate.config import TrainConfig
+from foveate.config import OwnConfig, TrainConfig
 from foveate.data.preparation import checked, load_splits
 from foveate.data.records import ImageRecord
 from foveate.errors import UserError
@@ -39,6 +39,11 @@ def train(config: TrainConfig, out: Path | str, *, say: Callable[[str], None] = 
     """
     first = first_process()  # Lightning starts this program once more for each further device
     say = say if first else _nothing
+    if isinstance(config.network, OwnConfig):
+        raise UserError(
+            f"a network of your own is adopted, not trained; got {config.network.architecture}; give its weights to "
+            "`foveate adopt`, or train a recipe with --network.backbone.weights FILE"
+        )
     config = replace(config, data=replace(config.data, root=config.data.root.expanduser().resolve()))
     splits = load_splits(config.data)
     records = splits.named("train")

@@ -1,0 +1,215 @@
+"""The commands around a network that is already trained: taking it in, and questioning it by its evidence."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from foveate.config import (
+    DataConfig,
+    HardwareConfig,
+    Library,
+    OnError,
+    PoolConfig,
+    RefinementConfig,
+    TransformConfig,
+)
+from foveate.errors import UserError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """What a file of weights does not say of itself."""
+
+    architecture: str | None = None
+    """The library's name of the network, such as resnet50 or vgg16."""
+    library: Library = Library.TIMM
+    """Whose code builds it."""
+    mean: tuple[float, float, float] | None = None
+    """Of each colour channel, for pixels in [0, 1]; None: what timm says of the architecture, ImageNet's for
+    torchvision."""
+    std: tuple[float, float, float] | None = None
+    """Standard deviation of each colour channel; None: as --mean."""
+    data: DataConfig = field(default_factory=lambda: DataConfig(root=Path("photographs")))
+    """The data set that it was trained with; its classes in their order."""
+    transforms: TransformConfig = field(default_factory=TransformConfig)
+    """The views that it is shown, of the size that it was trained for."""
+
+    def adopt(self, file: Path, out: Path, hardware: HardwareConfig) -> None:
+        """Take it in."""
+        from foveate.workflows.adopt import adopt
+
+        if self.architecture is None:
+            raise UserError(
+                f"a checkpoint needs the name of its architecture; {file} came without; give --architecture, such as "
+                "resnet50, and --data.root, the data set that it was trained with"
+            )
+        adopt(
+            file,
+            out,
+            architecture=self.architecture,
+            library=self.library,
+            data=self.data,
+            transforms=self.transforms,
+            mean=self.mean,
+            std=self.std,
+            hardware=hardware,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adopt:
+    """Take in a network that was trained elsewhere, as a run folder: evaluate, predict and guided-zoom then use it."""
+
+    file: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="CHECKPOINT")]
+    """Its state dict, as safetensors or torch file."""
+    out: Path
+    """The run folder: new, empty, or holding the same network."""
+    checkpoint: Annotated[Checkpoint, tyro.conf.arg(name="")] = field(default_factory=Checkpoint)
+    hardware: HardwareConfig = field(default_factory=HardwareConfig)
+
+    def run(self) -> None:
+        """Do it."""
+        self.checkpoint.adopt(self.file, self.out, self.hardware)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GuidedZoom:
+    """Refine the answers of a trained network by the evidence for its best classes: pool, Evidence CNN, decisions."""
+
+    network: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN_OR_CHECKPOINT")]
+    """The run folder of the network; or a file of its weights, which --architecture, --library, --data and --transforms
+    describe."""
+    out: Path
+    """The Guided Zoom's folder; what an earlier call finished there is used again."""
+    checkpoint: Annotated[Checkpoint, tyro.conf.arg(name="")] = field(default_factory=Checkpoint)
+    pool: PoolConfig = field(default_factory=PoolConfig)
+    refinement: RefinementConfig = field(default_factory=RefinementConfig)
+    tuned: bool = False
+    """Decide as `foveate tune` fitted it to the validation split, whatever --refinement says; fit it if it is not."""
+    epochs: int = 8
+    """Of the Evidence CNN, which has the network's seed."""
+    evidence_architecture: str | None = None
+    """timm's name of the Evidence CNN's; None: the network's own, or the default where that cannot be trained here."""
+    split: Literal["test", "validation", "train"] = "test"
+    """Which photographs to answer for."""
+    root: Path | None = None
+    """Where the data set lies now, if it has moved since the training."""
+    on_error: OnError | None = None
+    """What to do about photographs that cannot be read; None: as the training did."""
+    results: Path | None = None
+    """A file of JSON lines to which one row is added."""
+    hardware: HardwareConfig = field(default_factory=HardwareConfig)
+
+    def run(self) -> None:
+        """Do it."""
+        from foveate.workflows.guided_zoom import guided_zoom
+
+        guided_zoom(
+            self._run_folder(),
+            self.out,
+            pool=self.pool,
+            refinement=None if self.tuned else self.refinement,
+            tuned=self.tuned,
+            evidence_architecture=self.evidence_architecture,
+            epochs=self.epochs,
+            split=self.split,
+            root=self.root,
+            on_error=self.on_error,
+            hardware=self.hardware,
+            results=self.results,
+        )
+
+    def _run_folder(self) -> Path:
+        """Return the network's run folder, made first where a file of weights was given."""
+        from foveate.guided_runs import GuidedZoomRun
+
+        if self.network.is_file():
+            folder = GuidedZoomRun.network_folder(self.out)
+            self.checkpoint.adopt(self.network, folder, self.hardware)
+            return folder
+        if self.checkpoint != Checkpoint():
+            raise UserError(
+                "--architecture, --library, --mean, --std, --data and --transforms describe a file of weights; "
+                f"{self.network} is none; give the file, or leave them out: a run folder holds its own"
+            )
+        return self.network
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tune:
+    """Fit k, weights and entropy gate of a Guided Zoom to a validation split; plot accuracy against cost."""
+
+    zoom_folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="ZOOM")]
+    """The Guided Zoom's folder; its network was trained with --data.validation-fraction above 0."""
+    split: Literal["validation", "train", "test"] = "validation"
+    """What to fit to; the test split is refused."""
+    root: Path | None = None
+    """Where the data set lies now, if it has moved since the training."""
+    on_error: OnError | None = None
+    """What to do about photographs that cannot be read; None: as the training did."""
+    hardware: HardwareConfig = field(default_factory=HardwareConfig)
+
+    def run(self) -> None:
+        """Do it."""
+        from foveate.workflows.tune import tune
+
+        tune(self.zoom_folder, split=self.split, root=self.root, on_error=self.on_error, hardware=self.hardware)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PoolBuild:
+    """Build the evidence pool of a trained network; a stopped build goes on where it was."""
+
+    run_folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
+    """The run folder of the network."""
+    out: Path
+    """The pool's folder."""
+    pool: PoolConfig = field(default_factory=PoolConfig)
+    share: Annotated[str, tyro.conf.arg(metavar="I/N")] = "0/1"
+    """Build every N-th part, beginning with part I: for several processes that see the same folder."""
+    root: Path | None = None
+    """Where the data set lies now, if it has moved since the training."""
+    on_error: OnError | None = None
+    """What to do about photographs that cannot be read; None: as the training did."""
+    hardware: HardwareConfig = field(default_factory=HardwareConfig)
+
+    def run(self) -> None:
+        """Do it."""
+        from foveate.workflows.build_pool import build_pool, parsed_share
+
+        build_pool(
+            self.run_folder,
+            self.out,
+            self.pool,
+            share=parsed_share(self.share),
+            root=self.root,
+            on_error=self.on_error,
+            hardware=self.hardware,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PoolExport:
+    """Write the patches of an evidence pool as pictures, to be looked at."""
+
+    pool_folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="POOL")]
+    """The pool's folder."""
+    out: Path
+    """An empty folder; it gets one folder for each class."""
+
+    def run(self) -> None:
+        """Do it."""
+        from foveate.data.evidence_pool import EvidencePool
+        from foveate.workflows.build_pool import export_patches
+
+        export_patches(EvidencePool.open(self.pool_folder), self.out)
+
+
+_Pool = Annotated[PoolBuild, tyro.conf.subcommand("build")] | Annotated[PoolExport, tyro.conf.subcommand("export")]
+
+
+def pool_command(command: Annotated[_Pool, tyro.conf.arg(name="")]) -> PoolBuild | PoolExport:
+    """The evidence pool of Guided Zoom: where a trained network saw its evidence."""
+    return command

@@ -1,0 +1,33 @@
+"""A network that was trained elsewhere."""
+
+from __future__ import annotations
+
+from jaxtyping import Float
+from torch import Tensor
+
+from foveate.backbones import Backbone
+from foveate.config import OwnConfig
+from foveate.methods.network import Moment, Network, ParameterGroup
+from foveate.own_cnns import OwnCNN, create_own_cnn
+from foveate.types import BranchLogits
+
+
+class OwnNetwork(Network):
+    """The library's module, asked as it is."""
+
+    def __init__(self, backbone: Backbone | OwnCNN) -> None:
+        super().__init__()
+        self.backbone = backbone
+
+    @classmethod
+    def create(cls, config: OwnConfig, classes: int) -> OwnNetwork:
+        """Build it from its configuration, its weights about to be loaded; errors as in `create_own_cnn`."""
+        return cls(create_own_cnn(config, classes))
+
+    def forward(self, images: Float[Tensor, "b 3 H W"], moment: Moment | None = None) -> BranchLogits:
+        """Return the logits of normalised images."""
+        return BranchLogits(self.backbone.network(images))
+
+    def parameter_groups(self) -> list[ParameterGroup]:
+        """Return none: it is not trained here."""
+        return []

@@ -1,0 +1,147 @@
+"""Take in a network that was trained elsewhere: from a file of weights to a finished run folder."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from scipy.stats import binomtest
+
+from foveate.config import DataConfig, HardwareConfig, Library, OwnConfig, TrainConfig, TransformConfig
+from foveate.data.evidence_pool import hash_of_file
+from foveate.data.loading import EvaluationViews, evaluation_loader
+from foveate.data.preparation import Splits, checked, load_splits
+from foveate.data.records import ImageRecord
+from foveate.errors import UserError
+from foveate.methods.inference import Classifier
+from foveate.methods.own import OwnNetwork
+from foveate.own_cnns import load_own_weights
+from foveate.runs import Run, RunDescription
+
+_ASKED = 64
+_CHANCE = 0.05  # how likely guessing may be to do as well
+
+
+def adopt(
+    checkpoint: Path | str,
+    out: Path | str,
+    *,
+    architecture: str,
+    library: Library = Library.TIMM,
+    data: DataConfig,
+    transforms: TransformConfig | None = None,
+    mean: tuple[float, float, float] | None = None,
+    std: tuple[float, float, float] | None = None,
+    seed: int = 0,
+    hardware: HardwareConfig | None = None,
+    say: Callable[[str], None] = print,
+) -> Run:
+    """Make a run folder of a trained network, and try it on some of its training photographs.
+
+    Its classes are those of the data set, in the data set's order; that they are also the checkpoint's cannot be seen
+    from the weights, only from its answers. The same call again returns the run that is there.
+
+    Args:
+        checkpoint: A state dict of any program, as safetensors or torch file.
+        out: The run folder: new or empty, or holding the same network.
+        architecture: The library's name of the network.
+        library: Whose code builds it.
+        data: The data set that it was trained with.
+        transforms: The views that it is shown, of the size that it was trained for. The whole photograph is squashed
+            to a square, where most programs cut off its longer side's ends.
+        mean: As in `OwnConfig`.
+        std: As in `OwnConfig`.
+        seed: Of which photographs it is tried on, and of a Guided Zoom's Evidence CNN.
+        hardware: Where to compute; None: the fast choice of this machine.
+        say: Receives lines of progress.
+
+    Raises:
+        UserError: The checkpoint does not fit the architecture or the data set, a photograph cannot be read, or the
+            folder holds something else.
+    """
+    checkpoint, out, hardware = Path(checkpoint).expanduser().resolve(), Path(out), hardware or HardwareConfig()
+    data = replace(data, root=data.root.expanduser().resolve())
+    own = OwnConfig(architecture=architecture, library=library, mean=mean, std=std)
+    config = TrainConfig(data=data, transforms=transforms or TransformConfig(), network=own, seed=seed)
+    network_hash = _hash(checkpoint)
+    if (there := _adopted(out, config, network_hash)) is not None:
+        say(f"{out} holds {architecture} of {checkpoint} already")
+        return there
+    splits = load_splits(data)
+    description = RunDescription(config, splits.class_names, splits.name)
+    Run.check_start(out, description)
+    network = OwnNetwork.create(own, len(splits.class_names))
+    load_own_weights(network.backbone, checkpoint, architecture)
+    train, validation = (_readable(records, data, say) for records in (splits.named("train"), splits.validation))
+    run = Run.start(out, description)
+    run.keep_photographs(train, validation)
+    tried = _sample(train, seed)
+    right = _right(Classifier.place(network, hardware), tried, config.transforms, hardware.workers)
+    _tell(right, len(tried), splits, say)
+    skipped = len(splits.train) + len(splits.validation) - len(train) - len(validation)
+    origin = {"adopted": str(checkpoint), "checkpoint_hash": network_hash}
+    run.finish(network, {"minutes": 0.0, **origin, "tried": len(tried), "right": right, "skipped": skipped})
+    say(f"adopted {architecture} of {checkpoint}: {run.path}")
+    return run
+
+
+def _hash(checkpoint: Path) -> str:
+    if not checkpoint.is_file():
+        raise UserError(f"a checkpoint must be a file of weights; {checkpoint} is none; check the path")
+    return hash_of_file(checkpoint)
+
+
+def _adopted(out: Path, config: TrainConfig, network_hash: str) -> Run | None:
+    """Return the finished run of the same network, where there is one.
+
+    Raises:
+        UserError: It is of another.
+    """
+    if not (out / "run.json").exists() or not (run := Run.open(out)).finished:
+        return None
+    differing = run.differences(config)
+    if not differing and run.metrics()["checkpoint_hash"] != network_hash:
+        differing = ["its weights"]
+    if differing:
+        raise UserError(
+            f"a folder keeps the network that it holds; {out} differs in {', '.join(differing)}; name another with "
+            "--out, or remove that one"
+        )
+    return run
+
+
+def _readable(records: Sequence[ImageRecord], data: DataConfig, say: Callable[[str], None]) -> tuple[ImageRecord, ...]:
+    return checked(records, data.on_error, say) if records else ()
+
+
+def _sample(records: Sequence[ImageRecord], seed: int) -> list[ImageRecord]:
+    """Draw photographs from all classes in turn."""
+    drawn: Counter[int] = Counter()
+    turns = []
+    for index in np.random.default_rng(seed).permutation(len(records)).tolist():
+        label = records[index].label
+        turns.append((drawn[label], index))
+        drawn[label] += 1
+    turns.sort(key=lambda turn: turn[0])
+    return [records[index] for _, index in turns[:_ASKED]]
+
+
+def _right(
+    classifier: Classifier, records: Sequence[ImageRecord], transforms: TransformConfig, workers: int | None
+) -> int:
+    loader = evaluation_loader(EvaluationViews(records, transforms), 16, workers=workers)
+    return sum(int((classifier.probabilities(batch.images).argmax(1) == batch.labels).sum()) for batch in loader)
+
+
+def _tell(right: int, tried: int, splits: Splits, say: Callable[[str], None]) -> None:
+    classes = len(splits.class_names)
+    say(f"{right} of {tried} training photographs named rightly, {classes} classes")
+    if binomtest(right, tried, 1 / classes, alternative="greater").pvalue > _CHANCE:
+        say(
+            f"warning: guessing would name {tried / classes:.0f}: the network's classes may be in another order than "
+            f"the data set's, which begins {', '.join(splits.class_names[:3])}; or it was trained with another "
+            "normalisation (--mean, --std), or on other photographs"
+        )
