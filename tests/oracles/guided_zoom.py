@@ -64,6 +64,17 @@ def naive_refined(
     return max(best, key=lambda t: total[t])
 
 
+def naive_elsewhere(values: Map, boxes: Sequence[Box], side: int) -> Map:
+    """Cells of a map whose middle lies in a box of an image of `side` pixels count for nothing."""
+    out, (height, width) = values.copy(), values.shape
+    for row in range(height):
+        for column in range(width):
+            x, y = (column + 0.5) * side / width, (row + 0.5) * side / height
+            if any(left < x < right and top < y < bottom for left, top, right, bottom in boxes):
+                out[row, column] = 0
+    return out
+
+
 class Looked(NamedTuple):
     """One class's evidence in one image: peaks in view pixels, and patches in pixels of the source."""
 
@@ -84,6 +95,8 @@ def naive_rounds(
     seen, erased = Looked([], []), list[Box]()
     for _ in range(config.rounds + 1):
         values = ground(naive_erased(image, erased), target)
+        if config.elsewhere:
+            values = naive_elsewhere(values, erased, side)
         row, column = np.unravel_index(values.argmax(), values.shape)
         x, y = (column + 0.5) * side / values.shape[1], (row + 0.5) * side / values.shape[0]
         seen.places.append((x * scale, y * scale))

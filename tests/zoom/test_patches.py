@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from foveate.types import Size
-from foveate.zoom.patches import boxes_around, cut, erase, strongest
-from oracles.guided_zoom import naive_box, naive_erased, naive_interpolated
+from foveate.zoom.patches import boxes_around, cut, elsewhere, erase, strongest
+from oracles.guided_zoom import naive_box, naive_elsewhere, naive_erased, naive_interpolated
 
 
 def noise(*shape: int, seed: int = 0) -> Tensor:
@@ -101,3 +101,21 @@ def test_a_patch_of_its_own_size_is_the_pixels_themselves() -> None:
 
 def test_no_patches_from_no_boxes() -> None:
     assert cut(noise(1, 8, 8, 3), torch.zeros(0, dtype=torch.long), torch.zeros(0, 4), Size(4, 4)).shape == (0, 3, 4, 4)
+
+
+def test_no_relevance_is_left_in_a_box_by_hand() -> None:
+    """Of four cells of 10 pixels, the middles 5 and 15 lie in 5..16 exclusively of 5."""
+    maps = torch.ones(1, 1, 4)
+    left = elsewhere(maps, torch.tensor([[[5, 0, 16, 10], [0, 0, 0, 0]]]), Size(40, 10))
+    assert left.tolist() == [[[1.0, 0.0, 1.0, 1.0]]]
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.integers(1, 6), st.integers(1, 6), st.integers(0, 3), st.integers(0, 10_000))
+def test_relevance_in_boxes_agrees_with_plain_loops(height: int, width: int, boxes: int, seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    maps = torch.rand(2, height, width, generator=generator)
+    corners = torch.randint(0, 40, (2, boxes, 4), generator=generator)
+    left = elsewhere(maps, corners, Size(48, 48))
+    for one, other, own in zip(left, maps, corners.tolist(), strict=True):
+        assert np.array_equal(one.numpy(), naive_elsewhere(other.numpy(), [tuple(box) for box in own], 48))

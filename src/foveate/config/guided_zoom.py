@@ -60,6 +60,9 @@ class PatchConfig:
     """Side, in pixels, of the view that patches are cut from: the same part of the photograph that the network sees."""
     rounds: int = 2
     """L: how often the evidence is erased and the next looked for; there are L + 1 patches for each class."""
+    elsewhere: bool = True
+    """Whether the evidence of a later round must lie outside the squares erased before. A black square is conspicuous
+    itself: without this the same patch is often found, and counted, again."""
     stretch: bool = False
     """Whether a patch that the view's edge cuts off is first stretched to the full square, as the released code does;
     it is then resampled twice."""
@@ -72,7 +75,12 @@ class PatchConfig:
     @classmethod
     def reference(cls) -> PatchConfig:
         """Return the settings of the authors' released code."""
-        return cls(erased=84 / 448, stretch=True)
+        return cls(erased=84 / 448, elsewhere=False, stretch=True)
+
+    @classmethod
+    def paper(cls) -> PatchConfig:
+        """Return what the paper's text says."""
+        return cls(elsewhere=False)
 
     def __post_init__(self) -> None:
         for name in ("patch", "erased"):
@@ -110,6 +118,11 @@ class PoolConfig:
     """Photographs of one part: what a killed build repeats at most."""
     batch_size: int = 32
     """Photographs at a time; a field, since sums over a batch round differently in another."""
+
+    @classmethod
+    def paper(cls) -> PoolConfig:
+        """Return what the paper's text says."""
+        return cls(patches=PatchConfig.paper())
 
     @classmethod
     def reference(cls) -> PoolConfig:

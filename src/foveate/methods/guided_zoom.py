@@ -14,7 +14,7 @@ from foveate.errors import UserError
 from foveate.methods.inference import Classifier
 from foveate.methods.s3n import S3N, shrink
 from foveate.types import Evidence, Grounded, Grounding, Size
-from foveate.zoom.patches import boxes_around, cut, erase, strongest
+from foveate.zoom.patches import boxes_around, cut, elsewhere, erase, strongest
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ class ZoomLook(NamedTuple):
 
     evidence: Evidence
     maps: Float[Tensor, "b k r h w"]
-    """Where the conventional network sees each class in each round."""
+    """Where the conventional network sees each class in each round, as far as it counts (`PatchConfig.elsewhere`)."""
     seen: UInt8[Tensor, "b k r H W 3"]
     """What it saw then: the evidence of the rounds before is black."""
     probabilities: Float[Tensor, "b k r"]
@@ -175,6 +175,8 @@ def find_evidence(
         rows, which = _distinct(erased)
         pixels = erase(images[rows // top_k], erased.flatten(0, 1)[rows])
         flat = _grounded(conventional, pixels, which, grounded.classes.flatten())
+        if config.elsewhere:
+            flat = elsewhere(flat, erased.flatten(0, 1), view)
         maps = flat.view(*grounded.classes.shape, *flat.shape[1:])
         kept += [maps] if keep_maps else []
         peaks.append(strongest(maps, view))

@@ -26,7 +26,7 @@ from foveate.report.tables import markdown_table
 from foveate.response.grounding import create_grounding
 from foveate.runs import Run
 from foveate.types import Size
-from foveate.zoom.patches import boxes_around, erase, strongest
+from foveate.zoom.patches import boxes_around, elsewhere, erase, strongest
 
 
 def build_pool(
@@ -162,7 +162,8 @@ def evidence_rows(
         grounded = base.answer(erase(images[live], erased[live]), labels[live, None])
         correct = grounded.logits.argmax(1) == labels[live]
         kept = correct | (number == 0 and config.keep is Keep.FIRST_ALWAYS)
-        peak = strongest(grounded.maps[:, 0], view)
+        maps = elsewhere(grounded.maps[:, 0], erased[live], view) if patches.elsewhere else grounded.maps[:, 0]
+        peak = strongest(maps, view)
         places = peak.places * (source.width / view.width)
         boxes = boxes_around(places, patches.side, source)
         probability = grounded.logits.softmax(1).gather(1, labels[live, None])[:, 0]

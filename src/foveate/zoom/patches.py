@@ -69,6 +69,22 @@ def erase(images: UInt8[Tensor, "n H W 3"], boxes: Int64[Tensor, "n r 4"]) -> UI
     return images.masked_fill(inside.any(1)[..., None], 0)
 
 
+def elsewhere(maps: Float[Tensor, "n h w"], boxes: Int64[Tensor, "n r 4"], size: Size) -> Float[Tensor, "n h w"]:
+    """Leave no relevance in the cells of each map whose middle lies in one of r boxes.
+
+    Args:
+        maps: Relevance.
+        boxes: In whole pixels of the image that the maps cover.
+        size: Of that image.
+    """
+    height, width = maps.shape[1:]
+    rows = (torch.arange(height, device=maps.device)[:, None] + 0.5) * size.height / height
+    columns = (torch.arange(width, device=maps.device) + 0.5) * size.width / width
+    left, top, right, bottom = boxes[..., None, None].unbind(2)
+    inside = (columns > left) & (columns < right) & (rows > top) & (rows < bottom)
+    return maps.masked_fill(inside.any(1), 0)
+
+
 def cut(
     images: UInt8[Tensor, "n H W 3"], which: Int64[Tensor, " m"], boxes: Float[Tensor, "m 4"], size: Size
 ) -> Float[Tensor, "m 3 h w"]:
