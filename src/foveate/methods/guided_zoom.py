@@ -98,14 +98,15 @@ class GuidedZoom:
         owner = torch.arange(b, device=device).repeat_interleave(k * rounds)[:, None]
         asked = torch.cat((owner, found.boxes.flatten(0, 2)), dim=1)
         patches, which = torch.unique(asked, dim=0, return_inverse=True)
-        scores = torch.cat([self._judge(source, each) for each in patches.split(self.batch_size)])
+        scores = torch.cat([self.judge(source, each) for each in patches.split(self.batch_size)])
         classes = found.classes[:, :, None].expand(-1, -1, rounds).reshape(-1)
         seen = torch.bincount(patches[:, 0], minlength=b)
         own = scores[which, classes].view(b, k, rounds)
         where = (found.places, found.found, found.boxes)
         return Evidence(found.logits, found.classes, *where, own, found.forwards, seen)
 
-    def _judge(self, source: UInt8[Tensor, "b Hs Ws 3"], patches: Int64[Tensor, "m 5"]) -> Float[Tensor, "m c"]:
+    def judge(self, source: UInt8[Tensor, "b Hs Ws 3"], patches: Int64[Tensor, "m 5"]) -> Float[Tensor, "m c"]:
+        """Return the Evidence CNN's scores of patches: the image of each, then its box."""
         logits = self.evidence_cnn.logits(self._views(source, patches)).decision.float()
         return logits.softmax(-1) if self.scores is Scores.PROBABILITIES else logits
 
