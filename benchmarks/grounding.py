@@ -28,6 +28,7 @@ from timing import interleaved, ratio, spread
 from torch import Tensor, nn
 from torchvision import models
 
+from foveate.hardware import keep_freed_memory
 from foveate.response.excitation import ExcitationBackprop
 from foveate.runs import environment
 
@@ -131,6 +132,7 @@ def differences(torchray: Any) -> dict[str, float]:
 
 def main(benchmark: Benchmark) -> None:
     """Interleave the sides and print the line."""
+    keep_freed_memory()
     torch.manual_seed(0)
     network, torchray = timm.create_model("resnet50"), imported_torchray()
     timed: dict[str, Callable[[], None]] = {}

@@ -23,7 +23,7 @@ from torch import Tensor
 from foveate.backbones import pool
 from foveate.config import Branch, DataConfig, HardwareConfig, S3NConfig, TrainConfig, TransformConfig
 from foveate.data.loading import Batch
-from foveate.hardware import autocast_dtype
+from foveate.hardware import autocast_dtype, keep_freed_memory
 from foveate.methods.inference import network_input
 from foveate.methods.s3n import S3N
 from foveate.runs import environment
@@ -107,6 +107,7 @@ def sides(benchmark: Benchmark, preset: S3NConfig) -> dict[str, Callable[[], Non
 
 def main(benchmark: Benchmark) -> None:
     """Interleave the sides and print a line for each preset."""
+    keep_freed_memory()
     for name, preset in PRESETS.items():
         torch.manual_seed(0)
         milliseconds = interleaved(sides(benchmark, preset), benchmark.repetitions)
