@@ -179,7 +179,7 @@ class _Search:
         asked = torch.cat((which[:, None], boxes), dim=1)
         keys = [tuple(each) for each in asked.tolist()]
         new = [index for index, key in enumerate(keys) if key not in self.judged]
-        for rows in torch.tensor(new, dtype=torch.int64, device=which.device).split(self.zoom.batch_size):
+        for rows in torch.split(torch.tensor(new, dtype=torch.int64, device=which.device), self.zoom.batch_size):
             answers = self.zoom.judge(self.source, asked[rows])
             self.judged |= zip((keys[row] for row in rows.tolist()), answers, strict=True)
             self.patches[which[rows]] += 1
