@@ -88,6 +88,8 @@ class GuidedZoom:
     refinement: RefinementConfig = field(default_factory=RefinementConfig)
     tuned: bool = False
     """Decide as `foveate tune` fitted it to the validation split, whatever --refinement says; fit it if it is not."""
+    tuned_by: Path | None = None
+    """Decide as another Guided Zoom was fitted, whatever --refinement says: its folder."""
     epochs: int = 8
     """Of the Evidence CNN, which has the network's seed."""
     evidence_architecture: str | None = None
@@ -110,8 +112,9 @@ class GuidedZoom:
             self._run_folder(),
             self.out,
             pool=self.pool,
-            refinement=None if self.tuned else self.refinement,
+            refinement=None if self.tuned or self.tuned_by else self.refinement,
             tuned=self.tuned,
+            tuned_by=self.tuned_by,
             evidence_architecture=self.evidence_architecture,
             epochs=self.epochs,
             split=self.split,

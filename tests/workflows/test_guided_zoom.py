@@ -257,6 +257,22 @@ def test_tuning_writes_down_what_fits_and_plots_the_rest(
     assert "the validation split must hold photographs" in capsys.readouterr().err
 
 
+def test_what_was_fitted_elsewhere_is_taken_over(
+    made: GuidedZoomRun, quick_run: Run, evidence: TrainConfig, tmp_path: Path
+) -> None:
+    folder = copied(made, tmp_path)
+    with pytest.raises(UserError, match="taken over from a Guided Zoom where it is fitted"):
+        made_of(quick_run, tmp_path / "zoom-2", evidence, refinement=None, tuned_by=folder)
+    fitted = RefinementConfig(top_k=2, weights=(0.5, 0.5), entropy_above=0.3)
+    GuidedZoomRun.open(folder).with_refinement(fitted, "validation")
+    again = copied(made, tmp_path / "again")
+    rows = made_of(quick_run, again, evidence, refinement=None, tuned_by=folder, results=tmp_path / "rows.jsonl")
+    assert rows[0].config == fitted  # type: ignore[attr-defined]
+    assert json.loads((tmp_path / "rows.jsonl").read_text())["tuned_on"] == "validation"
+    with pytest.raises(UserError, match="one decision counts"):
+        made_of(quick_run, again, evidence, tuned_by=folder)
+
+
 def test_one_call_fits_and_decides(quick_run: Run, evidence: TrainConfig, tmp_path: Path) -> None:
     config = replace(quick_run.config, data=replace(quick_run.config.data, validation_fraction=0.25))
     run = train(config, tmp_path / "run", say=silent)

@@ -58,6 +58,7 @@ def guided_zoom(
     pool: PoolConfig | None = None,
     refinement: RefinementConfig | None = None,
     tuned: bool = False,
+    tuned_by: GuidedZoomRun | Path | str | None = None,
     evidence: TrainConfig | None = None,
     evidence_architecture: str | None = None,
     epochs: int | None = None,
@@ -77,6 +78,8 @@ def guided_zoom(
         refinement: How the evidence decides; None: as the folder says (`foveate tune` writes it down), else as the
             paper, with all classes where there are fewer than five.
         tuned: Whether the decision is fitted to the validation split first, if the folder has none that is.
+        tuned_by: Another Guided Zoom, whose decision is fitted, or its folder: decide as it does. So what was fitted
+            with photographs held out serves a network that was trained on all.
         evidence: How the Evidence CNN is trained; None: the recipe `evidence` with the conventional network's
             architecture and seed.
         evidence_architecture: timm's name of the Evidence CNN's; None: as `evidence` says, with the recipe's where an
@@ -99,6 +102,8 @@ def guided_zoom(
     hardware = hardware or HardwareConfig()
     if tuned:
         _check_tunable(run, Path(out), refinement)
+    other = None if tuned_by is None else _fitted(tuned_by, refinement, tuned=tuned)
+    refinement = refinement if other is None else other.refinement
     made = _started(run, Path(out), pool or PoolConfig(), refinement)
     build_pool(run, made.pool, made.description.pool, root=root, on_error=on_error, hardware=hardware, say=say)
     if not made.finished:
@@ -107,6 +112,8 @@ def guided_zoom(
     if tuned and made.description.tuned_on is None:
         tune(made, root=root, on_error=on_error, hardware=hardware, say=say)
         made = GuidedZoomRun.open(made.path)
+    if other is not None:
+        made = made.with_refinement(other.refinement, other.tuned_on)
     asked = refinement or made.description.refinement
     table = evidence_of_split(made, split, asked, root=root, on_error=on_error, hardware=hardware, say=say)
     rows = tuple(_row(table, each) for each in (asked, *paper_rows(table, asked)))
@@ -123,6 +130,22 @@ def _check_tunable(run: Run, out: Path, refinement: RefinementConfig | None) -> 
             f"a decision is fitted to photographs that no network was trained with; {run.path} was trained without "
             "a validation split; train it with --data.validation-fraction, or leave --tuned out"
         )
+
+
+def _fitted(
+    other: GuidedZoomRun | Path | str, refinement: RefinementConfig | None, *, tuned: bool
+) -> GuidedZoomDescription:
+    other = other if isinstance(other, GuidedZoomRun) else GuidedZoomRun.open(Path(other).expanduser())
+    if refinement is not None or tuned:
+        raise UserError(
+            f"one decision counts; got that of {other.path} and another, given or to be fitted; leave one of them out"
+        )
+    if other.description.tuned_on is None:
+        raise UserError(
+            f"a decision is taken over from a Guided Zoom where it is fitted; that of {other.path} is not; fit it with "
+            "`foveate tune`, or give --refinement"
+        )
+    return other.description
 
 
 def _started(run: Run, out: Path, pool: PoolConfig, refinement: RefinementConfig | None) -> GuidedZoomRun:
@@ -208,6 +231,16 @@ def hits_markdown(hits: HitSummary) -> str:
     return f"#### Where the peaks fall ({hits.photographs} photographs)\n\n{markdown_table(('', *rounds), lines)}"
 
 
+def _cost_markdown(made: GuidedZoomRun, table: EvidenceTable) -> str:
+    evidence, rounds = table.evidence, made.description.pool.patches.rounds
+    k = evidence.classes.shape[1]
+    forwards, patches = (float(each.float().mean()) for each in (evidence.forwards, evidence.patches))
+    return (
+        f"Evidence of {k} classes in {rounds + 1} rounds: {forwards:.1f} passes of the network a photograph "
+        f"({1 + k * rounds} if none were shared), {patches:.1f} of the Evidence CNN ({k * (rounds + 1)}).\n"
+    )
+
+
 def _written(
     made: GuidedZoomRun,
     split: str,
@@ -219,6 +252,7 @@ def _written(
     """Write what was measured, and return it as Markdown."""
     report = made.path / "evaluation" / f"{split}.md"
     markdown = refinement_markdown(rows, f"{made.path.name}, {split} split")
+    markdown += f"\n{_cost_markdown(made, table)}"
     if hits is not None:
         markdown += f"\n{hits_markdown(hits)}"
     write_text(report, markdown)
