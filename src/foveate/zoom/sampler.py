@@ -97,7 +97,8 @@ def convolved_places(sampling_map: Float[Tensor, "b g g"], kernel: Float[Tensor,
     side = next_fast_len(continued.shape[-1], real=True)
     spectrum = torch.fft.rfft2(moments, s=(side, side)) * torch.fft.rfft2(kernel, s=(side, side)).conj()
     total, across, down = torch.fft.irfft2(spectrum, s=(side, side))[..., :cells, :cells].unbind(1)
-    return torch.stack([across, down], dim=-1) / total[..., None]
+    places: Tensor = torch.stack([across, down], dim=-1) / total[..., None]
+    return places
 
 
 def dense_grid(places: Float[Tensor, "b g g 2"], size: int) -> Float[Tensor, "b H W 2"]:
