@@ -14,6 +14,7 @@ from foveate.backbones import Backbone, Normalisation, pool
 from foveate.config import Branch, HardwareConfig
 from foveate.errors import UserError
 from foveate.hardware import autocast_dtype, device_of
+from foveate.methods.folding import folded
 from foveate.methods.network import Network
 from foveate.methods.s3n import S3N, Look
 from foveate.types import BranchLogits
@@ -45,10 +46,10 @@ class Classifier:
 
     @classmethod
     def place(cls, network: Network, hardware: HardwareConfig) -> Classifier:
-        """Put the network on the device that `hardware` asks for."""
+        """Put a copy of the network, its batch norms folded, on the device that `hardware` asks for."""
         device = device_of(hardware)
         layout = torch.channels_last if hardware.channels_last else torch.contiguous_format
-        placed = network.eval().to(device).to(memory_format=layout)
+        placed = folded(network.eval()).to(device).to(memory_format=layout)
         return cls(placed, device, autocast_dtype(hardware), hardware.channels_last)
 
     def inputs(self, images: UInt8[Tensor, "n H W 3"]) -> Float[Tensor, "n 3 H W"]:
