@@ -22,6 +22,7 @@ from foveate.config import (
 from foveate.errors import UserError
 from foveate.guided_commands import Adopt, GuidedZoom, PoolBuild, PoolExport, Tune, pool_command
 from foveate.recipes import RECIPES
+from foveate.recipes.tables import Scale
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,6 +184,39 @@ class Explain:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Reproduce:
+    """Measure a table of the papers: train what is missing, go on with what was stopped, skip what is done."""
+
+    table: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="TABLE")]
+    """s3n-1 to s3n-5, s3n-delta, gz-1, gz-2, gz-3."""
+    archives: Path
+    """The folder that holds the data sets under their own names, such as CUB_200_2011 or CUB_200_2011_20."""
+    scale: Scale = Scale.SLICE
+    """The papers' networks on their data sets, or small ones on the slice of CUB."""
+    seeds: tuple[int, ...] = (0, 1, 2)
+    """Of the trainings; each number is their mean."""
+    out: Path = Path("reproduction")
+    """Folder for the tables; `runs` in it holds the runs that they share."""
+    hardware: HardwareConfig = field(default_factory=HardwareConfig)
+    results: Path | None = None
+    """A file of JSON lines that gets a row for each evaluation."""
+
+    def run(self) -> None:
+        """Do it."""
+        from foveate.workflows.reproduce import reproduce
+
+        reproduce(
+            self.table,
+            self.out,
+            archives=self.archives,
+            scale=self.scale,
+            seeds=self.seeds,
+            hardware=self.hardware,
+            results=self.results,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class Recipes:
     """List the recipes that `train` knows."""
 
@@ -207,7 +241,19 @@ class Demo:
 
 
 _Command = (
-    Data | Train | Evaluate | Predict | Explain | Adopt | GuidedZoom | Tune | PoolBuild | PoolExport | Recipes | Demo
+    Data
+    | Train
+    | Evaluate
+    | Predict
+    | Explain
+    | Adopt
+    | GuidedZoom
+    | Tune
+    | PoolBuild
+    | PoolExport
+    | Reproduce
+    | Recipes
+    | Demo
 )
 
 
@@ -232,6 +278,7 @@ def _commands() -> dict[str, Callable[..., _Command]]:
         "guided-zoom": GuidedZoom,
         "tune": Tune,
         "pool": pool_command,
+        "reproduce": Reproduce,
         "recipes": Recipes,
         "demo": Demo,
     }

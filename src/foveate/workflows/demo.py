@@ -8,10 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from foveate.config import DataConfig, DatasetFormat, TrainConfig
+from foveate.config import DataConfig, DatasetFormat
 from foveate.data.images import read_image
 from foveate.data.plumage import PlumageConfig, draw_plumage
-from foveate.errors import UserError
 from foveate.recipes import plain_plumage, s3n_plumage
 from foveate.report.explanation import explanation_picture
 from foveate.report.tables import markdown_table
@@ -19,7 +18,7 @@ from foveate.runs import Run
 from foveate.workflows.evaluate import Evaluation, evaluate
 from foveate.workflows.explain import Explainer
 from foveate.workflows.sheet import answer_sheet_of
-from foveate.workflows.train import train
+from foveate.workflows.train import trained
 
 PLUMAGE = PlumageConfig(species=12, train_per_species=30, test_per_species=10, size=256)
 
@@ -46,7 +45,7 @@ def demo(out: Path, *, say: Callable[[str], None] = print) -> Demo:
     say(f"drawing {PLUMAGE.species} species of birds")
     birds = draw_plumage(out / "plumage", PLUMAGE, progress=every(60, say))
     plain, s3n = (
-        _trained(out / name, replace(recipe, data=DataConfig(root=birds, format=DatasetFormat.CUB)), say)
+        trained(replace(recipe, data=DataConfig(root=birds, format=DatasetFormat.CUB)), out / name, say=say)
         for name, recipe in (("plain", plain_plumage()), ("s3n", s3n_plumage()))
     )
     plain_answers, answers = evaluate(plain, say=say), evaluate(s3n, say=say)
@@ -58,15 +57,6 @@ def demo(out: Path, *, say: Callable[[str], None] = print) -> Demo:
     say(f"numbers  {plain_answers.report}, {answers.report}")
     say(f"pictures {sheet}, {explanation}")
     return Demo(plain_answers, answers, sheet, explanation)
-
-
-def _trained(path: Path, config: TrainConfig, say: Callable[[str], None]) -> Run:
-    say(f"training {path.name}")
-    try:
-        finished = Run.open(path)
-    except UserError:
-        return train(config, path, say=say)
-    return finished if finished.finished else train(config, path, say=say)
 
 
 def _explained(run: Run, answers: Evaluation, plain: Evaluation, target: Path) -> Path:

@@ -73,6 +73,24 @@ def train(config: TrainConfig, out: Path | str, *, say: Callable[[str], None] = 
     return run
 
 
+def trained(config: TrainConfig, out: Path, *, say: Callable[[str], None] = print) -> Run:
+    """Return the finished run of `config` in a folder: trained, resumed, or as an earlier call finished it.
+
+    Raises:
+        UserError: As `train`, or the finished run there is of another configuration.
+    """
+    if not (out / "metrics.json").exists():
+        say(f"training {out.name}")
+        return train(config, out, say=say)
+    run = Run.open(out)
+    if differing := run.differences(config):
+        raise UserError(
+            f"a finished run is used again for the same configuration; {out} differs in {', '.join(differing)}; name "
+            "another folder, or remove that one"
+        )
+    return run
+
+
 def _nothing(line: str) -> None:
     """Take a line of progress and say nothing."""
 

@@ -1,0 +1,40 @@
+"""A paper's table beside what was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import mean, stdev
+
+from foveate.report.tables import markdown_table
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeasuredCell:
+    """One number, in per cent."""
+
+    row: str
+    column: str
+    published: float | None
+    values: tuple[float, ...]
+    """One for each seed that is done."""
+    command: str
+    """What trained the network, without data and folder; empty for a rival's number."""
+
+
+def reproduction_markdown(title: str, cells: Sequence[MeasuredCell]) -> str:
+    """Return a heading and one line for each number: published, measured mean and spread over seeds, difference."""
+    header = ("row", "of", "published", "measured", "seeds", "difference", "trained by")
+    return f"### {title}\n\n{markdown_table(header, [_line(cell) for cell in cells])}"
+
+
+def _line(cell: MeasuredCell) -> tuple[str, ...]:
+    published = "-" if cell.published is None else f"{cell.published:g}"
+    measured = difference = "-"
+    if cell.values:
+        spread = f" ± {stdev(cell.values):.1f}" if len(cell.values) > 1 else ""
+        measured = f"{mean(cell.values):.1f}{spread}"
+        if cell.published is not None:
+            difference = f"{mean(cell.values) - cell.published:+.1f}"
+    command = f"`{cell.command}`" if cell.command else ""
+    return cell.row, cell.column, published, measured, str(len(cell.values)), difference, command

@@ -1,0 +1,132 @@
+"""A paper's table from end to end, of networks that train in seconds."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from foveate.cli import main
+from foveate.config import TrainConfig
+from foveate.errors import UserError
+from foveate.recipes.tables import Cell, PaperTable, Quantity, Row, Scale, Training
+from foveate.workflows import reproduce as module
+from foveate.workflows.guided_zoom import guided_zoom
+from foveate.workflows.reproduce import reproduce
+from zooms import POOL, SLOW, silent
+
+
+@pytest.fixture
+def small(
+    quick: TrainConfig, quick_s3n: TrainConfig, evidence: TrainConfig, monkeypatch: pytest.MonkeyPatch
+) -> TrainConfig:
+    """Tables of two rows; recipes as small as the tests' runs."""
+    recipes = {"plain-small": lambda: replace(quick, epochs=1), "s3n-small": lambda: replace(quick_s3n, epochs=2)}
+    monkeypatch.setattr(module, "RECIPES", recipes)
+    monkeypatch.setattr(module, "_REFINED", {Quantity.REFINED_3: 2, Quantity.REFINED_5: 3})
+    larger = replace(evidence, transforms=quick.transforms)  # so that a batch of one patch has a variance
+    monkeypatch.setattr(module, "guided_zoom", partial(guided_zoom, pool=POOL, evidence=larger))
+    plain, s3n = (((Scale.SLICE, Training(name)),) for name in recipes)
+    branches = (Quantity.TOP1, Quantity.ORIGINAL, Quantity.DISCRIMINATIVE)
+    tables = {
+        "plain": PaperTable(
+            "Plain",
+            (
+                Row("rival", (Cell("birds", 50.0),)),
+                Row("plain", (Cell("birds", 40.0, trainings=plain), Cell("top-5", 100.0, Quantity.TOP5, plain))),
+            ),
+        ),
+        "s3n": PaperTable("S3N", (Row("S3N", tuple(Cell(each.value, 60.0, each, s3n) for each in branches)),)),
+        "zoom": PaperTable(
+            "Zoom",
+            (
+                Row("plain", (Cell("birds", 40.0, trainings=plain),)),
+                Row("Zoom, k=3", (Cell("birds", 45.0, Quantity.REFINED_3, plain),)),
+                Row("Zoom, k=5", (Cell("birds", 46.0, Quantity.REFINED_5, plain),)),
+            ),
+        ),
+        "full": PaperTable("Full", (Row("plain", (Cell("birds", 1.0, trainings=((Scale.FULL, Training("x")),)),)),)),
+    }
+    monkeypatch.setattr(module, "TABLES", tables)
+    return quick
+
+
+def made(name: str, quick: TrainConfig, out: Path, seeds: tuple[int, ...] = (0,), **options: object) -> str:
+    archives = quick.data.root.parent
+    return reproduce(
+        name,
+        out,
+        archives=archives,
+        seeds=seeds,
+        hardware=SLOW,
+        **({"say": silent} | options),  # type: ignore[arg-type]
+    ).read_text()
+
+
+def test_it_trains_measures_and_says_so(small: TrainConfig, tmp_path: Path) -> None:
+    results = tmp_path / "rows.jsonl"
+    table = made("plain", small, tmp_path / "out", seeds=(0, 1), results=results)
+    assert "| rival" in table
+    assert "foveate train plain-small" in table
+    content = json.loads((tmp_path / "out" / "plain-slice.json").read_text())
+    (rival, *cells) = content["cells"]
+    assert rival["values"] == []
+    for cell, measured in zip(cells, ("top1", "top5"), strict=True):
+        for seed, value in enumerate(cell["values"]):
+            report = tmp_path / f"out/runs/plain-small-{seed}/evaluation/test-centre.json"
+            assert value == pytest.approx(100 * json.loads(report.read_text())["accuracy"][measured]["value"])
+        assert len(cell["values"]) == 2
+    assert [json.loads(line)["seed"] for line in results.read_text().splitlines()] == [0, 1]
+
+
+def test_what_is_done_is_not_done_again(small: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = made("plain", small, tmp_path)
+    monkeypatch.setattr(module, "evaluate", None)
+    monkeypatch.setattr("foveate.workflows.train.train", None)
+    assert made("plain", small, tmp_path) == first
+
+
+def test_branches_are_those_of_the_evaluation(small: TrainConfig, tmp_path: Path) -> None:
+    made("s3n", small, tmp_path)
+    report = json.loads((tmp_path / "runs/s3n-small-0/evaluation/test-centre.json").read_text())
+    cells = json.loads((tmp_path / "s3n-slice.json").read_text())["cells"]
+    for cell, name in zip(cells, ("joint", "original", "discriminative"), strict=True):
+        assert cell["values"] == [pytest.approx(100 * report["branches"][name]["value"])]
+
+
+def test_guided_zoom_finds_the_evidence_of_most_classes_once(
+    small: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = made("zoom", small, tmp_path)
+    rows = json.loads((tmp_path / "runs/guided-zoom-plain-small-0/evaluation/test.json").read_text())["rows"]
+    after = {row["config"]["top_k"]: 100 * row["change"]["after"] for row in rows[:1]}
+    cells = {cell["row"]: cell["values"] for cell in json.loads((tmp_path / "zoom-slice.json").read_text())["cells"]}
+    assert cells["Zoom, k=3"] == [pytest.approx(after[2])]
+    monkeypatch.setattr(module, "guided_zoom", None)
+    assert made("zoom", small, tmp_path) == table
+
+
+def test_what_cannot_be_shown_is_refused(small: TrainConfig, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="one of plain, s3n"):
+        made("other", small, tmp_path)
+    with pytest.raises(UserError, match="its data set has no slice; give --scale full"):
+        made("full", small, tmp_path)
+    with pytest.raises(UserError, match="needs a seed"):
+        made("plain", small, tmp_path, seeds=())
+    with pytest.raises(UserError, match="has no such folder; give the folder that holds the data sets"):
+        reproduce("plain", tmp_path, archives=tmp_path, hardware=SLOW, say=silent)
+
+
+def test_another_run_in_its_place_is_refused(small: TrainConfig, tmp_path: Path) -> None:
+    made("plain", small, tmp_path)
+    (tmp_path / "runs/plain-small-0").rename(tmp_path / "runs/plain-small-1")
+    with pytest.raises(UserError, match=r"differs in config\.seed"):
+        made("plain", small, tmp_path, seeds=(1,))
+
+
+def test_on_the_command_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert main(["reproduce", "gz-2", "--archives", str(tmp_path), "--out", str(tmp_path / "out")]) == 2
+    assert "Stanford Dogs" in capsys.readouterr().err
