@@ -49,8 +49,8 @@ class MACNNConfig:
     """Epochs of each phase in which the grouping learns alone."""
     classifying_epochs: int = 4
     """Epochs of each phase in which everything else learns."""
-    grouping_rate: float = 0.1
-    """Learning rate of the grouping, as a multiple of the new layers'."""
+    grouping_rate: float = 100.0
+    """Learning rate of the grouping, as a multiple of the new layers'; its losses are small: each map adds up to 1."""
     start_steps: int = 100
     """Gradient steps by which the grouping learns the clusters of channels before the first epoch; 0: no such start."""
 

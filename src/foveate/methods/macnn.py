@@ -180,7 +180,7 @@ class MACNN(Network):
         heads = [*self.backbone.classifier.parameters(), *self.attended.parameters(), *self.decision.parameters()]
         return [
             ParameterGroup(heads),
-            ParameterGroup(list(self.grouping.parameters()), factor=self.config.grouping_rate),
+            ParameterGroup(list(self.grouping.parameters()), factor=self.config.grouping_rate, decays=False),
         ]
 
 

@@ -13,6 +13,7 @@ from foveate.response.grouping import ChannelGrouping
 
 _TRIALS, _MOVES = 5, 100
 _RATE, _BATCH = 1e-3, 64
+_SOFTNESS = 0.02  # d_i is taught 0.02 and 0.98: at 0 and 1 its sigmoid has no gradient for the grouping to learn from
 
 
 class Clusters(NamedTuple):
@@ -77,7 +78,7 @@ def _squared(places: Float[Tensor, "d m"], centres: Float[Tensor, "n m"]) -> Flo
 def learn_groups(
     grouping: ChannelGrouping, pooled: Float[Tensor, "p d"], groups: Int64[Tensor, " d"], steps: int
 ) -> float:
-    """Regress d_i to the indicator of group i, for all photographs; return how far it is from it on average.
+    """Regress d_i to the indicator of group i, somewhat softened; return how far it is from that on average.
 
     Args:
         grouping: What learns.
@@ -85,7 +86,8 @@ def learn_groups(
         groups: The group of each channel, on the same device.
         steps: Gradient steps, each of up to 64 photographs.
     """
-    indicators = functional.one_hot(groups, len(grouping.branches)).T.to(pooled)
+    members = functional.one_hot(groups, len(grouping.branches)).T.to(pooled)
+    indicators = _SOFTNESS + (1 - 2 * _SOFTNESS) * members
     optimiser = torch.optim.Adam(grouping.parameters(), lr=_RATE)
     for _ in range(steps):
         some = pooled[torch.randint(len(pooled), (min(_BATCH, len(pooled)),)).to(pooled.device)]

@@ -25,8 +25,8 @@ from foveate.report.explanation import Explanation, ZoomedView, evidence_picture
 from foveate.report.parts_picture import parts_picture
 from foveate.runs import Run
 from foveate.types import RankedClass, Size
-from foveate.workflows.explain_zoom import explain_zoom
 from foveate.workflows.explain_parts import PartsExplainer
+from foveate.workflows.explain_zoom import explain_zoom
 from foveate.workflows.pictures import picture_of, picture_paths
 from foveate.workflows.predict import find_photographs
 
