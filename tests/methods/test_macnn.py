@@ -85,7 +85,7 @@ def test_parts_share_a_pass_or_have_networks_of_their_own() -> None:
     assert sizes == [2, 6]
     assert alone == [2]
     assert set(apart.streams) == {"object", "part-1", "part-2", "part-3"}
-    first, other = (next(each.parameters()) for each in (apart.backbone.network, apart.streams["part-2"]))
+    first, other = (next(each.parameters()) for each in (apart.backbone, apart.streams["part-2"]))
     assert torch.equal(first, other)
     assert first is not other
 
@@ -190,7 +190,7 @@ def prepared(quick: TrainConfig) -> tuple[MACNN, Tensor]:
     made = create_network(config, replace(quick.transforms, input_size=96, resize_size=96), 4)
     assert isinstance(made, MACNN)
     images = functional.interpolate(birds(quick, made)[::2], size=(96, 96), mode="bilinear")
-    said = made.prepare(iter(images.split(10)))
+    said = made.prepare(iter(torch.split(images, 10)))
     assert said is not None
     assert said.startswith("channel groups of ")
     return made, images

@@ -88,7 +88,7 @@ def test_presets_have_names() -> None:
 def test_guided_zoom_asks_the_joint_head_and_grounds_the_image_stream(own_run: Run) -> None:
     classifier = Classifier.place(own_run.load_network(), SLOW)
     backbone = classifier.network.backbone
-    config = GroundingConfig(method=GroundingMethod.CEB, layer="blocks.2")
+    config = GroundingConfig(method=GroundingMethod.GRAD_CAM, layer="blocks.2")
     conventional = ConventionalCNN(classifier, create_grounding(backbone, config))
     images = torch.randint(0, 256, (2, 96, 96, 3), dtype=torch.uint8)
     grounded = conventional.answer(images, 2)
