@@ -12,6 +12,7 @@ from foveate.config import (
     BackboneConfig,
     DataConfig,
     HardwareConfig,
+    MACNNConfig,
     PlainConfig,
     S3NConfig,
     TrainConfig,
@@ -75,6 +76,22 @@ def quick_s3n(quick: TrainConfig) -> TrainConfig:
 def s3n_run(quick_s3n: TrainConfig, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """The finished run of `quick_s3n`; tests that change its folder copy it first."""
     return train(quick_s3n, tmp_path_factory.mktemp("runs") / "s3n", say=lambda line: None)
+
+
+@pytest.fixture(scope="session")
+def quick_macnn(quick: TrainConfig) -> TrainConfig:
+    """The same training of MA-CNN, an epoch for each phase; its parts are cut from a larger source."""
+    backbone = BackboneConfig(architecture="test_efficientnet", weights="none")
+    network = MACNNConfig(
+        backbone=backbone, parts=2, hidden=16, part_size=48, classifying_epochs=1, start_steps=5, object_stream=True
+    )
+    return replace(quick, network=network, transforms=TransformConfig(input_size=64, resize_size=72, source_size=96))
+
+
+@pytest.fixture(scope="session")
+def macnn_run(quick_macnn: TrainConfig, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """The finished run of `quick_macnn`; tests that change its folder copy it first."""
+    return train(quick_macnn, tmp_path_factory.mktemp("runs") / "macnn", say=lambda line: None)
 
 
 @pytest.fixture(scope="session")

@@ -24,6 +24,7 @@ from foveate.config import (
     Fusion,
     GroundingConfig,
     HardwareConfig,
+    MACNNConfig,
     OptimiserConfig,
     Partition,
     PatchConfig,
@@ -54,6 +55,7 @@ FRACTIONS: list[tuple[Maker, str]] = [
     (data, "test_fraction"),
     (PlainConfig, "dropout"),
     (S3NConfig, "dropout"),
+    (MACNNConfig, "dropout"),
     (training, "label_smoothing"),
 ]
 
@@ -91,6 +93,18 @@ REFUSED: list[tuple[Maker, str, Any, str]] = [
     (S3NConfig, "both_until", 21.0, "both_until must be a share of the training in [0, 1]"),
     (S3NConfig, "radius_rate", -0.1, "radius_rate must not be negative"),
     (S3NConfig, "regulariser_rate", -0.1, "regulariser_rate must not be negative"),
+    *[(MACNNConfig, "parts", count, "parts must be 1 to 8") for count in (0, 9)],
+    *[(MACNNConfig, field, 0, f"{field} must be at least 1") for field in ("hidden", "classifying_epochs")],
+    *[
+        (MACNNConfig, field, -1, f"{field} must not be negative")
+        for field in ("diversity_weight", "diversity_margin", "grouping_epochs", "grouping_rate", "start_steps")
+    ],
+    *[
+        (MACNNConfig, "crop", share, "crop must be in (0, 1], a fraction of the view's side")
+        for share in (0.0, 1.1, 128.0, math.nan)
+    ],
+    (MACNNConfig, "part_size", 15, "part_size must be at least 16 pixels, or None"),
+    (MACNNConfig, "projection", 0, "projection must be at least 1, or None"),
     (OptimiserConfig, "learning_rate", 0.0, "learning_rate must be positive"),
     (OptimiserConfig, "new_learning_rate", -0.1, "new_learning_rate must be positive"),
     (OptimiserConfig, "momentum", 1.0, "momentum must be in [0, 1)"),
@@ -155,6 +169,12 @@ AT_THE_EDGE: list[tuple[Maker, str, Any]] = [
     (S3NConfig, "both_until", 1.0),
     (S3NConfig, "radius_rate", 0.0),
     (S3NConfig, "regulariser_rate", 1.0),
+    (MACNNConfig, "parts", 1),
+    (MACNNConfig, "parts", 8),
+    (MACNNConfig, "grouping_epochs", 0),
+    (MACNNConfig, "start_steps", 0),
+    (MACNNConfig, "crop", 1.0),
+    (MACNNConfig, "projection", None),
     (OptimiserConfig, "momentum", 0.0),
     (OptimiserConfig, "weight_decay", 0.0),
     (OptimiserConfig, "milestones", ()),

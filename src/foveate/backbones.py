@@ -14,6 +14,8 @@ from typing import Any, NamedTuple, Protocol, cast, runtime_checkable
 import timm
 import torch
 from jaxtyping import Float, UInt8
+from timm.layers.classifier import ClassifierHead
+from timm.models.vgg import VGG
 from torch import Tensor, nn
 
 from foveate.config import BackboneConfig
@@ -145,8 +147,20 @@ def create_backbone(config: BackboneConfig, classes: int, *, pretrained: bool = 
         _load_packaged(network)
     elif source not in ("hub", "none"):
         _load_local(network, Path(source).expanduser(), config.architecture)
+    if config.convolutions_only:
+        _cut_to_convolutions(network, config.architecture)
     network.reset_classifier(classes)
     return Backbone(network, config.architecture)
+
+
+def map_side(backbone: Backbone, size: int) -> int:
+    """Return how many cells a side the feature map of an image of `size` pixels has."""
+    training = backbone.training
+    try:
+        with torch.no_grad():
+            return int(backbone.eval()(torch.zeros(1, 3, size, size)).shape[-1])
+    finally:
+        backbone.train(training)
 
 
 def _weights_source(config: BackboneConfig) -> str:
@@ -204,12 +218,23 @@ def _load_local(network: TimmNetwork, path: Path, architecture: str) -> None:
     network.load_state_dict({**loaded, **{name: expected[name] for name in head}})
 
 
+def _cut_to_convolutions(network: TimmNetwork, architecture: str) -> None:
+    """Leave out what follows a VGG's last activation: a pooling layer and two of its three linear layers."""
+    if not isinstance(network, VGG):
+        raise UserError(f"convolutions_only cuts a VGG, such as vgg19.tv_in1k; got {architecture!r}; set it to False")
+    network.features = network.features[:-1]
+    network.add_module("pre_logits", nn.Identity())
+    network.head = ClassifierHead(network.num_features, 0)
+    network.head_hidden_size = network.num_features
+
+
 def _check_head(network: TimmNetwork, architecture: str) -> None:
     reason = _head_mismatch(network)
     if reason is not None:
         raise UserError(
             f"a backbone's logits must be one linear layer on its globally averaged feature map; {architecture!r}: "
-            f"{reason}; take a network of that form, such as tf_efficientnet_lite0, resnet50 or densenet121"
+            f"{reason}; take a network of that form, such as tf_efficientnet_lite0, resnet50 or densenet121, or a "
+            "VGG with convolutions_only"
         )
 
 

@@ -164,7 +164,7 @@ class Predict:
 
 @dataclass(frozen=True, kw_only=True)
 class Explain:
-    """Show where an S3N run looked closer, or what a Guided Zoom took for evidence: one picture a photograph."""
+    """Show where an S3N run looked closer, an MA-CNN run's parts, or a Guided Zoom's evidence: a picture each."""
 
     run_folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
     """The run folder, or a Guided Zoom's: then the numbers are also written, as JSON."""

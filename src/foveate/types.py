@@ -16,7 +16,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from foveate.config import Branch
+from foveate.config import PARTS, Branch
 
 
 class Size(NamedTuple):
@@ -83,13 +83,16 @@ class BranchLogits(NamedTuple):
     """The answers of a network's branches; None for a branch that it does not have.
 
     A plain network has the original branch alone. S3N (section 3.4) has the original view's, the discriminative and
-    the complementary view's, and the joint one, which decides.
+    the complementary view's, and the joint one, which decides. MA-CNN has the original view's, the object's where it
+    looks at it, one for each part in the order of its groups, and the joint one, which decides.
     """
 
     original: Float[Tensor, "b c"]
     discriminative: Float[Tensor, "b c"] | None = None
     complementary: Float[Tensor, "b c"] | None = None
     joint: Float[Tensor, "b c"] | None = None
+    object: Float[Tensor, "b c"] | None = None
+    parts: tuple[Float[Tensor, "b c"], ...] = ()
 
     @property
     def decision(self) -> Float[Tensor, "b c"]:
@@ -98,7 +101,14 @@ class BranchLogits(NamedTuple):
 
     def present(self) -> dict[Branch, Float[Tensor, "b c"]]:
         """Return the answers that there are, by branch."""
-        every = dict(zip(Branch, self, strict=True))
+        every = {
+            Branch.ORIGINAL: self.original,
+            Branch.DISCRIMINATIVE: self.discriminative,
+            Branch.COMPLEMENTARY: self.complementary,
+            Branch.OBJECT: self.object,
+            **dict(zip(PARTS, self.parts, strict=False)),
+            Branch.JOINT: self.joint,
+        }
         return {branch: logits for branch, logits in every.items() if logits is not None}
 
 

@@ -11,7 +11,7 @@ from foveate.config import Branch, Branches, Fusion, S3NConfig
 from foveate.decision.fusion import JointDecision
 from foveate.types import BranchLogits
 
-O, D, C, J = Branch  # noqa: E741  # the paper's letters
+O, D, C, J = tuple(Branch)[:4]  # noqa: E741  # the paper's letters
 CHANNELS, CLASSES = 4, 3
 
 LEGEND: list[tuple[Branches, list[Branch], list[Branch]]] = [
@@ -45,7 +45,7 @@ def test_which_answers_there_are(
     logits = decision(branches, fusion)(ORIGINAL, features())
     assert list(logits.present()) == answers
     assert logits.original is ORIGINAL
-    for branch in Branch:
+    for branch in (O, D, C, J):
         assert (getattr(logits, branch.value) is not None) == (branch in answers)
 
 

@@ -95,6 +95,24 @@ def test_s3n_resumes_exactly(
     assert whole.kept_epochs() == resumed.kept_epochs() == (1, 3)
 
 
+@pytest.mark.parametrize("step", [1, 4, 7])
+def test_macnn_resumes_exactly(
+    quick_macnn: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    """Stopped in its first phase, whose start is then made once more, in its second and in its third."""
+    config = replace(quick_macnn, epochs=3)
+    whole = train(config, tmp_path / "whole", say=quiet)
+    with monkeypatch.context() as patched:
+        interrupt_after(step, patched)
+        with pytest.raises(KeyboardInterrupt):
+            train(config, tmp_path / "stopped", say=quiet)
+    lines: list[str] = []
+    workers = replace(config, hardware=replace(config.hardware, workers=2))
+    resumed = train(workers, tmp_path / "stopped", say=lines.append)
+    assert any("channel groups" in line for line in lines) == (step < 3)
+    assert same(whole, resumed)
+
+
 def test_kept_epochs_are_averaged_where_the_weights_are(small: TrainConfig, tmp_path: Path) -> None:
     run = train(replace(small, epochs=2, keep_epochs=(2,), ema_decay=0.9), tmp_path / "run", say=quiet)
     kept, final = run.load_network(2).state_dict(), run.load_network().state_dict()

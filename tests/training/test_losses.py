@@ -30,7 +30,8 @@ def training(
 
 def answers(classes: int, seed: int) -> BranchLogits:
     generator = torch.Generator().manual_seed(seed)
-    return BranchLogits(*(torch.randn(3, classes, generator=generator) for _ in Branch))
+    first, second, third, fourth = (torch.randn(3, classes, generator=generator) for _ in range(4))
+    return BranchLogits(first, second, third, fourth)
 
 
 def target(label: int, classes: int, share: float, over: SmoothingOver) -> list[float]:
@@ -61,10 +62,9 @@ def test_agrees_with_plain_loops(
     labels = [seed % classes, (seed + 1) % classes, 0]
     weight = [0.5 + c for c in range(classes)] if weighted else [1.0] * classes
     expected = 0.0
-    for branch, rows in zip(Branch, logits, strict=True):
+    for branch, rows in logits.present().items():
         share = 0.0 if branch in hard else smoothing
         targets = [target(label, classes, share, over) for label in labels]
-        assert rows is not None
         expected += naive_cross_entropy(rows.tolist(), labels, targets, weight)
     network = S3NConfig(hard_targets=tuple(hard))
     given_weight = torch.tensor(weight) if weighted else None
@@ -82,7 +82,7 @@ def test_two_classes_by_hand() -> None:
 
 
 def test_only_the_branches_that_there_are_count() -> None:
-    original, _, _, joint = answers(4, seed=0)
+    original, joint = answers(4, seed=0).original, answers(4, seed=0).joint
     labels = torch.tensor([0, 1, 2])
     alone = [branch_loss(BranchLogits(each), labels, training()) for each in (original, joint) if each is not None]
     together = branch_loss(BranchLogits(original, joint=joint), labels, training())
@@ -117,6 +117,6 @@ def test_bf16_logits_are_summed_in_float32() -> None:
 
 def test_the_references_share_is_spread_over_the_others_of_o_and_c() -> None:
     config = training(S3NConfig.reference(), 0.15, SmoothingOver.OTHERS)
-    shares = {branch: smoothing_of(branch, 200, config) for branch in Branch}
+    shares = {branch: smoothing_of(branch, 200, config) for branch in tuple(Branch)[:4]}
     spread = pytest.approx(0.15 * 200 / 199)
     assert shares == {Branch.ORIGINAL: spread, Branch.DISCRIMINATIVE: 0, Branch.COMPLEMENTARY: spread, Branch.JOINT: 0}

@@ -14,7 +14,10 @@ from foveate.config.guided_zoom import (
     Rule,
     Scores,
 )
+from foveate.config.macnn import AttentionForm, MACNNConfig
 from foveate.config.networks import (
+    LARGEST_PARTS,
+    PARTS,
     Aggregation,
     AttentionKernel,
     BackboneConfig,
@@ -39,7 +42,10 @@ from foveate.config.training import (
 )
 
 __all__ = [
+    "LARGEST_PARTS",
+    "PARTS",
     "Aggregation",
+    "AttentionForm",
     "AttentionKernel",
     "BackboneConfig",
     "Branch",
@@ -54,6 +60,7 @@ __all__ = [
     "HardwareConfig",
     "Keep",
     "Library",
+    "MACNNConfig",
     "NetworkConfig",
     "OnError",
     "OptimiserConfig",

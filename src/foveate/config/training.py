@@ -8,6 +8,7 @@ from typing import Literal
 
 from foveate.config.checks import require, require_fraction
 from foveate.config.data import DataConfig, TransformConfig
+from foveate.config.macnn import MACNNConfig
 from foveate.config.networks import OwnConfig, PlainConfig, S3NConfig
 
 
@@ -28,7 +29,7 @@ class SmoothingOver(StrEnum):
     """All but the true class, as S3N's released code does: the same as `all` with c / (c - 1) times the share."""
 
 
-NetworkConfig = PlainConfig | S3NConfig | OwnConfig
+NetworkConfig = PlainConfig | S3NConfig | MACNNConfig | OwnConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,7 +106,7 @@ class TrainConfig:
     def __post_init__(self) -> None:
         sizes = self.transforms
         require(
-            isinstance(self.network, S3NConfig) or sizes.source_size in (None, sizes.input_size),
+            isinstance(self.network, S3NConfig | MACNNConfig) or sizes.source_size in (None, sizes.input_size),
             "a plain network sees one size: source_size must be input_size, or None, without a zoom",
             sizes.source_size,
         )

@@ -12,6 +12,7 @@ from torch import Tensor
 from foveate.config import PatchConfig, Scores, TransformConfig
 from foveate.errors import UserError
 from foveate.methods.inference import Classifier
+from foveate.methods.macnn import MACNN
 from foveate.methods.s3n import S3N, shrink
 from foveate.types import Evidence, Grounded, Grounding, Size
 from foveate.zoom.patches import boxes_around, cut, elsewhere, erase, strongest
@@ -21,7 +22,7 @@ from foveate.zoom.patches import boxes_around, cut, elsewhere, erase, strongest
 class ConventionalCNN:
     """The network whose answers are questioned, and what says where it sees them.
 
-    An S3N network answers with its joint head, and is grounded in its first look.
+    A network of S3N or MA-CNN answers with its joint head, and is grounded in its look at the whole image.
     """
 
     classifier: Classifier
@@ -30,7 +31,7 @@ class ConventionalCNN:
     def answer(self, images: UInt8[Tensor, "n H W 3"], classes: Int64[Tensor, "n k"] | int) -> Grounded:
         """Return logits and maps in float32 on the network's device; `classes` as in `Grounding`."""
         network, inputs = self.classifier.network, self.classifier.inputs(images)
-        if not isinstance(network, S3N):
+        if not isinstance(network, S3N | MACNN):
             return self.grounding(inputs, classes)
         logits = self.classifier.logits(images).decision
         asked = logits.topk(classes).indices if isinstance(classes, int) else classes.to(logits.device)

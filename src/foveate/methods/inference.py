@@ -15,6 +15,7 @@ from foveate.config import Branch, HardwareConfig
 from foveate.errors import UserError
 from foveate.hardware import autocast_dtype, device_of
 from foveate.methods.folding import folded
+from foveate.methods.macnn import MACNN, PartsLook
 from foveate.methods.network import Network
 from foveate.methods.s3n import S3N, Look
 from foveate.types import BranchLogits
@@ -99,9 +100,20 @@ class Classifier:
         if not isinstance(self.network, S3N):
             raise UserError(
                 "only an S3N network can show where it looked closer; this run is of another method; "
-                "train one of the s3n recipes"
+                "train one of the s3n or macnn recipes"
             )
         look: Look = self._called(self.network.look, images)
+        return look
+
+    def look_at_parts(self, images: UInt8[Tensor, "b H W 3"]) -> PartsLook:
+        """Return all that an MA-CNN network sees on its way to its answers.
+
+        Raises:
+            UserError: The network is of another method.
+        """
+        if not isinstance(self.network, MACNN):
+            raise UserError("only an MA-CNN network finds parts; this run is of another method; train macnn-slice")
+        look: PartsLook = self._called(self.network.look, images)
         return look
 
     @torch.inference_mode()

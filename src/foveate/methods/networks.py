@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from foveate.config import NetworkConfig, OwnConfig, S3NConfig, TransformConfig
+from foveate.config import MACNNConfig, NetworkConfig, OwnConfig, S3NConfig, TransformConfig
+from foveate.methods.macnn import MACNN
 from foveate.methods.network import Network
 from foveate.methods.own import OwnNetwork
 from foveate.methods.plain import PlainNetwork
@@ -25,6 +26,8 @@ def create_network(
     """
     if isinstance(config, S3NConfig):
         return S3N.create(config, classes, transforms.input_size, pretrained=pretrained)
+    if isinstance(config, MACNNConfig):
+        return MACNN.create(config, classes, transforms.input_size, pretrained=pretrained)
     if isinstance(config, OwnConfig):
         return OwnNetwork.create(config, classes)
     return PlainNetwork.create(config, classes, pretrained=pretrained)

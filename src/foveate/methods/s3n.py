@@ -9,7 +9,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.nn import functional
 
-from foveate.backbones import Backbone, create_backbone, pool
+from foveate.backbones import Backbone, create_backbone, map_side, pool
 from foveate.config import Branch, Partition, S3NConfig
 from foveate.decision.fusion import JointDecision
 from foveate.errors import UserError
@@ -151,13 +151,8 @@ def _branch_block(channels: int) -> nn.Sequential:
     )
 
 
-@torch.no_grad()
 def _check_feature_map(backbone: Backbone, config: S3NConfig, input_size: int) -> None:
-    training = backbone.training
-    try:
-        side = backbone.eval()(torch.zeros(1, 3, input_size, input_size)).shape[-1]
-    finally:
-        backbone.train(training)
+    side = map_side(backbone, input_size)
     least = 3 if config.branch_block else 2  # a block's stride of 2 must leave more than one cell to normalise over
     if side < least:
         raise UserError(

@@ -2,6 +2,13 @@
 
 from foveate.recipes.guided_zoom import evidence, evidence_resnet101
 from foveate.recipes.laptop import plain, plain_plumage, plain_slice, plain_slice_448, plain_slice_long
+from foveate.recipes.macnn import (
+    macnn,
+    macnn_slice,
+    macnn_vgg19_aircraft,
+    macnn_vgg19_cars,
+    macnn_vgg19_cub,
+)
 from foveate.recipes.papers import (
     ft_resnet50_aircraft,
     ft_resnet50_cars,
@@ -45,6 +52,11 @@ RECIPES = {
     "s3n-resnet50-aircraft": s3n_resnet50_aircraft,
     "s3n-resnet50-cars": s3n_resnet50_cars,
     "s3n-reference-cub": s3n_reference_cub,
+    "macnn": macnn,
+    "macnn-slice": macnn_slice,
+    "macnn-vgg19-cub": macnn_vgg19_cub,
+    "macnn-vgg19-aircraft": macnn_vgg19_aircraft,
+    "macnn-vgg19-cars": macnn_vgg19_cars,
     "evidence": evidence,
     "evidence-resnet101": evidence_resnet101,
 }
@@ -59,6 +71,11 @@ __all__ = [
     "ft_resnet101_aircraft",
     "ft_resnet101_cub",
     "ft_resnet101_dogs",
+    "macnn",
+    "macnn_slice",
+    "macnn_vgg19_aircraft",
+    "macnn_vgg19_cars",
+    "macnn_vgg19_cub",
     "plain",
     "plain_plumage",
     "plain_slice",

@@ -7,24 +7,27 @@ import math
 import sys
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
 import torch
+from jaxtyping import Float
 from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from lightning.pytorch.plugins.io import TorchCheckpointIO
+from torch import Tensor
 from torch.utils.data import DataLoader
 from typing_extensions import override
 
 from foveate.atomic import atomic_path
-from foveate.config import TrainConfig
+from foveate.config import MACNNConfig, TrainConfig
 from foveate.data.loading import Batch, EvaluationViews, TrainingViews, evaluation_loader, training_loader
 from foveate.data.records import ImageRecord, labels_of
 from foveate.errors import UserError
 from foveate.hardware import autocast_dtype, device_of
+from foveate.methods.inference import network_input
 from foveate.methods.network import Network
 from foveate.training.module import TrainingModule
 from foveate.weights import save_weights
@@ -155,6 +158,8 @@ def fit(
     if last.exists():
         say(f"resuming from {last}")
         begin = int(read_checkpoint(last)["epoch"]) + 1
+    else:
+        _prepare(network, config, train, say)
     _run(trainer, module, _loaders(config, trainer, train, validation, begin), last if last.exists() else None)
     # From the file in every case: it holds the averaged weights where they are asked for, also after a resume.
     chosen = read_checkpoint(folder / "checkpoints" / ("best.ckpt" if validation else "last.ckpt"))
@@ -162,6 +167,21 @@ def fit(
     measured = chosen["callbacks"][lines.state_key]["measured"]
     minutes = round(lines.seconds / 60, 2)
     return {"epochs": config.epochs, "minutes": minutes, "chosen_epoch": int(chosen["epoch"]) + 1, **measured}
+
+
+def _prepare(network: Network, config: TrainConfig, train: Sequence[ImageRecord], say: Callable[[str], None]) -> None:
+    """Give the method a chance to look at the training photographs; those that need none open none."""
+    device, normalisation = device_of(config.hardware), network.backbone.normalisation
+
+    def batches() -> Iterator[Float[Tensor, "b 3 H W"]]:
+        views = EvaluationViews(train, config.transforms)
+        for batch in evaluation_loader(views, config.batch_size, workers=config.hardware.workers):
+            images = batch.images.flatten(0, 1).to(device)
+            yield network_input(images, normalisation, channels_last=config.hardware.channels_last)
+
+    found = network.to(device).prepare(batches())
+    if found is not None:
+        say(found)
 
 
 def _run(
@@ -205,9 +225,12 @@ def _trainer(config: TrainConfig, folder: Path, extra: Sequence[Callback]) -> pl
     if progress := sys.stderr.isatty():
         callbacks.append(TQDMProgressBar(leave=False))
     device = device_of(config.hardware).type
+    several, phased = config.hardware.devices > 1, isinstance(config.network, MACNNConfig)
     return pl.Trainer(
         accelerator={"cuda": "gpu"}.get(device, device),
         devices=config.hardware.devices,
+        # MA-CNN's phases leave parameters without a gradient, for which several processes must not wait.
+        strategy="ddp_find_unused_parameters_true" if several and phased else "auto",
         precision="bf16-mixed" if autocast_dtype(config.hardware) is torch.bfloat16 else "32-true",
         max_epochs=config.epochs,
         gradient_clip_val=config.optimiser.gradient_clip,

@@ -8,7 +8,21 @@ from torch.nn import functional
 
 from foveate.config import Branch, S3NConfig, SmoothingOver, TrainConfig
 from foveate.config.checks import require
+from foveate.methods.network import Lesson
 from foveate.types import BranchLogits
+
+
+def lesson_loss(
+    lesson: Lesson, labels: Int64[Tensor, " b"], config: TrainConfig, weight: Float[Tensor, " c"] | None = None
+) -> Float[Tensor, ""]:
+    """Return the sum of all that a lesson holds; arguments as in `branch_loss`."""
+    terms = [] if lesson.answers is None else [branch_loss(lesson.answers, labels, config, weight)]
+    terms += [
+        functional.cross_entropy(logits.float(), labels, weight, label_smoothing=_smoothing(logits.shape[1], config))
+        for logits in lesson.further
+    ]
+    terms += [] if lesson.own is None else [lesson.own]
+    return sum(terms[1:], terms[0])
 
 
 def branch_loss(
@@ -35,6 +49,10 @@ def smoothing_of(branch: Branch, classes: int, config: TrainConfig) -> float:
     """Return the share of the target that torch's label smoothing spreads over all classes."""
     if isinstance(config.network, S3NConfig) and branch in config.network.hard_targets:
         return 0.0
+    return _smoothing(classes, config)
+
+
+def _smoothing(classes: int, config: TrainConfig) -> float:
     if config.smoothing_over is SmoothingOver.OTHERS and classes > 1:
         return config.label_smoothing * classes / (classes - 1)
     return config.label_smoothing

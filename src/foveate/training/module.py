@@ -9,6 +9,7 @@ from typing import Any
 import lightning.pytorch as pl
 import numpy as np
 import torch
+from jaxtyping import Float
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.nn import functional
@@ -18,7 +19,7 @@ from foveate.data.loading import Batch
 from foveate.methods.inference import network_input
 from foveate.methods.network import Moment, Network
 from foveate.training.depthwise import FastDepthwiseGradients
-from foveate.training.losses import branch_loss
+from foveate.training.losses import lesson_loss
 from foveate.training.optimiser import build_optimiser, build_schedule, class_weights
 from foveate.types import BranchLogits
 from foveate.zoom.draws import draw_keys
@@ -53,16 +54,16 @@ class TrainingModule(pl.LightningModule):
     def training_step(self, batch: Batch) -> Tensor:
         """Return the loss of one batch."""
         with FastDepthwiseGradients() if self.device.type == "cpu" else nullcontext():
-            answers = self._answers(batch, self._moment(batch))
-            loss = branch_loss(answers, batch.labels, self.config, self.weight)
-        self.log(
-            "train/loss", loss.detach(), on_step=False, on_epoch=True, batch_size=len(batch.labels), sync_dist=True
-        )
+            lesson = self.network.lesson(self._inputs(batch), self._moment(batch))
+            loss = lesson_loss(lesson, batch.labels, self.config, self.weight)
+        for name, value in {"loss": loss.detach(), **lesson.measured}.items():
+            self.log(f"train/{name}", value, on_step=False, on_epoch=True, batch_size=len(batch.labels), sync_dist=True)
         return loss
 
     def validation_step(self, batch: Batch) -> None:
         """Measure top-1 accuracy and the plain cross entropy."""
-        logits = self._answers(batch).decision.float()
+        answers: BranchLogits = self.network(self._inputs(batch))
+        logits = answers.decision.float()
         top1 = (logits.argmax(-1) == batch.labels).float().mean()
         loss = functional.cross_entropy(logits, batch.labels)
         options: dict[str, Any] = {"batch_size": len(batch.labels), "sync_dist": True}
@@ -71,14 +72,13 @@ class TrainingModule(pl.LightningModule):
 
     def _moment(self, batch: Batch) -> Moment:
         seed = self.config.seed * _STREAMS + _NOISE
-        return Moment(self.current_epoch / self.config.epochs, draw_keys(seed, self.current_epoch, batch.position))
+        keys = draw_keys(seed, self.current_epoch, batch.position)
+        return Moment(self.current_epoch / self.config.epochs, keys, self.current_epoch)
 
-    def _answers(self, batch: Batch, moment: Moment | None = None) -> BranchLogits:
+    def _inputs(self, batch: Batch) -> Float[Tensor, "b 3 H W"]:
         normalisation = self.network.backbone.normalisation
         layout = self.config.hardware.channels_last
-        inputs = network_input(batch.images.flatten(0, 1), normalisation, channels_last=layout)
-        answers: BranchLogits = self.network(inputs, moment)
-        return answers
+        return network_input(batch.images.flatten(0, 1), normalisation, channels_last=layout)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return SGD and its schedule."""

@@ -12,7 +12,17 @@ import torch
 from jaxtyping import Float
 from torch.utils.data import DataLoader
 
-from foveate.config import Branch, DataConfig, HardwareConfig, NetworkConfig, OnError, OwnConfig, S3NConfig, TestViews
+from foveate.config import (
+    Branch,
+    DataConfig,
+    HardwareConfig,
+    MACNNConfig,
+    NetworkConfig,
+    OnError,
+    OwnConfig,
+    S3NConfig,
+    TestViews,
+)
 from foveate.data.loading import Batch, EvaluationViews, evaluation_loader
 from foveate.data.preparation import checked, load_splits
 from foveate.data.records import ImageRecord, labels_of
@@ -180,7 +190,15 @@ def result_row(run: Run, split: str, views: TestViews, done: Evaluation) -> dict
 
 
 def preset_of(config: NetworkConfig) -> str | None:
-    """Name the preset of S3N that a configuration is, whatever its backbone and branches; none for another network."""
+    """Name the preset that a configuration is, whatever backbone, branches and sizes; none for a method without."""
+    if isinstance(config, MACNNConfig):
+        named = {"foveate": MACNNConfig(), "paper": MACNNConfig.paper()}
+        same = (
+            name
+            for name, preset in named.items()
+            if config == replace(preset, backbone=config.backbone, crop=config.crop, part_size=config.part_size)
+        )
+        return next(same, "own")
     if not isinstance(config, S3NConfig):
         return None
     presets = {"foveate": S3NConfig(), "paper": S3NConfig.paper(), "reference": S3NConfig.reference()}

@@ -1,4 +1,4 @@
-"""Show how an S3N run, or a Guided Zoom, comes to its answers."""
+"""Show how a run of S3N or MA-CNN, or a Guided Zoom, comes to its answers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from foveate.backbones import Normalisation
-from foveate.config import Branch, HardwareConfig, TestViews
+from foveate.config import Branch, HardwareConfig, MACNNConfig, TestViews
 from foveate.data.images import read_image, upright_rgb
 from foveate.data.transforms import evaluation_geometries
 from foveate.errors import UserError
@@ -22,10 +22,12 @@ from foveate.guided_runs import GuidedZoomRun
 from foveate.methods.inference import Classifier, decision
 from foveate.methods.s3n import Look
 from foveate.report.explanation import Explanation, ZoomedView, evidence_picture, explanation_picture
+from foveate.report.parts_picture import parts_picture
 from foveate.runs import Run
 from foveate.types import RankedClass, Size
+from foveate.workflows.explain_parts import PartsExplainer
 from foveate.workflows.explain_zoom import explain_zoom
-from foveate.workflows.pictures import picture_paths
+from foveate.workflows.pictures import picture_of, picture_paths
 from foveate.workflows.predict import find_photographs
 
 _SHOWN = 5  # classes of the decision
@@ -56,7 +58,7 @@ class Explainer:
         answers = {branch: self._ranked(logits) for branch, logits in look.logits.present().items()}
         return Explanation(
             title=title,
-            image=_picture(look.original, normalisation),
+            image=picture_of(look.original, normalisation),
             response=_array(look.response),
             peaks=_array(look.attention.peaks),
             zoomed=tuple(_zoomed(look, branch, normalisation, answers[branch][0]) for branch in look.views),
@@ -81,16 +83,16 @@ def explain(
     """Write one picture for each photograph: where the network looked, what it saw there, what it answered.
 
     Args:
-        run: A finished S3N run, or its folder; a run that kept epochs may be unfinished. A Guided Zoom is shown as
-            `explain_zoom` does.
+        run: A finished run of S3N or MA-CNN, or its folder; a run that kept epochs may be unfinished. A Guided Zoom
+            is shown as `explain_zoom` does.
         patterns: Photographs, folders, globs.
-        epochs: Show the evidence over training instead, at these of the run's kept epochs; empty: at all of them.
+        epochs: Show the evidence over training instead, at these of the S3N run's kept epochs; empty: at all of them.
         out: Folder for the pictures, named after the photographs; None: `explanations/` in the run folder.
         hardware: Where to compute; None: the fast choice of this machine.
         say: Receives the path of each picture.
 
     Raises:
-        UserError: The run is not one of S3N, an epoch was not kept, or a photograph cannot be read.
+        UserError: The run is of another method, an epoch was not kept, or a photograph cannot be read.
     """
     if isinstance(run, GuidedZoomRun) or (not isinstance(run, Run) and GuidedZoomRun.is_at(Path(run).expanduser())):
         if epochs is not None:
@@ -100,6 +102,12 @@ def explain(
     folder = out or run.path / "explanations"
     photographs = find_photographs(patterns)
     targets = picture_paths(photographs, folder, "explained" if epochs is None else "epochs")
+    if epochs is None and isinstance(run.config.network, MACNNConfig):
+        by_parts = PartsExplainer.of(run, hardware)
+        for photograph, target in zip(photographs, targets, strict=True):
+            parts_picture(by_parts.explain(read_image(photograph), photograph.name), target)
+            say(str(target))
+        return targets
     if epochs is None:
         explainer = Explainer.of(run, hardware)
         for photograph, target in zip(photographs, targets, strict=True):
@@ -131,7 +139,7 @@ def _zoomed(look: Look, branch: Branch, normalisation: Normalisation, answer: Ra
         weights=_array(getattr(look.attention.weights, branch.value)),
         attention=_array(getattr(look.attention, branch.value)),
         grid=_array(look.grids[branch]),
-        view=_picture(look.views[branch], normalisation),
+        view=picture_of(look.views[branch], normalisation),
         answer=answer,
     )
 
@@ -140,10 +148,3 @@ def _array(batch: Tensor) -> np.ndarray:
     """Return the only item of a batch."""
     array: np.ndarray = batch[0].cpu().numpy()
     return array
-
-
-def _picture(images: Float[Tensor, "1 3 H W"], normalisation: Normalisation) -> Image.Image:
-    """Undo the normalisation."""
-    mean, std = (np.array(each) * 255 for each in normalisation)
-    pixels = images[0].float().permute(1, 2, 0).cpu().numpy() * std + mean
-    return Image.fromarray(np.clip(np.rint(pixels), 0, 255).astype(np.uint8))

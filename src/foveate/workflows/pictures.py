@@ -1,10 +1,16 @@
-"""Names of the pictures that are made of photographs."""
+"""Pictures that are made of photographs: their names, and the pixels of what a network saw."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+from jaxtyping import Float
+from PIL import Image
+from torch import Tensor
+
+from foveate.backbones import Normalisation
 from foveate.errors import UserError
 
 
@@ -23,3 +29,10 @@ def picture_paths(photographs: Sequence[Path], folder: Path, ending: str) -> tup
     if taken:
         raise UserError(f"a picture never replaces a photograph; {min(taken)} is one; name another folder with --out")
     return tuple(targets)
+
+
+def picture_of(images: Float[Tensor, "1 3 H W"], normalisation: Normalisation) -> Image.Image:
+    """Undo the normalisation of a network's input, a batch of one."""
+    mean, std = (np.array(each) * 255 for each in normalisation)
+    pixels = images[0].float().permute(1, 2, 0).cpu().numpy() * std + mean
+    return Image.fromarray(np.clip(np.rint(pixels), 0, 255).astype(np.uint8))
