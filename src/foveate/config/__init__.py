@@ -17,6 +17,7 @@ from foveate.config.guided_zoom import (
 from foveate.config.networks import (
     Aggregation,
     AttentionKernel,
+    AttentionKind,
     BackboneConfig,
     Branch,
     Branches,
@@ -41,6 +42,7 @@ from foveate.config.training import (
 __all__ = [
     "Aggregation",
     "AttentionKernel",
+    "AttentionKind",
     "BackboneConfig",
     "Branch",
     "Branches",
