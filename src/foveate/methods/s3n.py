@@ -57,17 +57,19 @@ class S3N(Network):
         self.config = config
         self.input_size = input_size
         self.backbone = backbone
-        self.attention = SparseAttention(config) if config.attention is AttentionKind.SPARSE else None
+        self.attention = SparseAttention(config)
         salient = config.attention is AttentionKind.SALIENCY
         self.saliency = SaliencyNetwork(backbone, config.placement) if salient else None
         self.sampler = Sampler(config)
         self.fusion = JointDecision(config, backbone.channels, classes)
         blocks = {name: _branch_block(backbone.channels) for name in self.fusion.heads if config.branch_block}
         self.blocks = nn.ModuleDict(blocks)
-        if not self.fusion.heads:  # it never zooms: several processes must not wait for gradients of the zoom
-            for module in (self.attention, self.saliency, self.sampler):
-                if module is not None:
-                    module.requires_grad_(False)
+        # Several processes must not wait for gradients of what draws no view.
+        if not self.fusion.heads:
+            for module in filter(None, (self.attention, self.saliency, self.sampler)):
+                module.requires_grad_(False)
+        elif config.attention is not AttentionKind.SPARSE:
+            self.attention.requires_grad_(False)
 
     @classmethod
     def create(cls, config: S3NConfig, classes: int, input_size: int, *, pretrained: bool = True) -> S3N:
@@ -99,7 +101,7 @@ class S3N(Network):
         self, where: Float[Tensor, "b g g"], images: Float[Tensor, "b 3 Hs Ws"], moment: Moment | None
     ) -> Attention:
         config = self.config
-        if self.attention is None:
+        if config.attention is not AttentionKind.SPARSE:
             return dense_attention(where, config.sampling_floor)
         if moment is None:
             partition = config.test_partition
@@ -126,15 +128,15 @@ class S3N(Network):
         return {branch: pool(block(each)) for branch, block, each in zip(views, blocks, features, strict=True)}
 
     def parameter_groups(self) -> list[ParameterGroup]:
-        """Return the heads, which start without weights of their own, then the radii and the regulariser that learn."""
+        """Return the heads, which are new, the radii, and the regulariser where it is learned."""
         config = self.config
         heads = [*self.backbone.classifier.parameters(), *self.fusion.parameters()]
         if self.saliency is not None:
             heads += self.saliency.head.parameters()
-        groups = [ParameterGroup(heads)]
-        if self.attention is not None:
-            radii = [self.attention.log_radius]
-            groups.append(ParameterGroup(radii, new=False, factor=config.radius_rate, decays=False))
+        groups = [
+            ParameterGroup(heads),
+            ParameterGroup([self.attention.log_radius], new=False, factor=config.radius_rate, decays=False),
+        ]
         if self.sampler.kernel is not None:
             groups.append(ParameterGroup([self.sampler.kernel], new=False, factor=config.regulariser_rate))
         return groups

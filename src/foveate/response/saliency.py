@@ -1,4 +1,7 @@
-"""Saliency: where a photograph is worth another look, whatever its class (Recasens et al., "Learning to zoom", 2018)."""
+"""Saliency: where a photograph is worth another look, whatever its class (Recasens et al., 2018, "Learning to zoom").
+
+The class-agnostic attention that S3N compares with (Table 3).
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,8 @@ class SaliencyNetwork(nn.Module):
         super().__init__()
         self.placement = placement
         last = backbone.stage(_STRIDE)
-        self.layers = create_feature_extractor(deepcopy(backbone.network), {last.module: "features"})
+        copied = deepcopy(backbone.get_submodule("network"))
+        self.layers = create_feature_extractor(copied, {last.module: "features"})
         self.head = nn.Conv2d(last.channels, 1, 1, bias=False)  # a bias would add the same everywhere
         nn.init.zeros_(self.head.weight)
 

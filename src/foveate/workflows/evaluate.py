@@ -158,8 +158,7 @@ def result_row(run: Run, split: str, views: TestViews, done: Evaluation) -> dict
     accuracy = done.accuracy
     return {
         "method": config.network.method,
-        "preset": preset_of(config.network),
-        "decides_from": config.network.branches.value if isinstance(config.network, S3NConfig) else None,
+        **settings_of(config.network),
         "base": config.network.architecture,
         "dataset": run.description.dataset,
         "split": split,
@@ -179,14 +178,25 @@ def result_row(run: Run, split: str, views: TestViews, done: Evaluation) -> dict
     }
 
 
-def preset_of(config: NetworkConfig) -> str | None:
-    """Name the preset of S3N that a configuration is, whatever its backbone and branches; none for another network."""
+_COMPARED = ("backbone", "branches", "attention", "train_partition", "test_partition")
+
+
+def settings_of(config: NetworkConfig) -> dict[str, str | None]:
+    """Name what S3N's tables compare; every entry is None for another network.
+
+    ``preset`` is the one that the configuration is but for that and the backbone, else "own"; ``decides_from`` its
+    branches; ``attention`` and ``partition`` (in training and in testing) are None where they are the preset's.
+    """
     if not isinstance(config, S3NConfig):
-        return None
+        return dict.fromkeys(("preset", "decides_from", "attention", "partition"))
     presets = {"foveate": S3NConfig(), "paper": S3NConfig.paper(), "reference": S3NConfig.reference()}
-    alike = (
-        name
-        for name, preset in presets.items()
-        if config == replace(preset, backbone=config.backbone, branches=config.branches)
-    )
-    return next(alike, "own")
+    compared = {name: getattr(config, name) for name in _COMPARED}
+    name = next((name for name, each in presets.items() if config == replace(each, **compared)), "own")
+    preset = presets.get(name, S3NConfig())
+    own, usual = ((each.train_partition.value, each.test_partition.value) for each in (config, preset))
+    return {
+        "preset": name,
+        "decides_from": config.branches.value,
+        "attention": None if config.attention is preset.attention else config.attention.value,
+        "partition": None if own == usual else "/".join(dict.fromkeys(own)),
+    }

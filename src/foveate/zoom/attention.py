@@ -19,7 +19,7 @@ FLOOR = 1e-3
 
 
 class PeakWeights(NamedTuple):
-    """How much each cell's peak counts in either set, 0 where there is none; of a dense attention, how much each cell."""
+    """How much each cell's peak counts in either set, 0 where there is none; of a dense attention: each cell."""
 
     discriminative: Float[Tensor, "b g g"]
     complementary: Float[Tensor, "b g g"]
