@@ -8,13 +8,23 @@ import numpy as np
 import pytest
 import torch
 
-from foveate.config import BackboneConfig, OwnConfig, Schedule, TestViews, TrainConfig, TrainCrop
+from foveate.config import (
+    AttentionKind,
+    BackboneConfig,
+    OwnConfig,
+    S3NConfig,
+    Schedule,
+    TestViews,
+    TrainConfig,
+    TrainCrop,
+)
 from foveate.data.datasets import DatasetFormat
 from foveate.data.transforms import evaluation_geometries, train_geometry
 from foveate.methods.inference import network_input
 from foveate.methods.network import Moment, Network, ParameterGroup
 from foveate.methods.networks import create_network
 from foveate.recipes import RECIPES, ft_resnet50_cub, ft_resnet101_cub
+from foveate.recipes.comparisons import ROWS
 from foveate.training.losses import branch_loss
 from foveate.training.optimiser import build_optimiser, build_schedule
 from foveate.types import BranchLogits, Size
@@ -160,6 +170,33 @@ def test_a_papers_recipe_states_the_published_number(
 def test_thirty_thousand_batches_of_64_in_epochs(name: str, epochs: int) -> None:
     """30,000 x 64 / 12,000 = 160; 30,000 x 64 / 6,667 = 287.99."""
     assert RECIPES[name]().epochs == epochs
+
+
+@pytest.mark.parametrize("base", ["s3n-slice", "s3n-plumage", "s3n-resnet50-cub"])
+def test_a_row_of_s3ns_tables_differs_in_its_fields_alone(base: str) -> None:
+    whole = RECIPES[base]()
+    assert isinstance(whole.network, S3NConfig)
+    for suffix, row in ROWS.items():
+        config = RECIPES[f"{base}-{suffix}"]()
+        assert config == replace(whole, network=replace(whole.network, **row.fields))
+
+
+def test_the_rows_of_s3ns_tables_are_the_papers() -> None:
+    """Tables 2, 3 and 4; S3N itself is the last row of each."""
+    published = {suffix: row.published for suffix, row in ROWS.items() if row.published is not None}
+    assert published == {
+        **{"o": 86.0, "od": 87.6, "oc": 87.3, "dc": 87.5},
+        **{"saliency": 85.9, "class-response": 87.8},
+        **{"all": 87.7, "random": 87.9, "probability": 88.5},
+    }
+    chosen = {suffix: RECIPES[f"s3n-resnet50-cub-{suffix}"]().network for suffix in ROWS}
+    assert all(isinstance(each, S3NConfig) for each in chosen.values())
+    assert chosen["probability"] == RECIPES["s3n-resnet50-cub"]().network
+    assert [chosen[each].attention for each in ("od", "class-response", "saliency")] == list(AttentionKind)
+    assert [chosen[each].branches.value for each in ("o", "od", "oc", "dc")] == ["o", "o+d", "o+c", "d+c"]
+    for each in ("all", "random", "expected", "extremes"):
+        for when in ("train_partition", "test_partition"):
+            assert getattr(chosen[each], when).value == each
 
 
 def test_the_alternatives_differ_from_the_slice_in_one_thing() -> None:
