@@ -169,12 +169,12 @@ def test_a_run_from_before_there_were_dense_attentions_has_a_sparse_one(unfinish
 
 
 def test_a_run_remembers_which_method_it_is_of(unfinished: Run, tmp_path: Path) -> None:
-    chosen = {
-        "hard_targets": (Branch.JOINT,),
-        "test_partition": Partition.EXTREMES,
-        "attention": AttentionKind.SALIENCY,
-    }
-    network = replace(S3NConfig(branches=Branches.DC), **chosen)
+    network = S3NConfig(
+        branches=Branches.DC,
+        attention=AttentionKind.SALIENCY,
+        hard_targets=(Branch.JOINT,),
+        test_partition=Partition.EXTREMES,
+    )
     description = replace(unfinished.description, config=replace(unfinished.config, network=network))
     Run.start(tmp_path / "s3n", description)
     assert Run.open(tmp_path / "s3n").config.network == network

@@ -174,11 +174,9 @@ def test_thirty_thousand_batches_of_64_in_epochs(name: str, epochs: int) -> None
 
 @pytest.mark.parametrize("base", ["s3n-slice", "s3n-plumage", "s3n-resnet50-cub"])
 def test_a_row_of_s3ns_tables_differs_in_its_fields_alone(base: str) -> None:
-    whole = RECIPES[base]()
-    assert isinstance(whole.network, S3NConfig)
     for suffix, row in ROWS.items():
-        config = RECIPES[f"{base}-{suffix}"]()
-        assert config == replace(whole, network=replace(whole.network, **row.fields))
+        changed = replace(s3n_config(base), **row.fields)
+        assert RECIPES[f"{base}-{suffix}"]() == replace(RECIPES[base](), network=changed)
 
 
 def test_the_rows_of_s3ns_tables_are_the_papers() -> None:
@@ -189,14 +187,18 @@ def test_the_rows_of_s3ns_tables_are_the_papers() -> None:
         **{"saliency": 85.9, "class-response": 87.8},
         **{"all": 87.7, "random": 87.9, "probability": 88.5},
     }
-    chosen = {suffix: RECIPES[f"s3n-resnet50-cub-{suffix}"]().network for suffix in ROWS}
-    assert all(isinstance(each, S3NConfig) for each in chosen.values())
-    assert chosen["probability"] == RECIPES["s3n-resnet50-cub"]().network
+    chosen = {suffix: s3n_config(f"s3n-resnet50-cub-{suffix}") for suffix in ROWS}
+    assert chosen["probability"] == s3n_config("s3n-resnet50-cub")
     assert [chosen[each].attention for each in ("od", "class-response", "saliency")] == list(AttentionKind)
     assert [chosen[each].branches.value for each in ("o", "od", "oc", "dc")] == ["o", "o+d", "o+c", "d+c"]
     for each in ("all", "random", "expected", "extremes"):
-        for when in ("train_partition", "test_partition"):
-            assert getattr(chosen[each], when).value == each
+        assert {chosen[each].train_partition.value, chosen[each].test_partition.value} == {each}
+
+
+def s3n_config(name: str) -> S3NConfig:
+    network = RECIPES[name]().network
+    assert isinstance(network, S3NConfig)
+    return network
 
 
 def test_the_alternatives_differ_from_the_slice_in_one_thing() -> None:

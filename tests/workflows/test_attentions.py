@@ -21,8 +21,15 @@ def silent(line: str) -> None:
     """Take a line of progress and say nothing."""
 
 
-@pytest.mark.parametrize("branches", [Branches.D, Branches.OD, Branches.ODC])
-@pytest.mark.parametrize("kind", AttentionKind)
+@pytest.mark.parametrize(
+    ("kind", "branches"),
+    [
+        (AttentionKind.SPARSE, Branches.D),
+        (AttentionKind.CLASS_RESPONSE, Branches.OD),
+        (AttentionKind.SALIENCY, Branches.OD),
+        (AttentionKind.SALIENCY, Branches.ODC),
+    ],
+)
 def test_from_training_to_the_picture(
     kind: AttentionKind, branches: Branches, quick_s3n: TrainConfig, plumage: Path, tmp_path: Path
 ) -> None:
