@@ -268,7 +268,7 @@ def test_presets_take_a_backbone_and_the_table_names_every_other_choice() -> Non
     backbone = BackboneConfig(architecture="resnet50")
     assert S3NConfig.paper(backbone).backbone == S3NConfig.reference(backbone).backbone == backbone
     named = {field for field, *_ in PRESETS}
-    assert {field.name for field in fields(S3NConfig)} - named == {"backbone", "dropout", "branches"}
+    assert {field.name for field in fields(S3NConfig)} - named == {"backbone", "dropout", "branches", "attention"}
 
 
 def test_it_imports_without_torch() -> None:

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 from foveate.config import (
+    AttentionKind,
     BackboneConfig,
     Branch,
     Branches,
@@ -157,8 +158,23 @@ def test_a_run_of_the_first_schema_is_a_plain_one(unfinished: Run) -> None:
     assert Run.open(unfinished.path).config == unfinished.config
 
 
+def test_a_run_from_before_there_were_dense_attentions_has_a_sparse_one(unfinished: Run, tmp_path: Path) -> None:
+    """It opens, and an interrupted training of it resumes."""
+    config = replace(unfinished.config, network=S3NConfig(branches=Branches.DC))
+    description = replace(unfinished.description, config=config)
+    Run.start(tmp_path / "s3n", description)
+    edit(tmp_path / "s3n" / "run.json", lambda run: run["config"]["network"].pop("attention"))
+    assert Run.open(tmp_path / "s3n").config == config
+    assert Run.start(tmp_path / "s3n", description).config == config
+
+
 def test_a_run_remembers_which_method_it_is_of(unfinished: Run, tmp_path: Path) -> None:
-    network = S3NConfig(branches=Branches.DC, hard_targets=(Branch.JOINT,), test_partition=Partition.EXTREMES)
+    network = S3NConfig(
+        branches=Branches.DC,
+        attention=AttentionKind.SALIENCY,
+        hard_targets=(Branch.JOINT,),
+        test_partition=Partition.EXTREMES,
+    )
     description = replace(unfinished.description, config=replace(unfinished.config, network=network))
     Run.start(tmp_path / "s3n", description)
     assert Run.open(tmp_path / "s3n").config.network == network

@@ -69,6 +69,13 @@ class TimmNetwork(Protocol):
         """As in `torch.nn.Module`."""
 
 
+class Stage(NamedTuple):
+    """The last module inside a network with a feature map of some stride, and that map's number of channels."""
+
+    module: str
+    channels: int
+
+
 class Backbone(nn.Module):
     """A timm CNN, seen as feature map, global average, linear head.
 
@@ -85,7 +92,8 @@ class Backbone(nn.Module):
         self.network = network
         self.normalisation = normalisation_of(network)
         self.channels = int(self.classifier.in_features)
-        self.stride16 = _module_of_stride(network, 16, architecture)
+        self.architecture = architecture
+        self.stride16 = self.stage(16).module
 
     @property
     def classifier(self) -> nn.Linear:
@@ -98,6 +106,17 @@ class Backbone(nn.Module):
     def classes(self) -> int:
         """c, the number of classes."""
         return self.classifier.out_features
+
+    def stage(self, stride: int) -> Stage:
+        """Return the last stage of a stride, in pixels.
+
+        Raises:
+            UserError: No feature map has it.
+        """
+        stages = [each for each in self.network.feature_info if each["reduction"] == stride]
+        if not stages:
+            raise UserError(f"a backbone must have a feature map of stride {stride}; {self.architecture!r} has none")
+        return Stage(str(stages[-1]["module"]), int(stages[-1]["num_chs"]))
 
     def forward(self, images: Float[Tensor, "b 3 H W"]) -> Float[Tensor, "b d h w"]:
         """Return the last feature map of normalised images."""
@@ -258,10 +277,3 @@ def _head_mismatch(network: TimmNetwork) -> str | None:
     finally:
         network.train(training)
     return None
-
-
-def _module_of_stride(network: TimmNetwork, stride: int, architecture: str) -> str:
-    names = [str(info["module"]) for info in network.feature_info if info["reduction"] == stride]
-    if not names:
-        raise UserError(f"a backbone must have a feature map of stride {stride}; {architecture!r} has none")
-    return names[-1]

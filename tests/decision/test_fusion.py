@@ -17,6 +17,7 @@ CHANNELS, CLASSES = 4, 3
 LEGEND: list[tuple[Branches, list[Branch], list[Branch]]] = [
     # branches, answers in their order, views that the joint answer is made from
     (Branches.O, [O], []),
+    (Branches.D, [O, D, J], [D]),
     (Branches.OD, [O, D, J], [O, D]),
     (Branches.OC, [O, C, J], [O, C]),
     (Branches.DC, [O, D, C, J], [D, C]),

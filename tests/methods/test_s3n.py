@@ -13,6 +13,7 @@ from torch.nn import functional
 from foveate.config import (
     Aggregation,
     AttentionKernel,
+    AttentionKind,
     BackboneConfig,
     Branch,
     Branches,
@@ -27,7 +28,13 @@ from foveate.methods.s3n import S3N, Look, shrink
 
 BACKBONE = BackboneConfig(architecture="test_resnet", weights="none")
 FOVEATE = S3NConfig(backbone=BACKBONE)
-PRESETS = {"foveate": FOVEATE, "paper": S3NConfig.paper(BACKBONE), "reference": S3NConfig.reference(BACKBONE)}
+SPARSE = {"foveate": FOVEATE, "paper": S3NConfig.paper(BACKBONE), "reference": S3NConfig.reference(BACKBONE)}
+DENSE = {
+    f"{name}, {kind.value}": replace(SPARSE[name], attention=kind)
+    for name in ("foveate", "paper")
+    for kind in (AttentionKind.CLASS_RESPONSE, AttentionKind.SALIENCY)
+}
+PRESETS = {**SPARSE, **DENSE}
 SIZE = 160
 LATE = 0.9  # of a training: the partition that was asked for holds
 
@@ -76,7 +83,14 @@ def test_three_views_in_two_passes(preset: str) -> None:
 
 @pytest.mark.parametrize(
     ("branches", "views", "calls"),
-    [("o", "", [2]), ("o+d", "d", [2, 2]), ("o+c", "c", [2, 2]), ("d+c", "dc", [2, 4]), ("o+d+c", "dc", [2, 4])],
+    [
+        ("o", "", [2]),
+        ("d", "d", [2, 2]),
+        ("o+d", "d", [2, 2]),
+        ("o+c", "c", [2, 2]),
+        ("d+c", "dc", [2, 4]),
+        ("o+d+c", "dc", [2, 4]),
+    ],
 )
 def test_the_ablation_makes_only_the_views_it_decides_from(branches: str, views: str, calls: list[int]) -> None:
     made = network(replace(FOVEATE, branches=Branches(branches)))
@@ -184,7 +198,7 @@ def test_any_number_of_classes_and_a_batch_of_one(preset: str, classes: int) -> 
 
 
 @pytest.mark.parametrize("branch", ["discriminative", "complementary"])
-@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("preset", SPARSE)
 def test_each_zoomed_view_teaches_its_radius_and_the_backbone(preset: str, branch: str) -> None:
     made = network(replace(PRESETS[preset], train_partition=Partition.ALL))
     torch.autograd.backward(getattr(made(photographs(), moment()), branch).square().sum())
@@ -233,6 +247,86 @@ def test_a_random_test_draw_belongs_to_the_photograph() -> None:
     with torch.no_grad():
         both, alone = made.look(images), made.look(images[1:])
     assert torch.equal(both.attention.weights.discriminative[1:], alone.attention.weights.discriminative)
+
+
+def salient(config: S3NConfig) -> S3N:
+    """As trained: a saliency that differs from place to place."""
+    made = network(replace(config, attention=AttentionKind.SALIENCY))
+    assert made.saliency is not None
+    nn.init.normal_(made.saliency.head.weight, std=0.5)
+    return made
+
+
+@pytest.mark.parametrize("preset", SPARSE)
+def test_the_whole_response_may_draw_the_zoom(preset: str) -> None:
+    """Nothing else changes: the response is that of the sparse network."""
+    config = SPARSE[preset]
+    look = seen(replace(config, attention=AttentionKind.CLASS_RESPONSE))
+    assert torch.equal(look.response, seen(config).response)
+    for view, drawing in ((Branch.DISCRIMINATIVE, look.response), (Branch.COMPLEMENTARY, 1 - look.response)):
+        sampling_map = (drawing + config.sampling_floor).clamp(min=1e-3)
+        assert torch.equal(getattr(look.attention, view.value), sampling_map)
+        torch.testing.assert_close(look.grids[view], network(config).sampler(sampling_map, SIZE))
+
+
+@pytest.mark.parametrize("preset", SPARSE)
+def test_a_saliency_may_draw_the_zoom(preset: str) -> None:
+    made = salient(SPARSE[preset])
+    assert made.saliency is not None
+    with torch.no_grad():
+        look = made.look(photographs())
+        drawing = made.saliency(photographs(), look.response.shape[1])
+    assert torch.equal(look.attention.weights.discriminative, drawing)
+    assert different(drawing, look.response)
+    assert not look.attention.peaks.any()
+
+
+def test_a_flat_saliency_gives_the_view_itself() -> None:
+    look = seen(replace(FOVEATE, attention=AttentionKind.SALIENCY))
+    assert len(look.views) == 2
+    for view in look.views.values():
+        torch.testing.assert_close(view, look.original, atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize("branch", ["discriminative", "complementary"])
+@pytest.mark.parametrize("preset", SPARSE)
+def test_each_zoomed_view_teaches_the_saliency_network(preset: str, branch: str) -> None:
+    made = salient(SPARSE[preset])
+    torch.autograd.backward(getattr(made(photographs(), moment()), branch).square().sum())
+    assert made.saliency is not None
+    for gradient in (next(made.saliency.layers.parameters()).grad, made.saliency.head.weight.grad):
+        assert gradient is not None
+        assert torch.isfinite(gradient).all()
+        assert gradient.any()
+
+
+def test_a_saliency_moves_to_what_tells_the_classes_apart() -> None:
+    """A few steps of its own on one batch lower the loss: what its gradient says is true."""
+    made, images, labels = salient(replace(FOVEATE, branches=Branches.D)), photographs(), torch.arange(2)
+    assert made.saliency is not None
+    optimiser = torch.optim.SGD(made.saliency.parameters(), lr=0.02)
+    losses = []
+    for _ in range(4):
+        loss = functional.cross_entropy(made(images).decision, labels)
+        losses.append(loss.item())
+        optimiser.zero_grad()
+        torch.autograd.backward(loss)
+        optimiser.step()
+    assert losses[-1] < losses[0]
+
+
+def test_a_saliencys_layers_are_pretrained_and_its_head_is_new() -> None:
+    made = salient(FOVEATE)
+    assert made.saliency is not None
+    new = {id(parameter) for group in made.parameter_groups() for parameter in group.parameters}
+    assert {name for name, each in made.saliency.named_parameters() if id(each) in new} == {"head.weight"}
+
+
+@pytest.mark.parametrize("kind", [AttentionKind.CLASS_RESPONSE, AttentionKind.SALIENCY])
+def test_a_dense_attention_knows_no_partition(kind: AttentionKind) -> None:
+    config = replace(FOVEATE, attention=kind)
+    one, other = (seen(replace(config, test_partition=each)).grids for each in (Partition.ALL, Partition.RANDOM))
+    assert all(torch.equal(one[branch], other[branch]) for branch in one)
 
 
 def different(one: Any, other: Any) -> bool:

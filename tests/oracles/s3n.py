@@ -157,6 +157,21 @@ def naive_sampling_maps(response: Map, partition: Partition, draw: Map, config: 
     return maps[0], maps[1]
 
 
+def naive_dense_maps(drawing: Map, floor: float) -> tuple[Map, Map]:
+    """Table 3's dense attention: Q_d is the map itself, Q_c what it leaves to 1."""
+    maps = np.zeros((2, *drawing.shape))
+    for y, x in cells_of(drawing):
+        maps[0, y, x] = max(drawing[y, x] + floor, SMALLEST)
+        maps[1, y, x] = max(1 - drawing[y, x] + floor, SMALLEST)
+    return maps[0], maps[1]
+
+
+def naive_saliency(scores: Map) -> Map:
+    """A softmax over the places, as a share of the largest."""
+    shares = naive_probabilities([float(score) for score in scores.flat])
+    return np.reshape(shares, scores.shape) / max(shares)
+
+
 def naive_kernel(cells: int, width: float) -> Map:
     """The Gaussian k for every pair of distances; half its height at half of `width`, a fraction of the grid."""
     kernel = np.zeros((2 * cells - 1, 2 * cells - 1))

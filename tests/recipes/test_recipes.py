@@ -8,13 +8,24 @@ import numpy as np
 import pytest
 import torch
 
-from foveate.config import BackboneConfig, MACNNConfig, OwnConfig, Schedule, TestViews, TrainConfig, TrainCrop
+from foveate.config import (
+    AttentionKind,
+    BackboneConfig,
+    MACNNConfig,
+    OwnConfig,
+    S3NConfig,
+    Schedule,
+    TestViews,
+    TrainConfig,
+    TrainCrop,
+)
 from foveate.data.datasets import DatasetFormat
 from foveate.data.transforms import evaluation_geometries, train_geometry
 from foveate.methods.inference import network_input
 from foveate.methods.network import Moment, Network, ParameterGroup
 from foveate.methods.networks import create_network
 from foveate.recipes import RECIPES, ft_resnet50_cub, ft_resnet101_cub
+from foveate.recipes.comparisons import ROWS
 from foveate.training.losses import lesson_loss
 from foveate.training.optimiser import build_optimiser, build_schedule
 from foveate.types import BranchLogits, Size
@@ -162,6 +173,35 @@ def test_a_papers_recipe_states_the_published_number(
 def test_thirty_thousand_batches_of_64_in_epochs(name: str, epochs: int) -> None:
     """30,000 x 64 / 12,000 = 160; 30,000 x 64 / 6,667 = 287.99."""
     assert RECIPES[name]().epochs == epochs
+
+
+@pytest.mark.parametrize("base", ["s3n-slice", "s3n-plumage", "s3n-resnet50-cub"])
+def test_a_row_of_s3ns_tables_differs_in_its_fields_alone(base: str) -> None:
+    for suffix, row in ROWS.items():
+        changed = replace(s3n_config(base), **row.fields)
+        assert RECIPES[f"{base}-{suffix}"]() == replace(RECIPES[base](), network=changed)
+
+
+def test_the_rows_of_s3ns_tables_are_the_papers() -> None:
+    """Tables 2, 3 and 4; S3N itself is the last row of each."""
+    published = {suffix: row.published for suffix, row in ROWS.items() if row.published is not None}
+    assert published == {
+        **{"o": 86.0, "od": 87.6, "oc": 87.3, "dc": 87.5},
+        **{"saliency": 85.9, "class-response": 87.8},
+        **{"all": 87.7, "random": 87.9, "probability": 88.5},
+    }
+    chosen = {suffix: s3n_config(f"s3n-resnet50-cub-{suffix}") for suffix in ROWS}
+    assert chosen["probability"] == s3n_config("s3n-resnet50-cub")
+    assert [chosen[each].attention for each in ("od", "class-response", "saliency")] == list(AttentionKind)
+    assert [chosen[each].branches.value for each in ("o", "od", "oc", "dc")] == ["o", "o+d", "o+c", "d+c"]
+    for each in ("all", "random", "expected", "extremes"):
+        assert {chosen[each].train_partition.value, chosen[each].test_partition.value} == {each}
+
+
+def s3n_config(name: str) -> S3NConfig:
+    network = RECIPES[name]().network
+    assert isinstance(network, S3NConfig)
+    return network
 
 
 def test_the_alternatives_differ_from_the_slice_in_one_thing() -> None:

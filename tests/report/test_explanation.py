@@ -2,12 +2,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from jaxtyping import UInt8
 from PIL import Image, ImageColor
+from torch import Tensor
 
 from foveate.config import S3NConfig
 from foveate.errors import UserError
@@ -15,9 +17,10 @@ from foveate.report import captions
 from foveate.report import explanation as module
 from foveate.report.captions import HEADER, judge, verdict
 from foveate.report.explanation import Explanation, ZoomedView, evidence_picture, explanation_picture
+from foveate.report.overlays import heated
 from foveate.report.page import Page
 from foveate.types import RankedClass, Size
-from foveate.zoom.attention import SparseAttention
+from foveate.zoom.attention import Attention, SparseAttention, dense_attention
 from foveate.zoom.sampler import Sampler, resample
 
 SIZE = 40
@@ -34,7 +37,16 @@ def explanation(cells: int = 7, peaks: tuple[tuple[int, int, float], ...] = ((1,
     response = torch.zeros(1, cells, cells)
     for row, column, value in peaks:
         response[0, row, column] = value
-    attention = SparseAttention(S3NConfig())(response)
+    return drawn_by(SparseAttention(S3NConfig())(response), response)
+
+
+def dense(cells: int = 7) -> Explanation:
+    """The same of a dense attention, the most of it at the right border."""
+    drawing = torch.linspace(0, 1, cells).expand(1, cells, cells).contiguous()
+    return replace(drawn_by(dense_attention(drawing, 0.03), torch.zeros_like(drawing)), dense=drawing[0].numpy())
+
+
+def drawn_by(attention: Attention, response: Tensor) -> Explanation:
     ramp = np.broadcast_to(np.linspace(40, 210, SIZE).astype(np.uint8)[:, None], (SIZE, SIZE, 3))
     pixels = torch.tensor(ramp).permute(2, 0, 1)[None].float()
     views = []
@@ -121,6 +133,41 @@ def test_peaks_are_marked_where_they_are_with_both_colours(whole: Image.Image) -
     assert [whole.getpixel((closer[0] + dx, closer[1])) for dx in (-4, 4)] == [BLUE, BLUE]
 
 
+def test_a_dense_attention_is_shown_where_peaks_would_be(tmp_path: Path) -> None:
+    example = dense()
+    assert example.dense is not None
+    picture = drawn(tmp_path, example)
+    panels = {(LEFTS[2], TOP): example.dense}
+    panels |= {(LEFTS[0], TOP + row * STEP): view.weights for row, view in enumerate(example.zoomed, start=1)}
+    for (left, above), values in panels.items():
+        wanted = np.asarray(heated(example.image, values).resize((400, 400), Image.Resampling.LANCZOS))
+        assert np.array_equal(np.asarray(picture.crop((left, above, left + 400, above + 400))), wanted)
+
+
+def test_the_words_of_a_dense_attention_do_not_speak_of_peaks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    written: list[str] = []
+    write = Page.write
+
+    def noted(page: Page, corner: tuple[float, float], text: str, *rest: Any, **options: Any) -> float:
+        written.append(text)
+        return write(page, corner, text, *rest, **options)
+
+    monkeypatch.setattr(Page, "write", noted)
+    explanation_picture(dense(), tmp_path / "dense.png")
+    assert len(written) > 10
+    assert [text for text in written if "peak" in text] == []
+    explanation_picture(explanation(), tmp_path / "sparse.png")
+    assert len([text for text in written if "peak" in text]) > 3
+
+
+def test_the_evidence_of_a_dense_attention_is_what_draws_the_zoom(tmp_path: Path) -> None:
+    example = dense()
+    assert example.dense is not None
+    picture = evidence(tmp_path, ("epoch 1", example))
+    wanted = heated(example.image, example.dense).resize((300, 300), Image.Resampling.LANCZOS)
+    assert same(picture.crop((234, ROW + 20, 534, ROW + 320)), wanted)
+
+
 def test_a_peak_that_no_view_uses_is_grey(tmp_path: Path) -> None:
     example = explanation()
     picture = drawn(tmp_path, replace(example, zoomed=()))
@@ -200,6 +247,8 @@ def test_an_unwritable_path_leaves_what_was_there(tmp_path: Path) -> None:
         ({"response": np.zeros((31, 31))}, "one square grid"),
         ({"response": np.full((7, 7), 1.5)}, r"in \[0, 1\]; got 1.5 to 1.5"),
         ({"response": np.full((7, 7), np.nan)}, r"in \[0, 1\]"),
+        ({"dense": np.zeros((2, 2))}, "one square grid"),
+        ({"dense": np.full((7, 7), -0.5)}, r"in \[0, 1\]; got -0.5 to -0.5"),
         ({"peaks": np.zeros((2, 2), dtype=bool)}, "one square grid"),
         ({"zoomed": explanation().zoomed[:1] * 2}, "different names; got discriminative, discriminative"),
         ({"answer": ()}, "at least one class"),

@@ -56,6 +56,20 @@ def test_two_settings_of_ones_own_are_two_lines() -> None:
     ]
 
 
+def test_what_the_tables_compare_is_told_apart() -> None:
+    settings: list[dict[str, object]] = [{}, {"attention": "saliency"}, {"partition": "random"}]
+    one: dict[str, object] = {"method": "s3n", "preset": "foveate", "decides_from": "o+d+c"}
+    old, *new = (row(0, 80.0, **one, **setting) for setting in settings)
+    same = row(1, 82.0, **one, attention=None, partition=None)
+    lines = summary_table([old, *new, same]).splitlines()[2:]
+    assert [line.split("|")[1].strip() for line in lines] == [
+        "s3n (foveate, o+d+c)",
+        "s3n (foveate, o+d+c, saliency)",
+        "s3n (foveate, o+d+c, random)",
+    ]
+    assert "81.0 ± 1.4" in lines[0]
+
+
 def test_guided_zooms_are_a_table_of_their_own() -> None:
     zoom: dict[str, object] = {
         **{"method": "guided-zoom", "conventional": "s3n", "preset": "foveate", "base_source_size": 448},

@@ -12,13 +12,23 @@ import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
-from foveate.config import HardwareConfig, TestViews, TrainConfig
+from foveate.config import (
+    AttentionKind,
+    BackboneConfig,
+    HardwareConfig,
+    NetworkConfig,
+    Partition,
+    PlainConfig,
+    S3NConfig,
+    TestViews,
+    TrainConfig,
+)
 from foveate.data.loading import EvaluationViews, evaluation_loader
 from foveate.errors import UserError
 from foveate.evaluation.predictions import read_predictions
 from foveate.methods.inference import Classifier
 from foveate.runs import Run, RunDescription
-from foveate.workflows.evaluate import Evaluation, evaluate
+from foveate.workflows.evaluate import Evaluation, evaluate, settings_of
 from miniatures import write_cub
 
 
@@ -72,9 +82,30 @@ def test_each_branch_and_the_mean_of_all_is_measured(s3n_run: Run, tmp_path: Pat
     assert_array_equal(done.table.probabilities, tables[3].probabilities)
     row = json.loads((tmp_path / "rows.jsonl").read_text(encoding="utf-8"))
     assert (row["method"], row["preset"], row["input_size"], row["source_size"]) == ("s3n", "foveate", 64, 96)
+    assert (row["decides_from"], row["attention"], row["partition"]) == ("o+d+c", None, None)
     assert row["branches"] == {name: round(100 * value, 2) for name, value in told.items()}
     assert row["milliseconds"] > 0
     assert "top-1, complementary" in done.report.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("config", "preset", "attention", "partition"),
+    [
+        (S3NConfig(), "foveate", None, None),
+        (S3NConfig.reference(BackboneConfig(architecture="resnet50")), "reference", None, None),
+        (S3NConfig(attention=AttentionKind.SALIENCY), "foveate", "saliency", None),
+        (replace(S3NConfig.paper(), test_partition=Partition.ALL), "paper", None, "probability/all"),
+        (S3NConfig(train_partition=Partition.RANDOM, test_partition=Partition.RANDOM), "foveate", None, "random"),
+        (S3NConfig(radius=0.2, test_partition=Partition.RANDOM), "own", None, "all/random"),
+        (PlainConfig(), None, None, None),
+    ],
+)
+def test_a_row_says_what_the_tables_compare(
+    config: NetworkConfig, preset: str | None, attention: str | None, partition: str | None
+) -> None:
+    told = settings_of(config)
+    assert (told["preset"], told["attention"], told["partition"]) == (preset, attention, partition)
+    assert told["decides_from"] == ("o+d+c" if isinstance(config, S3NConfig) else None)
 
 
 def test_flipped_views_give_the_mean_of_the_two(evaluated: Evaluation, own_run: Run) -> None:

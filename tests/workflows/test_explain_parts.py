@@ -23,7 +23,7 @@ from foveate.methods.inference import Classifier
 from foveate.recipes import macnn_slice
 from foveate.response.grounding import create_grounding
 from foveate.runs import Run
-from foveate.workflows.evaluate import evaluate, preset_of
+from foveate.workflows.evaluate import evaluate, settings_of
 from foveate.workflows.explain import explain
 from foveate.workflows.explain_parts import PartsExplainer
 from foveate.workflows.predict import load
@@ -81,8 +81,8 @@ def test_the_training_measured_both_losses(own_run: Run) -> None:
 
 
 def test_presets_have_names() -> None:
-    assert preset_of(macnn_slice().network) == "foveate"
-    assert preset_of(replace(MACNNConfig.paper(), crop=96 / 448)) == "paper"
+    assert settings_of(macnn_slice().network)["preset"] == "foveate"
+    assert settings_of(replace(MACNNConfig.paper(), crop=96 / 448))["preset"] == "paper"
 
 
 def test_guided_zoom_asks_the_joint_head_and_grounds_the_image_stream(own_run: Run) -> None:

@@ -16,10 +16,10 @@ from torch.testing import assert_close
 
 from foveate.config import AttentionKernel, Partition, S3NConfig
 from foveate.response.peaks import find_peaks
-from foveate.zoom.attention import Attention, SparseAttention, divide
+from foveate.zoom.attention import Attention, SparseAttention, dense_attention, divide
 from foveate.zoom.draws import draw_keys, uniform_draw
 from foveate.zoom.sampler import gaussian, separable_places
-from oracles.s3n import naive_sampling_maps
+from oracles.s3n import naive_dense_maps, naive_sampling_maps
 
 EVERY_PEAK = S3NConfig(peaks_above_mean=False)
 
@@ -79,6 +79,32 @@ def test_one_peak_by_hand(kernel: AttentionKernel, divisor: int) -> None:
     assert attention.complementary[0, 1, 2].item() == pytest.approx(4.0)
     assert attention.discriminative[0, 2, 0].item() == pytest.approx(max(near, 1e-3), rel=1e-4)
     assert attention.complementary[0, 2, 0].item() == pytest.approx(max(wide, 1e-3), rel=1e-4)
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.sampled_from([0.0, 0.03, 0.5]), st.integers(2, 9), st.integers(0, 10_000))
+def test_dense_attention_agrees_with_plain_loops(floor: float, cells: int, seed: int) -> None:
+    drawing = responses(2, cells, seed)
+    attention = dense_attention(drawing, floor)
+    wanted = [naive_dense_maps(each.double().numpy(), floor) for each in drawing]
+    for index, found in enumerate((attention.discriminative, attention.complementary)):
+        assert_close(found, torch.tensor(np.array([maps[index] for maps in wanted])).float())
+    assert not attention.peaks.any()
+    assert_close(attention.weights.discriminative + attention.weights.complementary, torch.ones_like(drawing))
+
+
+def test_dense_attention_by_hand() -> None:
+    attention = dense_attention(torch.tensor([[[0.0, 0.25], [0.5, 1.0]]]), 0.0)
+    assert_close(attention.discriminative, torch.tensor([[[0.001, 0.25], [0.5, 1.0]]]))
+    assert_close(attention.complementary, torch.tensor([[[1.0, 0.75], [0.5, 0.001]]]))
+
+
+@pytest.mark.parametrize("value", [0.0, 0.7, 1.0])
+@pytest.mark.parametrize("floor", [0.0, 0.03])
+def test_a_flat_map_draws_flat_maps(value: float, floor: float) -> None:
+    for each in dense_attention(torch.full((1, 6, 6), value), floor)[2:]:
+        assert isinstance(each, Tensor)
+        assert each.min() == each.max() > 0
 
 
 def test_attentions_of_several_peaks_add_up_over_the_floor() -> None:

@@ -14,7 +14,7 @@ from torch.nn import functional
 from torch.testing import assert_close
 
 from foveate.config import Partition, S3NConfig
-from foveate.zoom.attention import SparseAttention
+from foveate.zoom.attention import SparseAttention, dense_attention
 from foveate.zoom.sampler import Sampler, convolved_places, dense_grid, gaussian, invert, resample, separable_places
 from oracles.s3n import Map, naive_interpolated, naive_kernel, naive_places
 
@@ -195,6 +195,8 @@ INVERTED = {
     "low floor": hill(31, (0.5, 0.5), floor=1e-3),
     "corner": hill(31, (0.0, 0.0)),
     "border": hill(31, (0.3, 0.0), (0.8, 0.0)),
+    "dense": dense_attention(hill(31, (0.4, 0.3), (0.6, 0.7), floor=0.0).clamp(max=1), 0.03).discriminative,
+    "dense complement": dense_attention(hill(31, (0.4, 0.3), (0.6, 0.7), floor=0.0).clamp(max=1), 0.03).complementary,
     "random": tensor_of(random_map(31, seed=4, power=6)).float(),
 }
 

@@ -22,6 +22,8 @@ class Branches(StrEnum):
     Where the original is left out it still provides the class maps, and its head is still trained for them.
     """
 
+    D = "d"
+    """The zoomed view alone, as the saliency sampler was published; no row of Table 2."""
     O = "o"  # noqa: E741  # the paper's letter
     OD = "o+d"
     OC = "o+c"
@@ -77,6 +79,17 @@ class CellPlacement(StrEnum):
     everything is 7/6 as far from the middle as it is."""
     CENTRES = "centres"
     """Each cell in the middle of the pixels that it stands for."""
+
+
+class AttentionKind(StrEnum):
+    """What draws the zoom (S3N Table 3); the dense kinds have no peaks, and nothing to divide between two views."""
+
+    SPARSE = "sparse"
+    """The peaks of the response, a Gaussian around each (Eq. 5)."""
+    CLASS_RESPONSE = "class-response"
+    """The response itself: dense, and of the predicted classes."""
+    SALIENCY = "saliency"
+    """A saliency network's map: dense, whatever the class (Recasens et al., "Learning to zoom", 2018)."""
 
 
 class AttentionKernel(StrEnum):
@@ -183,6 +196,9 @@ class S3NConfig:
     """Probability of dropping a pooled feature in training, before every head."""
     branches: Branches = Branches.ODC
     """Which views it decides from."""
+    attention: AttentionKind = AttentionKind.SPARSE
+    """What draws the zoom. A dense map M draws the discriminative view, 1 - M the complementary one where there is one;
+    peaks, kernel, radii and partitions are then without effect, while `sampling_floor` is added as ever."""
 
     entropy_from: EntropySource = EntropySource.LOGITS
     entropy_threshold: float = 0.2

@@ -10,6 +10,7 @@ from foveate.config import Branch, Branches, Fusion, S3NConfig
 from foveate.types import BranchLogits
 
 _DECIDES_FROM = {
+    Branches.D: (Branch.DISCRIMINATIVE,),
     Branches.O: (Branch.ORIGINAL,),
     Branches.OD: (Branch.ORIGINAL, Branch.DISCRIMINATIVE),
     Branches.OC: (Branch.ORIGINAL, Branch.COMPLEMENTARY),
@@ -31,7 +32,7 @@ class JointDecision(nn.Module):
         zoomed = (branch for branch in self.decides_from if branch is not Branch.ORIGINAL)
         self.heads = nn.ModuleDict({branch.value: nn.Linear(channels, classes) for branch in zoomed})
         views = len(self.decides_from)
-        own = views > 1 and config.fusion is Fusion.OWN
+        own = len(self.heads) > 0 and config.fusion is Fusion.OWN
         self.joint = nn.Linear(views * channels, classes) if own else None
 
     def forward(

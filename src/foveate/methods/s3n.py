@@ -10,13 +10,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from foveate.backbones import Backbone, create_backbone, map_side, pool
-from foveate.config import Branch, Partition, S3NConfig
+from foveate.config import AttentionKind, Branch, Partition, S3NConfig
 from foveate.decision.fusion import JointDecision
 from foveate.errors import UserError
 from foveate.methods.network import Moment, Network, ParameterGroup
 from foveate.response.gate import response
+from foveate.response.saliency import SaliencyNetwork
 from foveate.types import BranchLogits
-from foveate.zoom.attention import Attention, SparseAttention
+from foveate.zoom.attention import Attention, SparseAttention, dense_attention
 from foveate.zoom.draws import uniform_draw
 from foveate.zoom.sampler import Sampler, resample
 
@@ -57,13 +58,18 @@ class S3N(Network):
         self.input_size = input_size
         self.backbone = backbone
         self.attention = SparseAttention(config)
+        salient = config.attention is AttentionKind.SALIENCY
+        self.saliency = SaliencyNetwork(backbone, config.placement) if salient else None
         self.sampler = Sampler(config)
         self.fusion = JointDecision(config, backbone.channels, classes)
         blocks = {name: _branch_block(backbone.channels) for name in self.fusion.heads if config.branch_block}
         self.blocks = nn.ModuleDict(blocks)
-        if not self.fusion.heads:  # it never zooms: several processes must not wait for gradients of the zoom
+        # Several processes must not wait for gradients of what draws no view.
+        if not self.fusion.heads:
+            for module in filter(None, (self.attention, self.saliency, self.sampler)):
+                module.requires_grad_(False)
+        elif config.attention is not AttentionKind.SPARSE:
             self.attention.requires_grad_(False)
-            self.sampler.requires_grad_(False)
 
     @classmethod
     def create(cls, config: S3NConfig, classes: int, input_size: int, *, pretrained: bool = True) -> S3N:
@@ -80,9 +86,11 @@ class S3N(Network):
         features = self.backbone(original)
         pooled = {Branch.ORIGINAL: pool(features)}
         logits = self.backbone.classifier(self.fusion.dropout(pooled[Branch.ORIGINAL]))
+        cells = self.config.response_grid or features.shape[-1]
+        salient = None if self.saliency is None else self.saliency(original, cells)
         with torch.autocast(images.device.type, enabled=False):
             where = response(features, self.backbone.classifier.weight, logits, self.config)
-            attention = self._attend(where, images, moment)
+            attention = self._attend(where if salient is None else salient, images, moment)
             maps = {branch: getattr(attention, branch.value) for branch in _ZOOMED if branch.value in self.fusion.heads}
             grids = self._grids(maps)
             views = {branch: resample(images, grid) for branch, grid in grids.items()}
@@ -93,6 +101,8 @@ class S3N(Network):
         self, where: Float[Tensor, "b g g"], images: Float[Tensor, "b 3 Hs Ws"], moment: Moment | None
     ) -> Attention:
         config = self.config
+        if config.attention is not AttentionKind.SPARSE:
+            return dense_attention(where, config.sampling_floor)
         if moment is None:
             partition = config.test_partition
         else:
@@ -118,9 +128,11 @@ class S3N(Network):
         return {branch: pool(block(each)) for branch, block, each in zip(views, blocks, features, strict=True)}
 
     def parameter_groups(self) -> list[ParameterGroup]:
-        """Return the heads, which start random, the radii, and the regulariser where it is learned."""
+        """Return the heads, which are new, the radii, and the regulariser where it is learned."""
         config = self.config
         heads = [*self.backbone.classifier.parameters(), *self.fusion.parameters()]
+        if self.saliency is not None:
+            heads += self.saliency.head.parameters()
         groups = [
             ParameterGroup(heads),
             ParameterGroup([self.attention.log_radius], new=False, factor=config.radius_rate, decays=False),

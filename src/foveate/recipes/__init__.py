@@ -1,5 +1,6 @@
 """Named training configurations: the papers' own, and small ones for a laptop."""
 
+from foveate.recipes.comparisons import comparisons
 from foveate.recipes.guided_zoom import evidence, evidence_resnet101
 from foveate.recipes.laptop import plain, plain_plumage, plain_slice, plain_slice_448, plain_slice_long
 from foveate.recipes.macnn import (
@@ -47,8 +48,11 @@ RECIPES = {
     "s3n-slice-448": s3n_slice_448,
     "s3n-slice-paper": s3n_slice_paper,
     "s3n-slice-reference": s3n_slice_reference,
+    **comparisons(s3n_slice),
     "s3n-plumage": s3n_plumage,
+    **comparisons(s3n_plumage),
     "s3n-resnet50-cub": s3n_resnet50_cub,
+    **comparisons(s3n_resnet50_cub),
     "s3n-resnet50-aircraft": s3n_resnet50_aircraft,
     "s3n-resnet50-cars": s3n_resnet50_cars,
     "s3n-reference-cub": s3n_reference_cub,
@@ -63,6 +67,7 @@ RECIPES = {
 
 __all__ = [
     "RECIPES",
+    "comparisons",
     "evidence",
     "evidence_resnet101",
     "ft_resnet50_aircraft",

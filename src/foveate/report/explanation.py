@@ -35,20 +35,28 @@ from foveate.types import RankedClass, Size
 
 
 class _Look(NamedTuple):
-    """A zoomed view in plain words; the colours are told apart with any colour vision (Okabe and Ito)."""
+    """A view in plain words; the colours are told apart with any colour vision (Okabe and Ito).
+
+    ``lead`` is about peaks; ``dense`` stands in its place where a whole map draws the zoom.
+    """
 
     heading: str
     lead: str
+    dense: str
     colour: str
 
 
 _LOOKS = {
     Branch.DISCRIMINATIVE.value: _Look(
-        "Look closer", "the strongest peaks attract the most pixels: what decides is enlarged", "#0072B2"
+        "Look closer",
+        "the strongest peaks attract the most pixels: what decides is enlarged",
+        "what stands out the most attracts the most pixels, and is enlarged",
+        "#0072B2",
     ),
     Branch.COMPLEMENTARY.value: _Look(
         "Look around",
         "the weaker peaks attract more, and all reach further: more of the surroundings is enlarged",
+        "what stands out the least attracts the most pixels: the surroundings are enlarged",
         "#E69F00",
     ),
 }
@@ -58,10 +66,10 @@ _LOOKS = {
 class ZoomedView:
     """One zoomed branch.
 
-    ``weights`` says how much each cell's peak counts in this view, in [0, 1], 0 where there is none; ``attention`` is
-    the sampling map Q, greater than 0. ``grid`` holds (x, y) in [-1, 1], as `grid_sample` takes it with
-    ``align_corners=True``: where in the image each pixel of the view is taken from; ``view`` is what is seen through
-    it. ``answer`` is this branch's own best class.
+    ``weights`` says how much each cell's peak counts in this view, in [0, 1], 0 where there is none; of a dense
+    attention, how much each cell. ``attention`` is the sampling map Q, greater than 0. ``grid`` holds (x, y) in
+    [-1, 1], as `grid_sample` takes it with ``align_corners=True``: where in the image each pixel is taken from;
+    ``view`` is what is seen through it. ``answer`` is this branch's own best class.
 
     Raises:
         ValueError: ``name`` is neither "discriminative" nor "complementary", or the attention is not greater than 0.
@@ -88,10 +96,12 @@ class Explanation:
     ``image`` is the first view, square; ``response`` is R in [0, 1] and ``peaks`` marks T, with cells ordered (row,
     column). ``zoomed`` is empty for a network that looks once. ``answer`` is the decision, by falling probability;
     ``original_answer`` is what the first view alone says. ``truth`` is None where the true class is not known.
+    ``dense`` is the map in [0, 1] that draws the zoom in place of peaks; None where peaks do.
 
     Raises:
         ValueError: The image is not square, the maps do not share one square grid of at least 2 cells a side,
-            responses or weights are not in [0, 1], two zoomed views have the same name, or there is no answer.
+            responses, weights or the dense map are not in [0, 1], two zoomed views have the same name, or there is no
+            answer.
     """
 
     title: str
@@ -102,17 +112,18 @@ class Explanation:
     answer: tuple[RankedClass, ...]
     original_answer: RankedClass
     truth: str | None = None
+    dense: Float[np.ndarray, "g g"] | None = None
 
     def __post_init__(self) -> None:
         if self.image.width != self.image.height:
             raise ValueError(f"the first view must be square; got {self.image.width} x {self.image.height} pixels")
-        maps = [self.response, self.peaks, *(each for view in self.zoomed for each in (view.weights, view.attention))]
-        shapes = {each.shape for each in maps}
+        shares = [self.response, *(view.weights for view in self.zoomed), *([] if self.dense is None else [self.dense])]
+        shapes = {each.shape for each in (self.peaks, *shares, *(view.attention for view in self.zoomed))}
         if shapes != {(len(self.response),) * 2} or len(self.response) < 2:
             raise ValueError(f"maps must share one square grid of at least 2 cells a side; got {sorted(shapes)}")
-        for shares in (self.response, *(view.weights for view in self.zoomed)):
-            if not ((shares >= 0) & (shares <= 1)).all():
-                raise ValueError(f"responses and weights must be in [0, 1]; got {shares.min()} to {shares.max()}")
+        for each in shares:
+            if not ((each >= 0) & (each <= 1)).all():
+                raise ValueError(f"responses and weights must be in [0, 1]; got {each.min()} to {each.max()}")
         names = [view.name for view in self.zoomed]
         if len(set(names)) < len(names):
             raise ValueError(f"zoomed views must have different names; got {', '.join(names)}")
@@ -147,7 +158,7 @@ def explanation_picture(explanation: Explanation, path: Path) -> None:
 
 def _draw_first_view(page: Page, top: int, explanation: Explanation) -> None:
     lead = "at the whole photograph" + (", for places that are worth another look" if explanation.zoomed else "")
-    photo, where, peaks, decision = _draw_card(page, top, _Look("First look", lead, SOFT_INK))
+    photo, where, drawing, decision = _draw_card(page, top, "First look", lead, SOFT_INK)
     image, truth = explanation.image, explanation.truth
     _draw_name(page, photo, "what it sees first and answers alone")
     page.panel(photo, image)
@@ -155,22 +166,32 @@ def _draw_first_view(page: Page, top: int, explanation: Explanation) -> None:
     _draw_name(page, where, "where the predicted classes respond")
     page.panel(where, heated(image, explanation.response))
     draw_scale(page, _under(where)[:2], "least: 0", "1: most")
-    _draw_name(page, peaks, "peaks: the stronger, the larger")
-    _draw_divided_peaks(page.panel(peaks, image), explanation, _PANEL)
-    if explanation.peaks.any():
-        draw_legend(page, _under(peaks)[:2], _legend(explanation))
-    else:
-        page.write(_under(peaks)[:2], "none: no place stands out", CAPTION)
+    _draw_drawing(page, drawing, explanation)
     _draw_name(page, decision, "what it decides")
     draw_answers(page, decision, explanation.answer[:5], truth)
 
 
+def _draw_drawing(page: Page, room: Room, explanation: Explanation) -> None:
+    """Draw what draws the zoom: peaks, or a whole map."""
+    image, dense = explanation.image, explanation.dense
+    if dense is not None:
+        _draw_name(page, room, "what draws the zoom: all of this")
+        page.panel(room, heated(image, dense))
+        draw_scale(page, _under(room)[:2], "least: 0", "1: most")
+        return
+    _draw_name(page, room, "peaks: the stronger, the larger")
+    _draw_divided_peaks(page.panel(room, image), explanation, _PANEL)
+    if explanation.peaks.any():
+        draw_legend(page, _under(room)[:2], _legend(explanation))
+    else:
+        page.write(_under(room)[:2], "none: no place stands out", CAPTION)
+
+
 def _draw_zoomed_view(page: Page, top: int, explanation: Explanation, view: ZoomedView) -> None:
     look, image = _LOOKS[view.name], explanation.image
-    peaks, pull, taken, seen = _draw_card(page, top, look)
-    _draw_name(page, peaks, "peaks: the more they count, the larger")
-    _draw_one_set(page.panel(peaks, image), explanation, view)
-    page.write(_under(peaks)[:2], f"{np.count_nonzero(view.weights)} of {explanation.peaks.sum()} peaks", CAPTION)
+    lead = look.lead if explanation.dense is None else look.dense
+    counting, pull, taken, seen = _draw_card(page, top, look.heading, lead, look.colour)
+    _draw_counting(page, counting, explanation, view)
     _draw_name(page, pull, "where its pixels are pulled to")
     page.panel(pull, heated(image, relative_pull(view.attention)))
     draw_scale(page, _under(pull)[:2], "no pull", "strongest")
@@ -182,15 +203,27 @@ def _draw_zoomed_view(page: Page, top: int, explanation: Explanation, view: Zoom
     draw_answers(page, _under(seen), [view.answer], explanation.truth)
 
 
-def _draw_card(page: Page, top: int, look: _Look) -> list[Room]:
+def _draw_counting(page: Page, room: Room, explanation: Explanation, view: ZoomedView) -> None:
+    """Draw how much each peak counts in a view, or each place."""
+    if explanation.dense is not None:
+        _draw_name(page, room, "how much each place counts")
+        page.panel(room, heated(explanation.image, view.weights))
+        draw_scale(page, _under(room)[:2], "nothing", "fully")
+        return
+    _draw_name(page, room, "peaks: the more they count, the larger")
+    _draw_one_set(page.panel(room, explanation.image), explanation, view)
+    page.write(_under(room)[:2], f"{np.count_nonzero(view.weights)} of {explanation.peaks.sum()} peaks", CAPTION)
+
+
+def _draw_card(page: Page, top: int, heading: str, lead: str, colour: str) -> list[Room]:
     """Draw a row's ground and heading; return the room of its four panels."""
     left, right = MARGIN + _PADDING, page.size.width - MARGIN - _PADDING
     page.fill(Room(MARGIN, top, right + _PADDING, top + _CARD_HEIGHT), CARD)
-    page.fill(Room(MARGIN, top, MARGIN + _STRIPE, top + _CARD_HEIGHT), look.colour)
-    page.write((left, top + _PADDING), look.heading, _HEADING)
-    beside = left + page.length(look.heading, _HEADING) + 14
-    lead = page.fitted(look.lead, _LEAD, right - beside)
-    page.write((beside, top + _PADDING + _HEADING.size - _LEAD.size), lead, _LEAD)
+    page.fill(Room(MARGIN, top, MARGIN + _STRIPE, top + _CARD_HEIGHT), colour)
+    page.write((left, top + _PADDING), heading, _HEADING)
+    beside = left + page.length(heading, _HEADING) + 14
+    fitted = page.fitted(lead, _LEAD, right - beside)
+    page.write((beside, top + _PADDING + _HEADING.size - _LEAD.size), fitted, _LEAD)
     return [_square(left + column * (_PANEL + _GAP), top + _PANEL_TOP, _PANEL) for column in range(4)]
 
 
@@ -283,7 +316,7 @@ def _columns(top: int, zoomed: int) -> list[Room]:
 
 def _draw_columns(page: Page, names: Sequence[str]) -> None:
     _, where, *views, decision = _columns(HEADER, len(names))
-    page.write((where.left, HEADER), "response and peaks", _NAME)
+    page.write((where.left, HEADER), "where it looks", _NAME)
     for room, look in zip(views, (_LOOKS[name] for name in names), strict=True):
         page.dot((room.left + 8, HEADER + 11), 7, look.colour)
         page.write((room.left + 24, HEADER), look.heading.lower(), _NAME)
@@ -300,7 +333,8 @@ def _draw_label(page: Page, room: Room, label: str, explanation: Explanation | N
 
 def _draw_evidence(page: Page, rooms: Sequence[Room], explanation: Explanation, names: Sequence[str]) -> None:
     where, *views, decision = rooms
-    axes = page.panel(where, heated(explanation.image, explanation.response))
+    drawing = explanation.response if explanation.dense is None else explanation.dense
+    axes = page.panel(where, heated(explanation.image, drawing))
     _draw_divided_peaks(axes, explanation, _SMALL_PANEL)
     seen = {view.name: view.view for view in explanation.zoomed}
     for view, name in zip(views, names, strict=True):

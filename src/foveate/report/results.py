@@ -16,7 +16,7 @@ BEGIN, END = "<!-- results: made by `make docs` -->", "<!-- end of results -->"
 
 # A row without "views" is of a centre crop.
 _ONE_METHOD = (
-    *("method", "decides_from", "base", "dataset", "split", "views"),
+    *("method", "decides_from", "attention", "partition", "base", "dataset", "split", "views"),
     *("input_size", "source_size", "epochs"),
 )
 _BRANCHES = ("original", "discriminative", "complementary", "joint", "mean")
@@ -50,7 +50,8 @@ def _line(group: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
 
 
 def _name(row: Mapping[str, Any]) -> str:
-    named = [str(each) for each in (_preset(row), row.get("decides_from")) if each]
+    settings = (_preset(row), *(row.get(name) for name in ("decides_from", "attention", "partition")))
+    named = [str(each) for each in settings if each]
     return f"{row['method']} ({', '.join(named)})" if named else str(row["method"])
 
 
@@ -100,8 +101,8 @@ def row_table(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 _ONE_ZOOM = (
-    *("conventional", "preset", "base", "dataset", "split", "input_size", "base_source_size", "grounding"),
-    *("top_k", "rounds", "tuned_on"),
+    *("conventional", "preset", "decides_from", "attention", "partition", "base", "dataset", "split"),
+    *("input_size", "base_source_size", "grounding", "top_k", "rounds", "tuned_on"),
 )
 
 
@@ -110,7 +111,7 @@ def refinement_table(rows: Sequence[Mapping[str, Any]]) -> str:
     groups: dict[tuple[Any, ...], list[Mapping[str, Any]]] = defaultdict(list)
     for row in rows:
         weights = () if row["tuned_on"] else tuple(row["weights"])  # what is fitted differs from seed to seed
-        groups[*(row[name] for name in _ONE_ZOOM), weights].append(row)
+        groups[*(row.get(name) for name in _ONE_ZOOM), weights].append(row)
     header = (
         *("network", "source", "grounding", "k", "L", "weights", "seeds", "before", "after", "gain", "changed"),
         *("mended", "spoiled", "p", "peaks in the box", "near a part", "passes"),
@@ -120,7 +121,7 @@ def refinement_table(rows: Sequence[Mapping[str, Any]]) -> str:
 
 def _refinement_line(group: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
     first = group[0]
-    named = f"{first['conventional']} ({first['preset']})" if first["preset"] else first["conventional"]
+    named = _name({**first, "method": first["conventional"]})
     weights = f"fitted to {first['tuned_on']}" if first["tuned_on"] else " ".join(f"{w:g}" for w in first["weights"])
     settings = (named, first["base_source_size"], first["grounding"], first["top_k"], first["rounds"], weights)
     return (

@@ -168,8 +168,7 @@ def result_row(run: Run, split: str, views: TestViews, done: Evaluation) -> dict
     accuracy = done.accuracy
     return {
         "method": config.network.method,
-        "preset": preset_of(config.network),
-        "decides_from": config.network.branches.value if isinstance(config.network, S3NConfig) else None,
+        **settings_of(config.network),
         "base": config.network.architecture,
         "dataset": run.description.dataset,
         "split": split,
@@ -189,22 +188,31 @@ def result_row(run: Run, split: str, views: TestViews, done: Evaluation) -> dict
     }
 
 
-def preset_of(config: NetworkConfig) -> str | None:
-    """Name the preset that a configuration is, whatever backbone, branches and sizes; none for a method without."""
+_COMPARED = ("backbone", "branches", "attention", "train_partition", "test_partition")
+
+
+def settings_of(config: NetworkConfig) -> dict[str, str | None]:
+    """Name what the tables compare; entries that another method has not are None.
+
+    ``preset`` is the one that the configuration is but for that, the backbone and MA-CNN's sizes, else "own";
+    ``decides_from`` S3N's branches; ``attention`` and ``partition`` (in training and in testing) are None where they
+    are the preset's.
+    """
     if isinstance(config, MACNNConfig):
         named = {"foveate": MACNNConfig(), "paper": MACNNConfig.paper()}
-        same = (
-            name
-            for name, preset in named.items()
-            if config == replace(preset, backbone=config.backbone, crop=config.crop, part_size=config.part_size)
-        )
-        return next(same, "own")
+        sizes = {name: getattr(config, name) for name in ("backbone", "crop", "part_size")}
+        preset = next((name for name, each in named.items() if config == replace(each, **sizes)), "own")
+        return {"preset": preset, "decides_from": None, "attention": None, "partition": None}
     if not isinstance(config, S3NConfig):
-        return None
+        return dict.fromkeys(("preset", "decides_from", "attention", "partition"))
     presets = {"foveate": S3NConfig(), "paper": S3NConfig.paper(), "reference": S3NConfig.reference()}
-    alike = (
-        name
-        for name, preset in presets.items()
-        if config == replace(preset, backbone=config.backbone, branches=config.branches)
-    )
-    return next(alike, "own")
+    compared = {name: getattr(config, name) for name in _COMPARED}
+    name = next((name for name, each in presets.items() if config == replace(each, **compared)), "own")
+    alike = presets.get(name, S3NConfig())
+    own, usual = ((each.train_partition.value, each.test_partition.value) for each in (config, alike))
+    return {
+        "preset": name,
+        "decides_from": config.branches.value,
+        "attention": None if config.attention is alike.attention else config.attention.value,
+        "partition": None if own == usual else "/".join(dict.fromkeys(own)),
+    }

@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from foveate.backbones import Normalisation
-from foveate.config import Branch, HardwareConfig, MACNNConfig, TestViews
+from foveate.config import AttentionKind, Branch, HardwareConfig, MACNNConfig, S3NConfig, TestViews
 from foveate.data.images import read_image, upright_rgb
 from foveate.data.transforms import evaluation_geometries
 from foveate.errors import UserError
@@ -65,6 +65,7 @@ class Explainer:
             answer=decision(answers),
             original_answer=answers[Branch.ORIGINAL][0],
             truth=truth,
+            dense=_dense(look, self.run),
         )
 
     def _ranked(self, logits: Float[Tensor, "1 c"]) -> tuple[RankedClass, ...]:
@@ -142,6 +143,13 @@ def _zoomed(look: Look, branch: Branch, normalisation: Normalisation, answer: Ra
         view=picture_of(look.views[branch], normalisation),
         answer=answer,
     )
+
+
+def _dense(look: Look, run: Run) -> np.ndarray | None:
+    """Return the map that draws the zoom of a dense attention, which is what counts in the discriminative view."""
+    network = run.config.network
+    sparse = isinstance(network, S3NConfig) and network.attention is AttentionKind.SPARSE
+    return None if sparse else _array(look.attention.weights.discriminative)
 
 
 def _array(batch: Tensor) -> np.ndarray:

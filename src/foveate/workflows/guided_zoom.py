@@ -33,7 +33,7 @@ from foveate.recipes import evidence as evidence_recipe
 from foveate.report.tables import markdown_table
 from foveate.runs import Run, environment
 from foveate.workflows.build_pool import build_pool
-from foveate.workflows.evaluate import preset_of
+from foveate.workflows.evaluate import settings_of
 from foveate.workflows.judge import evidence_of_split, hits_of_split
 from foveate.workflows.train import train
 from foveate.workflows.tune import tune
@@ -278,7 +278,7 @@ def result_row(
         "method": "guided-zoom",
         "base": config.network.architecture,
         "conventional": config.network.method,
-        "preset": preset_of(config.network),
+        **settings_of(config.network),
         "dataset": run.description.dataset,
         "split": split,
         "input_size": config.transforms.input_size,

@@ -1,4 +1,7 @@
-"""Sparse attention: peaks in two sets, a Gaussian around each, summed to two sampling maps (S3N Eq. 4, 5 and 6)."""
+"""Sparse attention: peaks in two sets, a Gaussian around each, summed to two sampling maps (S3N Eq. 4, 5 and 6).
+
+And the dense attention that it is compared with in Table 3: a map is its own sampling map.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ FLOOR = 1e-3
 
 
 class PeakWeights(NamedTuple):
-    """How much each cell's peak counts in either set; 0 where there is none."""
+    """How much each cell's peak counts in either set, 0 where there is none; of a dense attention: each cell."""
 
     discriminative: Float[Tensor, "b g g"]
     complementary: Float[Tensor, "b g g"]
@@ -25,8 +28,9 @@ class PeakWeights(NamedTuple):
 class Attention(NamedTuple):
     """What the zoom is drawn by.
 
-    ``peaks`` marks T; ``weights`` is its division into T_d and T_c; ``discriminative`` and ``complementary`` are the
-    sampling maps Q_d and Q_c, at least `FLOOR` everywhere. Cells are ordered (row, column).
+    ``peaks`` marks T, none where the attention is dense; ``weights`` is its division into T_d and T_c;
+    ``discriminative`` and ``complementary`` are the sampling maps Q_d and Q_c, at least `FLOOR` everywhere. Cells are
+    ordered (row, column).
     """
 
     peaks: Bool[Tensor, "b g g"]
@@ -63,8 +67,24 @@ class SparseAttention(nn.Module):
         discriminative = spread(weights.discriminative * response, response, radius[0], config.kernel)
         inverse = weights.complementary / response.clamp(min=FLOOR)
         complementary = spread(inverse, response, radius[1], config.kernel)
-        maps = ((each + config.sampling_floor).clamp(min=FLOOR) for each in (discriminative, complementary))
+        maps = (_floored(each, config.sampling_floor) for each in (discriminative, complementary))
         return Attention(peaks, weights, *maps)
+
+
+def dense_attention(drawing: Float[Tensor, "b g g"], sampling_floor: float) -> Attention:
+    """Return the attention that a map draws as it is, without peaks (S3N Table 3).
+
+    Args:
+        drawing: M, a response or a saliency, in [0, 1]; 1 - M draws the complementary view.
+        sampling_floor: What every cell of a sampling map gets beside it.
+    """
+    weights = PeakWeights(drawing, 1 - drawing)
+    peaks = torch.zeros_like(drawing, dtype=torch.bool)
+    return Attention(peaks, weights, *(_floored(each, sampling_floor) for each in weights))
+
+
+def _floored(sampling_map: Float[Tensor, "b g g"], floor: float) -> Float[Tensor, "b g g"]:
+    return (sampling_map + floor).clamp(min=FLOOR)
 
 
 def divide(
