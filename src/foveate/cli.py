@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 import tyro
 
+from foveate.analysis_commands import Attention, Localise
 from foveate.atomic import mend_of
 from foveate.config import (
     DataConfig,
@@ -206,9 +207,8 @@ class Demo:
         demo(self.out)
 
 
-_Command = (
-    Data | Train | Evaluate | Predict | Explain | Adopt | GuidedZoom | Tune | PoolBuild | PoolExport | Recipes | Demo
-)
+_Seen = Data | Train | Evaluate | Predict | Explain | Localise | Attention
+_Command = _Seen | Adopt | GuidedZoom | Tune | PoolBuild | PoolExport | Recipes | Demo
 
 
 def _commands() -> dict[str, Callable[..., _Command]]:
@@ -228,6 +228,8 @@ def _commands() -> dict[str, Callable[..., _Command]]:
         "evaluate": Evaluate,
         "predict": Predict,
         "explain": Explain,
+        "localise": Localise,
+        "attention": Attention,
         "adopt": Adopt,
         "guided-zoom": GuidedZoom,
         "tune": Tune,
