@@ -76,12 +76,12 @@ def cell_edges(places: int, size: int) -> Float[np.ndarray, " e"]:
     return edges.clip(0, size)
 
 
-def intersection_over_union(a: Float[np.ndarray, "*n 4"], b: Float[np.ndarray, "*n 4"]) -> Float[np.ndarray, "*n"]:
-    """Return the shared share of two boxes (left, top, right, bottom); 0 where both are empty."""
+def intersection_over_union(a: Float[np.ndarray, "... 4"], b: Float[np.ndarray, "... 4"]) -> Float[np.ndarray, ...]:
+    """Return the shared share of boxes (left, top, right, bottom), broadcast; 0 where both are empty."""
     sides = np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2])
     shared = sides.clip(min=0).prod(-1)
     together = (a[..., 2:] - a[..., :2]).prod(-1) + (b[..., 2:] - b[..., :2]).prod(-1) - shared
-    shares: Float[np.ndarray, "*n"] = np.divide(shared, together, out=np.zeros_like(shared), where=together > 0)
+    shares: Float[np.ndarray, ...] = np.divide(shared, together, out=np.zeros_like(shared), where=together > 0)
     return shares
 
 
