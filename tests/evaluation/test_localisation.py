@@ -73,7 +73,7 @@ def test_an_overlap_is_a_share_and_does_not_depend_on_the_view(
 ) -> None:
     overlap = intersection_over_union(a, b)
     assert 0 <= overlap <= 1
-    assert overlap == pytest.approx(naive_overlap(a, b))
+    assert overlap == pytest.approx(naive_overlap(a.tolist(), b.tolist()))
     assert overlap == intersection_over_union(b, a)
     assert intersection_over_union(a, a) == 1
     moved = [each * [scale, 1, scale, 1] + [shift, 0, shift, 0] for each in (a, b)]
@@ -119,7 +119,7 @@ def test_overlaps_agree_with_plain_loops(maps: int, places: int, size: int, hidd
     boxes = np.concatenate([corners, corners + rng.uniform(1, size, (maps, 2))], axis=1)
     found = overlaps_of(values, boxes, size)
     for index in range(maps):
-        expected = [naive_overlaps(values[index], boxes[index], size, each) for each in THRESHOLDS]
+        expected = [naive_overlaps(values[index], boxes[index].tolist(), size, each) for each in THRESHOLDS]
         assert_allclose(np.stack([found.largest[index], found.best[index]], axis=1), expected, atol=1e-12)
 
 

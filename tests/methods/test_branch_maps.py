@@ -67,9 +67,9 @@ def test_a_zoomed_map_lies_where_the_view_was_taken_from(branch: Branch) -> None
 
 
 @torch.no_grad()
-def test_without_a_zoom_every_view_is_the_first_one() -> None:
+def test_without_a_zoom_every_view_is_the_first_one(monkeypatch: pytest.MonkeyPatch) -> None:
     made, images = network(), torch.zeros(2, 3, SIZE, SIZE) + torch.tensor([0.3, -0.2, 0.5])[:, None, None]
-    made.sampler.forward = lambda maps, size: lattice(size, maps).repeat(len(maps), 1, 1, 1)  # type: ignore[method-assign]
+    monkeypatch.setattr(made.sampler, "forward", lambda maps, size: lattice(size, maps).repeat(len(maps), 1, 1, 1))
     found = branch_maps(made, images, CLASSES, PLACES).maps
     features = made.backbone(images)
     for branch in (Branch.ORIGINAL, *ZOOMED):

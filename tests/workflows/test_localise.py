@@ -165,11 +165,11 @@ def boxless(own_run: Run, plumage: Path, tmp_path: Path) -> Run:
     """The run, with a list of its photographs that has no boxes."""
     splits = load_splits(own_run.config.data)
     photographs = [*splits.train, *splits.test]
-    columns = {
+    columns: dict[str, list[object]] = {
         "image": [str(plumage / record.id) for record in photographs],
         "class_name": [record.class_name for record in photographs],
         "label": [record.label for record in photographs],
-        "split": ["train"] * len(splits.train) + ["test"] * len(splits.test),
+        "split": [*["train"] * len(splits.train), *["test"] * len(splits.test)],
     }
     data = DataConfig(root=write_csv(tmp_path / "list.csv", columns))
     return Run(own_run.path, replace(own_run.description, config=replace(own_run.config, data=data)))

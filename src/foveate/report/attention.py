@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from foveate.evaluation.attention import AttentionSummary
+from foveate.evaluation.attention_hits import AttentionSummary
 from foveate.report.charts import new_chart, save_chart, style_axes
 from foveate.report.page import INK, PALE_INK
 from foveate.report.tables import markdown_table

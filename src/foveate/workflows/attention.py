@@ -11,7 +11,7 @@ import numpy as np
 from foveate.config import HardwareConfig, OnError
 from foveate.documents import append_json_line, write_json, write_text
 from foveate.errors import UserError
-from foveate.evaluation.attention import AttentionSummary, PeakList, joined, peaks_by_strength, summarise_attention
+from foveate.evaluation.attention_hits import AttentionSummary, PeakList, joined, peaks_by_strength, summarise_attention
 from foveate.evaluation.hits import annotations_of
 from foveate.report.attention import attention_chart, attention_markdown
 from foveate.runs import Run, environment
