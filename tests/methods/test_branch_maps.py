@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -87,15 +89,15 @@ def test_without_a_zoom_every_view_is_the_first_one(monkeypatch: pytest.MonkeyPa
     ],
 )
 @torch.no_grad()
-def test_the_joint_map_is_the_mean_of_those_it_decides_from(branches: Branches, added: tuple[Branch, ...]) -> None:
+def test_the_joint_map_is_the_sum_of_those_it_decides_from(branches: Branches, added: tuple[Branch, ...]) -> None:
     made, images = network(branches), photographs()
     found = branch_maps(made, images, CLASSES, PLACES)
     for row in range(0, PLACES, 5):
         for column in range(0, PLACES, 5):
             values = torch.stack([found.maps[branch][:, row, column] for branch in added], dim=1)
-            for each, expected in zip(found.maps[Branch.JOINT][:, row, column], values, strict=True):
-                seen = expected[~expected.isnan()]
-                assert_close(each, seen.mean(), equal_nan=True)
+            for each, terms in zip(found.maps[Branch.JOINT][:, row, column], values.tolist(), strict=True):
+                seen = [term for term in terms if not math.isnan(term)]
+                assert each.item() == pytest.approx(sum(seen) if seen else math.nan, rel=1e-4, abs=1e-5, nan_ok=True)
     for branch, logits in found.logits.present().items():
         assert_close(logits, made(images).present()[branch])
 

@@ -20,7 +20,7 @@ SMALLEST_SIDE = 8
 LARGEST_ASPECT = 50.0
 """Longer side over shorter side; beyond it a picture is a strip, not a photograph, and is refused."""
 
-_ORIENTATION, _ON_ITS_SIDE = ExifTags.Base.Orientation, range(5, 9)
+_ORIENTATION = ExifTags.Base.Orientation
 
 
 class ImageError(UserError):
@@ -59,17 +59,17 @@ def read_image(source: ImageSource, name: str | None = None) -> Image.Image:
 
 
 def upright_size(source: ImageSource, name: str | None = None) -> Size:
-    """Return the size of what `read_image` returns; of a photograph only the header is read.
+    """Return the size of what `read_image` returns; of an upright photograph only the header is read.
 
     Args:
         source: As `read_image` takes it; an image that it can decode.
         name: As there.
     """
-    if isinstance(source, Patch):
-        return Size(*read_image(source, name).size)
-    with Image.open(_stream(source)) as image:
-        size = Size(*image.size)
-        return Size(size.height, size.width) if image.getexif().get(_ORIENTATION) in _ON_ITS_SIDE else size
+    if not isinstance(source, Patch):
+        with Image.open(_stream(source)) as image:
+            if image.getexif().get(_ORIENTATION, 1) == 1:
+                return Size(*image.size)
+    return Size(*read_image(source, name).size)
 
 
 def _patch(patch: Patch, photograph: Image.Image) -> Image.Image:

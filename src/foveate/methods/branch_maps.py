@@ -23,7 +23,8 @@ class BranchMaps(NamedTuple):
     """Every branch's answer, and its map of one class at y x y places of the first view.
 
     The places are those of `foveate.zoom.sampler.lattice`; NaN where a branch's view does not show a place. The joint
-    map is the mean of the maps of the branches that the network decides from, over those that show the place.
+    map is the sum of the maps of the branches that the network decides from; a view that does not show a place adds
+    nothing there.
     """
 
     logits: BranchLogits
@@ -84,7 +85,8 @@ def _of_s3n(network: S3N, images: Float[Tensor, "b 3 Hs Ws"], classes: Int64[Ten
                 shown = torch.ones(there.shape[:-1], dtype=torch.bool, device=there.device)
             maps[branch] = at_places(own, there, network.input_size)[:, 0].masked_fill(~shown, torch.nan)
         if look.logits.joint is not None:
-            maps[Branch.JOINT] = torch.stack([maps[branch] for branch in network.fusion.decides_from]).nanmean(0)
+            added = torch.stack([maps[branch] for branch in network.fusion.decides_from])
+            maps[Branch.JOINT] = added.nansum(0).masked_fill(added.isnan().all(0), torch.nan)
     return BranchMaps(look.logits, maps)
 
 
