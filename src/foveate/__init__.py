@@ -40,10 +40,12 @@ if TYPE_CHECKING:
     from foveate.runs import Run
     from foveate.types import Box, PartPoint, Prediction, RankedClass
     from foveate.workflows.adopt import adopt
+    from foveate.workflows.attention import AttentionReport, analyse_attention
     from foveate.workflows.build_pool import build_pool
     from foveate.workflows.evaluate import Evaluation, evaluate
     from foveate.workflows.explain import explain
     from foveate.workflows.guided_zoom import RefinementRow, guided_zoom
+    from foveate.workflows.localise import LocalisationReport, localise
     from foveate.workflows.predict import Model, load
     from foveate.workflows.train import train
     from foveate.workflows.tune import tune
@@ -51,6 +53,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _PUBLIC = {
+    "AttentionReport": "foveate.workflows.attention",
     "BackboneConfig": "foveate.config",
     "Box": "foveate.types",
     "Branches": "foveate.config",
@@ -63,6 +66,7 @@ _PUBLIC = {
     "HardwareConfig": "foveate.config",
     "Keep": "foveate.config",
     "Library": "foveate.config",
+    "LocalisationReport": "foveate.workflows.localise",
     "MACNNConfig": "foveate.config",
     "Model": "foveate.workflows.predict",
     "PartPoint": "foveate.types",
@@ -83,16 +87,19 @@ _PUBLIC = {
     "TransformConfig": "foveate.config",
     "UserError": "foveate.errors",
     "adopt": "foveate.workflows.adopt",
+    "analyse_attention": "foveate.workflows.attention",
     "build_pool": "foveate.workflows.build_pool",
     "evaluate": "foveate.workflows.evaluate",
     "explain": "foveate.workflows.explain",
     "guided_zoom": "foveate.workflows.guided_zoom",
     "load": "foveate.workflows.predict",
+    "localise": "foveate.workflows.localise",
     "train": "foveate.workflows.train",
     "tune": "foveate.workflows.tune",
 }
 
 __all__ = [
+    "AttentionReport",
     "BackboneConfig",
     "Box",
     "Branches",
@@ -105,6 +112,7 @@ __all__ = [
     "HardwareConfig",
     "Keep",
     "Library",
+    "LocalisationReport",
     "MACNNConfig",
     "Model",
     "PartPoint",
@@ -125,11 +133,13 @@ __all__ = [
     "TransformConfig",
     "UserError",
     "adopt",
+    "analyse_attention",
     "build_pool",
     "evaluate",
     "explain",
     "guided_zoom",
     "load",
+    "localise",
     "recipes",
     "train",
     "tune",

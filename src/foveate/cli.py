@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 import tyro
 
+from foveate.analysis_commands import Attention, Localise
 from foveate.atomic import mend_of
 from foveate.config import (
     DataConfig,
@@ -246,6 +247,8 @@ _Command = (
     | Evaluate
     | Predict
     | Explain
+    | Localise
+    | Attention
     | Adopt
     | GuidedZoom
     | Tune
@@ -274,6 +277,8 @@ def _commands() -> dict[str, Callable[..., _Command]]:
         "evaluate": Evaluate,
         "predict": Predict,
         "explain": Explain,
+        "localise": Localise,
+        "attention": Attention,
         "adopt": Adopt,
         "guided-zoom": GuidedZoom,
         "tune": Tune,

@@ -7,7 +7,7 @@ model.safetensors    the network's weights
 checkpoints/         what a resumed training continues from
 epochs/              the weights after the epochs of `keep_epochs`
 logs/                CSV and TensorBoard, one folder for each start
-evaluation/          written by `foveate evaluate`
+evaluation/          written by `foveate evaluate`, `localise` and `attention`
 """
 
 from __future__ import annotations

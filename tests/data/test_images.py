@@ -15,7 +15,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from foveate.data.images import ImageError, read_image, to_rgb
+from foveate.data.images import ImageError, read_image, to_rgb, upright_size
 from foveate.data.records import ArchiveMember
 from foveate.errors import UserError
 from oracles.images import ROW_0_AND_COLUMN_0, naive_over_white, naive_upright
@@ -52,6 +52,8 @@ def test_orientation_is_applied(format: str, orientation: int) -> None:
     upright = pixels(encoded(PICTURE, format, exif=tagged(orientation)))
     assert stored.shape == (12, 20, 3)
     assert upright.tolist() == naive_upright(stored.tolist(), orientation)
+    source = encoded(PICTURE, format, exif=tagged(orientation))
+    assert upright_size(source) == read_image(source).size
 
 
 @pytest.mark.parametrize("mode", ["L", "1"])

@@ -10,7 +10,9 @@ from torch.testing import assert_close
 from torch.utils.flop_counter import FlopCounterMode
 
 from foveate.config import CellPlacement
-from foveate.response.class_maps import class_maps, fall_off_edges, on_grid
+from foveate.response.class_maps import at_places, class_maps, fall_off_edges, on_grid
+from foveate.zoom.sampler import lattice
+from oracles.guided_zoom import naive_interpolated as naive_enlarged
 from oracles.s3n import naive_class_maps, naive_interpolated
 
 
@@ -94,3 +96,12 @@ def test_the_fall_off_the_edges_by_hand() -> None:
     fallen = fall_off_edges(torch.tensor([[[0.0, 0.0, 0.0, 4.0, 4.0]] * 5]), (2, 2))
     assert_close(fallen[0, 2], torch.tensor([0.0, 0.0, 0.0, 4.0, 3.998]), rtol=0, atol=1e-6)
     assert_close(fallen[0, :, 3], torch.tensor([3.998, 4.0, 4.0, 4.0, 3.998]), rtol=0, atol=1e-6)
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.integers(1, 5), st.integers(1, 5), st.integers(2, 12), st.integers(0, 10_000))
+def test_at_every_pixels_middle_it_is_the_enlarged_map(height: int, width: int, size: int, seed: int) -> None:
+    values = np.random.default_rng(seed).normal(size=(height, width))
+    maps = torch.from_numpy(values)[None, None]
+    found = at_places(maps, lattice(size, maps)[None], size)[0, 0]
+    assert_close(found, torch.from_numpy(naive_enlarged(values, size, size)))

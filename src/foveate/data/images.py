@@ -6,7 +6,7 @@ import io
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
 from foveate.config import TestViews
 from foveate.data.records import ArchiveMember, ImageSource, Patch
@@ -19,6 +19,8 @@ SMALLEST_SIDE = 8
 
 LARGEST_ASPECT = 50.0
 """Longer side over shorter side; beyond it a picture is a strip, not a photograph, and is refused."""
+
+_ORIENTATION = ExifTags.Base.Orientation
 
 
 class ImageError(UserError):
@@ -54,6 +56,20 @@ def read_image(source: ImageSource, name: str | None = None) -> Image.Image:
         raise ImageError(
             f"image cannot be decoded: {name} ({error}); replace it, or leave it out (on-error skip)"
         ) from error
+
+
+def upright_size(source: ImageSource, name: str | None = None) -> Size:
+    """Return the size of what `read_image` returns; of an upright photograph only the header is read.
+
+    Args:
+        source: As `read_image` takes it; an image that it can decode.
+        name: As there.
+    """
+    if not isinstance(source, Patch):
+        with Image.open(_stream(source)) as image:
+            if image.getexif().get(_ORIENTATION, 1) == 1:
+                return Size(*image.size)
+    return Size(*read_image(source, name).size)
 
 
 def _patch(patch: Patch, photograph: Image.Image) -> Image.Image:

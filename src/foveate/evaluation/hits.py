@@ -55,7 +55,7 @@ def hits_of(
         places: (x, y) in pixels of the photograph.
         found: Whether there is a peak at all.
         annotations: Of the same photographs.
-        reach: As a share of the box's longer side.
+        reach: As a share of the box's longer side; infinite: a visible part is always within reach.
     """
     corners, extent = annotations.boxes[:, None, :2], annotations.boxes[:, 2:] - annotations.boxes[:, :2]
     inside = (places >= corners) & (places <= corners + extent[:, None])
@@ -63,7 +63,8 @@ def hits_of(
         return Hits(inside.all(-1) & found, np.full(found.shape, -1))
     away = np.linalg.norm(places[:, :, None] - annotations.parts[:, None], axis=-1)
     away = np.where(np.isnan(away), np.inf, away)
-    near = found & (away.min(-1) <= reach * extent.max(-1)[:, None])
+    nearest = away.min(-1)
+    near = found & np.isfinite(nearest) & (nearest <= reach * extent.max(-1)[:, None])
     return Hits(inside.all(-1) & found, np.where(near, away.argmin(-1), -1))
 
 

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
 from foveate.backbones import Backbone, Normalisation, pool
 from foveate.config import Branch, HardwareConfig
 from foveate.errors import UserError
 from foveate.hardware import autocast_dtype, device_of
+from foveate.methods.branch_maps import BranchMaps, branch_maps
 from foveate.methods.folding import folded
 from foveate.methods.macnn import MACNN, PartsLook
 from foveate.methods.network import Network
@@ -97,13 +98,26 @@ class Classifier:
         Raises:
             UserError: The network is of another method.
         """
+        look: Look = self._called(self._looking().look, images)
+        return look
+
+    def check_looks(self) -> None:
+        """Refuse at once what `look` refuses."""
+        self._looking()
+
+    def _looking(self) -> S3N:
         if not isinstance(self.network, S3N):
             raise UserError(
                 "only an S3N network can show where it looked closer; this run is of another method; "
                 "train one of the s3n or macnn recipes"
             )
-        look: Look = self._called(self.network.look, images)
-        return look
+        return self.network
+
+    def branch_maps(self, images: UInt8[Tensor, "b H W 3"], classes: Int64[Tensor, " b"], places: int) -> BranchMaps:
+        """Return each branch's answers and its map of one class for each image, as `branch_maps` does."""
+        asked = classes.to(self.device)
+        maps: BranchMaps = self._called(lambda inputs: branch_maps(self.network, inputs, asked, places), images)
+        return maps
 
     def look_at_parts(self, images: UInt8[Tensor, "b H W 3"]) -> PartsLook:
         """Return all that an MA-CNN network sees on its way to its answers.

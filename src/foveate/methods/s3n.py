@@ -28,7 +28,7 @@ class Look(NamedTuple):
     """All that the network saw in a batch on its way to the answer.
 
     ``original`` is the first view; ``response`` R and ``attention`` live on the response grid; ``grids`` and ``views``
-    hold the zoomed branches that there are.
+    hold the zoomed branches that there are; ``features`` the maps that each branch's head pools, the original's too.
     """
 
     original: Float[Tensor, "b 3 H W"]
@@ -37,6 +37,7 @@ class Look(NamedTuple):
     grids: dict[Branch, Float[Tensor, "b H W 2"]]
     views: dict[Branch, Float[Tensor, "b 3 H W"]]
     logits: BranchLogits
+    features: dict[Branch, Float[Tensor, "b d _ _"]]
 
 
 class S3N(Network):
@@ -94,8 +95,10 @@ class S3N(Network):
             maps = {branch: getattr(attention, branch.value) for branch in _ZOOMED if branch.value in self.fusion.heads}
             grids = self._grids(maps)
             views = {branch: resample(images, grid) for branch, grid in grids.items()}
-        pooled |= self._features(views)
-        return Look(original, where, attention, grids, views, self.fusion(logits, pooled))
+        zoomed = self._features(views)
+        pooled |= {branch: pool(each) for branch, each in zoomed.items()}
+        seen = {Branch.ORIGINAL: features} | zoomed
+        return Look(original, where, attention, grids, views, self.fusion(logits, pooled), seen)
 
     def _attend(
         self, where: Float[Tensor, "b g g"], images: Float[Tensor, "b 3 Hs Ws"], moment: Moment | None
@@ -120,12 +123,19 @@ class S3N(Network):
         together = self.sampler(torch.cat(list(maps.values())), self.input_size)
         return dict(zip(maps, together.chunk(len(maps)), strict=True))
 
-    def _features(self, views: dict[Branch, Float[Tensor, "b 3 H W"]]) -> dict[Branch, Float[Tensor, "b d"]]:
+    def _features(self, views: dict[Branch, Float[Tensor, "b 3 H W"]]) -> dict[Branch, Float[Tensor, "b d _ _"]]:
         if not views:
             return {}
         features = self.backbone(torch.cat(list(views.values()))).chunk(len(views))
         blocks = [self.blocks[branch.value] if self.blocks else nn.Identity() for branch in views]
-        return {branch: pool(block(each)) for branch, block, each in zip(views, blocks, features, strict=True)}
+        return {branch: block(each) for branch, block, each in zip(views, blocks, features, strict=True)}
+
+    def head_weight(self, branch: Branch) -> Float[Tensor, "c d"]:
+        """Return the weight of the head that answers for one view."""
+        head = self.backbone.classifier if branch is Branch.ORIGINAL else self.fusion.heads[branch.value]
+        weight = head.weight
+        assert isinstance(weight, Tensor)
+        return weight
 
     def parameter_groups(self) -> list[ParameterGroup]:
         """Return the heads, which are new, the radii, and the regulariser where it is learned."""

@@ -46,6 +46,17 @@ def on_grid(
     return functional.grid_sample(maps, lattice, padding_mode="border", align_corners=False)
 
 
+def at_places(maps: Float[Tensor, "b k h w"], places: Float[Tensor, "b y x 2"], size: int) -> Float[Tensor, "b k y x"]:
+    """Interpolate maps bilinearly at places of the view; each cell lies in the middle of the pixels that it stands for.
+
+    Args:
+        maps: On the feature map's cells.
+        places: (x, y) as a grid has them: -1 is the centre of the view's first pixel, +1 that of its last.
+        size: Side of the view in pixels.
+    """
+    return functional.grid_sample(maps, places * ((size - 1) / size), padding_mode="border", align_corners=False)
+
+
 def fall_off_edges(maps: Float[Tensor, "b g g"], cells: tuple[int, int]) -> Float[Tensor, "b g g"]:
     """Lower what `on_grid` repeats between the middles of the outermost cells and the edges of the photograph.
 

@@ -131,7 +131,7 @@ def invert(grid: Float[Tensor, "b H W 2"], size: int, *, steps: int = 8) -> Inve
     """
     forward = grid.permute(0, 3, 1, 2)
     slopes = torch.cat([_slope(forward, 3), _slope(forward, 2)], dim=1)
-    wanted = _lattice(size, grid).expand(len(grid), -1, -1, -1)
+    wanted = lattice(size, grid).expand(len(grid), -1, -1, -1)
     found = functional.interpolate(
         _nearest(grid, _COARSE).permute(0, 3, 1, 2), size=(size, size), mode="bilinear", align_corners=True
     ).permute(0, 2, 3, 1)
@@ -156,17 +156,18 @@ def _step(slopes: Float[Tensor, "b h w 4"], error: Float[Tensor, "b h w 2"]) -> 
     return torch.stack([c * across - b * down, a * down - b * across], dim=-1) / (a * c - b**2)[..., None]
 
 
-def _lattice(size: int, like: Tensor) -> Float[Tensor, "size size 2"]:
+def lattice(size: int, like: Tensor) -> Float[Tensor, "size size 2"]:
+    """Return `size` x `size` evenly spread places (x, y), from corner to corner, on the device of `like`."""
     line = torch.linspace(-1, 1, size, device=like.device, dtype=like.dtype)
     down, across = torch.meshgrid(line, line, indexing="ij")
     return torch.stack([across, down], dim=-1)
 
 
 def _nearest(grid: Float[Tensor, "b H W 2"], size: int) -> Float[Tensor, "b size size 2"]:
-    lattice = _lattice(size, grid)
-    shown = _seen(grid.permute(0, 3, 1, 2), lattice.expand(len(grid), -1, -1, -1)).flatten(1, 2)
-    nearest = torch.cdist(lattice.flatten(0, 1).expand(len(grid), -1, -1), shown).argmin(-1)
-    return lattice.flatten(0, 1)[nearest].view(len(grid), size, size, 2)
+    places = lattice(size, grid)
+    shown = _seen(grid.permute(0, 3, 1, 2), places.expand(len(grid), -1, -1, -1)).flatten(1, 2)
+    nearest = torch.cdist(places.flatten(0, 1).expand(len(grid), -1, -1), shown).argmin(-1)
+    return places.flatten(0, 1)[nearest].view(len(grid), size, size, 2)
 
 
 def _slope(forward: Float[Tensor, "b 2 H W"], axis: int) -> Float[Tensor, "b 2 H W"]:

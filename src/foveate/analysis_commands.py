@@ -1,0 +1,70 @@
+"""The commands that analyse a run: where its objects are, and what its attention falls on."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from foveate.config import HardwareConfig, OnError
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Analysis:
+    """What both commands are told."""
+
+    run_folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
+    """The run folder."""
+    split: Literal["test", "validation", "train"] = "test"
+    """Which photographs to look at; they need annotated boxes."""
+    root: Path | None = None
+    """Where the data set lies now, if it has moved since the training."""
+    on_error: OnError | None = None
+    """What to do about photographs that cannot be read; None: as the training did."""
+    batch_size: int = 32
+    """Photographs at a time."""
+    hardware: HardwareConfig = field(default_factory=HardwareConfig)
+    results: Path | None = None
+    """A file of JSON lines to which one row is added; not that of `evaluate`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Localise(_Analysis):
+    """Measure whether a run's class maps say where the object is: top-1 localisation and MaxBoxAcc, view by view."""
+
+    def run(self) -> None:
+        """Do it."""
+        from foveate.workflows.localise import localise
+
+        done = localise(
+            self.run_folder,
+            split=self.split,
+            root=self.root,
+            on_error=self.on_error,
+            batch_size=self.batch_size,
+            hardware=self.hardware,
+            results=self.results,
+        )
+        print(done.markdown)
+        print(f"written to {done.report} (also .json, .png and -examples.png)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attention(_Analysis):
+    """Measure what an S3N run's sparse attention falls on: hits of the object's box, and the nearest parts."""
+
+    def run(self) -> None:
+        """Do it."""
+        from foveate.workflows.attention import analyse_attention
+
+        done = analyse_attention(
+            self.run_folder,
+            split=self.split,
+            root=self.root,
+            on_error=self.on_error,
+            batch_size=self.batch_size,
+            hardware=self.hardware,
+            results=self.results,
+        )
+        print(done.markdown)
+        print(f"written to {done.report} (also .json and .png)")

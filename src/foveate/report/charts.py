@@ -1,0 +1,46 @@
+"""Charts of numbers: figures with axes in the manner of the other pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from foveate.atomic import atomic_path
+from foveate.report.page import CARD, GROUND, INK, PALE_INK, SOFT_INK, TRACK
+
+_DPI = 150
+
+
+def new_chart(title: str, width: float, height: float) -> Figure:
+    """Return an empty figure; its size is in inches."""
+    figure = Figure(figsize=(width, height), dpi=_DPI, facecolor=GROUND, layout="constrained")
+    figure.suptitle(title, color=INK, fontsize=13, fontweight="bold", parse_math=False)
+    return figure
+
+
+def style_axes(axes: Axes, heading: str, across: str, up: str) -> None:
+    """Give axes their words, and the colours of the other pictures."""
+    axes.set_title(heading, color=INK, fontsize=10, loc="left", parse_math=False)
+    axes.set_xlabel(across, color=SOFT_INK, fontsize=9)
+    axes.set_ylabel(up, color=SOFT_INK, fontsize=9)
+    axes.set_facecolor(CARD)
+    axes.tick_params(colors=SOFT_INK, labelsize=8)
+    axes.grid(color=TRACK)
+    axes.set_axisbelow(True)
+    for name, spine in axes.spines.items():
+        spine.set_visible(name in {"left", "bottom"})
+        spine.set_color(PALE_INK)
+
+
+def save_chart(figure: Figure, path: Path) -> None:
+    """Write a figure as a PNG.
+
+    Raises:
+        UserError: The file cannot be written; what was there before is untouched.
+    """
+    FigureCanvasAgg(figure)
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, format="png")
