@@ -30,7 +30,7 @@ def small(
     larger = replace(evidence, transforms=quick.transforms)  # so that a batch of one patch has a variance
     monkeypatch.setattr(module, "guided_zoom", partial(guided_zoom, pool=POOL, evidence=larger))
     plain, s3n = (((Scale.SLICE, Training(name)),) for name in recipes)
-    branches = (Quantity.TOP1, Quantity.ORIGINAL, Quantity.DISCRIMINATIVE)
+    measured = (Quantity.TOP1, Quantity.ORIGINAL, Quantity.DISCRIMINATIVE, Quantity.LOCALISATION, Quantity.HIT_RATE)
     tables = {
         "plain": PaperTable(
             "Plain",
@@ -39,7 +39,7 @@ def small(
                 Row("plain", (Cell("birds", 40.0, trainings=plain), Cell("top-5", 100.0, Quantity.TOP5, plain))),
             ),
         ),
-        "s3n": PaperTable("S3N", (Row("S3N", tuple(Cell(each.value, 60.0, each, s3n) for each in branches)),)),
+        "s3n": PaperTable("S3N", (Row("S3N", tuple(Cell(each.value, 60.0, each, s3n) for each in measured)),)),
         "zoom": PaperTable(
             "Zoom",
             (
@@ -89,12 +89,18 @@ def test_what_is_done_is_not_done_again(small: TrainConfig, tmp_path: Path, monk
     assert made("plain", small, tmp_path) == first
 
 
-def test_branches_are_those_of_the_evaluation(small: TrainConfig, tmp_path: Path) -> None:
+def test_branches_boxes_and_peaks_are_those_of_their_reports(small: TrainConfig, tmp_path: Path) -> None:
     made("s3n", small, tmp_path)
     report = json.loads((tmp_path / "runs/s3n-small-0/evaluation/test-centre.json").read_text())
     cells = json.loads((tmp_path / "s3n-slice.json").read_text())["cells"]
-    for cell, name in zip(cells, ("joint", "original", "discriminative"), strict=True):
+    for cell, name in zip(cells[:3], ("joint", "original", "discriminative"), strict=True):
         assert cell["values"] == [pytest.approx(100 * report["branches"][name]["value"])]
+    boxes, peaks = (
+        json.loads((tmp_path / f"runs/s3n-small-0/evaluation/test-{name}.json").read_text())
+        for name in ("localisation", "attention")
+    )
+    assert cells[3]["values"] == [pytest.approx(100 * boxes["branches"]["joint"]["localised"])]
+    assert cells[4]["values"] == [pytest.approx(100 * peaks["mean_hit_rate"])]
 
 
 def test_guided_zoom_finds_the_evidence_of_most_classes_once(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from foveate.config import HardwareConfig, RefinementConfig
 from foveate.documents import read_json, write_json, write_text
@@ -13,8 +14,10 @@ from foveate.recipes import RECIPES
 from foveate.recipes.tables import TABLES, Cell, PaperTable, Quantity, Row, Scale, Training
 from foveate.report.reproduction import MeasuredCell, reproduction_markdown
 from foveate.runs import Run
+from foveate.workflows.attention import analyse_attention
 from foveate.workflows.evaluate import evaluate
 from foveate.workflows.guided_zoom import guided_zoom
+from foveate.workflows.localise import localise
 from foveate.workflows.train import trained
 
 _REFINED = {Quantity.REFINED_3: 3, Quantity.REFINED_5: 5}
@@ -56,14 +59,23 @@ class Bench:
         run = self.run(training, seed)
         if quantity in _REFINED:
             return self._refined(run, _REFINED[quantity])
-        report = run.path / "evaluation" / "test-centre.json"
-        if not report.exists():
-            evaluate(run, hardware=self.hardware, results=self.results, say=self.say)
-        content = read_json(report)
+        if quantity is Quantity.LOCALISATION:
+            branches = self._read(run, "test-localisation.json", localise)["branches"]
+            return 100 * float(branches.get("joint", branches["original"])["localised"])
+        if quantity is Quantity.HIT_RATE:
+            return 100 * float(self._read(run, "test-attention.json", analyse_attention)["mean_hit_rate"])
+        content = self._read(run, "test-centre.json", evaluate)
         of_all = {Quantity.TOP1: "top1", Quantity.TOP5: "top5"}
         named = content["accuracy"] if quantity in of_all else content["branches"]
-        found = named[of_all.get(quantity, quantity.value)]
-        return 100 * float(found["value"])
+        return 100 * float(named[of_all.get(quantity, quantity.value)]["value"])
+
+    def _read(self, run: Run, name: str, measure: Callable[..., object]) -> dict[str, Any]:
+        """Return what a measurement wrote into the run's folder; it is made if it is not there."""
+        report = run.path / "evaluation" / name
+        if not report.exists():
+            results = self.results if measure is evaluate else None
+            measure(run, hardware=self.hardware, results=results, say=self.say)
+        return read_json(report)
 
     def _refined(self, run: Run, top_k: int) -> float:
         out = self.runs / f"guided-zoom-{run.path.name}"
