@@ -186,16 +186,16 @@ class Explain:
 
 @dataclass(frozen=True, kw_only=True)
 class Reproduce:
-    """Measure a table of the papers: train what is missing, go on with what was stopped, skip what is done."""
+    """Make a table or figure of the papers: train what is missing, go on with what was stopped, skip what is done."""
 
     table: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="TABLE")]
-    """s3n-1 to s3n-5, s3n-delta, gz-1, gz-2, gz-3."""
+    """s3n-1 to s3n-5, s3n-delta, gz-1, gz-2, gz-3; or a figure: s3n-fig4 to s3n-fig7, gz-fig2, gz-fig3."""
     archives: Path
     """The folder that holds the data sets under their own names, such as CUB_200_2011 or CUB_200_2011_20."""
     scale: Scale = Scale.SLICE
     """The papers' networks on their data sets, or small ones on the slice of CUB."""
     seeds: tuple[int, ...] = (0, 1, 2)
-    """Of the trainings; each number is their mean."""
+    """Of the trainings; each number is their mean. A figure shows the first."""
     out: Path = Path("reproduction")
     """Folder for the tables; `runs` in it holds the runs that they share."""
     hardware: HardwareConfig = field(default_factory=HardwareConfig)

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from foveate.cli import main
 from foveate.config import TrainConfig
+from foveate.data.images import read_image
 from foveate.errors import UserError
+from foveate.evaluation.predictions import read_predictions, write_predictions
 from foveate.recipes.tables import Cell, PaperTable, Quantity, Row, Scale, Training
+from foveate.workflows import figures as figures_module
 from foveate.workflows import reproduce as module
+from foveate.workflows import workbench
+from foveate.workflows.figures import surest
 from foveate.workflows.guided_zoom import guided_zoom
 from foveate.workflows.reproduce import reproduce
 from zooms import POOL, SLOW, silent
@@ -25,10 +30,14 @@ def small(
 ) -> TrainConfig:
     """Tables of two rows; recipes as small as the tests' runs."""
     recipes = {"plain-small": lambda: replace(quick, epochs=1), "s3n-small": lambda: replace(quick_s3n, epochs=2)}
-    monkeypatch.setattr(module, "RECIPES", recipes)
-    monkeypatch.setattr(module, "_REFINED", {Quantity.REFINED_3: 2, Quantity.REFINED_5: 3})
+    monkeypatch.setattr(workbench, "RECIPES", recipes)
+    monkeypatch.setattr(workbench, "_REFINED", {Quantity.REFINED_3: 2, Quantity.REFINED_5: 3})
     larger = replace(evidence, transforms=quick.transforms)  # so that a batch of one patch has a variance
-    monkeypatch.setattr(module, "guided_zoom", partial(guided_zoom, pool=POOL, evidence=larger))
+    monkeypatch.setattr(
+        workbench,
+        "guided_zoom",
+        lambda run, out, **options: guided_zoom(run, out, **(options | {"pool": POOL, "evidence": larger})),
+    )
     plain, s3n = (((Scale.SLICE, Training(name)),) for name in recipes)
     measured = (Quantity.TOP1, Quantity.ORIGINAL, Quantity.DISCRIMINATIVE, Quantity.LOCALISATION, Quantity.HIT_RATE)
     tables = {
@@ -51,6 +60,9 @@ def small(
         "full": PaperTable("Full", (Row("plain", (Cell("birds", 1.0, trainings=((Scale.FULL, Training("x")),)),)),)),
     }
     monkeypatch.setattr(module, "TABLES", tables)
+    figures = {"plain": plain, "s3n": s3n, "s3n-epochs": s3n, "guided-zoom": plain}
+    monkeypatch.setattr(figures_module, "ON_CUB", figures)
+    monkeypatch.setattr(figures_module, "_EPOCHS", (1, 2))
     return quick
 
 
@@ -84,7 +96,7 @@ def test_it_trains_measures_and_says_so(small: TrainConfig, tmp_path: Path) -> N
 
 def test_what_is_done_is_not_done_again(small: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = made("plain", small, tmp_path)
-    monkeypatch.setattr(module, "evaluate", None)
+    monkeypatch.setattr(workbench, "evaluate", None)
     monkeypatch.setattr("foveate.workflows.train.train", None)
     assert made("plain", small, tmp_path) == first
 
@@ -111,8 +123,33 @@ def test_guided_zoom_finds_the_evidence_of_most_classes_once(
     after = {row["config"]["top_k"]: 100 * row["change"]["after"] for row in rows[:1]}
     cells = {cell["row"]: cell["values"] for cell in json.loads((tmp_path / "zoom-slice.json").read_text())["cells"]}
     assert cells["Zoom, k=3"] == [pytest.approx(after[2])]
-    monkeypatch.setattr(module, "guided_zoom", None)
+    monkeypatch.setattr(workbench, "guided_zoom", None)
     assert made("zoom", small, tmp_path) == table
+
+
+def test_a_figure_is_a_folder_of_pictures(small: TrainConfig, tmp_path: Path) -> None:
+    archives = small.data.root.parent
+    made("plain", small, tmp_path)
+    # A plain network that is always wrong, so that there is something to show.
+    answers = tmp_path / "runs/plain-small-0/evaluation/test-centre.parquet"
+    table = read_predictions(answers)
+    write_predictions(answers, replace(table, probabilities=np.roll(np.eye(4), 1, axis=1)[table.labels]))
+    expected = {"s3n-fig4": 4, "s3n-fig5": 1, "s3n-fig6": 1, "s3n-fig7": 2}
+    for name, count in expected.items():
+        folder = reproduce(name, tmp_path, archives=archives, seeds=(0,), hardware=SLOW, say=silent)
+        assert folder == tmp_path / f"{name}-slice"
+        pictures = list(folder.rglob("*.png"))
+        assert len(pictures) >= count
+        for picture in pictures:
+            assert read_image(picture).width > 200
+    with pytest.raises(UserError, match="no test photograph of plain-small-0 is what the figure shows"):
+        reproduce("gz-fig3", tmp_path, archives=archives, seeds=(0,), hardware=SLOW, say=silent)
+
+
+def test_a_figure_shows_the_surest_of_what_is_wanted() -> None:
+    wanted = np.array([True, False, True, True, True, True])
+    assert surest(wanted, np.array([0.1, 0.9, 0.3, 0.3, 0.2, 0.5])) == [5, 2, 3, 4]
+    assert surest(np.zeros(3, bool), np.ones(3)) == []
 
 
 def test_what_cannot_be_shown_is_refused(small: TrainConfig, tmp_path: Path) -> None:

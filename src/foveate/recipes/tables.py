@@ -121,6 +121,15 @@ def _s3n(row: str | None = None, *changes: tuple[str, object]) -> tuple[tuple[Sc
     return _both(f"s3n-resnet50-cub{suffix}", f"s3n-slice{suffix}", *changes)
 
 
+ON_CUB = {
+    "plain": _both("ft-resnet50-cub", "plain-slice"),
+    "s3n": _s3n(),
+    "s3n-epochs": _s3n(None, ("epochs", 20), ("keep_epochs", (1, 5, 20))),
+    "guided-zoom": _both("ft-resnet101-cub", "plain-slice"),
+}
+"""What the figures show, on birds: the networks of both papers, and S3N with epochs kept to be looked at."""
+
+
 _CUB, _AIRCRAFT, _CARS, _DOGS = "CUB-200-2011", "FGVC-Aircraft", "Stanford Cars", "Stanford Dogs"
 
 

@@ -1,0 +1,110 @@
+"""What the papers' tables and figures are made with: runs that are trained once, and what was measured of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from foveate.config import GroundingConfig, HardwareConfig, PoolConfig, RefinementConfig
+from foveate.documents import read_json, write_json
+from foveate.errors import UserError
+from foveate.guided_runs import GuidedZoomRun
+from foveate.recipes import RECIPES
+from foveate.recipes.tables import Quantity, Training
+from foveate.runs import Run
+from foveate.workflows.attention import analyse_attention
+from foveate.workflows.evaluate import evaluate
+from foveate.workflows.guided_zoom import guided_zoom
+from foveate.workflows.localise import localise
+from foveate.workflows.train import trained
+
+_REFINED = {Quantity.REFINED_3: 3, Quantity.REFINED_5: 5}
+
+
+_PAPER_LAYERS = {"resnet101.tv_in1k": "layer3.0", "vgg19.tv_in1k": "features.11"}
+"""Where Guided Zoom's paper grounds its networks: res4a and conv3_1."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workbench:
+    """Where runs lie and what they are made with.
+
+    ``runs`` holds a folder for each training and seed; several tables share it. ``archives`` holds the data sets'
+    folders under their own names, such as `CUB_200_2011`. ``results`` is a file of JSON lines that gets a row for each
+    evaluation.
+    """
+
+    runs: Path
+    archives: Path
+    hardware: HardwareConfig = field(default_factory=HardwareConfig)
+    results: Path | None = None
+    say: Callable[[str], None] = print
+
+    def run(self, training: Training, seed: int) -> Run:
+        """Return the finished run of a training.
+
+        Raises:
+            UserError: The data set is not there, or the folder holds another run.
+        """
+        config = training.config(RECIPES)
+        data = replace(config.data, root=self.archives / config.data.root.name)
+        if not data.root.exists():
+            raise UserError(
+                f"{training.recipe} is trained on {data.root.name}; {self.archives} has no such folder; give the "
+                "folder that holds the data sets under their own names with --archives"
+            )
+        config = replace(config, data=data, seed=seed, hardware=self.hardware)
+        return trained(config, self.runs / f"{training.folder}-{seed}", say=self.say)
+
+    def measured(self, quantity: Quantity, training: Training, seed: int) -> float:
+        """Return a number of a run, in per cent; what an earlier call measured is read."""
+        run = self.run(training, seed)
+        if quantity in _REFINED:
+            return 100 * float(read_json(_refined(self.zoom(run).path, _REFINED[quantity]))["top1"])
+        if quantity is Quantity.LOCALISATION:
+            branches = self.read(run, "test-localisation.json", localise)["branches"]
+            return 100 * float(branches.get("joint", branches["original"])["localised"])
+        if quantity is Quantity.HIT_RATE:
+            return 100 * float(self.read(run, "test-attention.json", analyse_attention)["mean_hit_rate"])
+        content = self.read(run, "test-centre.json", evaluate)
+        of_all = {Quantity.TOP1: "top1", Quantity.TOP5: "top5"}
+        named = content["accuracy"] if quantity in of_all else content["branches"]
+        return 100 * float(named[of_all.get(quantity, quantity.value)]["value"])
+
+    def read(self, run: Run, name: str, measure: Callable[..., object]) -> dict[str, Any]:
+        """Return what a measurement wrote into the run's folder; it is made if it is not there."""
+        report = run.path / "evaluation" / name
+        if not report.exists():
+            results = self.results if measure is evaluate else None
+            measure(run, hardware=self.hardware, results=results, say=self.say)
+        return read_json(report)
+
+    def zoom(self, run: Run) -> GuidedZoomRun:
+        """Return a run's Guided Zoom, judged with each k; the paper's own networks are given the paper's settings."""
+        layer, pool, evidence = _PAPER_LAYERS.get(run.config.network.architecture), None, None
+        if layer is not None:
+            pool = replace(PoolConfig.paper(), grounding=GroundingConfig(layer=layer))
+            evidence = replace(RECIPES["evidence-resnet101"](), seed=run.config.seed, hardware=self.hardware)
+        out = self.runs / f"guided-zoom-{run.path.name}"
+        # Most classes first: the evidence of five serves three, not the other way round.
+        for top_k in sorted(_REFINED.values(), reverse=True):
+            if not _refined(out, top_k).exists():
+                asked = RefinementConfig(top_k=top_k)
+                rows = guided_zoom(
+                    run,
+                    out,
+                    pool=pool,
+                    refinement=asked,
+                    evidence=evidence,
+                    hardware=self.hardware,
+                    results=self.results,
+                    say=self.say,
+                )
+                write_json(_refined(out, top_k), {"top1": rows[0].change.after})
+        return GuidedZoomRun.open(out)
+
+
+def _refined(zoom: Path, top_k: int) -> Path:
+    return zoom / "evaluation" / f"test-k{top_k}.json"
