@@ -22,6 +22,7 @@ from foveate.config import (
 from foveate.errors import UserError
 from foveate.guided_commands import Adopt, GuidedZoom, PoolBuild, PoolExport, Tune, pool_command
 from foveate.recipes import RECIPES
+from foveate.trust_commands import Grounding, Trust
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -207,7 +208,20 @@ class Demo:
 
 
 _Command = (
-    Data | Train | Evaluate | Predict | Explain | Adopt | GuidedZoom | Tune | PoolBuild | PoolExport | Recipes | Demo
+    Data
+    | Train
+    | Evaluate
+    | Predict
+    | Explain
+    | Adopt
+    | GuidedZoom
+    | Tune
+    | PoolBuild
+    | PoolExport
+    | Grounding
+    | Trust
+    | Recipes
+    | Demo
 )
 
 
@@ -232,6 +246,8 @@ def _commands() -> dict[str, Callable[..., _Command]]:
         "guided-zoom": GuidedZoom,
         "tune": Tune,
         "pool": pool_command,
+        "grounding": Grounding,
+        "trust": Trust,
         "recipes": Recipes,
         "demo": Demo,
     }

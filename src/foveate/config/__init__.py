@@ -37,20 +37,24 @@ from foveate.config.training import (
     SmoothingOver,
     TrainConfig,
 )
+from foveate.config.trust import Background, CurveConfig, GroundingStudy, TrustStudy
 
 __all__ = [
     "Aggregation",
     "AttentionKernel",
     "BackboneConfig",
+    "Background",
     "Branch",
     "Branches",
     "CellPlacement",
+    "CurveConfig",
     "DataConfig",
     "DatasetFormat",
     "EntropySource",
     "Fusion",
     "GroundingConfig",
     "GroundingMethod",
+    "GroundingStudy",
     "HardwareConfig",
     "Keep",
     "Library",
@@ -72,4 +76,5 @@ __all__ = [
     "TrainConfig",
     "TrainCrop",
     "TransformConfig",
+    "TrustStudy",
 ]
