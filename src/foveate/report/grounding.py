@@ -11,7 +11,7 @@ from jaxtyping import Float
 from PIL import Image
 
 from foveate.evaluation.accuracy import Estimate
-from foveate.report.captions import CAPTION, MARGIN, Mark, draw_header, draw_scale
+from foveate.report.captions import CAPTION, MARGIN, Mark, draw_header, draw_scale, judge
 from foveate.report.figures import COLOURS, bare, new_figure, save_figure
 from foveate.report.overlays import draw_box, heated_by_cells
 from foveate.report.page import SOFT_INK, Page, Room, TextStyle
@@ -93,7 +93,9 @@ def plot_grounding(
     first.set(title="Deletion: lower is better", xlabel="pixels deleted", ylabel="probability of the class")
     second.set(title="Insertion: higher is better", xlabel="pixels inserted")
     for axes in others:
-        axes.set(title="Random weights: 0 is best", xlabel="random layers, from the head", ylabel="rank correlation")
+        axes.set(
+            title="Random weights: near 0 is better", xlabel="random layers, from the head", ylabel="rank correlation"
+        )
         axes.axhline(0, color="#9BA3AF", linewidth=0.8)
     for axes in (first, second, *others):
         bare(axes)
@@ -103,16 +105,17 @@ def plot_grounding(
 
 @dataclass(frozen=True, slots=True)
 class MapExample:
-    """A view, the class that was grounded in it, the object's box in its pixels, and each method's map."""
+    """A view, the class that was grounded in it, the true one, the object's box in its pixels, each method's map."""
 
     view: Image.Image
     class_name: str
+    truth: str
     box: Box | None
     maps: Mapping[str, Float[np.ndarray, "h w"]]
 
 
 def map_sheet(examples: Sequence[MapExample], path: Path, title: str) -> None:
-    """Write a PNG: a row for each photograph, a column for each method; each map is scaled to its own maximum.
+    """Write a PNG: a row for each photograph, a column for each method; each map from its own least value to its most.
 
     Raises:
         ValueError: There is no example.
@@ -123,7 +126,7 @@ def map_sheet(examples: Sequence[MapExample], path: Path, title: str) -> None:
     names = list(examples[0].maps)
     step = Size(_TILE + _GAP, _TILE + CAPTION.line_height + _GAP + 6)
     width = 2 * MARGIN + (len(names) + 1) * step.width - _GAP
-    summary = Mark("each map from none of its own maximum to all of it; the object's box in blue", SOFT_INK)
+    summary = Mark("each map from its own least value to its most; the object's box in blue", SOFT_INK)
     below = round(draw_header(Page(Size(width, 1)), title, summary))  # which follows from the texts alone
     top = below + _NAME.line_height + 8
     page = Page(Size(width, top + len(examples) * step.height + CAPTION.line_height + MARGIN))
@@ -138,11 +141,13 @@ def map_sheet(examples: Sequence[MapExample], path: Path, title: str) -> None:
             axes = page.panel(Room(left, upper, left + _TILE, upper + _TILE), picture)
             if example.box is not None:
                 draw_box(axes, example.box, _BOX)
-        page.write((MARGIN, upper + _TILE + 4), page.fitted(example.class_name, CAPTION, _TILE), CAPTION)
+        mark = judge(example.class_name, example.truth)
+        caption = page.fitted(f"{mark.text}{example.class_name}", CAPTION, _TILE)
+        page.write((MARGIN, upper + _TILE + 4), caption, CAPTION._replace(ink=mark.colour))
     draw_scale(page, (MARGIN, page.size.height - MARGIN - 8), "least", "most")
     page.save(path)
 
 
 def _scaled(values: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
-    most = values.max()
-    return values / most if most > 0 else np.zeros_like(values)
+    least, most = values.min(), values.max()
+    return (values - least) / (most - least) if most > least else np.zeros_like(values)

@@ -339,8 +339,9 @@ def _examples(subject: _Subject, maps: Mapping[str, list[Float[np.ndarray, "h w"
             index = len(shown)
             record, geometry = subject.records[index], subject.geometries[index]
             box = None if record.box is None else _within(geometry.box(record.box), geometry.output)
-            found = {name: each[index] for name, each in maps.items()}
-            shown.append(MapExample(Image.fromarray(pixels), subject.run.class_names[label], box, found))
+            found = {method: each[index] for method, each in maps.items()}
+            name = subject.run.class_names[label]
+            shown.append(MapExample(Image.fromarray(pixels), name, record.class_name, box, found))
     return shown
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
+
 from foveate.config import HardwareConfig, OnError
 from foveate.decision.tuning import Fitted, Scored, fit
 from foveate.documents import unstructured, write_json
