@@ -82,7 +82,8 @@ def deletion_and_insertion(
     shares = torch.linspace(0, 1, config.steps + 1)
     without = background(images, config.deletion, normalisation, config.blur)
     before = background(images, config.insertion, normalisation, config.blur)
-    deletion, insertion = [], []
+    deletion: list[Tensor] = []
+    insertion: list[Tensor] = []
     for share in shares.tolist():
         reached = (ranks < round(share * ranks[0].numel()))[:, None]
         for curve, seen in (

@@ -157,6 +157,8 @@ def measure_grounding(
                 raise
             say(f"{method.value} is left out: {error}")
             left_out[method.value] = str(error)
+        else:
+            say(f"{method.value} is measured")
     chance = _ChanceMaps(np.random.default_rng(study.seed))
     measures[CHANCE] = _summary(subject, _per_photograph(subject, chance, CHANCE)[0], (), None)
     done = GroundingReport(measures, run.path / "evaluation" / f"{split}-grounding.md", left_out)
