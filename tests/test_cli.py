@@ -82,6 +82,8 @@ def test_recipes_are_listed_with_what_they_are(capsys: pytest.CaptureFixture[str
         ("train ft-resnet50-cub", ["resnet50", "(default: 30)", "0.001", "448"]),
         ("evaluate", ["RUN", "--split {test,validation,train}", "--views", "--root", "--results", "--sheet"]),
         ("predict", ["RUN", "PATHS", "--top", "--entropy-threshold", "--out", "--on-error"]),
+        ("grounding", ["RUN", "--methods", "--photographs", "--masks", "--curves.deletion", "--sanity-photographs"]),
+        ("trust", ["RUN_OR_ZOOM", "--bins", "--pairs", "--split {test,validation,train}", "--results"]),
         ("recipes", ["List the recipes"]),
         ("demo", ["--out"]),
     ],

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         DataConfig,
         GroundingConfig,
         GroundingMethod,
+        GroundingStudy,
         HardwareConfig,
         Keep,
         Library,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
         TestViews,
         TrainConfig,
         TransformConfig,
+        TrustStudy,
     )
     from foveate.data.evidence_pool import EvidencePool
     from foveate.errors import UserError
@@ -43,8 +45,10 @@ if TYPE_CHECKING:
     from foveate.workflows.evaluate import Evaluation, evaluate
     from foveate.workflows.explain import explain
     from foveate.workflows.guided_zoom import RefinementRow, guided_zoom
+    from foveate.workflows.measure_grounding import GroundingReport, measure_grounding
     from foveate.workflows.predict import Model, load
     from foveate.workflows.train import train
+    from foveate.workflows.trust import TrustReport, measure_trust
     from foveate.workflows.tune import tune
 
 __version__ = "0.1.0"
@@ -58,6 +62,8 @@ _PUBLIC = {
     "EvidencePool": "foveate.data.evidence_pool",
     "GroundingConfig": "foveate.config",
     "GroundingMethod": "foveate.config",
+    "GroundingReport": "foveate.workflows.measure_grounding",
+    "GroundingStudy": "foveate.config",
     "GuidedZoomRun": "foveate.guided_runs",
     "HardwareConfig": "foveate.config",
     "Keep": "foveate.config",
@@ -79,6 +85,8 @@ _PUBLIC = {
     "TestViews": "foveate.config",
     "TrainConfig": "foveate.config",
     "TransformConfig": "foveate.config",
+    "TrustReport": "foveate.workflows.trust",
+    "TrustStudy": "foveate.config",
     "UserError": "foveate.errors",
     "adopt": "foveate.workflows.adopt",
     "build_pool": "foveate.workflows.build_pool",
@@ -86,6 +94,8 @@ _PUBLIC = {
     "explain": "foveate.workflows.explain",
     "guided_zoom": "foveate.workflows.guided_zoom",
     "load": "foveate.workflows.predict",
+    "measure_grounding": "foveate.workflows.measure_grounding",
+    "measure_trust": "foveate.workflows.trust",
     "train": "foveate.workflows.train",
     "tune": "foveate.workflows.tune",
 }
@@ -99,6 +109,8 @@ __all__ = [
     "EvidencePool",
     "GroundingConfig",
     "GroundingMethod",
+    "GroundingReport",
+    "GroundingStudy",
     "GuidedZoomRun",
     "HardwareConfig",
     "Keep",
@@ -120,6 +132,8 @@ __all__ = [
     "TestViews",
     "TrainConfig",
     "TransformConfig",
+    "TrustReport",
+    "TrustStudy",
     "UserError",
     "adopt",
     "build_pool",
@@ -127,6 +141,8 @@ __all__ = [
     "explain",
     "guided_zoom",
     "load",
+    "measure_grounding",
+    "measure_trust",
     "recipes",
     "train",
     "tune",

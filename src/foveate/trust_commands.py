@@ -28,7 +28,7 @@ class Grounding:
 
     def run(self) -> None:
         """Do it."""
-        from foveate.workflows.grounding import measure_grounding
+        from foveate.workflows.measure_grounding import measure_grounding
 
         measure_grounding(
             self.run_folder,

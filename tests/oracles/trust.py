@@ -53,9 +53,9 @@ def calibration_error(confidence: Sequence[float], right: Sequence[bool], bins: 
             if low <= each < high or (number == bins - 1 and each == 1)
         ]
         if members:
-            gap = abs(np.mean([hit for _, hit in members]) - np.mean([each for each, _ in members]))
-            error += len(members) / len(confidence) * gap
-    return float(error)
+            gap = sum(hit for _, hit in members) / len(members) - sum(each for each, _ in members) / len(members)
+            error += len(members) / len(confidence) * abs(gap)
+    return error
 
 
 def risk_area(confidence: Sequence[float], right: Sequence[bool]) -> float:

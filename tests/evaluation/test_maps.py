@@ -14,7 +14,7 @@ from torch.testing import assert_close
 from foveate.backbones import Normalisation
 from foveate.config import Background, CurveConfig, GroundingStudy
 from foveate.errors import UserError
-from foveate.evaluation.grounding import (
+from foveate.evaluation.maps import (
     area,
     background,
     deletion_and_insertion,

@@ -1,4 +1,4 @@
-"""Measure every method of grounding on the same photographs of a run."""
+"""Measure every method of grounding on the same photographs of a run: to compare methods, not networks."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from foveate.data.records import ImageRecord
 from foveate.data.transforms import evaluation_geometries
 from foveate.documents import append_json_line, unstructured, write_json, write_text
 from foveate.errors import UserError
-from foveate.evaluation.grounding import area, deletion_and_insertion, energy_inside, mean_of, rank_correlation
 from foveate.evaluation.hits import annotations_of, hits_of
+from foveate.evaluation.maps import area, deletion_and_insertion, energy_inside, mean_of, rank_correlation
 from foveate.methods.inference import Classifier
 from foveate.own_cnns import OwnCNN
 from foveate.progress import progress
