@@ -102,10 +102,12 @@ def test_the_numbers_are_those_of_the_networks_maps(measured: GroundingReport, o
 
 
 def test_random_networks_rank_otherwise(measured: GroundingReport) -> None:
+    """A random head alone changes class maps; EB's without contrast hardly depend on it."""
     for name in ("class-maps", "eb"):
-        correlations = measured.measures[name].correlations
-        assert len(correlations) == 2
-        assert all(-1 <= each < 0.9999 for each in correlations)
+        head, everything = measured.measures[name].correlations
+        assert -1 <= everything < 0.99
+        assert -1 <= head <= 1 + 1e-9
+    assert measured.measures["class-maps"].correlations[0] < 0.99
     assert measured.measures[CHANCE].correlations == ()
 
 
@@ -188,7 +190,7 @@ def test_on_real_photographs_eb_beats_chance(own_run: Run, cub20: Path, tmp_path
     run = Run.start(tmp_path / "run", RunDescription(config, splits.class_names, splits.name))
     run.keep_photographs(splits.train, ())
     run.finish(create_network(config.network, config.transforms, len(splits.class_names)), {"minutes": 0.0})
-    study = replace(STUDY, methods=(GroundingMethod.EB,), photographs=12, batch_size=6)
+    study = replace(STUDY, methods=(GroundingMethod.EB,), photographs=12, batch_size=6, sanity_photographs=0)
     measures = measure_grounding(run, study, hardware=SLOW, say=silent).measures
     eb, chance = measures["eb"], measures[CHANCE]
     assert eb.in_box is not None

@@ -348,7 +348,8 @@ def _examples(subject: _Subject, maps: Mapping[str, list[Float[np.ndarray, "h w"
 
 
 def _within(box: Box, size: Size) -> Box:
-    return Box(max(box.left, 0), max(box.top, 0), min(box.right, size.width), min(box.bottom, size.height))
+    right, bottom = map(float, size)
+    return Box(max(box.left, 0.0), max(box.top, 0.0), min(box.right, right), min(box.bottom, bottom))
 
 
 def _rows(subject: _Subject, done: GroundingReport, split: str) -> Iterator[dict[str, object]]:
