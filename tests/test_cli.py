@@ -84,6 +84,8 @@ def test_recipes_are_listed_with_what_they_are(capsys: pytest.CaptureFixture[str
         ("predict", ["RUN", "PATHS", "--top", "--entropy-threshold", "--out", "--on-error"]),
         ("localise", ["RUN", "--split {test,validation,train}", "--root", "--results"]),
         ("attention", ["RUN", "--split {test,validation,train}", "--root", "--results"]),
+        ("grounding", ["RUN", "--methods", "--photographs", "--masks", "--curves.deletion", "--sanity-photographs"]),
+        ("trust", ["RUN_OR_ZOOM", "--bins", "--pairs", "--split {test,validation,train}", "--results"]),
         ("recipes", ["List the recipes"]),
         ("demo", ["--out"]),
     ],

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         DataConfig,
         GroundingConfig,
         GroundingMethod,
+        GroundingStudy,
         HardwareConfig,
         Keep,
         Library,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
         TestViews,
         TrainConfig,
         TransformConfig,
+        TrustStudy,
     )
     from foveate.data.evidence_pool import EvidencePool
     from foveate.errors import UserError
@@ -46,8 +48,10 @@ if TYPE_CHECKING:
     from foveate.workflows.explain import explain
     from foveate.workflows.guided_zoom import RefinementRow, guided_zoom
     from foveate.workflows.localise import LocalisationReport, localise
+    from foveate.workflows.measure_grounding import GroundingReport, measure_grounding
     from foveate.workflows.predict import Model, load
     from foveate.workflows.train import train
+    from foveate.workflows.trust import TrustReport, measure_trust
     from foveate.workflows.tune import tune
 
 __version__ = "0.1.0"
@@ -62,6 +66,8 @@ _PUBLIC = {
     "EvidencePool": "foveate.data.evidence_pool",
     "GroundingConfig": "foveate.config",
     "GroundingMethod": "foveate.config",
+    "GroundingReport": "foveate.workflows.measure_grounding",
+    "GroundingStudy": "foveate.config",
     "GuidedZoomRun": "foveate.guided_runs",
     "HardwareConfig": "foveate.config",
     "Keep": "foveate.config",
@@ -85,6 +91,8 @@ _PUBLIC = {
     "TestViews": "foveate.config",
     "TrainConfig": "foveate.config",
     "TransformConfig": "foveate.config",
+    "TrustReport": "foveate.workflows.trust",
+    "TrustStudy": "foveate.config",
     "UserError": "foveate.errors",
     "adopt": "foveate.workflows.adopt",
     "analyse_attention": "foveate.workflows.attention",
@@ -94,6 +102,8 @@ _PUBLIC = {
     "guided_zoom": "foveate.workflows.guided_zoom",
     "load": "foveate.workflows.predict",
     "localise": "foveate.workflows.localise",
+    "measure_grounding": "foveate.workflows.measure_grounding",
+    "measure_trust": "foveate.workflows.trust",
     "train": "foveate.workflows.train",
     "tune": "foveate.workflows.tune",
 }
@@ -108,6 +118,8 @@ __all__ = [
     "EvidencePool",
     "GroundingConfig",
     "GroundingMethod",
+    "GroundingReport",
+    "GroundingStudy",
     "GuidedZoomRun",
     "HardwareConfig",
     "Keep",
@@ -131,6 +143,8 @@ __all__ = [
     "TestViews",
     "TrainConfig",
     "TransformConfig",
+    "TrustReport",
+    "TrustStudy",
     "UserError",
     "adopt",
     "analyse_attention",
@@ -140,6 +154,8 @@ __all__ = [
     "guided_zoom",
     "load",
     "localise",
+    "measure_grounding",
+    "measure_trust",
     "recipes",
     "train",
     "tune",

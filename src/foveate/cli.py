@@ -24,6 +24,7 @@ from foveate.errors import UserError
 from foveate.guided_commands import Adopt, GuidedZoom, PoolBuild, PoolExport, Tune, pool_command
 from foveate.recipes import RECIPES
 from foveate.recipes.tables import Scale
+from foveate.trust_commands import Grounding, Trust
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -255,6 +256,8 @@ _Command = (
     | PoolBuild
     | PoolExport
     | Reproduce
+    | Grounding
+    | Trust
     | Recipes
     | Demo
 )
@@ -284,6 +287,8 @@ def _commands() -> dict[str, Callable[..., _Command]]:
         "tune": Tune,
         "pool": pool_command,
         "reproduce": Reproduce,
+        "grounding": Grounding,
+        "trust": Trust,
         "recipes": Recipes,
         "demo": Demo,
     }

@@ -41,6 +41,7 @@ from foveate.config.training import (
     SmoothingOver,
     TrainConfig,
 )
+from foveate.config.trust import Background, CurveConfig, GroundingStudy, TrustStudy
 
 __all__ = [
     "LARGEST_PARTS",
@@ -50,15 +51,18 @@ __all__ = [
     "AttentionKernel",
     "AttentionKind",
     "BackboneConfig",
+    "Background",
     "Branch",
     "Branches",
     "CellPlacement",
+    "CurveConfig",
     "DataConfig",
     "DatasetFormat",
     "EntropySource",
     "Fusion",
     "GroundingConfig",
     "GroundingMethod",
+    "GroundingStudy",
     "HardwareConfig",
     "Keep",
     "Library",
@@ -81,4 +85,5 @@ __all__ = [
     "TrainConfig",
     "TrainCrop",
     "TransformConfig",
+    "TrustStudy",
 ]

@@ -6,16 +6,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
-from foveate.atomic import atomic_path
 from foveate.config import HardwareConfig, OnError
 from foveate.decision.tuning import Fitted, Scored, fit
 from foveate.documents import unstructured, write_json
 from foveate.errors import UserError
 from foveate.evaluation.evidence import EvidenceTable
 from foveate.guided_runs import GuidedZoomRun
+from foveate.report.figures import bare, new_figure, save_figure
 from foveate.workflows.judge import evidence_of_split
 
 
@@ -81,7 +79,7 @@ def scored_of(table: EvidenceTable, *, raw: bool) -> Scored:
 
 def plot_costs(fitted: Sequence[Fitted], photographs: int, path: Path) -> None:
     """Plot accuracy against passes a photograph, and the line of the best at most so expensive, as a PNG."""
-    figure = Figure(figsize=(7, 4.5), dpi=120, layout="constrained")
+    figure = new_figure(7, 4.5)
     axes = figure.add_subplot()
     passes = [each.passes for each in fitted]
     top1 = [100 * each.right / photographs for each in fitted]
@@ -92,8 +90,6 @@ def plot_costs(fitted: Sequence[Fitted], photographs: int, path: Path) -> None:
             front.append((cost, value))
     axes.plot(*zip(*front, strict=True), color="#0072B2", marker="o", drawstyle="steps-post", label="best so cheap")
     axes.set(xlabel="passes of the network a photograph, nothing shared", ylabel="top-1 of the split, %")
-    axes.spines[["top", "right"]].set_visible(False)
+    bare(axes)
     axes.legend(frameon=False, loc="lower right")
-    FigureCanvasAgg(figure)
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, format="png")
+    save_figure(figure, path)

@@ -1,0 +1,76 @@
+"""The commands that ask whether a trained network deserves trust: its maps, its probabilities, its doubts."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from foveate.config import GroundingStudy, HardwareConfig, OnError, TestViews, TrustStudy
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grounding:
+    """Measure where each method of grounding sees a run's classes: pointing, energy, deletion, insertion, sanity."""
+
+    run_folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
+    """The run folder."""
+    study: Annotated[GroundingStudy, tyro.conf.arg(name="")] = field(default_factory=GroundingStudy)
+    split: Literal["test", "validation", "train"] = "test"
+    """Which photographs to ground."""
+    root: Path | None = None
+    """Where the data set lies now, if it has moved since the training."""
+    on_error: OnError | None = None
+    """What to do about photographs that cannot be read; None: as the training did."""
+    hardware: HardwareConfig = field(default_factory=HardwareConfig)
+    results: Path | None = None
+    """A file of JSON lines to which one row for each method is added."""
+
+    def run(self) -> None:
+        """Do it."""
+        from foveate.workflows.measure_grounding import measure_grounding
+
+        measure_grounding(
+            self.run_folder,
+            self.study,
+            split=self.split,
+            root=self.root,
+            on_error=self.on_error,
+            hardware=self.hardware,
+            results=self.results,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trust:
+    """Judge the kept answers of a run or a Guided Zoom: calibration, risk by coverage, alarms, confused classes."""
+
+    folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN_OR_ZOOM")]
+    """The run folder, evaluated before; or a Guided Zoom's, for its answers before and after refinement."""
+    study: Annotated[TrustStudy, tyro.conf.arg(name="")] = field(default_factory=TrustStudy)
+    split: Literal["test", "validation", "train"] = "test"
+    """Whose answers to judge."""
+    views: TestViews = TestViews.CENTRE
+    """Which evaluation of a run."""
+    root: Path | None = None
+    """Where the data set lies now, if it has moved since the training."""
+    on_error: OnError | None = None
+    """What to do about photographs that cannot be read; None: as the training did."""
+    hardware: HardwareConfig = field(default_factory=HardwareConfig)
+    results: Path | None = None
+    """A file of JSON lines to which one row is added."""
+
+    def run(self) -> None:
+        """Do it."""
+        from foveate.workflows.trust import measure_trust
+
+        measure_trust(
+            self.folder,
+            self.study,
+            split=self.split,
+            views=self.views,
+            root=self.root,
+            on_error=self.on_error,
+            hardware=self.hardware,
+            results=self.results,
+        )
