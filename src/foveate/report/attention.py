@@ -57,7 +57,7 @@ def attention_chart(summary: AttentionSummary, path: Path, title: str) -> None:
         UserError: The file cannot be written.
     """
     panels = 2 if summary.parts else 1
-    figure = new_chart(f"{title}: mean hit rate {100 * summary.mean_hit_rate:.1f}%", 6 * panels, 4.5)
+    figure = new_chart(6 * panels, 4.5, f"{title}: mean hit rate {100 * summary.mean_hit_rate:.1f}%")
     first, *second = np.atleast_1d(figure.subplots(1, panels))
     _draw_hits(first, summary)
     if second:

@@ -11,14 +11,23 @@ from matplotlib.figure import Figure
 from foveate.atomic import atomic_path
 from foveate.report.page import CARD, GROUND, INK, PALE_INK, SOFT_INK, TRACK
 
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#9BA3AF")
+"""Told apart with any colour vision (Okabe and Ito)."""
+
 _DPI = 150
 
 
-def new_chart(title: str, width: float, height: float) -> Figure:
-    """Return an empty figure; its size is in inches."""
+def new_chart(width: float, height: float, title: str | None = None) -> Figure:
+    """Return an empty figure, in inches; nothing depends on matplotlib's global settings."""
     figure = Figure(figsize=(width, height), dpi=_DPI, facecolor=GROUND, layout="constrained")
-    figure.suptitle(title, color=INK, fontsize=13, fontweight="bold", parse_math=False)
+    if title is not None:
+        figure.suptitle(title, color=INK, fontsize=13, fontweight="bold", parse_math=False)
     return figure
+
+
+def bare(axes: Axes) -> None:
+    """Leave out the frame's upper and right line."""
+    axes.spines[["top", "right"]].set_visible(False)
 
 
 def style_axes(axes: Axes, heading: str, across: str, up: str) -> None:

@@ -12,7 +12,7 @@ from PIL import Image
 
 from foveate.evaluation.accuracy import Estimate
 from foveate.report.captions import CAPTION, MARGIN, Mark, draw_header, draw_scale, judge
-from foveate.report.figures import COLOURS, bare, new_figure, save_figure
+from foveate.report.charts import COLOURS, bare, new_chart, save_chart
 from foveate.report.overlays import draw_box, heated_by_cells
 from foveate.report.page import SOFT_INK, Page, Room, TextStyle
 from foveate.report.tables import markdown_table
@@ -82,7 +82,7 @@ def plot_grounding(
         random: Of the layers that are random, for each correlation.
         path: The PNG.
     """
-    figure = new_figure(13 if random else 9, 4.2)
+    figure = new_chart(13 if random else 9, 4.2)
     first, second, *others = figure.subplots(1, 3 if random else 2)
     for number, (name, each) in enumerate(measures.items()):
         look = {"color": COLOURS[number % len(COLOURS)], "label": name}
@@ -100,7 +100,7 @@ def plot_grounding(
     for axes in (first, second, *others):
         bare(axes)
     second.legend(frameon=False)
-    save_figure(figure, path)
+    save_chart(figure, path)
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,7 +69,7 @@ def localisation_chart(branches: Mapping[Branch, Localisation], path: Path, titl
     Raises:
         UserError: The file cannot be written.
     """
-    figure = new_chart(title, 7, 4.5)
+    figure = new_chart(7, 4.5, title)
     axes = figure.subplots()
     style_axes(axes, "Right boxes of the true class", "threshold, share of the map's range", "% of the photographs")
     axes.axvline(CAM_THRESHOLD, color=PALE_INK, linestyle="--", linewidth=1, label=f"CAM's threshold, {CAM_THRESHOLD}")

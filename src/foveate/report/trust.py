@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Int
 
 from foveate.evaluation.calibration import Alarm, Reliability, RiskCoverage
-from foveate.report.figures import COLOURS, bare, new_figure, save_figure
+from foveate.report.charts import COLOURS, bare, new_chart, save_chart
 from foveate.report.tables import markdown_table
 
 _NAMED = 40  # classes; the names of more cannot be read
@@ -89,7 +89,7 @@ def pairs_markdown(pairs: Sequence[NamedPair], answers: str) -> str:
 
 def plot_reliability(measures: Mapping[str, TrustMeasures], path: Path) -> None:
     """Plot accuracy against confidence, a diagram for each kind of answers, and below how many answers a bin holds."""
-    figure = new_figure(4.6 * len(measures), 5)
+    figure = new_chart(4.6 * len(measures), 5)
     grid = figure.subplots(2, len(measures), sharex=True, squeeze=False, height_ratios=(4, 1))
     for column, (name, each) in enumerate(measures.items()):
         above, below = grid[:, column]
@@ -108,12 +108,12 @@ def plot_reliability(measures: Mapping[str, TrustMeasures], path: Path) -> None:
             figure.legend(*above.get_legend_handles_labels(), frameon=False, loc="outside lower center", ncols=3)
         for axes in (above, below):
             bare(axes)
-    save_figure(figure, path)
+    save_chart(figure, path)
 
 
 def plot_risk(measures: Mapping[str, TrustMeasures], path: Path) -> None:
     """Plot the share of wrong answers against that of the photographs that are answered, the surest first."""
-    figure = new_figure(6.5, 4.2)
+    figure = new_chart(6.5, 4.2)
     axes = figure.subplots()
     for number, (name, each) in enumerate(measures.items()):
         words = f"{name}: AURC {100 * each.risk.area:.2f}%"
@@ -122,7 +122,7 @@ def plot_risk(measures: Mapping[str, TrustMeasures], path: Path) -> None:
     axes.set_ylim(bottom=0)
     axes.legend(frameon=False, loc="upper left")
     bare(axes)
-    save_figure(figure, path)
+    save_chart(figure, path)
 
 
 def plot_confusion(matrix: Int[np.ndarray, "c c"], class_names: Sequence[str], title: str, path: Path) -> None:
@@ -130,7 +130,7 @@ def plot_confusion(matrix: Int[np.ndarray, "c c"], class_names: Sequence[str], t
     classes = len(class_names)
     named = classes <= _NAMED
     side = max(4.5, 0.36 * min(classes, _NAMED) + 2.5)
-    figure = new_figure(side + 0.6, side)
+    figure = new_chart(side + 0.6, side)
     axes = figure.subplots()
     shares = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, interpolation="nearest")
@@ -142,4 +142,4 @@ def plot_confusion(matrix: Int[np.ndarray, "c c"], class_names: Sequence[str], t
             ink = "white" if shares[row, column] > 0.5 else "#1B1F24"
             axes.text(column, row, str(matrix[row, column]), ha="center", va="center", fontsize=6, color=ink)
     figure.colorbar(image, ax=axes, shrink=0.6, label="share of the true class")
-    save_figure(figure, path)
+    save_chart(figure, path)

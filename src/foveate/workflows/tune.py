@@ -13,7 +13,7 @@ from foveate.documents import unstructured, write_json
 from foveate.errors import UserError
 from foveate.evaluation.evidence import EvidenceTable
 from foveate.guided_runs import GuidedZoomRun
-from foveate.report.figures import bare, new_figure, save_figure
+from foveate.report.charts import bare, new_chart, save_chart
 from foveate.workflows.judge import evidence_of_split
 
 
@@ -79,7 +79,7 @@ def scored_of(table: EvidenceTable, *, raw: bool) -> Scored:
 
 def plot_costs(fitted: Sequence[Fitted], photographs: int, path: Path) -> None:
     """Plot accuracy against passes a photograph, and the line of the best at most so expensive, as a PNG."""
-    figure = new_figure(7, 4.5)
+    figure = new_chart(7, 4.5)
     axes = figure.add_subplot()
     passes = [each.passes for each in fitted]
     top1 = [100 * each.right / photographs for each in fitted]
@@ -92,4 +92,4 @@ def plot_costs(fitted: Sequence[Fitted], photographs: int, path: Path) -> None:
     axes.set(xlabel="passes of the network a photograph, nothing shared", ylabel="top-1 of the split, %")
     bare(axes)
     axes.legend(frameon=False, loc="lower right")
-    save_figure(figure, path)
+    save_chart(figure, path)
