@@ -26,7 +26,7 @@ def table(lines: Lines) -> str:
 
 
 def _rows(line: Mapping[str, Any]) -> list[tuple[str, ...]]:
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for side, values in line["sides"].items():
         ratio = line["times_as_long"].get(side)
         against = f"{ratio['median']:.3g} {line['reference']}" if ratio else "-"

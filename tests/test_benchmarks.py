@@ -34,7 +34,7 @@ def test_every_case_runs(label: str) -> None:
 
 def test_sides_take_turns_and_the_warm_up_does_not_count() -> None:
     called: list[str] = []
-    sides = {name: lambda name=name: called.append(name) for name in "abc"}  # type: ignore[misc]
+    sides = {name: lambda name=name: called.append(name) for name in "abc"}
     seconds = interleaved(sides, Budget(seconds=0.0, least=2, most=9, warm_up=1))
     assert "".join(called) == "abc" + "abc" + "bca"
     assert {name: len(values) for name, values in seconds.items()} == {"a": 2, "b": 2, "c": 2}

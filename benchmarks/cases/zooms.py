@@ -130,8 +130,8 @@ def guided(rounds: int | None, quick: bool) -> Built:
     trained = os.environ.get("ZOOM") if rounds is None and not quick else None
     shown = trained_zoom(Path(trained)) if trained else random_zoom(2 if rounds is None else rounds, quick)
     zoom, config, seen = shown.zoom, shown.config, (shown.images, shown.source)
-    logits = zoom.conventional.answer(shown.images, 1).logits
-    entropy = torch.distributions.Categorical(logits=logits).entropy()
+    probabilities = zoom.conventional.answer(shown.images, 1).logits.softmax(1)
+    entropy = torch.special.entr(probabilities).sum(1)
     gated = replace(config, entropy_above=float(entropy.median()))
     sides: dict[str, Callable[[], object]] = {
         "forward": lambda: zoom.conventional.classifier.logits(shown.images),

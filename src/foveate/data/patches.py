@@ -49,9 +49,10 @@ class PatchRecords(Sequence[ImageRecord]):
     def __getitem__(self, index: int | slice) -> ImageRecord | PatchRecords:
         if isinstance(index, slice):
             return replace(self, which=self.which[index], rounds=self.rounds[index], boxes=self.boxes[index])
-        record, number = self.photographs[self.which[index]], int(self.rounds[index])
+        record, number = self.photographs[int(self.which[index])], int(self.rounds[index])
         left, top, right, bottom = self.boxes[index].tolist()
         square = None if number == WHOLE else self.stretched
         image = Patch(photograph_of(record.image), self.transforms, (left, top, right, bottom), square)
         name = "whole" if number == WHOLE else str(number)
-        return replace(record, id=f"{record.id}#{name}", image=image, box=None, parts=())
+        patch: ImageRecord = replace(record, id=f"{record.id}#{name}", image=image, box=None, parts=())
+        return patch
