@@ -32,7 +32,7 @@ class Options:
     only: tuple[str, ...] = ()
     """Names of cases (all their points) or labels with a point, as in s3n_head@classes=200; none: all."""
     quick: bool = False
-    """Smallest settings, once, all in this process: whether everything runs."""
+    """Smallest settings, once, one point of each case, all in this process: whether everything runs."""
     seconds: float = 12.0
     """Of each case, the warm-up apart; 5 to 30 repetitions whatever this says."""
     repetitions: int | None = None
@@ -54,6 +54,11 @@ def chosen(only: tuple[str, ...]) -> list[str]:
         if each not in names and each not in CASES:
             raise UserError(f"a benchmark must be one of {', '.join(sorted(names))}; got {each!r}")
     return [label for label, case in CASES.items() if not only or case.name in only or label in only]
+
+
+def one_of_each(labels: list[str]) -> list[str]:
+    """Return the first point of each case."""
+    return list({CASES[label].name: label for label in reversed(labels)}.values())[::-1]
 
 
 def budget_of(options: Options) -> Budget:
@@ -102,7 +107,7 @@ def main(options: Options) -> int:
         print(error, file=sys.stderr)
         return 2
     if options.here or options.quick:
-        run_here(labels, options)
+        run_here(one_of_each(labels) if options.quick else labels, options)
         return 0
     return 1 if run_apart(labels, options) else 0
 

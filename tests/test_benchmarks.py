@@ -16,12 +16,12 @@ from document import BEGIN, END, growth, plot, with_benchmarks
 from foveate.errors import UserError
 from harness import Budget, interleaved, measured, ratios, spread
 from networks import Scale, s3n
-from suite import chosen
+from suite import chosen, one_of_each
 
 ONCE = Budget(seconds=0.0, least=1, most=1, warm_up=0)
 
 
-@pytest.mark.parametrize("label", CASES)
+@pytest.mark.parametrize("label", one_of_each(list(CASES)))
 def test_every_case_runs(label: str) -> None:
     line = measured(CASES[label], ONCE, quick=True)
     assert line["quick"]
