@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test install lint types wheel docs bench clean
+.PHONY: demo test install lint types wheel docs bench bench-compare clean
 
 demo: install
 	$(BIN)/foveate demo --out demo
@@ -34,14 +34,18 @@ wheel: install
 	cd build && empty/bin/python -c "import foveate; print('foveate', foveate.__version__, foveate.load.__name__)"
 	cd build && empty/bin/foveate --help
 
-# The tables of docs/reproduction.md from results/slice.jsonl, and the README's picture.
+# The tables of docs/reproduction.md and docs/performance.md from the kept lines, the plots, and the README's picture.
 docs: install
 	$(BIN)/python docs/update.py
+	$(BIN)/python benchmarks/document.py
 
-# One JSON line for each case.
+# One JSON line for each case, kept in benchmarks/results; `make bench BENCH="--only s3n_head"` for some.
 bench: install
-	$(BIN)/python benchmarks/training_step.py
-	$(BIN)/python benchmarks/s3n_overhead.py
+	$(BIN)/python benchmarks/suite.py $(BENCH)
+
+# make bench-compare A=benchmarks/results/ONE.jsonl B=benchmarks/results/OTHER.jsonl
+bench-compare: install
+	$(BIN)/python benchmarks/compare.py $(A) $(B)
 
 clean:
 	rm -rf .venv build dist demo

@@ -152,10 +152,9 @@ class Run:
             UserError: They differ from those that the training began with.
         """
         path = self.path / "photographs.parquet"
-        records = [*train, *validation]
         splits = ["train"] * len(train) + ["validation"] * len(validation)
-        columns = {"id": [each.id for each in records], "label": [each.label for each in records], "split": splits}
-        table = pa.table(columns)
+        ids, labels = zip(*((each.id, each.label) for part in (train, validation) for each in part), strict=True)
+        table = pa.table({"id": ids, "label": labels, "split": splits})
         if not path.exists():
             with atomic_path(path) as temporary:
                 pq.write_table(table, temporary)

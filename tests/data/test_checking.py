@@ -32,8 +32,8 @@ def written(folder: Path, marks: str) -> list[ImageRecord]:
 
 def test_all_readable_and_none_at_all(tmp_path: Path) -> None:
     records = written(tmp_path, "+++")
-    assert check_images(records) == Checked(tuple(records), ())
-    assert check_images([]) == Checked((), ())
+    assert check_images(records) == Checked(records, ())
+    assert check_images(()) == Checked((), ())
 
 
 def test_stop_names_the_first_five_and_counts_the_rest(tmp_path: Path) -> None:

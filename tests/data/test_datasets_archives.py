@@ -44,7 +44,7 @@ def boxes(records: Sequence[ImageRecord]) -> list[Box | None]:
 
 def assert_whole(dataset: ImageDataset, root: Path) -> None:
     """Every archive's photographs are there, are named below its root, and carry their label's name."""
-    records = dataset.train + dataset.test
+    records = (*dataset.train, *dataset.test)
     assert missing_files(records) == ()
     assert all(record.image == root / record.id for record in records)
     assert all(record.class_name == dataset.class_names[record.label] for record in records)
@@ -112,7 +112,7 @@ def test_cub_slice(cub20: Path) -> None:
     assert {record.label for record in dataset.train} == {record.label for record in dataset.test} == set(range(20))
     assert len(dataset.part_names) == 15
     beyond = 0
-    for record in dataset.train + dataset.test:
+    for record in (*dataset.train, *dataset.test):
         assert isinstance(record.image, Path)
         assert record.box is not None
         with Image.open(record.image) as image:

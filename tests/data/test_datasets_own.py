@@ -195,7 +195,7 @@ def test_csv_and_parquet_agree(tmp_path_factory: pytest.TempPathFactory, columns
     root = tmp_path_factory.mktemp("table")
     from_csv = load_dataset(write_table(root / "list.csv", columns))
     assert from_csv == load_dataset(write_table(root / "list.parquet", columns))
-    records = {record.id: record for record in from_csv.train + from_csv.test}
+    records = {record.id: record for record in (*from_csv.train, *from_csv.test)}
     assert sorted(records) == sorted(columns["image"])
     for place, image in enumerate(columns["image"]):
         assert records[image].class_name == str(columns.get("class_name", columns.get("label", []))[place])
@@ -287,7 +287,7 @@ def test_shards_are_webdatasets(tmp_path: Path) -> None:
     write_shard(tmp_path / "val-000.tar", [{"cls": 1}])  # beside a test, not read
     dataset = load_dataset(tmp_path)
     oracle = [sample for shard in shards for sample in theirs(shard)]
-    records = dataset.train + dataset.test
+    records = (*dataset.train, *dataset.test)
     assert [record.id.partition("/")[2] for record in records] == [sample["__key__"] for sample in oracle]
     assert [read(record) for record in records] == [sample["jpg"] for sample in oracle]
     assert [record.label for record in records] == [int(sample["cls"]) for sample in oracle]

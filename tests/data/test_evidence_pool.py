@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -239,3 +240,64 @@ def test_a_patch_of_a_broken_photograph_names_the_photograph(tmp_path: Path) -> 
     patch = Patch(tmp_path / "none.png", VIEW, (0, 0, 8, 8))
     with pytest.raises(UserError, match=r"image not found: .*none\.png"):
         read_image(patch, "none.png#0")
+
+
+def many(tmp_path: Path, description: PoolDescription, count: int) -> tuple[EvidencePool, list[ImageRecord]]:
+    """A pool of `count` patches of two photographs."""
+    photographs = list(load_dataset(description.data.root).train)[:5]
+    pool = EvidencePool.start(tmp_path / "pool", description)
+    each = [photographs[index % 5] for index in range(count // 3)]
+    for index in pool.parts.missing():
+        pool.parts.write(index, rows(each[index :: len(pool.parts)], 3))
+    return pool, photographs
+
+
+def test_a_table_is_mapped_and_not_read(description: PoolDescription, tmp_path: Path) -> None:
+    pool, _ = many(tmp_path, description, 9000)
+    read, first = pool.parts.read(), pool.table()
+    before = pa.total_allocated_bytes()
+    again = pool.table()
+    assert pa.total_allocated_bytes() - before < read.nbytes / 100
+    assert again.equals(read)
+    assert first.equals(read)
+    assert again.column("x").num_chunks == 1
+
+
+def test_a_patch_costs_its_numbers_only(description: PoolDescription, tmp_path: Path) -> None:
+    pool, photographs = many(tmp_path, description, 9000)
+    pool.dataset(photographs)
+    tracemalloc.start()
+    train = pool.dataset(photographs).train
+    current, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert current < 64 * len(train)
+    assert train[7] == train[7]
+    assert train[7] is not train[7]
+    assert [each.id for each in train[1:3]] == [train[1].id, train[2].id]
+    assert train[-1].id == train[len(train) - 1].id
+    with pytest.raises(IndexError):
+        train[len(train)]
+
+
+def test_a_part_that_is_built_again_is_joined_again(description: PoolDescription, tmp_path: Path) -> None:
+    pool = built(tmp_path / "pool", description)
+    assert pool.table().num_rows == 10
+    pool.parts.write(1, rows([]))
+    assert pool.table().num_rows == 6
+    assert pool.parts.joined.exists()
+    pool.parts.file(0).unlink()
+    with pytest.raises(UserError, match="1 of 3 parts"):
+        pool.table()
+
+
+def test_a_damaged_joined_file_is_made_anew(description: PoolDescription, tmp_path: Path) -> None:
+    pool = built(tmp_path / "pool", description)
+    pool.table()
+    pool.parts.joined.write_bytes(pool.parts.joined.read_bytes()[:100])
+    assert pool.table().equals(pool.parts.read())
+
+
+def test_a_pool_that_cannot_be_written_is_read(description: PoolDescription, tmp_path: Path) -> None:
+    pool = built(tmp_path / "pool", description)
+    pool.parts.joined.mkdir()
+    assert pool.table().num_rows == 10

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,7 +24,7 @@ def undivided(tmp_path_factory: pytest.TempPathFactory) -> DataConfig:
     return DataConfig(root=write_folder(tmp_path_factory.mktemp("birds"), files))
 
 
-def ids(records: tuple[ImageRecord, ...]) -> set[str]:
+def ids(records: Sequence[ImageRecord]) -> set[str]:
     return {record.id for record in records}
 
 

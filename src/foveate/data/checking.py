@@ -14,12 +14,13 @@ from foveate.errors import UserError
 from foveate.hardware import processors
 
 _NAMED = 5  # how many broken photographs an error lists
+_AT_A_TIME = 1024  # photographs that wait for a thread; each that waits takes memory
 
 
 class Checked(NamedTuple):
     """The photographs that can be read, in their order, and the message about each of the others."""
 
-    readable: tuple[ImageRecord, ...]
+    readable: Sequence[ImageRecord]
     problems: tuple[str, ...]
 
 
@@ -40,19 +41,20 @@ def check_images(
     """
     if on_error is OnError.STOP and (absent := missing_files(records)):
         raise _unusable([f"image not found: {_place(record)}" for record in absent], len(records))
-    readable: list[ImageRecord] = []
-    problems: list[str] = []
+    problems: dict[int, str] = {}
     with ThreadPoolExecutor(processors()) as pool:
-        for done, (record, problem) in enumerate(zip(records, pool.map(_problem, records), strict=True), 1):
-            if problem is None:
-                readable.append(record)
-            else:
-                problems.append(problem)
-            if progress is not None:
-                progress(done)
-    if problems and (on_error is OnError.STOP or not readable):
-        raise _unusable(problems, len(records))
-    return Checked(tuple(readable), tuple(problems))
+        for start in range(0, len(records), _AT_A_TIME):
+            answers = pool.map(_problem, records[start : start + _AT_A_TIME])
+            for position, problem in enumerate(answers, start):
+                if problem is not None:
+                    problems[position] = problem
+                if progress is not None:
+                    progress(position + 1)
+    if problems and (on_error is OnError.STOP or len(problems) == len(records)):
+        raise _unusable(list(problems.values()), len(records))
+    # The caller's own where it is whole: what makes its records when they are asked for goes on doing so.
+    readable = tuple(each for place, each in enumerate(records) if place not in problems) if problems else records
+    return Checked(readable, tuple(problems.values()))
 
 
 def _unusable(problems: Sequence[str], count: int) -> UserError:

@@ -4,6 +4,7 @@ A pool is a folder::
 
     pool.json            what it was built from, and how
     parts/00000.parquet  the evidence of the first `part_size` photographs, and so on
+    parts.arrow          all parts together, once they are there; it may be removed
 
 It holds no pictures: a patch is cut out of its photograph when it is read.
 """
@@ -11,10 +12,10 @@ It holds no pictures: a patch is cut out of its photograph when it is read.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -23,7 +24,8 @@ from jaxtyping import Int
 
 from foveate.config import DataConfig, PoolConfig, TransformConfig
 from foveate.data.parts import TableInParts
-from foveate.data.records import ArchiveMember, ImageDataset, ImageRecord, Patch, photograph_of
+from foveate.data.patches import WHOLE, PatchRecords
+from foveate.data.records import ArchiveMember, ImageDataset, ImageRecord, photograph_of
 from foveate.documents import read_json, structured, unstructured, write_json
 from foveate.errors import UserError
 
@@ -146,12 +148,12 @@ class EvidencePool:
         )
 
     def table(self) -> pa.Table:
-        """Return the evidence of all photographs, in their order, each with its rounds in turn.
+        """Return the evidence of all photographs, in their order, each with its rounds in turn; mapped, not read.
 
         Raises:
             UserError: Parts are missing or damaged.
         """
-        return self.parts.read()
+        return self.parts.mapped()
 
     def summary(self) -> tuple[RoundSummary, ...]:
         """Count the patches of each round, in all and for each class."""
@@ -168,6 +170,8 @@ class EvidencePool:
     def dataset(self, photographs: Sequence[ImageRecord]) -> ImageDataset:
         """Return the patches as photographs to train on; their ids end in # and the round, or in #whole.
 
+        A record is made when it is asked for.
+
         Args:
             photographs: The data set's, whatever their split: they are found by id.
 
@@ -176,30 +180,30 @@ class EvidencePool:
         """
         table = self.table()
         self._check_classes(table)
-        where = {record.id: record for record in photographs}
-        absent = [id for id in pc.unique(table.column("id")).to_pylist() if id not in where]
-        if absent:
+        found = pc.index_in(table.column("id"), pa.array([record.id for record in photographs], pa.string()))
+        absent = pc.unique(table.column("id").filter(found.is_null()))
+        if len(absent):
             raise UserError(
                 f"the photographs of a pool must be in its data set; {len(absent)} are not in "
-                f"{self.description.data.root}, {absent[0]!r} first; restore them, or build the pool anew"
+                f"{self.description.data.root}, {absent[0].as_py()!r} first; restore them, or build the pool anew"
             )
-        train = tuple(self._patch(row, where[row["id"]]) for row in table.to_pylist())
-        if self.description.config.whole:
-            seen = dict.fromkeys(record.id.rpartition("#")[0] for record in train)
-            train += tuple(self._whole(where[each]) for each in seen)
+        train = self._patches(table, found.to_numpy(), photographs)
         return ImageDataset(f"evidence from {self.description.dataset}", self.description.class_names, train, ())
 
-    def _patch(self, row: Mapping[str, Any], record: ImageRecord) -> ImageRecord:
-        patches = self.description.config.patches
-        box = (row["left"], row["top"], row["right"], row["bottom"])
-        square = patches.side if patches.stretch else None
-        image = Patch(photograph_of(record.image), self.description.transforms, box, square)
-        return replace(record, id=f"{record.id}#{row['round']}", image=image, box=None, parts=())
-
-    def _whole(self, record: ImageRecord) -> ImageRecord:
-        side = self.description.config.patches.source_size
-        image = Patch(photograph_of(record.image), self.description.transforms, (0, 0, side, side))
-        return replace(record, id=f"{record.id}#whole", image=image, box=None, parts=())
+    def _patches(
+        self, table: pa.Table, which: Int[np.ndarray, " n"], photographs: Sequence[ImageRecord]
+    ) -> PatchRecords:
+        config = self.description.config
+        rounds = table.column("round").to_numpy()
+        boxes = np.stack([table.column(edge).to_numpy() for edge in ("left", "top", "right", "bottom")], axis=1)
+        if config.whole:
+            _, first = np.unique(which, return_index=True)
+            seen, side = which[np.sort(first)], config.patches.source_size
+            which = np.concatenate([which, seen])
+            rounds = np.concatenate([rounds, np.full_like(rounds, WHOLE, shape=len(seen))])
+            boxes = np.concatenate([boxes, np.broadcast_to(np.array([0, 0, side, side], boxes.dtype), (len(seen), 4))])
+        square = config.patches.side if config.patches.stretch else None
+        return PatchRecords(photographs, which, rounds, boxes, self.description.transforms, square)
 
     def _check_classes(self, table: pa.Table) -> None:
         names = self.description.class_names
@@ -208,7 +212,7 @@ class EvidencePool:
                 f"a pool must hold evidence; {self.path} is empty: the network classifies no training photograph "
                 "correctly; train it longer, or build the pool with keep first-always"
             )
-        without = np.setdiff1d(np.arange(len(names)), table.column("label").to_numpy())
+        without = np.flatnonzero(np.bincount(table.column("label").to_numpy(), minlength=len(names)) == 0)
         if len(without):
             raise UserError(
                 f"a pool must hold evidence of every class; {self.path} has none of {len(without)} of {len(names)}, "

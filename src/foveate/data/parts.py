@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.ipc
 import pyarrow.parquet as pq
 
 from foveate.atomic import atomic_path
@@ -47,9 +49,38 @@ class TableInParts:
         return tuple(index for index in range(len(self)) if not self.file(index).exists())
 
     def write(self, index: int, rows: pa.Table) -> None:
-        """Write one part."""
+        """Write one part; what was joined of the parts before is out of date."""
         with atomic_path(self.file(index)) as temporary:
             pq.write_table(rows.cast(self.schema), temporary, compression="zstd")
+        self.joined.unlink(missing_ok=True)
+
+    @property
+    def joined(self) -> Path:
+        """The file of all rows that `mapped` keeps beside the parts."""
+        return self.folder.with_name(f"{self.folder.name}.arrow")
+
+    def mapped(self) -> pa.Table:
+        """Return all rows as `read` does, in memory that is the file's: nothing is read until it is looked at.
+
+        The first call joins the parts in one uncompressed file, where it may write one.
+
+        Raises:
+            UserError: As `read` does.
+        """
+        if not self.missing():
+            with suppress(OSError, pa.ArrowException):  # never joined, or damaged: the parts have it all
+                return self._open()
+        rows = self.read().combine_chunks()
+        try:
+            with atomic_path(self.joined) as temporary, pa.ipc.new_file(temporary, self.schema) as stream:
+                stream.write_table(rows)
+        except UserError:  # a full disk, or a folder of somebody else
+            return rows
+        return self._open()
+
+    def _open(self) -> pa.Table:
+        with pa.memory_map(str(self.joined)) as content:
+            return pa.ipc.open_file(content).read_all()
 
     def read(self) -> pa.Table:
         """Return all rows, in the order of the things.

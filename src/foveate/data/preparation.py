@@ -20,17 +20,17 @@ class Splits:
 
     name: str
     class_names: tuple[str, ...]
-    train: tuple[ImageRecord, ...]
-    validation: tuple[ImageRecord, ...]
-    test: tuple[ImageRecord, ...]
+    train: Sequence[ImageRecord]
+    validation: Sequence[ImageRecord]
+    test: Sequence[ImageRecord]
 
-    def named(self, split: str) -> tuple[ImageRecord, ...]:
+    def named(self, split: str) -> Sequence[ImageRecord]:
         """Return the photographs of the split called train, validation or test.
 
         Raises:
             UserError: There is no photograph in it.
         """
-        records: tuple[ImageRecord, ...] = getattr(self, split)
+        records: Sequence[ImageRecord] = getattr(self, split)
         if not records:
             mend = " (set data.validation_fraction above 0)" if split == "validation" else ""
             raise UserError(f"the {split} split must hold photographs; {self.name} has none in it{mend}")
@@ -47,7 +47,7 @@ def load_splits(config: DataConfig) -> Splits:
     train, test = dataset.train, dataset.test
     if not test and config.test_fraction > 0:
         train, test = hold_out(train, config.test_fraction, config.split_seed)
-    validation: tuple[ImageRecord, ...] = ()
+    validation: Sequence[ImageRecord] = ()
     if config.validation_fraction > 0:
         # Another seed than the test split's, so that a class's two cuts are not the same draw.
         train, validation = hold_out(train, config.validation_fraction, config.split_seed + 1)
@@ -58,7 +58,7 @@ def checked(
     records: Sequence[ImageRecord],
     on_error: OnError,
     say: Callable[[str], None],
-) -> tuple[ImageRecord, ...]:
+) -> Sequence[ImageRecord]:
     """Return the photographs that can be read; say how many were left out, and why.
 
     Raises:

@@ -75,8 +75,8 @@ class ImageDataset:
 
     name: str
     class_names: tuple[str, ...]
-    train: tuple[ImageRecord, ...]
-    test: tuple[ImageRecord, ...]
+    train: Sequence[ImageRecord]
+    test: Sequence[ImageRecord]
     part_names: tuple[str, ...] = ()
 
 

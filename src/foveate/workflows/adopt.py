@@ -113,7 +113,7 @@ def _adopted(out: Path, config: TrainConfig, network_hash: str) -> Run | None:
     return run
 
 
-def _readable(records: Sequence[ImageRecord], data: DataConfig, say: Callable[[str], None]) -> tuple[ImageRecord, ...]:
+def _readable(records: Sequence[ImageRecord], data: DataConfig, say: Callable[[str], None]) -> Sequence[ImageRecord]:
     return checked(records, data.on_error, say) if records else ()
 
 

@@ -57,7 +57,7 @@ class Analysis:
         """Side of the first view, in pixels."""
         return self.run.config.transforms.input_size
 
-    def boxed(self, records: Sequence[ImageRecord], what: str) -> tuple[ImageRecord, ...]:
+    def boxed(self, records: Sequence[ImageRecord], what: str) -> Sequence[ImageRecord]:
         """Return the photographs that have a box and can be read; say how many have none.
 
         Raises:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,7 +37,7 @@ def describe_dataset(config: DataConfig, *, say: Callable[[str], None] = print) 
     return DatasetSummary(splits, table)
 
 
-def _row(name: str, records: tuple[ImageRecord, ...]) -> tuple[str, ...]:
+def _row(name: str, records: Sequence[ImageRecord]) -> tuple[str, ...]:
     counts = Counter(record.label for record in records).values()
     boxes = sum(record.box is not None for record in records)
     parts = sum(bool(record.parts) for record in records)

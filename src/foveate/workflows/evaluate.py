@@ -41,7 +41,7 @@ class Evaluation:
 
     accuracy: Accuracy
     table: PredictionTable
-    records: tuple[ImageRecord, ...]
+    records: Sequence[ImageRecord]
     report: Path
     branches: Mapping[str, Estimate]
     """Top-1 of each branch of the network and of the mean of all their probabilities; one entry for a plain network."""

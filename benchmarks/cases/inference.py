@@ -1,0 +1,75 @@
+"""Answers: the plain network against a user's loop, S3N against its three backbone passes."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+
+from foveate.methods.s3n import S3N
+from harness import Built, Case
+from networks import (
+    PRESETS,
+    Scale,
+    bare,
+    bare_inference,
+    cast,
+    dtype_of,
+    pixels,
+    placed,
+    plain,
+    ready_views,
+    s3n,
+    smoke,
+    three_passes,
+)
+
+
+def plain_inference(quick: bool) -> Built:
+    """The classifier as it predicts, and a user's loop, fast and as it comes."""
+    scale = smoke(Scale()) if quick else Scale()
+    images, classifier = pixels(scale), placed(plain(scale))
+    return Built(
+        sides={
+            "foveate": lambda: classifier.probabilities(images[:, None]),
+            "bare": bare_inference(bare(scale), images, dtype_of(), torch.channels_last),
+            "bare_float32": bare_inference(bare(scale), images, torch.float32, torch.contiguous_format),
+        },
+        reference="bare_float32",
+        settings=scale.settings(),
+    )
+
+
+def s3n_inference(preset: str, scale: Scale, quick: bool) -> Built:
+    """S3N, its three passes over views that are ready, and the pass of a plain network."""
+    scale = smoke(scale) if quick else scale
+    images, classifier = pixels(scale), placed(s3n(scale, preset))
+    network, single = classifier.network, placed(plain(scale))
+    assert isinstance(network, S3N)
+    original, views = ready_views(network, classifier.inputs(images))
+
+    def passes() -> None:
+        with torch.inference_mode(), cast(classifier.dtype):
+            classifier.inputs(images)
+            three_passes(network, original, views)
+
+    return Built(
+        sides={"s3n": lambda: classifier.logits(images), "passes": passes, "plain": lambda: single.logits(images)},
+        reference="passes",
+        settings={**scale.settings(), "preset": preset},
+    )
+
+
+LARGE = Scale(architecture="resnet50", size=448, batch=4)
+
+CASES = (
+    Case(name="inference_plain", build=plain_inference),
+    *(Case(name=f"inference_s3n_{preset}", build=partial(s3n_inference, preset, Scale())) for preset in PRESETS),
+    Case(name="inference_s3n_resnet50", build=partial(s3n_inference, "foveate", LARGE)),
+    *(
+        Case(name="inference_s3n", at={axis: value}, build=partial(s3n_inference, "foveate", scale))
+        for axis, values in {"batch": (1, 4, 16, 64), "size": (160, 224, 320, 448)}.items()
+        for value in values
+        for scale in (Scale(batch=value) if axis == "batch" else Scale(batch=8, size=value),)
+    ),
+)

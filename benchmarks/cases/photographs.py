@@ -1,0 +1,77 @@
+"""Photographs to batches: images a second, against torchvision's ImageFolder with the same transforms."""
+
+from __future__ import annotations
+
+import tempfile
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader
+from torchvision import transforms
+from torchvision.datasets import ImageFolder
+
+from foveate.config import TransformConfig
+from foveate.data.datasets import load_dataset
+from foveate.data.loading import TrainingViews, default_workers, training_loader
+from foveate.data.plumage import PlumageConfig, draw_plumage
+from harness import Built, Case
+from networks import Scale
+
+_FOLDERS: list[tempfile.TemporaryDirectory[str]] = []  # removed when the process ends
+
+
+@cache
+def birds(count: int, size: int) -> Path:
+    """Return a folder of drawn photographs."""
+    folder = tempfile.TemporaryDirectory()
+    _FOLDERS.append(folder)
+    config = PlumageConfig(species=4, train_per_species=count // 4, test_per_species=1, size=size)
+    return draw_plumage(Path(folder.name) / "birds", config, workers=1)
+
+
+def theirs(root: Path, size: int, *, usual: bool) -> ImageFolder:
+    """Return torchvision's data set: our random views; where it is the usual one, normalised floats in the end."""
+    pixels = [
+        transforms.RandomResizedCrop(size, scale=(0.5, 1.0), ratio=(3 / 4, 4 / 3)),
+        transforms.RandomHorizontalFlip(),
+    ]
+    floats = [transforms.ToTensor(), transforms.Normalize((0.5,) * 3, (0.5,) * 3)]
+    return ImageFolder(root, transforms.Compose([*pixels, *(floats if usual else [transforms.PILToTensor()])]))
+
+
+def loader(data: ImageFolder, batch: int, workers: int) -> DataLoader[Any]:
+    """Return torchvision's batches."""
+    return DataLoader(data, batch, shuffle=True, num_workers=workers, persistent_workers=workers > 0)
+
+
+def loading(quick: bool) -> Built:
+    """Return an epoch over the photographs, of Foveate's loader and torchvision's, with as many worker processes."""
+    scale, count, size = (Scale(batch=2, size=32), 4, 64) if quick else (Scale(), 64, 512)
+    workers = 0 if quick else default_workers()
+    root = birds(count, size)
+    config = TransformConfig(input_size=scale.size, resize_size=8 * scale.size // 7)
+    records = load_dataset(root).train
+    views = TrainingViews([records[index % len(records)] for index in range(count + 4)], config, seed=0)
+    loaders: dict[str, DataLoader[Any]] = {
+        "foveate": training_loader(views, scale.batch, workers=workers),
+        "torchvision": loader(theirs(root / "images", scale.size, usual=False), scale.batch, workers),
+        "torchvision_float": loader(theirs(root / "images", scale.size, usual=True), scale.batch, workers),
+    }
+
+    def epoch(batches: DataLoader[Any]) -> None:
+        torch.manual_seed(0)
+        for _ in batches:
+            pass
+
+    return Built(
+        sides={name: lambda each=each: epoch(each) for name, each in loaders.items()},  # type: ignore[misc]
+        reference="torchvision",
+        images=count + 4,
+        settings={"photographs": count + 4, "pixels": size, "size": scale.size, "batch": scale.batch}
+        | {"workers": workers},
+    )
+
+
+CASES = (Case(name="loading", build=loading),)

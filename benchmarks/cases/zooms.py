@@ -1,0 +1,167 @@
+"""Guided Zoom: Algorithm 1 in full, shared, gated and best first, against one pass of its conventional network.
+
+How many passes are shared or spared depends on the photographs and on what was learned. Without a trained Guided Zoom
+(`ZOOM` in the environment, a folder of `foveate guided-zoom`) drawn birds and ImageNet's features with random heads
+stand in: the costs of a pass are right, their number is not a trained network's.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from foveate.config import GroundingConfig, HardwareConfig, PatchConfig, PlainConfig, RefinementConfig, TransformConfig
+from foveate.data.loading import EvaluationViews, evaluation_loader
+from foveate.data.plumage import PlumageConfig, render
+from foveate.decision.refinement import decide
+from foveate.guided_runs import GuidedZoomRun
+from foveate.methods.best_first import decide_best_first
+from foveate.methods.guided_zoom import ConventionalCNN, GuidedZoom
+from foveate.methods.plain import PlainNetwork
+from foveate.methods.refiner import Refiner
+from foveate.response.grounding import create_grounding
+from foveate.types import Size
+from foveate.workflows.evaluate import records_of
+from foveate.workflows.judge import assemble
+from foveate.zoom.patches import boxes_around, elsewhere, erase, strongest
+from harness import Built, Case
+from networks import FAST, SLOW, Scale, placed, plain
+
+
+def drawn(count: int, side: int) -> Tensor:
+    """Return drawn birds as decoded pixels."""
+    config = PlumageConfig(species=20, size=64 if side < 128 else 256)
+    pictures = [render(config, index % 20, index).image.resize((side, side)) for index in range(count)]
+    return torch.from_numpy(np.stack([np.asarray(each) for each in pictures]))
+
+
+def network_of(scale: Scale, seed: int) -> PlainNetwork:
+    """Return ImageNet's features where they come without a download, and a random head that is of some opinion."""
+    network = plain(scale)
+    if scale.architecture == Scale().architecture:
+        network = PlainNetwork.create(PlainConfig(), scale.classes)
+    nn.init.normal_(network.backbone.classifier.weight, std=0.15, generator=torch.Generator().manual_seed(seed))
+    return network
+
+
+def conventional(scale: Scale, hardware: HardwareConfig) -> ConventionalCNN:
+    """Return the network whose answers are questioned, grounded by contrastive excitation backprop."""
+    classifier = placed(network_of(scale, 0), hardware)
+    grounding = create_grounding(classifier.network.backbone, GroundingConfig(), dtype=classifier.dtype)
+    return ConventionalCNN(classifier, grounding)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A Guided Zoom and a batch of photographs, as its network sees them and as patches are cut from them."""
+
+    zoom: GuidedZoom
+    config: RefinementConfig
+    images: Tensor
+    source: Tensor
+
+
+def random_zoom(rounds: int, quick: bool) -> Shown:
+    """Return one of random heads."""
+    scale = Scale(architecture="test_resnet", size=64, batch=2) if quick else Scale(batch=6)
+    patches = PatchConfig(source_size=96 if quick else 448, rounds=rounds)
+    transforms = TransformConfig(input_size=32, resize_size=40) if quick else TransformConfig()
+    base, evidence = conventional(scale, SLOW if quick else FAST), placed(network_of(scale, 1))
+    source = drawn(scale.batch, patches.source_size)
+    images = nn.functional.interpolate(source.permute(0, 3, 1, 2).float(), size=scale.size, mode="area")
+    seen = images.round().to(torch.uint8).permute(0, 2, 3, 1).contiguous()
+    config = RefinementConfig(weights=(0.4, *(0.6 / (rounds + 1),) * (rounds + 1)))
+    return Shown(GuidedZoom(base, evidence, patches, transforms), config, seen, source)
+
+
+def trained_zoom(path: Path, batch: int = 16, every: int = 7) -> Shown:
+    """Return a trained one with a batch of its test photographs."""
+    made = GuidedZoomRun.open(path)
+    run = made.base_run()
+    records = records_of(run, run.config.data, "test")[::every][:batch]
+    seen = run.config.transforms
+    source = replace(seen, source_size=made.description.pool.patches.source_size)
+    loaders = (evaluation_loader(EvaluationViews(records, each), batch, workers=0) for each in (seen, source))
+    small, large = (next(iter(each)).images[:, 0] for each in loaders)
+    return Shown(assemble(made, HardwareConfig()), made.description.refinement, small, large)
+
+
+def unshared(shown: Shown) -> dict[str, int]:
+    """Look for all evidence as Algorithm 1 is written: each class and round by itself; return the passes."""
+    zoom, images, patches = shown.zoom, shown.images, shown.zoom.patches
+    view, source = Size(images.shape[2], images.shape[1]), Size(patches.source_size, patches.source_size)
+    first = zoom.conventional.answer(images, shown.config.top_k)
+    count = torch.arange(len(images))[:, None]
+    passes = {"forwards": len(images), "patches": 0}
+    for rank in range(shown.config.top_k):
+        maps, erased = first.maps[:, rank], torch.zeros(len(images), 0, 4, dtype=torch.int64)
+        for number in range(patches.rounds + 1):
+            if number:
+                pixels = erase(images, erased)
+                maps = zoom.conventional.answer(pixels, first.classes[:, rank, None]).maps[:, 0]
+                passes["forwards"] += len(images)
+            maps = elsewhere(maps, erased, view) if patches.elsewhere else maps
+            places = strongest(maps, view).places
+            square = boxes_around(places, round(patches.erased * view.width), view)
+            erased = torch.cat((erased, square[:, None]), dim=1)
+            boxes = boxes_around(places * (source.width / view.width), patches.side, source)
+            zoom.judge(shown.source, torch.cat((count, boxes), dim=1))
+            passes["patches"] += len(images)
+    return passes
+
+
+def counted(results: Sequence[object]) -> dict[str, float]:
+    """Return the mean passes of both networks a photograph."""
+    return {
+        name: round(float(torch.cat([getattr(each, name) for each in results]).float().mean()), 2)
+        for name in ("forwards", "patches")
+    }
+
+
+def guided(rounds: int | None, quick: bool) -> Built:
+    """Return every way to decide; with `rounds`, only the shared and the best-first one, with random heads."""
+    trained = os.environ.get("ZOOM") if rounds is None and not quick else None
+    shown = trained_zoom(Path(trained)) if trained else random_zoom(2 if rounds is None else rounds, quick)
+    zoom, config, seen = shown.zoom, shown.config, (shown.images, shown.source)
+    probabilities = zoom.conventional.answer(shown.images, 1).logits.softmax(1)
+    entropy = torch.special.entr(probabilities).sum(1)
+    gated = replace(config, entropy_above=float(entropy.median()))
+    sides: dict[str, Callable[[], object]] = {
+        "forward": lambda: zoom.conventional.classifier.logits(shown.images),
+        "shared": lambda: zoom.evidence(*seen, config.top_k),
+        "best_first": lambda: decide_best_first(zoom, *seen, config),
+    }
+    if rounds is None:
+        sides["unshared"] = lambda: unshared(shown)
+        sides["shared_gated"] = lambda: Refiner.of(zoom, gated).probabilities(*seen)
+        sides["best_first_gated"] = lambda: decide_best_first(zoom, *seen, gated)
+
+    def notes() -> Mapping[str, object]:
+        found, decided = zoom.evidence(*seen, config.top_k), decide_best_first(zoom, *seen, config)
+        return {
+            "shared": counted([found]),
+            "best_first": counted([decided]),
+            "best_first_gated": counted([decide_best_first(zoom, *seen, gated)]),
+            "unshared": {
+                "forwards": 1 + config.top_k * config.rounds,
+                "patches": config.top_k * (config.rounds + 1),
+            },
+            "differing": int((decide(found, config).classes != decided.classes).sum()),
+            "entropy_above": gated.entropy_above,
+        }
+
+    settings = {"photographs": len(shown.images), "top_k": config.top_k, "rounds": config.rounds}
+    return Built(sides=sides, reference="forward", settings={**settings, "trained": bool(trained)}, notes=notes)
+
+
+CASES = (
+    Case(name="guided_zoom", build=partial(guided, None)),
+    *(Case(name="guided_zoom", at={"rounds": rounds}, build=partial(guided, rounds)) for rounds in (0, 1, 2, 3)),
+)

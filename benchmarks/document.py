@@ -1,0 +1,103 @@
+"""Make the table and plots of docs/performance.md anew from the kept lines in benchmarks/results: `make docs`."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+from compare import label_of, latest
+from foveate.report.results import read_rows
+from foveate.report.tables import markdown_table
+
+ROOT = Path(__file__).parents[1]
+BEGIN, END = "<!-- benchmarks: made by `make docs` -->", "<!-- end of benchmarks -->"
+HEADER = ("case", "side", "median", "middle half", "unit", "times as long as", "MB")
+Lines = Mapping[str, Mapping[str, Any]]
+
+
+def table(lines: Lines) -> str:
+    """Return a row for each side of each case."""
+    return markdown_table(HEADER, [row for line in lines.values() for row in _rows(line)])
+
+
+def _rows(line: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    rows: list[tuple[str, ...]] = []
+    for side, values in line["sides"].items():
+        ratio = line["times_as_long"].get(side)
+        against = f"{ratio['median']:.3g} {line['reference']}" if ratio else "-"
+        memory = line["memory_mb"][side]
+        middle = f"{values['lower']:g} to {values['upper']:g}"
+        rest = (against, "-" if memory is None else f"{memory:g}")
+        rows.append((label_of(line), side, f"{values['median']:g}", middle, line["unit"], *rest))
+    return rows
+
+
+def made_by(lines: Lines) -> str:
+    """Return which commits and machines the lines are of, and what was not measured."""
+    origins = sorted({f"commit {line['commit']}, {line['hardware']}" for line in lines.values()})
+    skipped = sorted({f"{side} ({why})" for line in lines.values() for side, why in line["skipped"].items()})
+    left_out = f" Not measured: {'; '.join(skipped)}." if skipped else ""
+    return f"{'; '.join(origins)}.{left_out} MB: by how much one call raised the resident memory at most.\n"
+
+
+def growth(lines: Lines) -> dict[tuple[str, str], list[Mapping[str, Any]]]:
+    """Return the cases with several points, each in the order of its axis."""
+    found: dict[tuple[str, str], list[Mapping[str, Any]]] = defaultdict(list)
+    for line in lines.values():
+        for axis in line["at"]:
+            found[line["case"], axis].append(line)
+    return {key: sorted(points, key=lambda line: line["at"][key[1]]) for key, points in found.items()}
+
+
+def plot(axis: str, points: Sequence[Mapping[str, Any]]) -> Figure:
+    """Draw time and memory along an axis, both on logarithmic scales."""
+    with mpl.rc_context({"font.size": 9}):
+        figure = Figure(figsize=(7.2, 2.8), layout="constrained")
+        time, memory = figure.subplots(1, 2)
+        for side in points[0]["sides"]:
+            at = [line["at"][axis] for line in points]
+            values = [line["sides"][side] for line in points]
+            time.plot(at, [each["median"] for each in values], marker="o", label=side)
+            time.fill_between(at, [v["lower"] for v in values], [v["upper"] for v in values], alpha=0.2)
+            memory.plot(at, [max(line["memory_mb"][side] or 0, 0.1) for line in points], marker="o")
+        time.set(xlabel=axis, ylabel=points[0]["unit"], xscale="symlog", yscale="log")
+        memory.set(xlabel=axis, ylabel="MB", xscale="symlog", yscale="log")
+        time.legend(frameon=False)
+    return figure
+
+
+def with_benchmarks(document: str, lines: Lines, pictures: Sequence[str] = ()) -> str:
+    """Return the document with the block between its markers made anew.
+
+    Raises:
+        ValueError: The markers are not there.
+    """
+    before, found, rest = document.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not found or not end:
+        raise ValueError(f"a document of benchmarks must hold the markers {BEGIN!r} and {END!r}")
+    shown = "".join(f"![{Path(each).stem}]({each})\n\n" for each in pictures)
+    content = f"{made_by(lines)}\n{table(lines)}\n{shown}" if lines else "No lines of the suite are kept yet.\n\n"
+    return f"{before}{BEGIN}\n\n{content}{END}{after}"
+
+
+def main() -> None:
+    """Read every kept line, write the document and its plots."""
+    kept = [line for file in sorted((ROOT / "benchmarks/results").glob("*.jsonl")) for line in read_rows(file)]
+    lines = latest(kept)
+    pictures = []
+    for (name, axis), points in growth(lines).items():
+        picture = f"images/performance-{name}-{axis}.svg"
+        plot(axis, points).savefig(ROOT / "docs" / picture, metadata={"Date": None})
+        pictures.append(picture)
+    document = ROOT / "docs/performance.md"
+    document.write_text(with_benchmarks(document.read_text(), lines, pictures))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,123 @@
+"""The benchmark suite: every case runs, sides take turns, lines are compared and shown."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from cases import CASES
+from cases.head import grids, looped_grids
+from cases.zooms import random_zoom, unshared
+from compare import compared, latest
+from document import BEGIN, END, growth, plot, with_benchmarks
+from foveate.errors import UserError
+from harness import Budget, interleaved, measured, ratios, spread
+from networks import Scale, s3n
+from suite import chosen, one_of_each
+
+ONCE = Budget(seconds=0.0, least=1, most=1, warm_up=0)
+
+
+@pytest.mark.parametrize("label", one_of_each(list(CASES)))
+def test_every_case_runs(label: str) -> None:
+    line = measured(CASES[label], ONCE, quick=True)
+    assert line["quick"]
+    assert line["reference"] in line["sides"]
+    assert line["times_as_long"].keys() == line["sides"].keys() - {line["reference"]}
+    assert line["memory_mb"].keys() == line["sides"].keys()
+    assert all(values["low"] > 0 for values in line["sides"].values())
+    assert not line["sides"].keys() & line["skipped"].keys()
+
+
+def test_sides_take_turns_and_the_warm_up_does_not_count() -> None:
+    called: list[str] = []
+    sides = {name: lambda name=name: called.append(name) for name in "abc"}
+    seconds = interleaved(sides, Budget(seconds=0.0, least=2, most=9, warm_up=1))
+    assert "".join(called) == "abc" + "abc" + "bca"
+    assert {name: len(values) for name, values in seconds.items()} == {"a": 2, "b": 2, "c": 2}
+
+
+def test_ratios_are_taken_round_by_round() -> None:
+    # The machine is ten times as slow in the second round: the ratio is not touched.
+    found = ratios({"one": [2.0, 20.0, 2.0], "whole": [1.0, 10.0, 1.0]}, "whole")
+    assert found == {"one": {"median": 2.0, "lower": 2.0, "upper": 2.0, "low": 2.0, "high": 2.0}}
+
+
+def test_the_spread_by_hand() -> None:
+    assert spread([5.0, 1.0, 2.0, 3.0, 4.0]) == {"median": 3, "lower": 2, "upper": 4, "low": 1, "high": 5}
+    assert spread([7.0]) == {"median": 7, "lower": 7, "upper": 7, "low": 7, "high": 7}
+
+
+def test_the_loop_that_the_head_is_compared_with_gives_its_grids() -> None:
+    scale = Scale(architecture="test_resnet", size=64, batch=3)
+    network = s3n(scale, "foveate").eval()
+    generator = torch.Generator().manual_seed(3)
+    features = torch.rand(3, network.backbone.channels, 5, 5, generator=generator)
+    for sharpness in (0.1, 30.0):  # in doubt, and sure
+        logits = sharpness * torch.randn(3, scale.classes, generator=generator)
+        fast, slow = grids(network, features, logits), looped_grids(network, features, logits)
+        torch.testing.assert_close(fast, slow, atol=2e-4, rtol=0)
+
+
+def test_the_loop_that_guided_zoom_is_compared_with_makes_every_pass() -> None:
+    shown = random_zoom(2, True)
+    assert unshared(shown) == {"forwards": 2 * (1 + 5 * 2), "patches": 2 * 5 * 3}
+
+
+def test_names_choose_points() -> None:
+    assert chosen(("s3n_head",)) == [f"s3n_head@classes={count}" for count in (20, 200, 2000, 20000)]
+    assert chosen(("pool_table@rows=1000",)) == ["pool_table@rows=1000"]
+    assert chosen(()) == list(CASES)
+    with pytest.raises(UserError, match=r"a benchmark must be one of .*; got 'hed'"):
+        chosen(("hed",))
+
+
+def line(median: float, date: str = "2026-01-01", unit: str = "ms", **at: int) -> dict[str, Any]:
+    values = {"median": median, "lower": 0.9 * median, "upper": 1.1 * median, "low": median, "high": median}
+    return {
+        **{"case": "head", "at": at, "unit": unit, "date": date, "reference": "pass", "commit": "c", "hardware": "h"},
+        **{"sides": {"head": values, "pass": values}, "times_as_long": {"head": {"median": 0.5}}},
+        **{"memory_mb": {"head": 3.0, "pass": None}, "skipped": {"other": "not importable"}},
+    }
+
+
+def test_two_files_compared_by_hand() -> None:
+    rows = list(compared(latest([line(10)]), latest([line(99), line(12, "2026-01-02"), line(5, classes=9)])))
+    assert rows[0] == ("head", "head", "ms", "10", "12", "1.200", "yes", "0.5", "0.5")
+    assert rows[1][-2:] == ("-", "-")
+    assert len(rows) == 2
+    (faster, _) = compared(latest([line(10, unit="images/s")]), latest([line(20, unit="images/s")]))
+    assert faster[5:7] == ("0.500", "no")
+
+
+def test_lines_of_before_the_suite_are_left_out() -> None:
+    assert latest([{"case": "training_step", "milliseconds": {}}]) == {}
+
+
+def test_the_document_keeps_its_prose() -> None:
+    document = f"before {BEGIN} old {END} after"
+    shown = with_benchmarks(document, latest([line(10), line(20, classes=9)]), ["images/a.svg"])
+    assert shown.startswith("before ")
+    assert shown.endswith(" after")
+    assert " old " not in shown
+    assert "| head@classes=9 | head |     20 |" in shown
+    assert "Not measured: other (not importable)" in shown
+    assert "![a](images/a.svg)" in shown
+    assert with_benchmarks(shown, {}).count(BEGIN) == 1
+    with pytest.raises(ValueError, match="must hold the markers"):
+        with_benchmarks("none", {})
+
+
+def test_growth_is_drawn_in_order(tmp_path: Path) -> None:
+    points = [replace_at(line(value), value) for value in (200, 20, 2000)]
+    found = growth(latest(points))
+    assert [each["at"]["classes"] for each in found["head", "classes"]] == [20, 200, 2000]
+    figure = plot("classes", found["head", "classes"])
+    assert figure.axes[0].lines[0].get_xdata().tolist() == [20, 200, 2000]  # type: ignore[union-attr]
+
+
+def replace_at(point: dict[str, Any], value: int) -> dict[str, Any]:
+    return {**point, "at": {"classes": value}}
