@@ -70,8 +70,12 @@ class TimmNetwork(Protocol):
 
 
 class Stage(NamedTuple):
-    """The last module inside a network with a feature map of some stride, and that map's number of channels."""
+    """The last module inside a network with a feature map of some stride, and that map's number of channels.
 
+    ``number`` counts timm's feature maps, from 0.
+    """
+
+    number: int
     module: str
     channels: int
 
@@ -113,10 +117,14 @@ class Backbone(nn.Module):
         Raises:
             UserError: No feature map has it.
         """
-        stages = [each for each in self.network.feature_info if each["reduction"] == stride]
+        stages = [
+            Stage(number, str(each["module"]), int(each["num_chs"]))
+            for number, each in enumerate(self.network.feature_info)
+            if each["reduction"] == stride
+        ]
         if not stages:
             raise UserError(f"a backbone must have a feature map of stride {stride}; {self.architecture!r} has none")
-        return Stage(str(stages[-1]["module"]), int(stages[-1]["num_chs"]))
+        return stages[-1]
 
     def forward(self, images: Float[Tensor, "b 3 H W"]) -> Float[Tensor, "b d h w"]:
         """Return the last feature map of normalised images."""

@@ -294,7 +294,7 @@ def test_each_zoomed_view_teaches_the_saliency_network(preset: str, branch: str)
     made = salient(SPARSE[preset])
     torch.autograd.backward(getattr(made(photographs(), moment()), branch).square().sum())
     assert made.saliency is not None
-    for gradient in (next(made.saliency.layers.parameters()).grad, made.saliency.head.weight.grad):
+    for gradient in (next(made.saliency.parameters()).grad, made.saliency.head.weight.grad):
         assert gradient is not None
         assert torch.isfinite(gradient).all()
         assert gradient.any()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 import numpy as np
 import pytest
 import torch
@@ -42,7 +44,7 @@ def test_it_begins_as_the_backbones_layers_of_stride_8(architecture: str) -> Non
     images = photographs()
     with torch.no_grad():
         whole(images)
-        assert_close(network.layers(images)["features"], seen[0])
+        assert_close(network.features(images), seen[0])
     assert seen[0].shape == (2, stage.channels, SIDE // 8, SIDE // 8)
     count = sum(parameter.numel() for parameter in network.parameters())
     assert count < sum(parameter.numel() for parameter in whole.parameters()) / 2
@@ -52,7 +54,7 @@ def test_it_learns_for_itself() -> None:
     whole = backbone()
     network = saliency(whole)
     network(photographs(), 9).sum().backward()
-    for parameter in (next(network.layers.parameters()), network.head.weight):  # in between, some branches start at 0
+    for parameter in (next(network.parameters()), network.head.weight):  # in between, some branches start at 0
         assert parameter.grad is not None
         assert parameter.grad.any()
     assert all(parameter.grad is None for parameter in whole.parameters())
@@ -68,7 +70,7 @@ def test_it_learns_for_itself() -> None:
 def test_it_agrees_with_plain_loops(placement: CellPlacement, cells: int) -> None:
     network, images = saliency(backbone(), placement=placement), photographs()
     with torch.no_grad():
-        scores = network.head(network.layers(images)["features"])[:, 0].double().numpy()
+        scores = network.head(network.features(images))[:, 0].double().numpy()
         found = network(images, cells)
     wanted = [naive_saliency(naive_interpolated(each, cells, placement)) for each in scores]
     assert_close(found, torch.tensor(np.array(wanted)).float(), rtol=1e-4, atol=1e-5)
@@ -97,6 +99,23 @@ def test_bf16_gives_numbers_in_float32(spread: float) -> None:
         found = network(photographs(), 31)
     assert found.dtype is torch.float32
     assert torch.isfinite(found).all()
+
+
+def test_a_network_that_cannot_be_cut_is_refused() -> None:
+    whole = backbone()
+    uncut = nn.Identity()
+    uncut.feature_info = whole.network.feature_info
+    whole.add_module("network", uncut)
+    with pytest.raises(UserError, match="first stages, which timm must offer; 'test_resnet' has none"):
+        SaliencyNetwork(whole, CellPlacement.CENTRES)
+
+
+def test_a_copy_gives_the_same() -> None:
+    """As an average of the weights, or a network made ready for inference, is made of it."""
+    network, images = saliency(backbone()), photographs()
+    copied = deepcopy(network)
+    assert not any(module.training for module in copied.modules())
+    assert torch.equal(copied(images, 9), network(images, 9))
 
 
 def test_a_network_without_the_stride_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
