@@ -1,4 +1,4 @@
-"""The commands that analyse a run: where its objects are, and what its attention falls on."""
+"""The commands that analyse a run: where its objects are, what its maps fall on, and whether to trust it."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from foveate.config import HardwareConfig, OnError
+from foveate.config import GroundingStudy, HardwareConfig, OnError, TestViews, TrustStudy
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,3 +68,70 @@ class Attention(_Analysis):
         )
         print(done.markdown)
         print(f"written to {done.report} (also .json and .png)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grounding:
+    """Measure where each method of grounding sees a run's classes: pointing, energy, deletion, insertion, sanity."""
+
+    run_folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
+    """The run folder."""
+    study: Annotated[GroundingStudy, tyro.conf.arg(name="")] = field(default_factory=GroundingStudy)
+    split: Literal["test", "validation", "train"] = "test"
+    """Which photographs to ground."""
+    root: Path | None = None
+    """Where the data set lies now, if it has moved since the training."""
+    on_error: OnError | None = None
+    """What to do about photographs that cannot be read; None: as the training did."""
+    hardware: HardwareConfig = field(default_factory=HardwareConfig)
+    results: Path | None = None
+    """A file of JSON lines to which one row for each method is added."""
+
+    def run(self) -> None:
+        """Do it."""
+        from foveate.workflows.measure_grounding import measure_grounding
+
+        measure_grounding(
+            self.run_folder,
+            self.study,
+            split=self.split,
+            root=self.root,
+            on_error=self.on_error,
+            hardware=self.hardware,
+            results=self.results,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trust:
+    """Judge the kept answers of a run or a Guided Zoom: calibration, risk by coverage, alarms, confused classes."""
+
+    folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN_OR_ZOOM")]
+    """The run folder, evaluated before; or a Guided Zoom's, for its answers before and after refinement."""
+    study: Annotated[TrustStudy, tyro.conf.arg(name="")] = field(default_factory=TrustStudy)
+    split: Literal["test", "validation", "train"] = "test"
+    """Whose answers to judge."""
+    views: TestViews = TestViews.CENTRE
+    """Which evaluation of a run."""
+    root: Path | None = None
+    """Where the data set lies now, if it has moved since the training."""
+    on_error: OnError | None = None
+    """What to do about photographs that cannot be read; None: as the training did."""
+    hardware: HardwareConfig = field(default_factory=HardwareConfig)
+    results: Path | None = None
+    """A file of JSON lines to which one row is added."""
+
+    def run(self) -> None:
+        """Do it."""
+        from foveate.workflows.trust import measure_trust
+
+        measure_trust(
+            self.folder,
+            self.study,
+            split=self.split,
+            views=self.views,
+            root=self.root,
+            on_error=self.on_error,
+            hardware=self.hardware,
+            results=self.results,
+        )

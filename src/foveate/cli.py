@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from foveate.analysis_commands import Attention, Localise
+from foveate.analysis_commands import Attention, Grounding, Localise, Trust
 from foveate.atomic import mend_of
 from foveate.config import (
     DataConfig,
@@ -24,7 +24,6 @@ from foveate.errors import UserError
 from foveate.guided_commands import Adopt, GuidedZoom, PoolBuild, PoolExport, Tune, pool_command
 from foveate.recipes import RECIPES
 from foveate.recipes.tables import Scale
-from foveate.trust_commands import Grounding, Trust
 
 
 @dataclass(frozen=True, kw_only=True)
