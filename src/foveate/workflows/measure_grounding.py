@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple, cast
@@ -296,7 +296,7 @@ def _written(
     """Write everything that was measured, and return it as Markdown."""
     study, report = subject.study, done.report
     title = f"{subject.run.path.name}, {split} split, grounding"
-    markdown = grounding_markdown(done.measures, title, _basis(subject))
+    markdown = grounding_markdown(done.measures, title, _basis(subject, done.measures))
     write_text(report, markdown)
     layers = weighted_layers(cast(nn.Module, subject.run.load_network().backbone.network))
     random = [len(each) / len(layers) for each in cascade(layers, study.stages)] if study.sanity_photographs else []
@@ -317,17 +317,17 @@ def _written(
     return f"{markdown}\nwritten to {report} (also .json, -curves.png, -maps.png)"
 
 
-def _basis(subject: _Subject) -> str:
+def _basis(subject: _Subject, methods: Collection[str]) -> str:
     study, count = subject.study, len(subject.records)
     which = "the true class" if study.truth else "the network's own answer"
     draw = "all of the split" if study.photographs is None else f"drawn with seed {study.seed}"
     boxed, parted = (sum(bool(getattr(record, name)) for record in subject.records) for name in ("box", "parts"))
     sanity = min(study.sanity_photographs, count)
+    rise = f" RISE with {study.masks} masks." if GroundingMethod.RISE in methods else ""
     return (
         f"{count} photographs ({draw}), {which}; per cent with 95% intervals (bootstrap over photographs). Boxes in "
         f"{boxed}, parts in {parted} of them. Deletion to {study.curves.deletion}, insertion into "
-        f"{study.curves.insertion}, {study.curves.steps} steps. RISE with {study.masks} masks. Rank correlation on "
-        f"{sanity} photographs."
+        f"{study.curves.insertion}, {study.curves.steps} steps.{rise} Rank correlation on {sanity} photographs."
     )
 
 
