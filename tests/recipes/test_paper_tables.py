@@ -6,7 +6,7 @@ import pytest
 
 from foveate.config import S3NConfig
 from foveate.recipes import RECIPES
-from foveate.recipes.tables import TABLES, Quantity, Scale, Training
+from foveate.recipes.tables import TABLES, Quantity, Scale, Training, named_alike
 
 
 def trainings(scale: Scale) -> set[Training]:
@@ -64,3 +64,13 @@ def test_refined_numbers_have_their_network_in_the_same_table() -> None:
         plain = {cell.trainings for cell in cells if cell.quantity is Quantity.TOP1}
         refined = {cell.trainings for cell in cells if cell.quantity in (Quantity.REFINED_3, Quantity.REFINED_5)}
         assert refined <= plain
+
+
+def test_trainings_that_differ_in_name_only_are_one() -> None:
+    base = Training("s3n-slice")
+    assert named_alike(Training("s3n-slice-all"), RECIPES) == base
+    assert named_alike(Training("s3n-slice", (("network.entropy_threshold", 0.2),)), RECIPES) == base
+    assert named_alike(Training("s3n-slice-random"), RECIPES) == Training("s3n-slice-random")
+    once = {named_alike(each, RECIPES) for scale in Scale for each in trainings(scale)}
+    configs = [repr(each.config(RECIPES)) for each in once]
+    assert len(set(configs)) == len(configs)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from itertools import chain
 from typing import Any
 
 from foveate.config import TrainConfig
@@ -317,3 +318,14 @@ TABLES = {
     "gz-2": _GZ_2,
     "gz-3": _GZ_3,
 }
+
+
+def named_alike(training: Training, recipes: Mapping[str, Any]) -> Training:
+    """Return the first training of the figures and tables that is the same but for its name, so that it is done once.
+
+    The small S3N recipe, for instance, is its own row "All" of Table 4.
+    """
+    config = training.config(recipes)
+    cells = [cell.trainings for table in TABLES.values() for row in table.rows for cell in row.cells]
+    known = dict.fromkeys(each for _, each in chain.from_iterable((*ON_CUB.values(), *cells)))
+    return next((each for each in known if each.recipe in recipes and each.config(recipes) == config), training)

@@ -12,7 +12,7 @@ from foveate.documents import read_json, write_json
 from foveate.errors import UserError
 from foveate.guided_runs import GuidedZoomRun
 from foveate.recipes import RECIPES
-from foveate.recipes.tables import Quantity, Training
+from foveate.recipes.tables import Quantity, Training, named_alike
 from foveate.runs import Run
 from foveate.workflows.attention import analyse_attention
 from foveate.workflows.evaluate import evaluate
@@ -43,11 +43,12 @@ class Workbench:
     say: Callable[[str], None] = print
 
     def run(self, training: Training, seed: int) -> Run:
-        """Return the finished run of a training.
+        """Return the finished run of a training; of two that differ in name only there is one.
 
         Raises:
             UserError: The data set is not there, or the folder holds another run.
         """
+        training = named_alike(training, RECIPES)
         config = training.config(RECIPES)
         data = replace(config.data, root=self.archives / config.data.root.name)
         if not data.root.exists():
