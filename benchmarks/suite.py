@@ -71,10 +71,14 @@ def budget_of(options: Options) -> Budget:
 
 
 def run_here(labels: list[str], options: Options) -> None:
-    """Print the line of each case."""
+    """Print the line of each case, and keep it where a file is named."""
     keep_freed_memory()
     for label in labels:
-        print(json.dumps(measured(CASES[label], budget_of(options), quick=options.quick)), flush=True)
+        line = json.dumps(measured(CASES[label], budget_of(options), quick=options.quick))
+        print(line, flush=True)
+        if options.out is not None:
+            with options.out.open("a", encoding="utf-8") as stream:
+                stream.write(f"{line}\n")
 
 
 def run_apart(labels: list[str], options: Options) -> int:

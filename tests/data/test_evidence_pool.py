@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
@@ -288,6 +289,14 @@ def test_a_part_that_is_built_again_is_joined_again(description: PoolDescription
     pool.parts.file(0).unlink()
     with pytest.raises(UserError, match="1 of 3 parts"):
         pool.table()
+
+
+def test_parts_that_were_restored_by_hand_are_joined_again(description: PoolDescription, tmp_path: Path) -> None:
+    pool, other = (built(tmp_path / name, description) for name in ("pool", "other"))
+    assert pool.table().num_rows == 10
+    other.parts.write(1, rows([]))
+    shutil.copy2(other.parts.file(1), pool.parts.file(1))
+    assert pool.table().num_rows == 6
 
 
 def test_a_damaged_joined_file_is_made_anew(description: PoolDescription, tmp_path: Path) -> None:

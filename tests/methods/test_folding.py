@@ -89,6 +89,27 @@ def test_what_is_not_sure_stays() -> None:
     torch.testing.assert_close(fused(images), network(images))
 
 
+class Standardised(nn.Conv2d):
+    """Computes with other weights than it holds."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        weight = (self.weight - self.weight.mean((1, 2, 3), keepdim=True)) / self.weight.std()
+        return nn.functional.conv2d(input, weight, self.bias)
+
+
+@pytest.mark.parametrize("kind", ["standardised", "hooked", "weight-normed"])
+def test_a_convolution_of_another_mind_stays(kind: str) -> None:
+    convolution: nn.Module = Standardised(3, 4, 3) if kind == "standardised" else nn.Conv2d(3, 4, 3)
+    if kind == "hooked":
+        convolution.register_forward_hook(lambda module, taken, given: 2 * given)
+    if kind == "weight-normed":
+        convolution = nn.utils.parametrizations.weight_norm(convolution)
+    network = uneven(nn.Sequential(convolution, nn.BatchNorm2d(4)))
+    images = torch.randn(2, 3, 8, 8)
+    assert batch_norms(folded(network)) == 1
+    torch.testing.assert_close(folded(network)(images), network(images))
+
+
 class Choosing(nn.Module):
     """Cannot be traced: its way depends on a value."""
 

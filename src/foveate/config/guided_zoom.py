@@ -31,7 +31,8 @@ class GroundingConfig:
     method: GroundingMethod = GroundingMethod.CEB
     layer: str | None = None
     """Name of the module whose output is grounded (EB, cEB, Grad-CAM); None: the last one of stride 16. The papers
-    take ResNet's `layer3.0` (res4a) and VGG's conv3_1."""
+    take ResNet's `layer3.0` (res4a) and VGG's conv3_1. Batch norms are folded into the convolutions first: a
+    convolution's output is then that of the norm after it."""
     masks: int = 500
     """RISE: how many; the method's own paper takes 4,000 to 8,000."""
     mask_cells: int = 7

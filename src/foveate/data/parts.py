@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,8 @@ import pyarrow.parquet as pq
 
 from foveate.atomic import atomic_path
 from foveate.errors import UserError
+
+_STAMP = b"foveate.parts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,18 +72,27 @@ class TableInParts:
         """
         if not self.missing():
             with suppress(OSError, pa.ArrowException):  # never joined, or damaged: the parts have it all
-                return self._open()
+                joined = self._open()
+                if (joined.schema.metadata or {}).get(_STAMP) == self._stamp():
+                    return joined.replace_schema_metadata(self.schema.metadata)
         rows = self.read().combine_chunks()
+        stamped = rows.replace_schema_metadata({_STAMP: self._stamp()})
         try:
-            with atomic_path(self.joined) as temporary, pa.ipc.new_file(temporary, self.schema) as stream:
-                stream.write_table(rows)
+            with atomic_path(self.joined) as temporary, pa.ipc.new_file(temporary, stamped.schema) as stream:
+                stream.write_table(stamped)
         except UserError:  # a full disk, or a folder of somebody else
             return rows
-        return self._open()
+        return self._open().replace_schema_metadata(self.schema.metadata)
 
     def _open(self) -> pa.Table:
         with pa.memory_map(str(self.joined)) as content:
             return pa.ipc.open_file(content).read_all()
+
+    def _stamp(self) -> bytes:
+        """Return what changes when a part is replaced, by whomever: of which parts the joined file is."""
+        states = (self.file(index).stat() for index in range(len(self)))
+        words = " ".join(f"{state.st_size}:{state.st_mtime_ns}" for state in states)
+        return hashlib.sha256(words.encode()).hexdigest().encode()
 
     def read(self) -> pa.Table:
         """Return all rows, in the order of the things.

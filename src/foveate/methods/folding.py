@@ -7,10 +7,15 @@ from collections.abc import Iterator
 from typing import Any, TypeVar
 
 import torch.fx
+from timm.layers.conv2d_same import Conv2dSame
+from timm.layers.norm_act import BatchNormAct2d
 from torch import nn
 from torch.nn.utils import fuse_conv_bn_eval
 
 _N = TypeVar("_N", bound=nn.Module)
+
+_CONVOLUTIONS = (nn.Conv2d, Conv2dSame)
+_NORMS = (nn.BatchNorm2d, BatchNormAct2d)
 
 
 def folded(network: _N) -> _N:
@@ -60,11 +65,18 @@ def _pairs(network: nn.Module) -> Iterator[tuple[str, str]]:
             calls.setdefault(node.target, []).append(node)
     for norm, (node, *others) in calls.items():
         before = node.args[0] if node.args else None
-        if not isinstance(modules[norm], nn.BatchNorm2d) or others or before is None or before.op != "call_module":
+        if others or not isinstance(before, torch.fx.Node) or before.op != "call_module":
             continue
-        plain = isinstance(modules[before.target], nn.Conv2d) and modules[norm].running_var is not None
-        if plain and len(before.users) == 1 and len(calls[before.target]) == 1:
-            yield before.target, norm
+        convolution = str(before.target)
+        known = _known(modules[convolution], _CONVOLUTIONS) and _known(modules[norm], _NORMS)
+        if known and len(before.users) == len(calls[convolution]) == 1:
+            yield convolution, norm
+
+
+def _known(module: nn.Module, kinds: tuple[type[nn.Module], ...]) -> bool:
+    """Say whether a module computes what its kind does and nothing else: no subclass of another mind, no hooks."""
+    hooked = module._forward_hooks or module._forward_pre_hooks
+    return type(module) in kinds and not hooked and getattr(module, "running_var", module) is not None
 
 
 def _rest_of(batch_norm: nn.Module) -> nn.Module:

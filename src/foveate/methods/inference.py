@@ -109,7 +109,7 @@ class Classifier:
         if not isinstance(self.network, S3N):
             raise UserError(
                 "only an S3N network can show where it looked closer; this run is of another method; "
-                "train one of the s3n or macnn recipes"
+                "train one of the s3n recipes"
             )
         return self.network
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ from foveate.data.images import read_image
 from foveate.data.records import ImageRecord
 from foveate.data.splits import hold_out
 from foveate.documents import append_json_line, write_json, write_text
+from foveate.errors import UserError
 from foveate.evaluation.localisation import (
     CAM_THRESHOLD,
     OVERLAP,
@@ -130,7 +131,14 @@ def _divided(analysis: Analysis, split: str) -> tuple[Sequence[ImageRecord], Seq
     if config.validation_fraction > 0 and split != "validation":
         return records, records_of(analysis.run, analysis.data, "validation"), "the validation split"
     train = records_of(analysis.run, analysis.data, "train")
-    kept, held_out = hold_out(train, CHOICE_FRACTION, config.split_seed + 1)
+    counts = Counter(record.label for record in train)
+    several = [record for record in train if counts[record.label] > 1]
+    if not several:
+        raise UserError(
+            "a threshold is chosen on other photographs than those that are measured; no class of the training has two "
+            "to hold one out; train with --data.validation-fraction, or with more photographs"
+        )
+    kept, held_out = hold_out(several, CHOICE_FRACTION, config.split_seed + 1)
     words = f"{CHOICE_FRACTION:.0%} of the training photographs, whose classes, not boxes, were trained on"
     return kept if split == "train" else records, held_out, words
 

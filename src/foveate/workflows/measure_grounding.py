@@ -359,6 +359,7 @@ def _rows(subject: _Subject, done: GroundingReport, split: str) -> Iterator[dict
         values = {key: getattr(each, key) for key in ("in_box", "near_part", "energy", "deletion", "insertion")}
         yield {
             "measured": "grounding",
+            "run": run.path.name,
             "grounding": name,
             "method": run.config.network.method,
             "base": run.config.network.architecture,

@@ -188,9 +188,7 @@ def _written(
     content = {
         "photographs": len(kept.ids),
         "answers": {name: _told(each) for name, each in done.measures.items()},
-        "alarms": {
-            name: {key: unstructured(each) for key, each in every.items()} for name, every in done.alarms.items()
-        },
+        "alarms": _told_alarms(done),
         "confusion": {"answers": counting, "class_names": list(names), "matrix": matrix.tolist()},
         "pairs": [unstructured(each) for each in done.pairs],
         "environment": environment(),
@@ -264,6 +262,7 @@ def _row(kept: _Kept, done: TrustReport, split: str) -> dict[str, object]:
     }
     return {
         "measured": "trust",
+        "run": kept.run.path.name,
         "method": "guided-zoom" if REFINED in done.measures else config.network.method,
         "base": config.network.architecture,
         "conventional": config.network.method,
@@ -273,9 +272,7 @@ def _row(kept: _Kept, done: TrustReport, split: str) -> dict[str, object]:
         "seed": config.seed,
         "photographs": len(kept.ids),
         "answers": measured,
-        "alarms": {
-            name: {key: unstructured(each) for key, each in every.items()} for name, every in done.alarms.items()
-        },
+        "alarms": _told_alarms(done),
         "command": here["command"],
         "commit": here["commit"],
         "hardware": here["hardware"],
