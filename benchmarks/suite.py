@@ -106,7 +106,7 @@ def run_apart(labels: list[str], options: Options) -> int:
 def main(options: Options) -> int:
     """Run what was asked for; return the exit code."""
     try:
-        labels = chosen(options.only)
+        labels = list(options.only or ()) if options.here else chosen(options.only)
     except UserError as error:
         print(error, file=sys.stderr)
         return 2
