@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +35,7 @@ def curve(
     order = sorted(range(height * width), key=lambda place: -relevance[place // width, place % width])
     image, done, found = start.copy(), 0, [answer(start)]
     for step in range(1, steps + 1):
-        while done < round(step / steps * height * width):
+        while done < int(Fraction(step * height * width, steps) + Fraction(1, 2)):
             row, column = divmod(order[done], width)
             image[:, row, column] = end[:, row, column]
             done += 1

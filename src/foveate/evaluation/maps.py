@@ -84,8 +84,9 @@ def deletion_and_insertion(
     before = background(images, config.insertion, normalisation, config.blur)
     deletion: list[Tensor] = []
     insertion: list[Tensor] = []
-    for share in shares.tolist():
-        reached = (ranks < round(share * ranks[0].numel()))[:, None]
+    pixels = ranks[0].numel()
+    for step in range(config.steps + 1):
+        reached = (ranks < (2 * step * pixels + config.steps) // (2 * config.steps))[:, None]  # rounded, halves up
         for curve, seen in (
             (deletion, torch.where(reached, without, images)),
             (insertion, torch.where(reached, images, before)),
