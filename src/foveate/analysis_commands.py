@@ -1,8 +1,8 @@
 """The commands that analyse a run: where its objects are, what its maps fall on, and whether to trust it."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -27,6 +27,9 @@ class _Analysis:
     results: Path | None = None
     """A file of JSON lines to which one row is added; not that of `evaluate`."""
 
+    def _options(self) -> dict[str, Any]:
+        return {each.name: getattr(self, each.name) for each in fields(self) if each.name != "run_folder"}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Localise(_Analysis):
@@ -36,15 +39,7 @@ class Localise(_Analysis):
         """Do it."""
         from foveate.workflows.localise import localise
 
-        done = localise(
-            self.run_folder,
-            split=self.split,
-            root=self.root,
-            on_error=self.on_error,
-            batch_size=self.batch_size,
-            hardware=self.hardware,
-            results=self.results,
-        )
+        done = localise(self.run_folder, **self._options())
         print(done.markdown)
         print(f"written to {done.report} (also .json, .png and -examples.png)")
 
@@ -57,15 +52,7 @@ class Attention(_Analysis):
         """Do it."""
         from foveate.workflows.attention import analyse_attention
 
-        done = analyse_attention(
-            self.run_folder,
-            split=self.split,
-            root=self.root,
-            on_error=self.on_error,
-            batch_size=self.batch_size,
-            hardware=self.hardware,
-            results=self.results,
-        )
+        done = analyse_attention(self.run_folder, **self._options())
         print(done.markdown)
         print(f"written to {done.report} (also .json and .png)")
 

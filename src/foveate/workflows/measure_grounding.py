@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from foveate.backbones import Backbone
 from foveate.config import GroundingConfig, GroundingMethod, GroundingStudy, HardwareConfig, OnError, TestViews
 from foveate.data.geometry import Geometry
-from foveate.data.images import read_image
+from foveate.data.images import upright_size
 from foveate.data.loading import Batch, EvaluationViews, evaluation_loader
 from foveate.data.preparation import checked
 from foveate.data.records import ImageRecord
@@ -35,6 +35,7 @@ from foveate.response.layers import chosen_classes
 from foveate.response.randomisation import cascade, randomised, weighted_layers
 from foveate.runs import Run, environment
 from foveate.types import Box, Grounded, Grounding, Size
+from foveate.workflows.analysis import boxes_in_view
 from foveate.workflows.evaluate import records_of
 from foveate.zoom.patches import strongest
 
@@ -177,7 +178,7 @@ def _drawn(records: Sequence[ImageRecord], study: GroundingStudy) -> Sequence[Im
 
 def _subject(run: Run, records: Sequence[ImageRecord], study: GroundingStudy, hardware: HardwareConfig) -> _Subject:
     transforms = replace(run.config.transforms, source_size=None)
-    sizes = (Size(*read_image(record.image, record.id).size) for record in records)
+    sizes = (upright_size(record.image, record.id) for record in records)
     geometries = [evaluation_geometries(size, transforms, TestViews.CENTRE)[0] for size in sizes]
     classifier = Classifier.place(run.load_network(), hardware)
     views = EvaluationViews(records, transforms)
@@ -204,7 +205,7 @@ def _per_photograph(
     """Measure one method; return also the first maps, and the seconds that all took."""
     measured, maps, seconds, done = _Measured([], [], [], [], []), [], 0.0, 0
     size = Size(*[subject.views.transforms.input_size] * 2)
-    boxes = _boxes_in_view(subject)
+    boxes = torch.from_numpy(boxes_in_view(subject.records, subject.geometries))
     with progress(f"grounding by {name}", len(subject.records)) as advance:
         for batch in subject.batches():
             inputs = subject.classifier.inputs(batch.images[:, 0])
@@ -224,14 +225,6 @@ def _per_photograph(
             done += len(inputs)
             advance(done)
     return measured, maps, seconds
-
-
-def _boxes_in_view(subject: _Subject) -> Float[Tensor, "n 4"]:
-    boxes = [
-        (np.nan,) * 4 if record.box is None else tuple(geometry.box(record.box))
-        for record, geometry in zip(subject.records, subject.geometries, strict=True)
-    ]
-    return torch.tensor(boxes, dtype=torch.float64)
 
 
 def _correlations(subject: _Subject, config: GroundingConfig) -> tuple[float, ...]:
