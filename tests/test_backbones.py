@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,10 @@ from safetensors.torch import save_file
 from torch import nn
 
 from foveate.backbones import Normalisation, create_backbone, pool
-from foveate.config import BackboneConfig
+from foveate.config import BackboneConfig, PlainConfig
 from foveate.errors import UserError
-from foveate.weights import read_state_dict
+from foveate.methods.plain import PlainNetwork
+from foveate.weights import read_state_dict, save_weights
 
 
 def random_backbone(architecture: str) -> BackboneConfig:
@@ -110,6 +112,25 @@ def test_local_weights_are_loaded_whatever_their_number_of_classes(tmp_path: Pat
     assert backbone.classifier.weight.shape == (5, 512)
 
 
+@pytest.mark.parametrize("cut", [False, True])
+def test_a_run_begins_where_another_ended(tmp_path: Path, cut: bool) -> None:
+    config = BackboneConfig(architecture="vgg11" if cut else "resnet18", weights="none", convolutions_only=cut)
+    before = PlainNetwork.create(PlainConfig(backbone=config), 7)
+    save_weights(tmp_path / "model.safetensors", before.state_dict())
+    after = create_backbone(replace(config, weights=str(tmp_path)), 5)
+    trained = dict(before.backbone.network.named_parameters())  # type: ignore[attr-defined]
+    own = dict(after.network.named_parameters())  # type: ignore[attr-defined]
+    assert own.keys() == trained.keys()
+    same = {name for name in own if own[name].shape == trained[name].shape and torch.equal(own[name], trained[name])}
+    assert {name.split(".")[0] for name in own.keys() - same} == {"head" if cut else "fc"}
+    assert after.classes == 5
+
+
+def test_a_folder_without_weights_is_no_run(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"a file, a run's folder, or one of .*model.safetensors is none of them"):
+        create_backbone(BackboneConfig(architecture="resnet18", weights=str(tmp_path)), 5)
+
+
 def test_local_weights_of_another_architecture_name_the_first_difference(tmp_path: Path) -> None:
     path = tmp_path / "weights.pth"
     torch.save(timm.create_model("resnet34").state_dict(), path)
@@ -118,7 +139,7 @@ def test_local_weights_of_another_architecture_name_the_first_difference(tmp_pat
 
 
 def test_weights_that_are_missing_damaged_or_no_state_dict(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="does not exist"):
+    with pytest.raises(UserError, match="is none of them"):
         read_state_dict(tmp_path / "nothing.pth")
     damaged = tmp_path / "damaged.safetensors"
     damaged.write_bytes(b"not weights")

@@ -23,6 +23,7 @@ from foveate.errors import UserError
 from foveate.weights import check_finite, read_state_dict
 
 _PACKAGED = "tf_efficientnet_lite0"
+_INSIDE = "backbone.network."  # before the names of a backbone's weights in those of every network of ours
 _PROBE_SIDE = 96  # pixels; large enough for every timm CNN, small enough to cost little
 
 
@@ -172,10 +173,13 @@ def create_backbone(config: BackboneConfig, classes: int, *, pretrained: bool = 
     network = _from_hub(config.architecture) if source == "hub" else _random(config.architecture)
     if source == "package":
         _load_packaged(network)
-    elif source not in ("hub", "none"):
-        _load_local(network, Path(source).expanduser(), config.architecture)
+    local = None if source in ("package", "hub", "none") else Path(source).expanduser()
+    if local is not None and not local.is_dir():
+        _load_local(network, read_state_dict(local), local, config.architecture)
     if config.convolutions_only:
         _cut_to_convolutions(network, config.architecture)
+    if local is not None and local.is_dir():
+        _load_local(network, _weights_of_run(local), local, config.architecture)
     network.reset_classifier(classes)
     return Backbone(network, config.architecture)
 
@@ -226,14 +230,20 @@ def _load_packaged(network: TimmNetwork) -> None:
     network.load_state_dict(dict(zip(network.state_dict(), packaged.values(), strict=True)))
 
 
-def _load_local(network: TimmNetwork, path: Path, architecture: str) -> None:
+def _weights_of_run(path: Path) -> dict[str, Tensor]:
+    """Return what a run's network, of whatever method, has in its backbone; a VGG's is cut there if it was trained so."""
+    loaded = read_state_dict(path / "model.safetensors")
+    return {name.removeprefix(_INSIDE): each for name, each in loaded.items() if name.startswith(_INSIDE)}
+
+
+def _load_local(network: TimmNetwork, loaded: Mapping[str, Tensor], path: Path, architecture: str) -> None:
     """The head may have another number of classes, since it is replaced anyway; everything else must fit."""
-    loaded = read_state_dict(path)
     expected = network.state_dict()
-    head = {name for name in expected if name.startswith(f"{network.pretrained_cfg['classifier']}.")}
+    head = f"{network.pretrained_cfg['classifier']}."
+    body = {name for name in expected.keys() | loaded.keys() if not name.startswith(head)}
     wrong = sorted(
         name
-        for name in (expected.keys() | loaded.keys()) - head
+        for name in body
         if name not in loaded or name not in expected or loaded[name].shape != expected[name].shape
     )
     if wrong:
@@ -242,7 +252,7 @@ def _load_local(network: TimmNetwork, path: Path, architecture: str) -> None:
             f"{wrong[0]!r}; name the architecture that they were trained with"
         )
     check_finite(loaded, path)
-    network.load_state_dict({**loaded, **{name: expected[name] for name in head}})
+    network.load_state_dict({name: loaded[name] if name in body else expected[name] for name in expected})
 
 
 def _cut_to_convolutions(network: TimmNetwork, architecture: str) -> None:

