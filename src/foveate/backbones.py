@@ -231,7 +231,7 @@ def _load_packaged(network: TimmNetwork) -> None:
 
 
 def _weights_of_run(path: Path) -> dict[str, Tensor]:
-    """Return what a run's network, of whatever method, has in its backbone; a VGG's is cut there if it was trained so."""
+    """Return what a run's network, of whatever method, has in its backbone."""
     loaded = read_state_dict(path / "model.safetensors")
     return {name.removeprefix(_INSIDE): each for name, each in loaded.items() if name.startswith(_INSIDE)}
 

@@ -24,7 +24,9 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
         UserError: The file is missing or holds no state dict.
     """
     if not path.is_file():
-        raise UserError(f"weights must be a file, a run's folder, or one of auto, package, hub, none; {path} is none of them")
+        raise UserError(
+            f"weights must be a file, a run's folder, or one of auto, package, hub, none; {path} is none of them"
+        )
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
