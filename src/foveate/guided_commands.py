@@ -8,6 +8,7 @@ import tyro
 
 from foveate.config import (
     DataConfig,
+    EvidenceStart,
     HardwareConfig,
     Library,
     OnError,
@@ -94,6 +95,8 @@ class GuidedZoom:
     """Of the Evidence CNN, which has the network's seed."""
     evidence_architecture: str | None = None
     """timm's name of the Evidence CNN's; None: the network's own, or the default where that cannot be trained here."""
+    evidence_start: EvidenceStart = EvidenceStart.CONVENTIONAL
+    """What the Evidence CNN's training begins with."""
     split: Literal["test", "validation", "train"] = "test"
     """Which photographs to answer for."""
     root: Path | None = None
@@ -116,6 +119,7 @@ class GuidedZoom:
             tuned=self.tuned,
             tuned_by=self.tuned_by,
             evidence_architecture=self.evidence_architecture,
+            evidence_start=self.evidence_start,
             epochs=self.epochs,
             split=self.split,
             root=self.root,

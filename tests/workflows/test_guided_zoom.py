@@ -16,6 +16,7 @@ from torch import Tensor
 
 from foveate.cli import main
 from foveate.config import (
+    EvidenceStart,
     Keep,
     PoolConfig,
     RefinementConfig,
@@ -225,6 +226,37 @@ def test_on_the_command_line(quick_run: Run, tmp_path: Path, capsys: pytest.Capt
     assert "### zoom, test split" in capsys.readouterr().out
     assert main(["guided-zoom", str(quick_run.path), "--out", out, *options, "--refinement.top-k", "9"]) == 2
     assert "top_k must be at most the number of classes, 4" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("start", EvidenceStart)
+def test_where_the_evidence_cnn_begins(quick_run: Run, tmp_path: Path, start: EvidenceStart) -> None:
+    begun = {}
+
+    def noted(config: TrainConfig, out: Path, **_: object) -> None:
+        begun[out] = config
+        raise KeyboardInterrupt
+
+    with mock.patch("foveate.workflows.guided_zoom.train", noted):
+        for out, architecture in (
+            ("same", None),
+            ("named", quick_run.config.network.architecture),
+            ("other", "resnet18"),
+        ):
+            with pytest.raises(KeyboardInterrupt):
+                guided_zoom(
+                    *(quick_run, tmp_path / out),
+                    pool=POOL,
+                    evidence_architecture=architecture,
+                    evidence_start=start,
+                    hardware=SLOW,
+                    say=silent,
+                )
+    same, named, other = (config.network.backbone for config in begun.values())  # type: ignore[union-attr]
+    usual = quick_run.config.network.backbone.weights  # type: ignore[union-attr]
+    there = str(quick_run.path.resolve())
+    assert same.weights == (there if start is EvidenceStart.CONVENTIONAL else usual)
+    assert named.weights == (there if start is EvidenceStart.CONVENTIONAL else "auto")
+    assert (other.architecture, other.weights) == ("resnet18", "auto")
 
 
 def test_tuning_writes_down_what_fits_and_plots_the_rest(

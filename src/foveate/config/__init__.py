@@ -5,6 +5,7 @@ A recipe is one `TrainConfig`; a variant of it is `dataclasses.replace`; the com
 
 from foveate.config.data import DataConfig, DatasetFormat, OnError, TestViews, TrainCrop, TransformConfig
 from foveate.config.guided_zoom import (
+    EvidenceStart,
     GroundingConfig,
     GroundingMethod,
     Keep,
@@ -59,6 +60,7 @@ __all__ = [
     "DataConfig",
     "DatasetFormat",
     "EntropySource",
+    "EvidenceStart",
     "Fusion",
     "GroundingConfig",
     "GroundingMethod",

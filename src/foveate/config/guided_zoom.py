@@ -135,6 +135,15 @@ class PoolConfig:
         require(self.batch_size >= 1, "batch_size must be at least 1", self.batch_size)
 
 
+class EvidenceStart(StrEnum):
+    """What the training of the Evidence CNN begins with."""
+
+    CONVENTIONAL = "conventional"
+    """The conventional network's backbone, where both have one architecture; else as `PRETRAINED`."""
+    PRETRAINED = "pretrained"
+    """The weights that the backbone is known for, ImageNet's mostly."""
+
+
 class Scores(StrEnum):
     """What of the two networks is added up."""
 

@@ -11,6 +11,7 @@ from typing import Any
 from foveate.backbones import is_backbone
 from foveate.config import (
     BackboneConfig,
+    EvidenceStart,
     HardwareConfig,
     Library,
     NetworkConfig,
@@ -61,6 +62,7 @@ def guided_zoom(
     tuned_by: GuidedZoomRun | Path | str | None = None,
     evidence: TrainConfig | None = None,
     evidence_architecture: str | None = None,
+    evidence_start: EvidenceStart = EvidenceStart.CONVENTIONAL,
     epochs: int | None = None,
     split: str = "test",
     root: Path | None = None,
@@ -84,6 +86,7 @@ def guided_zoom(
             architecture and seed.
         evidence_architecture: timm's name of the Evidence CNN's; None: as `evidence` says, with the recipe's where an
             adopted network's is none that can be trained here.
+        evidence_start: What its training begins with, where `evidence` does not say it or an architecture is named.
         epochs: Of the Evidence CNN; None: as `evidence` says.
         split: The split to refine.
         root: Where the data set lies now, if it has moved since the training.
@@ -107,7 +110,7 @@ def guided_zoom(
     made = _started(run, Path(out), pool or PoolConfig(), refinement)
     build_pool(run, made.pool, made.description.pool, root=root, on_error=on_error, hardware=hardware, say=say)
     if not made.finished:
-        config = _evidence_config(evidence, evidence_architecture, run, made, hardware)
+        config = _evidence_config(evidence, evidence_architecture, evidence_start, run, made, hardware)
         train(replace(config, epochs=epochs or config.epochs), made.evidence, say=say)
     if tuned and made.description.tuned_on is None:
         tune(made, root=root, on_error=on_error, hardware=hardware, say=say)
@@ -170,14 +173,21 @@ def _started(run: Run, out: Path, pool: PoolConfig, refinement: RefinementConfig
 
 
 def _evidence_config(
-    given: TrainConfig | None, architecture: str | None, run: Run, made: GuidedZoomRun, hardware: HardwareConfig
+    given: TrainConfig | None,
+    architecture: str | None,
+    start: EvidenceStart,
+    run: Run,
+    made: GuidedZoomRun,
+    hardware: HardwareConfig,
 ) -> TrainConfig:
     recipe = evidence_recipe()
-    if given is None:
-        network = PlainConfig(backbone=evidence_backbone(run.config.network))
-        given = replace(recipe, network=network, seed=run.config.seed, hardware=hardware)
-    if architecture is not None:
-        given = replace(given, network=PlainConfig(backbone=BackboneConfig(architecture=architecture)))
+    if given is None or architecture is not None:
+        named = None if architecture is None else BackboneConfig(architecture=architecture)
+        backbone = named or evidence_backbone(run.config.network)
+        if start is EvidenceStart.CONVENTIONAL and backbone.architecture == run.config.network.architecture:
+            backbone = replace(backbone, weights=str(run.path.resolve()))
+        given = given or replace(recipe, seed=run.config.seed, hardware=hardware)
+        given = replace(given, network=PlainConfig(backbone=backbone))
     return replace(given, data=replace(recipe.data, root=made.pool))
 
 
