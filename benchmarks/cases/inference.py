@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import torch
 
+from foveate.config import Runtime
 from foveate.methods.s3n import S3N
 from harness import Built, Case
 from networks import (
+    FAST,
     PRESETS,
     Scale,
     bare,
@@ -26,12 +29,14 @@ from networks import (
 
 
 def plain_inference(quick: bool) -> Built:
-    """The classifier as it predicts, and a user's loop, fast and as it comes."""
+    """The classifier as it predicts, by torch and by OpenVINO, and a user's loop, fast and as it comes."""
     scale = smoke(Scale()) if quick else Scale()
     images, classifier = pixels(scale), placed(plain(scale))
+    openvino = placed(plain(scale), replace(FAST, runtime=Runtime.OPENVINO))
     return Built(
         sides={
             "foveate": lambda: classifier.probabilities(images[:, None]),
+            "openvino": lambda: openvino.probabilities(images[:, None]),
             "bare": bare_inference(bare(scale), images, dtype_of(), torch.channels_last),
             "bare_float32": bare_inference(bare(scale), images, torch.float32, torch.contiguous_format),
         },

@@ -131,6 +131,11 @@ class Backbone(nn.Module):
         """Return the last feature map of normalised images."""
         return self.network.forward_features(images)
 
+    def logits(self, images: Float[Tensor, "b 3 H W"]) -> Float[Tensor, "b c"]:
+        """Return the head's answer to the mean of the last feature map of normalised images."""
+        logits: Tensor = self.classifier(pool(self(images)))
+        return logits
+
 
 def pool(features: Float[Tensor, "b d h w"]) -> Float[Tensor, "b d"]:
     """Global average pooling."""

@@ -46,6 +46,11 @@ class OwnCNN(nn.Module):
         logits: Tensor = self.network(images)
         return logits
 
+    def logits(self, images: Float[Tensor, "b 3 H W"]) -> Float[Tensor, "b c"]:
+        """Return the same, as a backbone offers it."""
+        logits: Tensor = self(images)
+        return logits
+
 
 def create_own_cnn(config: OwnConfig, classes: int) -> Backbone | OwnCNN:
     """Build a network of random weights, about to be loaded; a timm CNN of a backbone's form is seen as one.

@@ -31,7 +31,7 @@ from torch import nn
 
 import foveate
 from foveate.atomic import atomic_path
-from foveate.config import NetworkConfig, PlainConfig, TrainConfig
+from foveate.config import NetworkConfig, PlainConfig, Runtime, TrainConfig
 from foveate.data.records import ImageRecord
 from foveate.documents import read_json, structured, unstructured, write_json
 from foveate.errors import UserError
@@ -249,9 +249,9 @@ def _check_method(content: dict[str, Any], file: Path) -> None:
 
 
 def _identity(description: RunDescription) -> RunDescription:
-    """Leave out what may change between two starts: where the data lies, and how many processes decode it."""
+    """Leave out what may change between two starts: where the data lies, who decodes it, what predicts."""
     config = description.config
-    data, hardware = replace(config.data, root=Path()), replace(config.hardware, workers=None)
+    data, hardware = replace(config.data, root=Path()), replace(config.hardware, workers=None, runtime=Runtime.TORCH)
     return replace(description, config=replace(config, data=data, hardware=hardware))
 
 

@@ -21,6 +21,15 @@ class Schedule(StrEnum):
     CONSTANT = "constant"
 
 
+class Runtime(StrEnum):
+    """What passes images through a network when nothing is learned."""
+
+    TORCH = "torch"
+    OPENVINO = "openvino"
+    """Faster on most processors (docs/performance.md), an extra: `pip install "foveate[openvino]"`. It takes seconds to
+    begin. Training and grounding stay torch's."""
+
+
 class SmoothingOver(StrEnum):
     """Over which classes label smoothing spreads its share of the target."""
 
@@ -73,6 +82,9 @@ class HardwareConfig:
     channels_last: bool = True
     workers: int | None = None
     """Processes that decode photographs; None: one per core but one, at most 8. The result does not depend on it."""
+
+    runtime: Runtime = Runtime.TORCH
+    """What evaluates and predicts."""
 
     def __post_init__(self) -> None:
         require(self.devices >= 1, "devices must be at least 1", self.devices)

@@ -19,6 +19,7 @@ from foveate.methods.folding import folded
 from foveate.methods.macnn import MACNN, PartsLook
 from foveate.methods.network import Network
 from foveate.methods.s3n import S3N, Look
+from foveate.runtimes import run_by
 from foveate.types import BranchLogits
 
 _Answer = TypeVar("_Answer")
@@ -48,11 +49,12 @@ class Classifier:
 
     @classmethod
     def place(cls, network: Network, hardware: HardwareConfig) -> Classifier:
-        """Put a copy of the network, its batch norms folded, on the device that `hardware` asks for."""
+        """Put a copy of the network, its batch norms folded, where `hardware` asks for it; errors as in `run_by`."""
         device = device_of(hardware)
         layout = torch.channels_last if hardware.channels_last else torch.contiguous_format
-        placed = folded(network.eval()).to(device).to(memory_format=layout)
-        return cls(placed, device, autocast_dtype(hardware), hardware.channels_last)
+        placed, dtype = folded(network.eval()).to(device).to(memory_format=layout), autocast_dtype(hardware)
+        run_by(placed, hardware.runtime, device, dtype)
+        return cls(placed, device, dtype, hardware.channels_last)
 
     def inputs(self, images: UInt8[Tensor, "n H W 3"]) -> Float[Tensor, "n 3 H W"]:
         """Return what the network takes, on its device."""

@@ -26,7 +26,7 @@ class OwnNetwork(Network):
 
     def forward(self, images: Float[Tensor, "b 3 H W"], moment: Moment | None = None) -> BranchLogits:
         """Return the logits of normalised images."""
-        return BranchLogits(self.backbone.network(images))
+        return BranchLogits(self.backbone.logits(images))
 
     def parameter_groups(self) -> list[ParameterGroup]:
         """Return none: it is not trained here."""
