@@ -37,6 +37,13 @@ def _rows(line: Mapping[str, Any]) -> list[tuple[str, ...]]:
     return rows
 
 
+def by_machine(kept: Sequence[Mapping[str, Any]]) -> list[Lines]:
+    """Return the last line of each case on each machine: what two machines measured has no place in one table."""
+    names = dict.fromkeys(str(line["hardware"]) for line in kept)
+    found = (latest([line for line in kept if line["hardware"] == name]) for name in names)
+    return [lines for lines in found if lines]
+
+
 def made_by(lines: Lines) -> str:
     """Return which commits and machines the lines are of, and what was not measured."""
     origins = sorted({f"commit {line['commit']}, {line['hardware']}" for line in lines.values()})
@@ -71,8 +78,8 @@ def plot(axis: str, points: Sequence[Mapping[str, Any]]) -> Figure:
     return figure
 
 
-def with_benchmarks(document: str, lines: Lines, pictures: Sequence[str] = ()) -> str:
-    """Return the document with the block between its markers made anew.
+def with_benchmarks(document: str, machines: Sequence[Lines], pictures: Sequence[str] = ()) -> str:
+    """Return the document with the block between its markers made anew, a table for each machine.
 
     Raises:
         ValueError: The markers are not there.
@@ -82,21 +89,22 @@ def with_benchmarks(document: str, lines: Lines, pictures: Sequence[str] = ()) -
     if not found or not end:
         raise ValueError(f"a document of benchmarks must hold the markers {BEGIN!r} and {END!r}")
     shown = "".join(f"![{Path(each).stem}]({each})\n\n" for each in pictures)
-    content = f"{made_by(lines)}\n{table(lines)}\n{shown}" if lines else "No lines of the suite are kept yet.\n\n"
+    tables = "".join(f"{made_by(lines)}\n{table(lines)}\n" for lines in machines)
+    content = f"{tables}{shown}" if machines else "No lines of the suite are kept yet.\n\n"
     return f"{before}{BEGIN}\n\n{content}{END}{after}"
 
 
 def main() -> None:
     """Read every kept line, write the document and its plots."""
     kept = [line for file in sorted((ROOT / "benchmarks/results").glob("*.jsonl")) for line in read_rows(file)]
-    lines = latest(kept)
-    pictures = []
-    for (name, axis), points in growth(lines).items():
-        picture = f"images/performance-{name}-{axis}.svg"
-        plot(axis, points).savefig(ROOT / "docs" / picture, metadata={"Date": None})
-        pictures.append(picture)
+    machines = by_machine(kept)
+    pictures = {}
+    for lines in machines:
+        for (name, axis), points in growth(lines).items():
+            pictures[name, axis] = f"images/performance-{name}-{axis}.svg"
+            plot(axis, points).savefig(ROOT / "docs" / pictures[name, axis], metadata={"Date": None})
     document = ROOT / "docs/performance.md"
-    document.write_text(with_benchmarks(document.read_text(), lines, pictures))
+    document.write_text(with_benchmarks(document.read_text(), machines, list(pictures.values())))
 
 
 if __name__ == "__main__":

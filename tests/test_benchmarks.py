@@ -12,7 +12,7 @@ from cases import CASES
 from cases.head import grids, looped_grids
 from cases.zooms import random_zoom, unshared
 from compare import compared, latest
-from document import BEGIN, END, growth, plot, with_benchmarks
+from document import BEGIN, END, by_machine, growth, plot, with_benchmarks
 from foveate.errors import UserError
 from harness import Budget, interleaved, measured, ratios, spread
 from networks import Scale, s3n
@@ -99,16 +99,24 @@ def test_lines_of_before_the_suite_are_left_out() -> None:
 
 def test_the_document_keeps_its_prose() -> None:
     document = f"before {BEGIN} old {END} after"
-    shown = with_benchmarks(document, latest([line(10), line(20, classes=9)]), ["images/a.svg"])
+    shown = with_benchmarks(document, [latest([line(10), line(20, classes=9)])], ["images/a.svg"])
     assert shown.startswith("before ")
     assert shown.endswith(" after")
     assert " old " not in shown
     assert "| head@classes=9 | head |     20 |" in shown
     assert "Not measured: other (not importable)" in shown
     assert "![a](images/a.svg)" in shown
-    assert with_benchmarks(shown, {}).count(BEGIN) == 1
+    assert with_benchmarks(shown, []).count(BEGIN) == 1
     with pytest.raises(ValueError, match="must hold the markers"):
-        with_benchmarks("none", {})
+        with_benchmarks("none", [])
+
+
+def test_each_machine_has_a_table_of_its_own() -> None:
+    other = {**line(30, "2026-01-03"), "hardware": "another"}
+    first, second = by_machine([line(10), other, line(20, "2026-01-02"), {"hardware": "third", "milliseconds": {}}])
+    assert (first["head"]["sides"]["head"]["median"], second["head"]["hardware"]) == (20, "another")
+    shown = with_benchmarks(f"{BEGIN}{END}", [first, second])
+    assert shown.count("| case |") == 2
 
 
 def test_growth_is_drawn_in_order(tmp_path: Path) -> None:
