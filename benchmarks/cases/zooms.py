@@ -31,8 +31,8 @@ from foveate.types import Size
 from foveate.workflows.evaluate import records_of
 from foveate.workflows.judge import assemble
 from foveate.zoom.patches import boxes_around, elsewhere, erase, strongest
-from harness import Built, Case
-from networks import FAST, SLOW, Scale, placed, plain
+from harness import Built, Case, Side
+from networks import FAST, SLOW, Scale, bare, bare_inference, pixels, placed, plain, smoke
 
 
 def drawn(count: int, side: int) -> Tensor:
@@ -161,7 +161,32 @@ def guided(rounds: int | None, quick: bool) -> Built:
     return Built(sides=sides, reference="forward", settings={**settings, "trained": bool(trained)}, notes=notes)
 
 
+def in_passes(quick: bool) -> Built:
+    """Return what Guided Zoom is made of, at the papers' size: its passes with their grounding, and a patch.
+
+    How many of each a photograph takes is said by the networks (`foveate guided-zoom` counts them): with f passes and
+    p patches at k = 5 the whole is `first` + (f - 1) `erased` + p `patch`.
+    """
+    scale = Scale(architecture="resnet50", size=448, batch=2)
+    scale = smoke(scale) if quick else scale
+    classifier = placed(plain(scale), replace(FAST, precision="float32"))
+    # res4a, as the papers have it; timm's last of stride 16, the default, is cheaper.
+    layers = {"": None} if quick else {"_at_res4a": "layer3.0", "": None}
+    images = classifier.inputs(pixels(scale))
+    patches = images[:, :, : scale.size // 2, : scale.size // 2].contiguous(memory_format=torch.channels_last)
+    sides: dict[str, Side] = {
+        "forward": bare_inference(bare(scale), pixels(scale), torch.float32, torch.contiguous_format)
+    }
+    for words, layer in layers.items():
+        grounding = create_grounding(classifier.network.backbone, GroundingConfig(layer=layer))
+        sides[f"first{words}"] = partial(grounding, images, 5)
+        sides[f"erased{words}"] = partial(grounding, images, 1)
+    sides["patch"] = torch.inference_mode()(partial(classifier.network, patches))
+    return Built(sides=sides, reference="forward", settings=scale.settings())
+
+
 CASES = (
     Case(name="guided_zoom", build=partial(guided, None)),
+    Case(name="guided_zoom_in_passes", build=in_passes),
     *(Case(name="guided_zoom", at={"rounds": rounds}, build=partial(guided, rounds)) for rounds in (0, 1, 2, 3)),
 )
