@@ -39,7 +39,7 @@ class Decided(NamedTuple):
     upper: Float[Tensor, "b k"]
     """What it scores at most; equal to `lower` where all its evidence was looked at."""
     forwards: Int64[Tensor, " b"]
-    """Passes of the conventional network, each with the grounding of one class."""
+    """Passes of the conventional network: the first grounds every candidate, the others one, with its evidence erased."""
     patches: Int64[Tensor, " b"]
     """Passes of the Evidence CNN."""
 
@@ -80,8 +80,9 @@ class _Search:
     logits: Float[Tensor, "b c"]
     candidates: Int64[Tensor, "b k"]
     considered: Bool[Tensor, " b"]
-    first: Float[Tensor, "b h w"]
-    """The first candidate's map, from the pass that gave the answer."""
+    maps: Float[Tensor, "b k h w"]
+    """The candidates', nothing being erased, from the pass that gave the answer: a further class costs it a fraction of
+    another pass."""
     evidence: Float[Tensor, "b k r"]
     """Scores; 0 where not looked at."""
     known: Int64[Tensor, "b k"]
@@ -101,10 +102,10 @@ class _Search:
         source: UInt8[Tensor, "b Hs Ws 3"],
         config: RefinementConfig,
     ) -> _Search:
-        """Answer, and ground the answer."""
+        """Answer, and ground all candidates."""
         device = zoom.conventional.classifier.device
         images, source = images.to(device), source.to(device)
-        grounded = zoom.conventional.answer(images, 1)
+        grounded = zoom.conventional.answer(images, config.top_k)
         b, k, rounds = len(images), config.top_k, config.rounds + 1
         return cls(
             zoom,
@@ -112,9 +113,9 @@ class _Search:
             images,
             source,
             grounded.logits,
-            grounded.logits.topk(k).indices,
+            grounded.classes,
             unsure(grounded.logits.softmax(1), config.entropy_above),
-            grounded.maps[:, 0],
+            grounded.maps,
             grounded.logits.new_zeros(b, k, rounds),
             torch.zeros(b, k, dtype=torch.int64, device=device),
             torch.zeros(b, k, rounds, 4, dtype=torch.int64, device=device),
@@ -163,8 +164,8 @@ class _Search:
 
     def _maps(self, which: Int64[Tensor, " m"], rank: Int64[Tensor, " m"]) -> Float[Tensor, "m h w"]:
         """Ground each image's candidate, its earlier evidence being erased."""
-        maps, erased = self.first[which].clone(), self.erased[which, rank]
-        new = (rank > 0) | (self.known[which, rank] > 0)
+        maps, erased = self.maps[which, rank], self.erased[which, rank]
+        new = self.known[which, rank] > 0
         if new.any():
             pixels = erase(self.images[which[new]], erased[new])
             classes = self.candidates[which[new], rank[new], None]
