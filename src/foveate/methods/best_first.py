@@ -39,7 +39,7 @@ class Decided(NamedTuple):
     upper: Float[Tensor, "b k"]
     """What it scores at most; equal to `lower` where all its evidence was looked at."""
     forwards: Int64[Tensor, " b"]
-    """Passes of the conventional network: the first grounds every candidate, the others one, with its evidence erased."""
+    """Passes of the conventional network: the first grounds all candidates, the others one, its evidence erased."""
     patches: Int64[Tensor, " b"]
     """Passes of the Evidence CNN."""
 
