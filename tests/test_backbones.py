@@ -127,7 +127,7 @@ def test_a_run_begins_where_another_ended(tmp_path: Path, cut: bool) -> None:
 
 
 def test_a_folder_without_weights_is_no_run(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"a file, a run's folder, or one of .*model.safetensors is none of them"):
+    with pytest.raises(UserError, match=r"the weights of a finished run; .* has no model\.safetensors"):
         create_backbone(BackboneConfig(architecture="resnet18", weights=str(tmp_path)), 5)
 
 

@@ -32,7 +32,7 @@ def plain_inference(quick: bool) -> Built:
     """The classifier as it predicts, by torch and by OpenVINO, and a user's loop, fast and as it comes."""
     scale = smoke(Scale()) if quick else Scale()
     images, classifier = pixels(scale), placed(plain(scale))
-    openvino = placed(plain(scale), replace(FAST, runtime=Runtime.OPENVINO))
+    openvino = placed(plain(scale), replace(FAST, accelerator="cpu", runtime=Runtime.OPENVINO))
     return Built(
         sides={
             "foveate": lambda: classifier.probabilities(images[:, None]),

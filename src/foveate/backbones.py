@@ -237,7 +237,13 @@ def _load_packaged(network: TimmNetwork) -> None:
 
 def _weights_of_run(path: Path) -> dict[str, Tensor]:
     """Return what a run's network, of whatever method, has in its backbone."""
-    loaded = read_state_dict(path / "model.safetensors")
+    file = path / "model.safetensors"
+    if not file.is_file():
+        raise UserError(
+            f"a training begins with the weights of a finished run; {path} has no {file.name}; finish that run with "
+            "the command that began it, or name another"
+        )
+    loaded = read_state_dict(file)
     return {name.removeprefix(_INSIDE): each for name, each in loaded.items() if name.startswith(_INSIDE)}
 
 

@@ -12,7 +12,7 @@ import torch
 from foveate.config import HardwareConfig
 from foveate.errors import UserError
 
-_WIDEST_FIRST = ("amx_bf16", "avx512_bf16", "avx512f", "avx2")
+_WIDEST_FIRST = ("amx_bf16", "avx512_bf16", "bf16", "avx512f", "sve", "avx2")
 _TRIM_THRESHOLD, _MMAP_MAX, _ARENA_MAX = -1, -4, -8  # of glibc's malloc.h
 
 
@@ -82,7 +82,7 @@ def describe() -> str:
     Processors of one name can be four times apart: it is the arithmetic that says whether bfloat16 is fast.
     """
     processor = _cpu_info("model name") or platform.processor() or platform.machine()
-    flags = _cpu_info("flags").split()
+    flags = (_cpu_info("flags") + " " + _cpu_info("Features")).split()
     processor += next((f" with {each}" for each in _WIDEST_FIRST if each in flags), "")
     cores = f"{torch.get_num_threads()} threads"
     gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""

@@ -31,7 +31,7 @@ from torch import nn
 
 import foveate
 from foveate.atomic import atomic_path
-from foveate.config import NetworkConfig, PlainConfig, Runtime, TrainConfig
+from foveate.config import NAMED_WEIGHTS, NetworkConfig, OwnConfig, PlainConfig, Runtime, TrainConfig
 from foveate.data.records import ImageRecord
 from foveate.documents import read_json, structured, unstructured, write_json
 from foveate.errors import UserError
@@ -249,10 +249,13 @@ def _check_method(content: dict[str, Any], file: Path) -> None:
 
 
 def _identity(description: RunDescription) -> RunDescription:
-    """Leave out what may change between two starts: where the data lies, who decodes it, what predicts."""
+    """Leave out what may change between two starts: where data and first weights lie, who decodes, who predicts."""
     config = description.config
     data, hardware = replace(config.data, root=Path()), replace(config.hardware, workers=None, runtime=Runtime.TORCH)
-    return replace(description, config=replace(config, data=data, hardware=hardware))
+    network = config.network
+    if not isinstance(network, OwnConfig) and network.backbone.weights not in NAMED_WEIGHTS:
+        network = replace(network, backbone=replace(network.backbone, weights="a file or a run"))
+    return replace(description, config=replace(config, data=data, hardware=hardware, network=network))
 
 
 def _differences(old: RunDescription, new: RunDescription) -> list[str]:

@@ -83,14 +83,16 @@ def test_guided_zooms_are_a_table_of_their_own() -> None:
         row(1, 85.0, **{**zoom, "changed": 40, "in_box": None}),
         row(0, 83.0, **{**zoom, "tuned_on": "validation", "weights": [0.5, 0.5]}),
         row(1, 84.0, **{**zoom, "tuned_on": "validation", "weights": [0.6, 0.4]}),
+        row(1, 86.0, **zoom, evidence_start="conventional"),
     ]
     table = with_results(f"{BEGIN}{END}", rows).split("\n\n")[2]
     lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()]
-    settings = ["s3n (foveate)", "448", "ceb", "5", "2"]
+    settings = ["s3n (foveate)", "448", "ceb", "pretrained, 15 epochs", "5", "2"]
     expected = ["0.4 0.3 0.2 0.1", "0, 1", "80.0 ± 0.0", "83.5 ± 2.1", "+3.5", "35", "20", "6", "0.01, 0.01"]
     assert lines[2] == [*settings, *expected, "95.0", "70.0 ± 0.0", "9.0 ± 0.0"]
-    assert lines[3][5:9] == ["fitted to validation", "0, 1", "80.0 ± 0.0", "83.5 ± 0.7"]
-    assert len(lines) == 4
+    assert lines[3][6:10] == ["fitted to validation", "0, 1", "80.0 ± 0.0", "83.5 ± 0.7"]
+    assert lines[4][3] == "conventional, 15 epochs"
+    assert len(lines) == 5
 
 
 def test_only_what_lies_between_the_markers_is_made_anew() -> None:

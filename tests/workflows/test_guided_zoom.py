@@ -255,7 +255,7 @@ def test_where_the_evidence_cnn_begins(quick_run: Run, tmp_path: Path, start: Ev
     usual = quick_run.config.network.backbone.weights  # type: ignore[union-attr]
     there = str(quick_run.path.resolve())
     assert same.weights == (there if start is EvidenceStart.CONVENTIONAL else usual)
-    assert named.weights == (there if start is EvidenceStart.CONVENTIONAL else "auto")
+    assert named == same
     assert (other.architecture, other.weights) == ("resnet18", "auto")
 
 

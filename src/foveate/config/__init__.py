@@ -18,6 +18,7 @@ from foveate.config.guided_zoom import (
 from foveate.config.macnn import AttentionForm, MACNNConfig
 from foveate.config.networks import (
     LARGEST_PARTS,
+    NAMED_WEIGHTS,
     PARTS,
     Aggregation,
     AttentionKernel,
@@ -47,6 +48,7 @@ from foveate.config.trust import Background, CurveConfig, GroundingStudy, TrustS
 
 __all__ = [
     "LARGEST_PARTS",
+    "NAMED_WEIGHTS",
     "PARTS",
     "Aggregation",
     "AttentionForm",

@@ -139,9 +139,10 @@ class EvidenceStart(StrEnum):
     """What the training of the Evidence CNN begins with."""
 
     CONVENTIONAL = "conventional"
-    """The conventional network's backbone, where both have one architecture; else as `PRETRAINED`."""
+    """The conventional network's backbone, where the Evidence CNN's is built and fed alike; else as `PRETRAINED`."""
     PRETRAINED = "pretrained"
-    """The weights that the backbone is known for, ImageNet's mostly."""
+    """What the conventional network's own training began with, where the backbone is the same; else the architecture's
+    known weights. ImageNet's mostly."""
 
 
 class Scores(StrEnum):

@@ -125,6 +125,10 @@ class Fusion(StrEnum):
     """Its block for each view is that view's head: the joint logits are the mean of the views'."""
 
 
+NAMED_WEIGHTS = ("auto", "package", "hub", "none")
+"""What `BackboneConfig.weights` may be beside a path."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class BackboneConfig:
     """Any timm CNN with a linear head on globally averaged features."""

@@ -26,8 +26,8 @@ class Runtime(StrEnum):
 
     TORCH = "torch"
     OPENVINO = "openvino"
-    """Faster on most processors (docs/performance.md), an extra: `pip install "foveate[openvino]"`. It takes seconds to
-    begin. Training and grounding stay torch's."""
+    """On the processor, by the package openvino: faster than torch on one without bf16 (docs/performance.md). It takes
+    seconds to begin. Training and grounding stay torch's, as do the part networks of an MA-CNN that has several."""
 
 
 class SmoothingOver(StrEnum):

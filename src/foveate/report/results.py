@@ -111,10 +111,10 @@ def refinement_table(rows: Sequence[Mapping[str, Any]]) -> str:
     groups: dict[tuple[Any, ...], list[Mapping[str, Any]]] = defaultdict(list)
     for row in rows:
         weights = () if row["tuned_on"] else tuple(row["weights"])  # what is fitted differs from seed to seed
-        groups[*(row.get(name) for name in _ONE_ZOOM), weights].append(row)
+        groups[*(row.get(name) for name in _ONE_ZOOM), _evidence(row), weights].append(row)
     header = (
-        *("network", "source", "grounding", "k", "L", "weights", "seeds", "before", "after", "gain", "changed"),
-        *("mended", "spoiled", "p", "peaks in the box", "near a part", "passes"),
+        *("network", "source", "grounding", "evidence", "k", "L", "weights", "seeds", "before", "after", "gain"),
+        *("changed", "mended", "spoiled", "p", "peaks in the box", "near a part", "passes"),
     )
     return markdown_table(header, [_refinement_line(group) for group in groups.values()])
 
@@ -123,9 +123,9 @@ def _refinement_line(group: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
     first = group[0]
     named = _name({**first, "method": first["conventional"]})
     weights = f"fitted to {first['tuned_on']}" if first["tuned_on"] else " ".join(f"{w:g}" for w in first["weights"])
-    settings = (named, first["base_source_size"], first["grounding"], first["top_k"], first["rounds"], weights)
+    settings = (first["base_source_size"], first["grounding"], _evidence(first), first["top_k"], first["rounds"])
     return (
-        *map(str, settings),
+        *(named, *map(str, settings), weights),
         ", ".join(str(row["seed"]) for row in sorted(group, key=lambda row: int(row["seed"]))),
         *(_spread(group, name) for name in ("before", "top1")),
         f"{mean(row['top1'] - row['before'] for row in group):+.1f}",
@@ -134,6 +134,11 @@ def _refinement_line(group: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
         *(_first_round(group, name) for name in ("in_box", "near_part")),
         _spread(group, "forwards"),
     )
+
+
+def _evidence(row: Mapping[str, Any]) -> str:
+    """Return how the Evidence CNN was trained; rows that do not say what it began with are older than the choice."""
+    return f"{row.get('evidence_start', 'pretrained')}, {row['epochs']} epochs"
 
 
 def _first_round(group: Sequence[Mapping[str, Any]], name: str) -> str:

@@ -30,7 +30,7 @@ class ClassMaps:
     def __call__(self, images: Float[Tensor, "b 3 H W"], classes: Int64[Tensor, "b k"] | int) -> Grounded:
         """Return one map for each class of each image; arguments and errors as `ExcitationBackprop` has them."""
         with torch.autocast(images.device.type, enabled=False):
-            features = self._backbone(images)
+            features = self._backbone.network.forward_features(images)
             logits = self._backbone.classifier(pool(features))
         chosen = chosen_classes(logits, classes)
         return Grounded(

@@ -180,15 +180,23 @@ def _evidence_config(
     made: GuidedZoomRun,
     hardware: HardwareConfig,
 ) -> TrainConfig:
-    recipe = evidence_recipe()
+    recipe, network = evidence_recipe(), run.config.network
     if given is None or architecture is not None:
-        named = None if architecture is None else BackboneConfig(architecture=architecture)
-        backbone = named or evidence_backbone(run.config.network)
-        if start is EvidenceStart.CONVENTIONAL and backbone.architecture == run.config.network.architecture:
+        own = evidence_backbone(network)
+        backbone = own if architecture in (None, own.architecture) else BackboneConfig(architecture=architecture)
+        if start is EvidenceStart.CONVENTIONAL and backbone is own and not _fed_otherwise(network):
             backbone = replace(backbone, weights=str(run.path.resolve()))
         given = given or replace(recipe, seed=run.config.seed, hardware=hardware)
         given = replace(given, network=PlainConfig(backbone=backbone))
     return replace(given, data=replace(recipe.data, root=made.pool))
+
+
+def _fed_otherwise(network: NetworkConfig) -> bool:
+    """Say whether an Evidence CNN of a network's own architecture is another's, or normalises images in another way."""
+    if not isinstance(network, OwnConfig):
+        return False
+    other = evidence_backbone(network).architecture != network.architecture
+    return other or network.library is not Library.TIMM or (network.mean, network.std) != (None, None)
 
 
 def evidence_backbone(network: NetworkConfig) -> BackboneConfig:
@@ -308,9 +316,16 @@ def result_row(
         "spoiled": row.change.spoiled,
         "in_box": None if hits is None else [round(100 * share, 2) for share in hits.in_box],
         "near_part": None if hits is None else [round(100 * share, 2) for share in hits.near_part],
+        "evidence_start": _start_of(evidence, run),
         "epochs": evidence.config.epochs,
         "minutes": round(run.metrics()["minutes"] + evidence.metrics()["minutes"], 2),
         "command": environment()["command"],
         "commit": trained["commit"],
         "hardware": trained["hardware"],
     }
+
+
+def _start_of(evidence: Run, run: Run) -> str:
+    assert isinstance(evidence.config.network, PlainConfig)  # what an Evidence CNN is
+    conventional = evidence.config.network.backbone.weights == str(run.path.resolve())
+    return (EvidenceStart.CONVENTIONAL if conventional else EvidenceStart.PRETRAINED).value
