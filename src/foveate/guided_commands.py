@@ -91,8 +91,8 @@ class GuidedZoom:
     """Decide as `foveate tune` fitted it to the validation split, whatever --refinement says; fit it if it is not."""
     tuned_by: Path | None = None
     """Decide as another Guided Zoom was fitted, whatever --refinement says: its folder."""
-    epochs: int = 8
-    """Of the Evidence CNN, which has the network's seed."""
+    epochs: int | None = None
+    """Of the Evidence CNN, which has the network's seed; None: 4 from the network's own weights, else 8."""
     evidence_architecture: str | None = None
     """timm's name of the Evidence CNN's; None: the network's own, or the default where that cannot be trained here."""
     evidence_start: EvidenceStart = EvidenceStart.CONVENTIONAL

@@ -39,6 +39,8 @@ from foveate.workflows.judge import evidence_of_split, hits_of_split
 from foveate.workflows.train import train
 from foveate.workflows.tune import tune
 
+_EPOCHS_FROM_CONVENTIONAL = 4
+"""Of an Evidence CNN that begins as the conventional network: half of the recipe's (docs/log.md, 2026-11-25)."""
 _PAPER = (0.4, 0.3, 0.2, 0.1)
 
 
@@ -87,7 +89,8 @@ def guided_zoom(
         evidence_architecture: timm's name of the Evidence CNN's; None: as `evidence` says, with the recipe's where an
             adopted network's is none that can be trained here.
         evidence_start: What its training begins with, where `evidence` does not say it or an architecture is named.
-        epochs: Of the Evidence CNN; None: as `evidence` says.
+        epochs: Of the Evidence CNN; None: as `evidence` says, without it 4 from the conventional network's backbone,
+            else the recipe's 8.
         split: The split to refine.
         root: Where the data set lies now, if it has moved since the training.
         on_error: What to do about photographs that cannot be read; None: as the training did.
@@ -182,11 +185,11 @@ def _evidence_config(
 ) -> TrainConfig:
     recipe, network = evidence_recipe(), run.config.network
     if given is None or architecture is not None:
-        own = evidence_backbone(network)
+        own, epochs = evidence_backbone(network), recipe.epochs
         backbone = own if architecture in (None, own.architecture) else BackboneConfig(architecture=architecture)
         if start is EvidenceStart.CONVENTIONAL and backbone is own and not _fed_otherwise(network):
-            backbone = replace(backbone, weights=str(run.path.resolve()))
-        given = given or replace(recipe, seed=run.config.seed, hardware=hardware)
+            backbone, epochs = replace(backbone, weights=str(run.path.resolve())), _EPOCHS_FROM_CONVENTIONAL
+        given = given or replace(recipe, seed=run.config.seed, hardware=hardware, epochs=epochs)
         given = replace(given, network=PlainConfig(backbone=backbone))
     return replace(given, data=replace(recipe.data, root=made.pool))
 
