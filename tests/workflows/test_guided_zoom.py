@@ -251,7 +251,8 @@ def test_where_the_evidence_cnn_begins(quick_run: Run, tmp_path: Path, start: Ev
                     hardware=SLOW,
                     say=silent,
                 )
-    assert [config.epochs for config in begun.values()] == [4, 4, 8] if start is EvidenceStart.CONVENTIONAL else [8] * 3
+    epochs = [4, 4, 8] if start is EvidenceStart.CONVENTIONAL else [8, 8, 8]
+    assert [config.epochs for config in begun.values()] == epochs
     same, named, other = (config.network.backbone for config in begun.values())  # type: ignore[union-attr]
     usual = quick_run.config.network.backbone.weights  # type: ignore[union-attr]
     there = str(quick_run.path.resolve())
