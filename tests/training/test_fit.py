@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 import torch
@@ -17,7 +18,7 @@ from safetensors.torch import load_file
 from foveate.config import BackboneConfig, OnError, Partition, PlainConfig, S3NConfig, TrainConfig
 from foveate.errors import UserError
 from foveate.runs import Run
-from foveate.training.fit import AtomicCheckpoints
+from foveate.training.fit import AtomicCheckpoints, EpochLines
 from foveate.training.module import TrainingModule
 from foveate.workflows.train import train
 
@@ -154,6 +155,23 @@ def test_it_learns_a_few_pictures_by_heart(small: TrainConfig, tmp_path: Path) -
     assert losses[-1] < 0.2 * losses[0]
 
 
+def test_waiting_is_what_passes_between_two_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two epochs by hand: 2 and 1 s, then 0 and 3 s of waiting, in 10 s each."""
+    lines, trainer, clock = EpochLines(quiet), mock.Mock(), iter([0, 2, 5, 6, 9, 10, 20, 20, 24, 27, 29, 30])
+    monkeypatch.setattr("foveate.training.fit.time", mock.Mock(perf_counter=lambda: float(next(clock))))
+    trainer.callback_metrics = {"train/loss": torch.tensor(1.0)}
+    for _ in range(2):
+        lines.on_train_epoch_start(trainer, mock.Mock())
+        for number in range(2):
+            lines.on_train_batch_start(trainer, mock.Mock(), mock.Mock(), number)
+            lines.on_train_batch_end(trainer, mock.Mock(), None, mock.Mock(), number)
+        lines.on_train_epoch_end(trainer, mock.Mock())
+    assert (lines.seconds, lines.waited) == (20.0, 6.0)
+    resumed = EpochLines(quiet)
+    resumed.load_state_dict(lines.state_dict())
+    assert (resumed.seconds, resumed.waited) == (20.0, 6.0)
+
+
 def test_a_validation_split_chooses_the_epoch(small: TrainConfig, tmp_path: Path) -> None:
     config = replace(small, data=replace(small.data, validation_fraction=0.34), epochs=4)
     lines: list[str] = []
@@ -163,6 +181,7 @@ def test_a_validation_split_chooses_the_epoch(small: TrainConfig, tmp_path: Path
     metrics = run.metrics()
     assert metrics["chosen_epoch"] == tops.index(max(tops)) + 1
     assert metrics["validation/top1"] == pytest.approx(max(tops), abs=1e-4)
+    assert 0 <= metrics["waiting"] < 1
 
 
 def test_with_validation_the_averaged_weights_that_were_scored_are_the_ones_kept(

@@ -66,17 +66,31 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 
 class EpochLines(Callback):
-    """One line an epoch, so that a log of a long training can be read; and the time spent."""
+    """One line an epoch, so that a log of a long training can be read; the time spent, and how much of it waiting."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self.say = say
         self.seconds = 0.0
+        self.waited = 0.0
+        """Of these seconds, those in which the network waited for the next batch."""
         self.measured: dict[str, float] = {}
-        self._began = 0.0
+        self._began = self._idle_since = 0.0
 
     @override
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._began = time.perf_counter()
+        self._began = self._idle_since = time.perf_counter()
+
+    @override
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Batch, batch_idx: int
+    ) -> None:
+        self.waited += time.perf_counter() - self._idle_since
+
+    @override
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Batch, batch_idx: int
+    ) -> None:
+        self._idle_since = time.perf_counter()
 
     @override
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -93,11 +107,12 @@ class EpochLines(Callback):
 
     @override
     def state_dict(self) -> dict[str, Any]:
-        return {"seconds": self.seconds, "measured": self.measured}
+        return {"seconds": self.seconds, "waited": self.waited, "measured": self.measured}
 
     @override
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.seconds, self.measured = state_dict["seconds"], state_dict["measured"]
+        self.waited = state_dict.get("waited", 0.0)  # checkpoints of before it was measured have none
 
 
 class KeptEpochs(Callback):
@@ -142,7 +157,8 @@ def fit(
         say: Receives a line an epoch.
 
     Returns:
-        What was measured: epochs, minutes, the last training loss, the chosen epoch.
+        What was measured: epochs, minutes, the share of them spent waiting for photographs, the last training loss, the
+        chosen epoch.
 
     Raises:
         KeyboardInterrupt: The training was interrupted; what the last epoch saved is kept.
@@ -165,8 +181,8 @@ def fit(
     chosen = read_checkpoint(folder / "checkpoints" / ("best.ckpt" if validation else "last.ckpt"))
     module.load_state_dict(chosen["state_dict"])
     measured = chosen["callbacks"][lines.state_key]["measured"]
-    minutes = round(lines.seconds / 60, 2)
-    return {"epochs": config.epochs, "minutes": minutes, "chosen_epoch": int(chosen["epoch"]) + 1, **measured}
+    spent = {"minutes": round(lines.seconds / 60, 2), "waiting": round(lines.waited / max(lines.seconds, 1e-9), 4)}
+    return {"epochs": config.epochs, **spent, "chosen_epoch": int(chosen["epoch"]) + 1, **measured}
 
 
 def _prepare(network: Network, config: TrainConfig, train: Sequence[ImageRecord], say: Callable[[str], None]) -> None:

@@ -69,7 +69,7 @@ def train(config: TrainConfig, out: Path | str, *, say: Callable[[str], None] = 
     skipped = len(records) + len(splits.validation) - len(readable) - len(validation)
     if first:
         run.finish(network, metrics | {"skipped": skipped})
-    say(f"trained in {metrics['minutes']} minutes: {run.path}")
+    say(f"trained in {metrics['minutes']} minutes, {metrics['waiting']:.1%} waiting for photographs: {run.path}")
     return run
 
 
