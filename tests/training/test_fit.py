@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import lightning.pytorch as pl
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from foveate.config import BackboneConfig, OnError, Partition, PlainConfig, S3NConfig, TrainConfig
+from foveate.data.loading import Batch
 from foveate.errors import UserError
 from foveate.runs import Run
 from foveate.training.fit import AtomicCheckpoints, EpochLines
@@ -157,15 +159,16 @@ def test_it_learns_a_few_pictures_by_heart(small: TrainConfig, tmp_path: Path) -
 
 def test_waiting_is_what_passes_between_two_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two epochs by hand: 2 and 1 s, then 0 and 3 s of waiting, in 10 s each."""
-    lines, trainer, clock = EpochLines(quiet), mock.Mock(), iter([0, 2, 5, 6, 9, 10, 20, 20, 24, 27, 29, 30])
+    lines, clock = EpochLines(quiet), iter([0, 2, 5, 6, 9, 10, 20, 20, 24, 27, 29, 30])
     monkeypatch.setattr("foveate.training.fit.time", mock.Mock(perf_counter=lambda: float(next(clock))))
+    trainer, module, batch = (mock.Mock(spec=each) for each in (pl.Trainer, pl.LightningModule, Batch))
     trainer.callback_metrics = {"train/loss": torch.tensor(1.0)}
     for _ in range(2):
-        lines.on_train_epoch_start(trainer, mock.Mock())
+        lines.on_train_epoch_start(trainer, module)
         for number in range(2):
-            lines.on_train_batch_start(trainer, mock.Mock(), mock.Mock(), number)
-            lines.on_train_batch_end(trainer, mock.Mock(), None, mock.Mock(), number)
-        lines.on_train_epoch_end(trainer, mock.Mock())
+            lines.on_train_batch_start(trainer, module, batch, number)
+            lines.on_train_batch_end(trainer, module, None, batch, number)
+        lines.on_train_epoch_end(trainer, module)
     assert (lines.seconds, lines.waited) == (20.0, 6.0)
     resumed = EpochLines(quiet)
     resumed.load_state_dict(lines.state_dict())
