@@ -162,7 +162,7 @@ def test_waiting_is_what_passes_between_two_steps(monkeypatch: pytest.MonkeyPatc
     lines, clock = EpochLines(quiet), iter([0, 2, 5, 6, 9, 10, 20, 20, 24, 27, 29, 30])
     monkeypatch.setattr("foveate.training.fit.time", mock.Mock(perf_counter=lambda: float(next(clock))))
     trainer, module, batch = (mock.Mock(spec=each) for each in (pl.Trainer, pl.LightningModule, Batch))
-    trainer.callback_metrics = {"train/loss": torch.tensor(1.0)}
+    trainer.configure_mock(callback_metrics={"train/loss": torch.tensor(1.0)}, current_epoch=0, max_epochs=2)
     for _ in range(2):
         lines.on_train_epoch_start(trainer, module)
         for number in range(2):
