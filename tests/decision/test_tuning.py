@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 
 import pytest
@@ -9,9 +10,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from foveate.config import RefinementConfig
+from foveate.config import RefinementConfig, Rule
 from foveate.decision.refinement import refine
-from foveate.decision.tuning import Scored, compositions, fit
+from foveate.decision.tuning import Scored, answered, best_k, compositions, fit, tuned
 
 PAPER = RefinementConfig()
 
@@ -37,13 +38,49 @@ def scored(seed: int, count: int = 30, classes: int = 4, rounds: int = 3) -> tup
 
 
 @settings(deadline=None, max_examples=10)
-@given(st.integers(0, 10_000))
-def test_what_is_fitted_decides_as_refinement_does(seed: int) -> None:
+@given(st.integers(0, 10_000), st.sampled_from(Rule))
+def test_what_is_fitted_decides_as_refinement_does(seed: int, rule: Rule) -> None:
     cached, probabilities = scored(seed)
-    places = torch.arange(4).expand(30, 4)
-    for each in fit(cached, PAPER, steps=4, gates=2)[:10]:
+    places, base = torch.arange(4).expand(30, 4), replace(PAPER, rule=rule)
+    for each in [*fit(cached, base, steps=4, gates=2)[:10], best_k(cached, replace(base, entropy_above=0.9))]:
         done = refine(probabilities, places, cached.own, cached.evidence, each.config)
+        assert torch.equal(answered(cached, each.config), done.classes == cached.truth)
         assert int((done.classes == cached.truth).sum()) == each.right
+
+
+def test_the_best_k_at_given_weights() -> None:
+    cached, _ = scored(3)
+    counts = [int(answered(cached, replace(PAPER, top_k=k)).sum()) for k in range(1, 5)]
+    best = best_k(cached, PAPER)
+    assert (best.right, best.config) == (max(counts), replace(PAPER, top_k=counts.index(max(counts)) + 1))
+
+
+def test_noise_is_not_fitted() -> None:
+    """Evidence that says nothing: thousands of settings find something in it, which is gone on other photographs."""
+    cached, _ = scored(0, 60)
+    tried = fit(cached, PAPER, steps=4, gates=2)
+    best, held_out = tuned(cached, PAPER, tried, steps=4, gates=2)
+    assert tried[0].right > best.right
+    assert held_out["all"] <= held_out["k"]
+    assert best == best_k(cached, PAPER)
+
+
+def test_what_pays_on_other_photographs_is_fitted() -> None:
+    """The evidence of round 0 is always right, and the given weights leave it out."""
+    cached, _ = scored(0, 60)
+    there = cached.truth.clamp(min=0)
+    evidence = cached.evidence.clone()
+    evidence[:, :, 0] = torch.nn.functional.one_hot(there, 4) + 0.01
+    cached, given = cached._replace(evidence=evidence), RefinementConfig(weights=(0.5, 0.0, 0.5))
+    best, held_out = tuned(cached, given, fit(cached, given, steps=4, gates=2), steps=4, gates=2)
+    assert held_out["all"] > held_out["k"] + 0.2
+    assert best.right == int((cached.truth >= 0).sum())
+
+
+@pytest.mark.parametrize("count", [1, 2, 4])
+def test_a_handful_of_photographs_is_no_error(count: int) -> None:
+    cached, _ = scored(0, count)
+    assert tuned(cached, PAPER, fit(cached, PAPER, steps=2, gates=1), steps=2, gates=1).best.right <= count
 
 
 @settings(deadline=None, max_examples=5)

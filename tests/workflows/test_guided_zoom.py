@@ -272,8 +272,10 @@ def test_tuning_writes_down_what_fits_and_plots_the_rest(
     assert tuned.description.tuned_on == "train"
     tried = json.loads((zoom / "tuning" / "train.json").read_text())
     table = evidence_of_split(tuned, "train", tuned.description.refinement, hardware=SLOW, say=silent)
-    assert table.right_after(tuned.description.refinement).sum() == tried["fitted"][0]["right"]
-    assert tried["fitted"][0]["right"] >= table.right_before.sum()
+    assert tried["chosen"]["top_k"] == tuned.description.refinement.top_k
+    assert table.right_before.sum() <= table.right_after(tuned.description.refinement).sum()
+    assert table.right_after(tuned.description.refinement).sum() <= tried["fitted"][0]["right"]
+    assert 0 <= min(tried["held_out"].values()) <= max(tried["held_out"].values()) <= 1
     base = str(tuned.description.base)
     pool = ["--pool.grounding.method", "class-maps", "--pool.patches.source-size", "96", "--pool.keep", "first-always"]
     rows = tmp_path / "rows.jsonl"

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
-from foveate.config import HardwareConfig, OnError
-from foveate.decision.tuning import Fitted, Scored, fit
+from foveate.config import HardwareConfig, OnError, RefinementConfig
+from foveate.decision.tuning import Fitted, Scored, fit, tuned
 from foveate.documents import unstructured, write_json
 from foveate.errors import UserError
 from foveate.evaluation.evidence import EvidenceTable
@@ -28,6 +29,8 @@ def tune(
 ) -> Fitted:
     """Try every k, number of rounds, weights in tenths and entropy gate; write down the best, and plot all.
 
+    Where held-out parts of the split say that the photographs are too few for that, k alone is fitted (`tuned`).
+
     Args:
         made: A Guided Zoom whose network was trained with a validation split, or its folder.
         split: What to fit to: validation, or train, which flatters. The test split is refused.
@@ -37,7 +40,7 @@ def tune(
         say: Receives lines of progress.
 
     Returns:
-        The best setting; of equally good ones the cheapest.
+        The chosen setting.
 
     Raises:
         UserError: The split is the test split, or empty.
@@ -48,24 +51,39 @@ def tune(
             "what is fitted to the test split says nothing about other photographs; give --split validation, and "
             "train the network with data.validation_fraction above 0"
         )
-    refinement = made.description.refinement
+    refinement = _given(made)
     table = evidence_of_split(made, split, refinement, root=root, on_error=on_error, hardware=hardware, say=say)
-    fitted = fit(scored_of(table, raw=refinement.scores.value == "logits"), refinement)
-    best, count = fitted[0], len(table.ids)
+    scored = scored_of(table, raw=refinement.scores.value == "logits")
+    fitted = fit(scored, refinement)
+    (best, held_out), count = tuned(scored, refinement, fitted), len(table.ids)
     made.with_refinement(best.config, split)
     folder = made.path / "tuning"
     write_json(
         folder / f"{split}.json",
-        {"photographs": count, "fitted": [each._asdict() | {"config": unstructured(each.config)} for each in fitted]},
+        {"photographs": count, "chosen": unstructured(best.config), "held_out": held_out}
+        | {"fitted": [each._asdict() | {"config": unstructured(each.config)} for each in fitted]},
     )
     plot_costs(fitted, count, folder / f"{split}.png")
     before = 100 * float(table.right_before.mean())
+    say(
+        f"on held-out fifths of them: {100 * held_out['k']:.1f} with k alone fitted, {100 * held_out['all']:.1f} with "
+        "weights and gate too"
+    )
     say(
         f"{split}, {count} photographs: {before:.1f} before, {100 * best.right / count:.1f} with k = "
         f"{best.config.top_k}, weights {best.config.weights}, entropy above {best.config.entropy_above}: "
         f"{best.passes:.1f} passes a photograph; written to {made.path}, all that was tried to {folder}"
     )
     return best
+
+
+def _given(made: GuidedZoomRun) -> RefinementConfig:
+    """Return how it decides as it was told to: the paper's weights where an earlier fit has replaced them."""
+    description = made.description
+    if description.tuned_on is None:
+        return description.refinement
+    weights = RefinementConfig().weights[: description.pool.patches.rounds + 2]
+    return replace(description.refinement, weights=weights, entropy_above=None)
 
 
 def scored_of(table: EvidenceTable, *, raw: bool) -> Scored:
