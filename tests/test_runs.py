@@ -246,6 +246,26 @@ def test_an_unfinished_run_of_another_configuration_is_refused(unfinished: Run, 
     assert (unfinished.path / "run.json").read_bytes() == before
 
 
+def test_the_weights_that_a_run_began_with_may_have_moved(tmp_path: Path, quick: TrainConfig) -> None:
+    """Where the old path is gone the new one is believed; where it is there, the new one is of other weights."""
+
+    def begun_with(weights: str) -> RunDescription:
+        backbone = BackboneConfig(architecture="test_resnet", weights=weights)
+        return described(replace(quick, network=PlainConfig(backbone=backbone)))
+
+    first, second = tmp_path / "first.pth", tmp_path / "second.pth"
+    first.touch()
+    path = Run.start(tmp_path / "run", begun_with(str(first))).path
+    for other in (str(second), "none"):
+        with pytest.raises(UserError, match=r"differs in config\.network\.backbone\.weights"):
+            Run.start(path, begun_with(other))
+    first.rename(second)
+    assert Run.start(path, begun_with(str(second))).path == path
+    assert Run.open(path).differences(begun_with(str(second)).config) == []
+    with pytest.raises(UserError, match=r"differs in config\.network\.backbone\.weights"):
+        Run.start(path, begun_with("none"))
+
+
 def test_a_finished_run_is_never_overwritten(quick_run: Run) -> None:
     files = [file for file in quick_run.path.rglob("*") if file.is_file()]
     before = {file: file.stat().st_mtime_ns for file in files}

@@ -146,7 +146,7 @@ class GuidedZoom:
 
 @dataclass(frozen=True, kw_only=True)
 class Tune:
-    """Fit k, weights and entropy gate of a Guided Zoom to a validation split; plot accuracy against cost."""
+    """Fit k, and where that pays weights and entropy gate, to a validation split; plot accuracy against cost."""
 
     zoom_folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="ZOOM")]
     """The Guided Zoom's folder; its network was trained with --data.validation-fraction above 0."""

@@ -39,6 +39,8 @@ class GuidedZoomDescription:
     refinement: RefinementConfig
     tuned_on: str | None = None
     """The split that the refinement was fitted to; None: it was given."""
+    given: RefinementConfig | None = None
+    """Where it was fitted, what had been given before: what the next fit begins with."""
     schema_version: int = SCHEMA_VERSION
 
 
@@ -156,7 +158,8 @@ class GuidedZoomRun:
         return Run.open(self.evidence)
 
     def with_refinement(self, refinement: RefinementConfig, tuned_on: str | None) -> GuidedZoomRun:
-        """Write down another way to decide."""
-        description = replace(self.description, refinement=refinement, tuned_on=tuned_on)
+        """Write down another way to decide; of a fitted one, what was given before is kept."""
+        given = None if tuned_on is None else self.description.given or self.description.refinement
+        description = replace(self.description, refinement=refinement, tuned_on=tuned_on, given=given)
         write_json(self.path / _FILE, unstructured(description))
         return replace(self, description=description)

@@ -113,8 +113,9 @@ class Run:
                     f"a finished run is never overwritten; {path} holds one; name another folder with --out, or "
                     "remove that one"
                 )
-            if _identity(run.description) != _identity(description):
-                differing = ", ".join(_differences(_identity(run.description), _identity(description)))
+            old, new = _identity(run.description), _identity(_start_moved(description, run.description))
+            if old != new:
+                differing = ", ".join(_differences(old, new))
                 raise UserError(
                     f"an unfinished run resumes with its own configuration; {path} differs in {differing}; give the "
                     "same command, or name another folder with --out"
@@ -142,8 +143,9 @@ class Run:
         return cls(path, structured(content, RunDescription, file, "a run"))
 
     def differences(self, config: TrainConfig) -> list[str]:
-        """Name the fields in which another configuration differs, where the data lies and its decoding left aside."""
-        return _differences(_identity(self.description), _identity(replace(self.description, config=config)))
+        """Name the fields in which another configuration differs, but for what does not change what is trained."""
+        new = _start_moved(replace(self.description, config=config), self.description)
+        return _differences(_identity(self.description), _identity(new))
 
     def keep_photographs(self, train: Sequence[ImageRecord], validation: Sequence[ImageRecord]) -> None:
         """Write down the photographs of the training, or check that a resumed one has the same.
@@ -249,13 +251,22 @@ def _check_method(content: dict[str, Any], file: Path) -> None:
 
 
 def _identity(description: RunDescription) -> RunDescription:
-    """Leave out what may change between two starts: where data and first weights lie, who decodes, who predicts."""
+    """Leave out what may change between two starts: where the data lies, who decodes it, what predicts."""
     config = description.config
     data, hardware = replace(config.data, root=Path()), replace(config.hardware, workers=None, runtime=Runtime.TORCH)
-    network = config.network
-    if not isinstance(network, OwnConfig) and network.backbone.weights not in NAMED_WEIGHTS:
-        network = replace(network, backbone=replace(network.backbone, weights="a file or a run"))
-    return replace(description, config=replace(config, data=data, hardware=hardware, network=network))
+    return replace(description, config=replace(config, data=data, hardware=hardware))
+
+
+def _start_moved(new: RunDescription, old: RunDescription) -> RunDescription:
+    """Take the weights that a run began with under their old name, where that is gone: they were moved."""
+    network = new.config.network
+    if isinstance(network, OwnConfig) or isinstance(old.config.network, OwnConfig):
+        return new
+    before = old.config.network.backbone.weights
+    if before in NAMED_WEIGHTS or network.backbone.weights in NAMED_WEIGHTS or Path(before).expanduser().exists():
+        return new
+    network = replace(network, backbone=replace(network.backbone, weights=before))
+    return replace(new, config=replace(new.config, network=network))
 
 
 def _differences(old: RunDescription, new: RunDescription) -> list[str]:

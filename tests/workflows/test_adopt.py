@@ -21,6 +21,7 @@ from foveate.config import (
     BackboneConfig,
     DataConfig,
     DatasetFormat,
+    EvidenceStart,
     HardwareConfig,
     Keep,
     Library,
@@ -39,7 +40,7 @@ from foveate.runs import Run
 from foveate.weights import save_weights
 from foveate.workflows.adopt import adopt
 from foveate.workflows.evaluate import evaluate
-from foveate.workflows.guided_zoom import evidence_backbone, guided_zoom
+from foveate.workflows.guided_zoom import evidence_backbone, evidence_config, guided_zoom
 from foveate.workflows.predict import load
 from foveate.workflows.train import train
 
@@ -219,6 +220,25 @@ def test_guided_zoom_of_a_vgg(plumage: Path, tmp_path: Path, monkeypatch: pytest
     assert (row["conventional"], row["base"], row["preset"]) == ("own", "vgg16", None)
     moved = GuidedZoomRun.open(zoom.rename(tmp_path / "moved"))
     assert moved.base_run().path == moved.path / "network"
+
+
+@pytest.mark.parametrize(
+    ("network", "architecture", "alike"),
+    [
+        (OwnConfig(architecture="test_resnet"), None, True),
+        (OwnConfig(architecture="test_resnet", mean=(0.5, 0.5, 0.5)), None, False),
+        (OwnConfig(architecture="efficientnet_b0", library=Library.TORCHVISION), "efficientnet_b0", False),
+        (OwnConfig(architecture="test_vit"), None, False),
+    ],
+)
+def test_an_evidence_cnn_begins_as_a_network_that_is_built_and_fed_alike(
+    run: Run, tmp_path: Path, network: OwnConfig, architecture: str | None, alike: bool
+) -> None:
+    base = replace(run, description=replace(run.description, config=replace(run.config, network=network)))
+    config = evidence_config(None, architecture, EvidenceStart.CONVENTIONAL, base, tmp_path, SLOW)
+    assert isinstance(config.network, PlainConfig)
+    assert config.network.backbone.weights == (str(run.path.resolve()) if alike else "auto")
+    assert config.epochs == (4 if alike else 8)
 
 
 def test_the_evidence_cnn_is_one_that_can_be_trained() -> None:

@@ -270,7 +270,11 @@ def test_tuning_writes_down_what_fits_and_plots_the_rest(
     assert "passes a photograph; written to" in capsys.readouterr().out
     tuned = GuidedZoomRun.open(zoom)
     assert tuned.description.tuned_on == "train"
+    assert tuned.description.given == REFINEMENT
     tried = json.loads((zoom / "tuning" / "train.json").read_text())
+    tuned.with_refinement(RefinementConfig(top_k=2, weights=(0.0, 1.0)), "train")
+    assert main(["tune", str(zoom), "--split", "train", *options]) == 0  # begins with what was given, as the first did
+    assert GuidedZoomRun.open(zoom).description == tuned.description
     table = evidence_of_split(tuned, "train", tuned.description.refinement, hardware=SLOW, say=silent)
     assert tried["chosen"]["top_k"] == tuned.description.refinement.top_k
     assert table.right_before.sum() <= table.right_after(tuned.description.refinement).sum()

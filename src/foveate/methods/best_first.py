@@ -82,7 +82,7 @@ class _Search:
     considered: Bool[Tensor, " b"]
     maps: Float[Tensor, "b k h w"]
     """The candidates', nothing being erased, from the pass that gave the answer: a further class costs it a fraction of
-    another pass."""
+    another pass. It is paid for images that the entropy gate leaves alone, too."""
     evidence: Float[Tensor, "b k r"]
     """Scores; 0 where not looked at."""
     known: Int64[Tensor, "b k"]

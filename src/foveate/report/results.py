@@ -10,6 +10,7 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
+from foveate.config import RefinementConfig
 from foveate.report.tables import markdown_table
 
 BEGIN, END = "<!-- results: made by `make docs` -->", "<!-- end of results -->"
@@ -110,7 +111,7 @@ def refinement_table(rows: Sequence[Mapping[str, Any]]) -> str:
     """Return one line for each Guided Zoom and setting: mean over seeds before and after, and what was changed."""
     groups: dict[tuple[Any, ...], list[Mapping[str, Any]]] = defaultdict(list)
     for row in rows:
-        weights = () if row["tuned_on"] else tuple(row["weights"])  # what is fitted differs from seed to seed
+        weights = () if _freely_fitted(row) else tuple(row["weights"])  # what is fitted differs from seed to seed
         groups[*(row.get(name) for name in _ONE_ZOOM), _evidence(row), weights].append(row)
     header = (
         *("network", "source", "grounding", "evidence", "k", "L", "weights", "seeds", "before", "after", "gain"),
@@ -122,7 +123,9 @@ def refinement_table(rows: Sequence[Mapping[str, Any]]) -> str:
 def _refinement_line(group: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
     first = group[0]
     named = _name({**first, "method": first["conventional"]})
-    weights = f"fitted to {first['tuned_on']}" if first["tuned_on"] else " ".join(f"{w:g}" for w in first["weights"])
+    weights = " ".join(f"{weight:g}" for weight in first["weights"])
+    if first["tuned_on"]:
+        weights = f"fitted to {first['tuned_on']}" if _freely_fitted(first) else f"{weights}, k fitted"
     settings = (first["base_source_size"], first["grounding"], _evidence(first), first["top_k"], first["rounds"])
     return (
         *(named, *map(str, settings), weights),
@@ -134,6 +137,11 @@ def _refinement_line(group: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
         *(_first_round(group, name) for name in ("in_box", "near_part")),
         _spread(group, "forwards"),
     )
+
+
+def _freely_fitted(row: Mapping[str, Any]) -> bool:
+    """Say whether weights were fitted, and not k alone at the paper's."""
+    return bool(row["tuned_on"]) and tuple(row["weights"]) != RefinementConfig().weights
 
 
 def _evidence(row: Mapping[str, Any]) -> str:

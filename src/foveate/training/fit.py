@@ -72,7 +72,8 @@ class EpochLines(Callback):
         self.say = say
         self.seconds = 0.0
         self.waited = 0.0
-        """Of these seconds, those in which the network waited for the next batch."""
+        """Of these seconds, those between two steps: the network waited for photographs. On a GPU, which still computes
+        when a step returns, they say nothing."""
         self.measured: dict[str, float] = {}
         self._began = self._idle_since = 0.0
 
@@ -112,7 +113,7 @@ class EpochLines(Callback):
     @override
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.seconds, self.measured = state_dict["seconds"], state_dict["measured"]
-        self.waited = state_dict.get("waited", 0.0)  # checkpoints of before it was measured have none
+        self.waited = state_dict.get("waited", 0.0)  # unknown of what was trained before it was measured
 
 
 class KeptEpochs(Callback):
@@ -157,8 +158,8 @@ def fit(
         say: Receives a line an epoch.
 
     Returns:
-        What was measured: epochs, minutes, the share of them spent waiting for photographs, the last training loss, the
-        chosen epoch.
+        What was measured: epochs, minutes, the share of them spent waiting for photographs (on the CPU), the last
+        training loss, the chosen epoch.
 
     Raises:
         KeyboardInterrupt: The training was interrupted; what the last epoch saved is kept.
@@ -181,7 +182,9 @@ def fit(
     chosen = read_checkpoint(folder / "checkpoints" / ("best.ckpt" if validation else "last.ckpt"))
     module.load_state_dict(chosen["state_dict"])
     measured = chosen["callbacks"][lines.state_key]["measured"]
-    spent = {"minutes": round(lines.seconds / 60, 2), "waiting": round(lines.waited / max(lines.seconds, 1e-9), 4)}
+    spent = {"minutes": round(lines.seconds / 60, 2)}
+    if device_of(config.hardware).type == "cpu":
+        spent["waiting"] = round(lines.waited / max(lines.seconds, 1e-9), 4)
     return {"epochs": config.epochs, **spent, "chosen_epoch": int(chosen["epoch"]) + 1, **measured}
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from foveate.backbones import is_backbone
 from foveate.config import (
+    NAMED_WEIGHTS,
     BackboneConfig,
     EvidenceStart,
     HardwareConfig,
@@ -113,7 +114,7 @@ def guided_zoom(
     made = _started(run, Path(out), pool or PoolConfig(), refinement)
     build_pool(run, made.pool, made.description.pool, root=root, on_error=on_error, hardware=hardware, say=say)
     if not made.finished:
-        config = _evidence_config(evidence, evidence_architecture, evidence_start, run, made, hardware)
+        config = evidence_config(evidence, evidence_architecture, evidence_start, run, made.pool, hardware)
         train(replace(config, epochs=epochs or config.epochs), made.evidence, say=say)
     if tuned and made.description.tuned_on is None:
         tune(made, root=root, on_error=on_error, hardware=hardware, say=say)
@@ -123,7 +124,9 @@ def guided_zoom(
     asked = refinement or made.description.refinement
     table = evidence_of_split(made, split, asked, root=root, on_error=on_error, hardware=hardware, say=say)
     rows = tuple(_row(table, each) for each in (asked, *paper_rows(table, asked)))
-    say(_written(made, split, rows, table, hits_of_split(made, split, table, root=root), results))
+    hits = hits_of_split(made, split, table, root=root)
+    tuned_on = made.description.tuned_on if refinement is None or other is not None else None
+    say(_written(made, split, rows, table, hits, results, tuned_on))
     return rows
 
 
@@ -175,14 +178,15 @@ def _started(run: Run, out: Path, pool: PoolConfig, refinement: RefinementConfig
     return GuidedZoomRun.start(out, description)
 
 
-def _evidence_config(
+def evidence_config(
     given: TrainConfig | None,
     architecture: str | None,
     start: EvidenceStart,
     run: Run,
-    made: GuidedZoomRun,
+    pool: Path,
     hardware: HardwareConfig,
 ) -> TrainConfig:
+    """Return how the Evidence CNN of a run is trained; arguments as `guided_zoom` has them."""
     recipe, network = evidence_recipe(), run.config.network
     if given is None or architecture is not None:
         own, epochs = evidence_backbone(network), recipe.epochs
@@ -191,7 +195,7 @@ def _evidence_config(
             backbone, epochs = replace(backbone, weights=str(run.path.resolve())), _EPOCHS_FROM_CONVENTIONAL
         given = given or replace(recipe, seed=run.config.seed, hardware=hardware, epochs=epochs)
         given = replace(given, network=PlainConfig(backbone=backbone))
-    return replace(given, data=replace(recipe.data, root=made.pool))
+    return replace(given, data=replace(recipe.data, root=pool))
 
 
 def _fed_otherwise(network: NetworkConfig) -> bool:
@@ -269,6 +273,7 @@ def _written(
     table: EvidenceTable,
     hits: HitSummary | None,
     results: Path | None,
+    tuned_on: str | None,
 ) -> str:
     """Write what was measured, and return it as Markdown."""
     report = made.path / "evaluation" / f"{split}.md"
@@ -285,12 +290,12 @@ def _written(
     content["hits"] = None if hits is None else unstructured(hits)
     write_json(report.with_suffix(".json"), content)
     if results is not None:
-        append_json_line(results, result_row(made, split, rows[0], hits) | cost)
+        append_json_line(results, result_row(made, split, rows[0], hits, tuned_on) | cost)
     return markdown
 
 
 def result_row(
-    made: GuidedZoomRun, split: str, row: RefinementRow, hits: HitSummary | None = None
+    made: GuidedZoomRun, split: str, row: RefinementRow, hits: HitSummary | None = None, tuned_on: str | None = None
 ) -> dict[str, object]:
     """Return one row of a results file, in per cent."""
     run, evidence = made.base_run(), made.evidence_run()
@@ -310,7 +315,7 @@ def result_row(
         "top_k": row.config.top_k,
         "rounds": row.config.rounds,
         "weights": list(row.config.weights),
-        "tuned_on": made.description.tuned_on if row.config == made.description.refinement else None,
+        "tuned_on": tuned_on,
         "before": round(100 * row.change.before, 2),
         "top1": round(100 * row.change.after, 2),
         "p_value": row.p_value,
@@ -329,6 +334,8 @@ def result_row(
 
 
 def _start_of(evidence: Run, run: Run) -> str:
-    assert isinstance(evidence.config.network, PlainConfig)  # what an Evidence CNN is
-    conventional = evidence.config.network.backbone.weights == str(run.path.resolve())
+    """Say what the Evidence CNN's training began with: a path that the network's own training did not have is a run."""
+    networks = (evidence.config.network, run.config.network)
+    weights, own = (None if isinstance(each, OwnConfig) else each.backbone.weights for each in networks)
+    conventional = weights not in (*NAMED_WEIGHTS, own)
     return (EvidenceStart.CONVENTIONAL if conventional else EvidenceStart.PRETRAINED).value

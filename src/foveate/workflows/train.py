@@ -69,7 +69,8 @@ def train(config: TrainConfig, out: Path | str, *, say: Callable[[str], None] = 
     skipped = len(records) + len(splits.validation) - len(readable) - len(validation)
     if first:
         run.finish(network, metrics | {"skipped": skipped})
-    say(f"trained in {metrics['minutes']} minutes, {metrics['waiting']:.1%} waiting for photographs: {run.path}")
+    waiting = f", {metrics['waiting']:.1%} of it waiting for photographs" if "waiting" in metrics else ""
+    say(f"trained in {metrics['minutes']} minutes{waiting}: {run.path}")
     return run
 
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import torch
 
-from foveate.config import HardwareConfig, OnError, RefinementConfig
+from foveate.config import HardwareConfig, OnError
 from foveate.decision.tuning import Fitted, Scored, fit, tuned
 from foveate.documents import unstructured, write_json
 from foveate.errors import UserError
@@ -51,7 +50,7 @@ def tune(
             "what is fitted to the test split says nothing about other photographs; give --split validation, and "
             "train the network with data.validation_fraction above 0"
         )
-    refinement = _given(made)
+    refinement = made.description.given or made.description.refinement
     table = evidence_of_split(made, split, refinement, root=root, on_error=on_error, hardware=hardware, say=say)
     scored = scored_of(table, raw=refinement.scores.value == "logits")
     fitted = fit(scored, refinement)
@@ -65,25 +64,17 @@ def tune(
     )
     plot_costs(fitted, count, folder / f"{split}.png")
     before = 100 * float(table.right_before.mean())
-    say(
-        f"on held-out fifths of them: {100 * held_out['k']:.1f} with k alone fitted, {100 * held_out['all']:.1f} with "
-        "weights and gate too"
-    )
+    if count > 1:
+        say(
+            f"on held-out fifths of them: {100 * held_out['k']:.1f} with k alone fitted, {100 * held_out['all']:.1f} "
+            "with weights and gate too"
+        )
     say(
         f"{split}, {count} photographs: {before:.1f} before, {100 * best.right / count:.1f} with k = "
         f"{best.config.top_k}, weights {best.config.weights}, entropy above {best.config.entropy_above}: "
         f"{best.passes:.1f} passes a photograph; written to {made.path}, all that was tried to {folder}"
     )
     return best
-
-
-def _given(made: GuidedZoomRun) -> RefinementConfig:
-    """Return how it decides as it was told to: the paper's weights where an earlier fit has replaced them."""
-    description = made.description
-    if description.tuned_on is None:
-        return description.refinement
-    weights = RefinementConfig().weights[: description.pool.patches.rounds + 2]
-    return replace(description.refinement, weights=weights, entropy_above=None)
 
 
 def scored_of(table: EvidenceTable, *, raw: bool) -> Scored:
