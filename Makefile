@@ -8,7 +8,7 @@ demo: install
 	$(BIN)/foveate demo --out demo
 
 test: install
-	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+	$(BIN)/python -m pytest
 
 install: .venv/installed
 

@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
 
 from foveate.config import (
     BackboneConfig,
@@ -26,10 +25,6 @@ from foveate.recipes import evidence as evidence_recipe
 from foveate.runs import Run
 from foveate.workflows.train import train
 from zooms import SLOW, made_of
-
-if "PYTEST_XDIST_WORKER" in os.environ:  # a core for each process, and for what it starts
-    torch.set_num_threads(1)
-    os.environ["OMP_NUM_THREADS"] = "1"
 
 
 @pytest.fixture(scope="session")
