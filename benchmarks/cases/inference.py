@@ -9,7 +9,7 @@ import torch
 
 from foveate.config import Runtime
 from foveate.methods.s3n import S3N
-from harness import Built, Case
+from harness import Built, Case, Side
 from networks import (
     FAST,
     PRESETS,
@@ -32,14 +32,16 @@ def plain_inference(quick: bool) -> Built:
     """The classifier as it predicts, by torch and by OpenVINO, and a user's loop, fast and as it comes."""
     scale = smoke(Scale()) if quick else Scale()
     images, classifier = pixels(scale), placed(plain(scale))
-    openvino = placed(plain(scale), replace(FAST, accelerator="cpu", runtime=Runtime.OPENVINO))
+    sides: dict[str, Side] = {
+        "foveate": lambda: classifier.probabilities(images[:, None]),
+        "bare": bare_inference(bare(scale), images, dtype_of(), torch.channels_last),
+        "bare_float32": bare_inference(bare(scale), images, torch.float32, torch.contiguous_format),
+    }
+    if not quick:  # a test shares no process with OpenVINO (tests/test_runtimes.py)
+        openvino = placed(plain(scale), replace(FAST, accelerator="cpu", runtime=Runtime.OPENVINO))
+        sides["openvino"] = lambda: openvino.probabilities(images[:, None])
     return Built(
-        sides={
-            "foveate": lambda: classifier.probabilities(images[:, None]),
-            "openvino": lambda: openvino.probabilities(images[:, None]),
-            "bare": bare_inference(bare(scale), images, dtype_of(), torch.channels_last),
-            "bare_float32": bare_inference(bare(scale), images, torch.float32, torch.contiguous_format),
-        },
+        sides=sides,
         reference="bare_float32",
         settings=scale.settings(),
     )
