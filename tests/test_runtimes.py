@@ -1,7 +1,7 @@
 """OpenVINO's tests, in a process of their own.
 
-Twice the whole suite ended without a word where they had run in its process, among two thousand others; alone, and after
-hundreds of others, they pass (docs/log.md, 2026-11-25). So no other test shares a process with OpenVINO.
+Twice the whole suite ended without a word where they had run in its process, among two thousand others; alone, and
+after hundreds of others, they pass (docs/log.md, 2026-11-25). So no other test shares a process with OpenVINO.
 """
 
 from __future__ import annotations

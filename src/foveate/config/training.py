@@ -27,7 +27,8 @@ class Runtime(StrEnum):
     TORCH = "torch"
     OPENVINO = "openvino"
     """On the processor, by the package openvino: faster than torch on one without bf16 (docs/performance.md). It takes
-    seconds to begin, and is young here (docs/log.md, 2026-11-25). Training and grounding stay torch's, as do the part networks of an MA-CNN that has several."""
+    seconds to begin, and is young here (docs/log.md, 2026-11-25). Training and grounding stay torch's, as do the part
+    networks of an MA-CNN that has several."""
 
 
 class SmoothingOver(StrEnum):
