@@ -83,14 +83,13 @@ def test_a_data_set_without_training_photographs_is_refused(quick: TrainConfig, 
         train(config, tmp_path / "run", say=silent)
 
 
-@pytest.mark.parametrize("recipe", ["plain", "s3n"])
-def test_two_processes_train_one_run(recipe: str, plumage: Path, tmp_path: Path) -> None:
+def test_two_processes_train_one_run(plumage: Path, tmp_path: Path) -> None:
     sizes = ["--transforms.input-size", "64", "--transforms.resize-size", "72", "--epochs", "1"]
     network = ["--network.backbone.architecture", "test_efficientnet", "--network.backbone.weights", "none"]
     hardware = ["--hardware.accelerator", "cpu", "--hardware.devices", "2", "--hardware.workers", "0"]
     command = [
         "train",
-        recipe,
+        "s3n",  # some of its parameters get no gradient from a view: what several processes stumble over
         "--data.root",
         str(plumage),
         "--out",
