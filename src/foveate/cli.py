@@ -90,6 +90,9 @@ class Evaluate:
     """Which photographs to answer for."""
     views: TestViews = TestViews.CENTRE
     """Which views of a photograph are averaged."""
+    zoom_above: float | None = None
+    """Of an S3N run: look closer only where the entropy of the first look, in nats, is above this; None: always, and
+    show what other thresholds would do."""
     root: Path | None = None
     """Where the data set lies now, if it has moved since the training."""
     on_error: OnError | None = None
@@ -104,9 +107,8 @@ class Evaluate:
 
     def run(self) -> None:
         """Do it."""
-        from foveate.report.tables import accuracy_markdown
         from foveate.runs import Run
-        from foveate.workflows.evaluate import evaluate
+        from foveate.workflows.evaluate import evaluate, evaluation_markdown
         from foveate.workflows.sheet import answer_sheet_of
 
         run = Run.open(self.run_folder)
@@ -114,13 +116,14 @@ class Evaluate:
             run,
             split=self.split,
             views=self.views,
+            zoom_above=self.zoom_above,
             root=self.root,
             on_error=self.on_error,
             batch_size=self.batch_size,
             hardware=self.hardware,
             results=self.results,
         )
-        print(accuracy_markdown(done.accuracy, f"{self.run_folder.name}, {self.split} split", done.branches))
+        print(evaluation_markdown(done, f"{self.run_folder.name}, {self.split} split"))
         print(f"{done.milliseconds:.1f} milliseconds a photograph in the network\n")
         if self.sheet is not None:
             print(answer_sheet_of(done, self.sheet, title=f"{self.run_folder.name}, {self.split} split"))
@@ -141,6 +144,9 @@ class Predict:
     """Nats; an answer whose entropy is above it is reported as not sure. None: all are sure."""
     views: TestViews = TestViews.CENTRE
     """Which views of a photograph are averaged."""
+    zoom_above: float | None = None
+    """Of an S3N run: look closer only where the entropy of the first look, in nats, is above this; None: always.
+    `evaluate` shows what it saves."""
     out: Path | None = None
     """Write the answers here (.csv, .json or .parquet) rather than to the screen."""
     on_error: OnError = OnError.STOP
@@ -157,6 +163,7 @@ class Predict:
             top=self.top,
             entropy_threshold=self.entropy_threshold,
             views=self.views,
+            zoom_above=self.zoom_above,
             out=self.out,
             on_error=self.on_error,
             hardware=self.hardware,

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.testing import assert_close
 
 from foveate.config import (
     Aggregation,
@@ -430,3 +431,34 @@ def test_a_feature_map_of_one_cell_is_refused() -> None:
         S3N.create(FOVEATE, 3, 16)
     with pytest.raises(UserError, match=r"at least 3x3 cells.*makes 2x2 of 64 pixels"):
         S3N.create(PRESETS["reference"], 3, 64)
+
+
+@pytest.mark.parametrize("name", ["foveate", "paper", "foveate, saliency"])
+@torch.no_grad()
+def test_it_looks_closer_where_it_is_unsure_and_nowhere_else(name: str) -> None:
+    """Image by image: the whole network's answer above the threshold, the first look's at or below it."""
+    made, images = network(PRESETS[name]), photographs(4)
+    first = made(images).original
+    entropy = torch.special.entr(first.softmax(1)).sum(1)
+    middle = float(entropy.sort().values[1:3].mean())
+    seen: list[int] = []
+    made.backbone.register_forward_hook(lambda _, taken, given: seen.append(len(taken[0])))
+    answers = made.look_where_unsure(images, middle)
+    assert seen == [4, 4]  # four first looks, two closer looks at each of the two unsure ones
+    assert (answers.discriminative, answers.complementary) == (None, None)
+    assert_close(answers.original, first)
+    for index in range(4):
+        alone = made(images[index : index + 1])
+        asked = alone.joint if entropy[index] > middle else alone.original
+        assert asked is not None
+        assert_close(answers.decision[index : index + 1], asked, rtol=1e-4, atol=1e-4)
+
+
+@torch.no_grad()
+def test_sure_of_all_or_of_none() -> None:
+    made, images = network(), photographs(3)
+    whole = made(images)
+    assert_close(made.look_where_unsure(images, 0.0).decision, whole.decision)
+    answers = made.look_where_unsure(images, 100.0)
+    assert torch.equal(answers.decision, answers.original)
+    assert_close(answers.original, whole.original)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy.special import entr
 
 from foveate.config import (
     AttentionKind,
@@ -23,12 +24,14 @@ from foveate.config import (
     TestViews,
     TrainConfig,
 )
+from foveate.data.images import read_image
 from foveate.data.loading import EvaluationViews, evaluation_loader
 from foveate.errors import UserError
 from foveate.evaluation.predictions import read_predictions
 from foveate.methods.inference import Classifier
 from foveate.runs import Run, RunDescription
 from foveate.workflows.evaluate import Evaluation, evaluate, settings_of
+from foveate.workflows.predict import load
 from miniatures import write_cub
 
 
@@ -86,6 +89,38 @@ def test_each_branch_and_the_mean_of_all_is_measured(s3n_run: Run, tmp_path: Pat
     assert row["branches"] == {name: round(100 * value, 2) for name, value in told.items()}
     assert row["milliseconds"] > 0
     assert "top-1, complementary" in done.report.read_text(encoding="utf-8")
+
+
+def test_looking_closer_where_unsure_answers_as_foretold(s3n_run: Run, tmp_path: Path) -> None:
+    own = Run.open(shutil.copytree(s3n_run.path, tmp_path / "s3n", ignore=shutil.ignore_patterns("checkpoints")))
+    full = evaluate(own, hardware=own.config.hardware, say=silent)
+    half = full.gate[4]
+    assert 0.2 < half.share < 0.8
+    done = evaluate(
+        own, zoom_above=half.above, hardware=own.config.hardware, results=tmp_path / "rows.jsonl", say=silent
+    )
+    first = read_predictions(full.report.with_name("test-centre-original.parquet")).probabilities
+    asked = entr(first).sum(1) > half.above
+    wanted = np.where(asked[:, None], full.table.probabilities, first)
+    assert_allclose(done.table.probabilities, wanted, rtol=1e-3, atol=1e-5)
+    assert done.accuracy.top1.value == pytest.approx(half.top1)
+    assert (asked.mean(), set(done.branches)) == (half.share, {"original", "joint", "mean"})
+    assert (done.report.name, done.gate) == (f"test-centre-above-{half.above:g}.md", ())
+    assert json.loads((tmp_path / "rows.jsonl").read_text(encoding="utf-8"))["zoom_above"] == half.above
+    assert f"| {half.above:.4f} " in full.report.read_text(encoding="utf-8")
+    assert read_predictions(full.report.with_suffix(".parquet")).metadata.get("zoom_above") is None
+    model = load(own.path, hardware=own.config.hardware, zoom_above=half.above)
+    for index in (int(asked.argmax()), int(asked.argmin())):
+        best = model.predict(read_image(done.records[index].image)).best
+        assert best.class_name == own.class_names[wanted[index].argmax()]
+        assert best.probability == pytest.approx(wanted[index].max(), rel=1e-3)
+
+
+def test_where_to_look_closer_is_checked(own_run: Run, s3n_run: Run) -> None:
+    with pytest.raises(UserError, match=r"zoom_above says where an S3N looks closer; this network is a PlainNetwork"):
+        evaluate(own_run, zoom_above=1.0, say=silent)
+    with pytest.raises(UserError, match=r"zoom_above must not be negative, in nats; got -1"):
+        load(s3n_run.path, zoom_above=-1.0)
 
 
 @pytest.mark.parametrize(

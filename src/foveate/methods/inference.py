@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 import torch
@@ -46,15 +47,28 @@ class Classifier:
     device: torch.device
     dtype: torch.dtype
     channels_last: bool
+    zoom_above: float | None = None
+    """Of an S3N: it looks closer only where the entropy of its first look, in nats, is above this; None: always."""
 
     @classmethod
-    def place(cls, network: Network, hardware: HardwareConfig) -> Classifier:
-        """Put a copy of the network, its batch norms folded, where `hardware` asks for it; errors as in `run_by`."""
+    def place(cls, network: Network, hardware: HardwareConfig, *, zoom_above: float | None = None) -> Classifier:
+        """Put a copy of the network, its batch norms folded, where `hardware` asks for it.
+
+        Args:
+            network: It stays as it is.
+            hardware: Where to compute, and by what.
+            zoom_above: Where the network looks closer.
+
+        Raises:
+            UserError: As in `run_by`; or `zoom_above` is negative or the network is no S3N.
+        """
+        if zoom_above is not None:
+            _check_zooms(network, zoom_above)
         device = device_of(hardware)
         layout = torch.channels_last if hardware.channels_last else torch.contiguous_format
         placed, dtype = folded(network.eval()).to(device).to(memory_format=layout), autocast_dtype(hardware)
         run_by(placed, hardware.runtime, device, dtype)
-        return cls(placed, device, dtype, hardware.channels_last)
+        return cls(placed, device, dtype, hardware.channels_last, zoom_above)
 
     def inputs(self, images: UInt8[Tensor, "n H W 3"]) -> Float[Tensor, "n 3 H W"]:
         """Return what the network takes, on its device."""
@@ -76,7 +90,10 @@ class Classifier:
 
     def logits(self, images: UInt8[Tensor, "n H W 3"]) -> BranchLogits:
         """Return every branch's logits, on the network's device."""
-        answers: BranchLogits = self._called(self.network, images)
+        network: Callable[[Tensor], Any] = self.network
+        if self.zoom_above is not None:
+            network = partial(self._looking().look_where_unsure, zoom_above=self.zoom_above)
+        answers: BranchLogits = self._called(network, images)
         return answers
 
     def features(self, images: UInt8[Tensor, "n H W 3"]) -> Float[Tensor, "n d"]:
@@ -137,3 +154,13 @@ class Classifier:
         inputs = self.inputs(images)
         with torch.autocast(self.device.type, self.dtype, enabled=self.dtype is not torch.float32):
             return part(inputs)
+
+
+def _check_zooms(network: Network, zoom_above: float) -> None:
+    if not isinstance(network, S3N):
+        raise UserError(
+            f"zoom_above says where an S3N looks closer; this network is a {type(network).__name__} and never does; "
+            "leave it out"
+        )
+    if not zoom_above >= 0:
+        raise UserError(f"zoom_above must not be negative, in nats; got {zoom_above}")

@@ -12,6 +12,7 @@ from torch.nn import functional
 from foveate.backbones import Backbone, create_backbone, map_side, pool
 from foveate.config import AttentionKind, Branch, Partition, S3NConfig
 from foveate.decision.fusion import JointDecision
+from foveate.decision.refinement import unsure
 from foveate.errors import UserError
 from foveate.methods.network import Moment, Network, ParameterGroup
 from foveate.response.gate import response
@@ -38,6 +39,14 @@ class Look(NamedTuple):
     views: dict[Branch, Float[Tensor, "b 3 H W"]]
     logits: BranchLogits
     features: dict[Branch, Float[Tensor, "b d _ _"]]
+
+
+class _Glance(NamedTuple):
+    """What the first look of a batch sees: its view, the maps of it, and what its head answers."""
+
+    original: Float[Tensor, "b 3 H W"]
+    features: Float[Tensor, "b d h w"]
+    logits: Float[Tensor, "b c"]
 
 
 class S3N(Network):
@@ -83,10 +92,34 @@ class S3N(Network):
 
     def look(self, images: Float[Tensor, "b 3 Hs Ws"], moment: Moment | None = None) -> Look:
         """Return what `forward` does, and all that led to it (Figure 3, left to right)."""
+        return self._look_closer(images, self._glance(images), moment)
+
+    def look_where_unsure(self, images: Float[Tensor, "b 3 Hs Ws"], zoom_above: float) -> BranchLogits:
+        """Return the first look's answers, and joint ones that are the same where it is sure: no view is drawn there.
+
+        Ours: an image costs one pass where the entropy of the first look is no higher, as many as there are views
+        where it is.
+
+        Args:
+            images: Normalised and of the source size.
+            zoom_above: Entropy of the first look's probabilities, in nats.
+        """
+        glance = self._glance(images)
+        asked = unsure(glance.logits.float().softmax(-1), zoom_above)
+        joint = glance.logits.clone()
+        if asked.any():
+            closer = self._look_closer(images[asked], _Glance(*(each[asked] for each in glance)), None)
+            joint[asked] = closer.logits.decision.to(joint.dtype)
+        return BranchLogits(glance.logits, joint=joint)
+
+    def _glance(self, images: Float[Tensor, "b 3 Hs Ws"]) -> _Glance:
         original = shrink(images, self.input_size)
         features = self.backbone(original)
+        return _Glance(original, features, self.backbone.classifier(self.fusion.dropout(pool(features))))
+
+    def _look_closer(self, images: Float[Tensor, "b 3 Hs Ws"], glance: _Glance, moment: Moment | None) -> Look:
+        original, features, logits = glance
         pooled = {Branch.ORIGINAL: pool(features)}
-        logits = self.backbone.classifier(self.fusion.dropout(pooled[Branch.ORIGINAL]))
         cells = self.config.response_grid or features.shape[-1]
         salient = None if self.saliency is None else self.saliency(original, cells)
         with torch.autocast(images.device.type, enabled=False):

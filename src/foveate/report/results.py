@@ -18,7 +18,7 @@ BEGIN, END = "<!-- results: made by `make docs` -->", "<!-- end of results -->"
 # A row without "views" is of a centre crop.
 _ONE_METHOD = (
     *("method", "decides_from", "attention", "partition", "base", "dataset", "split", "views"),
-    *("input_size", "source_size", "epochs"),
+    *("input_size", "source_size", "epochs", "zoom_above"),
 )
 _BRANCHES = ("original", "discriminative", "complementary", "joint", "mean")
 
@@ -53,6 +53,8 @@ def _line(group: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
 def _name(row: Mapping[str, Any]) -> str:
     settings = (_preset(row), *(row.get(name) for name in ("decides_from", "attention", "partition")))
     named = [str(each) for each in settings if each]
+    if row.get("zoom_above") is not None:
+        named.append(f"closer above {row['zoom_above']:g} nats")
     return f"{row['method']} ({', '.join(named)})" if named else str(row["method"])
 
 

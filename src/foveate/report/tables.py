@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from foveate.evaluation.accuracy import Accuracy, Estimate
+from foveate.evaluation.gating import Gated
 
 
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -40,6 +41,19 @@ def accuracy_markdown(accuracy: Accuracy, title: str, branches: Mapping[str, Est
     table = markdown_table(("accuracy", "%", "95% interval"), rows)
     basis = f"{accuracy.images:,} images, {accuracy.classes:,} classes; percentile bootstrap over images."
     return f"### {' '.join(title.split())}\n\n{table}\n{basis}\n"
+
+
+def gate_markdown(curve: Sequence[Gated]) -> str:
+    """Return what looking closer only where the first look is unsure costs and does, one line for each threshold."""
+    rows = [
+        (
+            "every photograph" if each.above is None else f"{each.above:.4f}",
+            *(f"{100 * each.share:.1f}", f"{each.passes:.2f}", f"{100 * each.top1:.1f}", str(each.changed)),
+        )
+        for each in curve
+    ]
+    header = ("--zoom-above, nats", "looked at again, %", "passes", "top-1, %", "other answers")
+    return f"#### Looking closer only where the first look is unsure\n\n{markdown_table(header, rows)}"
 
 
 def _percentages(estimate: Estimate) -> tuple[str, str]:

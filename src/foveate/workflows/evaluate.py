@@ -29,9 +29,10 @@ from foveate.data.records import ImageRecord, labels_of
 from foveate.documents import append_json_line, write_json, write_text
 from foveate.errors import UserError
 from foveate.evaluation.accuracy import Accuracy, Estimate, measure_accuracy
+from foveate.evaluation.gating import Gated, gate_curve
 from foveate.evaluation.predictions import PredictionTable, write_predictions
 from foveate.methods.inference import Classifier, decision
-from foveate.report.tables import accuracy_markdown
+from foveate.report.tables import accuracy_markdown, gate_markdown
 from foveate.runs import Run, environment
 
 
@@ -47,6 +48,8 @@ class Evaluation:
     """Top-1 of each branch of the network and of the mean of all their probabilities; one entry for a plain network."""
     milliseconds: float
     """Time in the network for one photograph, in batches, decoding left out."""
+    gate: tuple[Gated, ...] = ()
+    """Of an S3N that looked at one view of each photograph, everywhere: what it does to look closer at fewer."""
 
 
 def evaluate(
@@ -54,6 +57,7 @@ def evaluate(
     *,
     split: str = "test",
     views: TestViews = TestViews.CENTRE,
+    zoom_above: float | None = None,
     root: Path | None = None,
     on_error: OnError | None = None,
     batch_size: int = 32,
@@ -63,10 +67,14 @@ def evaluate(
 ) -> Evaluation:
     """Evaluate the run's network; write `evaluation/<split>-<views>` as JSON, Markdown and Parquet.
 
+    With `zoom_above` the name ends in it, and the full evaluation's files stay as they are.
+
     Args:
         run: A finished run, or its folder.
         split: train, validation or test.
         views: Which views of a photograph are averaged.
+        zoom_above: Of an S3N: look closer only where the entropy of the first look, in nats, is above this; None:
+            always, and the report shows what other thresholds would do.
         root: Where the data set lies now, if it has moved since the training.
         on_error: What to do about photographs that cannot be read; None: as the training did.
         batch_size: Photographs at a time.
@@ -75,16 +83,19 @@ def evaluate(
         say: Receives lines of progress.
 
     Raises:
-        UserError: The split is empty, the data set's classes are not the run's, or something cannot be read.
+        UserError: The split is empty, the data set's classes are not the run's, something cannot be read, or
+            `zoom_above` is negative or the run is no S3N's.
     """
     run = run if isinstance(run, Run) else Run.open(Path(run).expanduser())
     hardware = hardware or HardwareConfig()
-    classifier = Classifier.place(run.load_network(), hardware)
+    classifier = Classifier.place(run.load_network(), hardware, zoom_above=zoom_above)
     data = run.config.data if root is None else replace(run.config.data, root=root)
     records = checked(records_of(run, data, split), on_error or data.on_error, say)
     shown = EvaluationViews(records, run.config.transforms, views)
     answers, milliseconds = _answers(classifier, evaluation_loader(shown, batch_size, workers=hardware.workers))
     origin = {"run": run.path, "split": split, "views": views, "root": data.root, "dataset": run.description.dataset}
+    if zoom_above is not None:
+        origin["zoom_above"] = zoom_above
     table = PredictionTable(
         tuple(record.id for record in records),
         np.array(labels_of(records)),
@@ -93,11 +104,13 @@ def evaluate(
         {name: str(value) for name, value in origin.items()},
     )
     accuracy = measure_accuracy(table.probabilities, table.labels)
-    report = run.path / "evaluation" / f"{split}-{views.value}.md"
-    done = Evaluation(accuracy, table, records, report, _branch_top1(answers, table), milliseconds)
+    name = f"{split}-{views.value}" + ("" if zoom_above is None else f"-above-{zoom_above:g}")
+    report = run.path / "evaluation" / f"{name}.md"
+    gate = _gate(answers, table) if views is TestViews.CENTRE else ()
+    done = Evaluation(accuracy, table, records, report, _branch_top1(answers, table), milliseconds, gate)
     _write(run, done, answers)
     if results is not None:
-        append_json_line(results, result_row(run, split, views, done), timed="milliseconds")
+        append_json_line(results, result_row(run, split, views, done, zoom_above), timed="milliseconds")
     return done
 
 
@@ -118,6 +131,11 @@ def _branch_top1(answers: Mapping[Branch, Float[np.ndarray, "n c"]], table: Pred
     if len(named) > 1:
         named["mean"] = np.mean(list(answers.values()), axis=0)
     return {name: measure_accuracy(probabilities, table.labels).top1 for name, probabilities in named.items()}
+
+
+def _gate(answers: Mapping[Branch, Float[np.ndarray, "n c"]], table: PredictionTable) -> tuple[Gated, ...]:
+    views = len(answers.keys() & {Branch.DISCRIMINATIVE, Branch.COMPLEMENTARY})
+    return gate_curve(answers[Branch.ORIGINAL], table.probabilities, table.labels, views) if views else ()
 
 
 def records_of(run: Run, data: DataConfig, split: str) -> Sequence[ImageRecord]:
@@ -151,10 +169,11 @@ def _write(run: Run, done: Evaluation, answers: Mapping[Branch, Float[np.ndarray
             path = report.with_name(f"{report.stem}-{branch.value}.parquet")
             write_predictions(path, replace(table, probabilities=probabilities))
     title = f"{run.path.name}, {table.metadata['split']} split"
-    write_text(report, accuracy_markdown(done.accuracy, title, done.branches))
+    write_text(report, evaluation_markdown(done, title))
     measured = {
         "accuracy": asdict(done.accuracy),
         "branches": {name: asdict(top1) for name, top1 in done.branches.items()},
+        "gate": [asdict(each) for each in done.gate],
         "milliseconds": done.milliseconds,
         **table.metadata,
         "environment": environment(),
@@ -162,7 +181,15 @@ def _write(run: Run, done: Evaluation, answers: Mapping[Branch, Float[np.ndarray
     write_json(report.with_suffix(".json"), measured)
 
 
-def result_row(run: Run, split: str, views: TestViews, done: Evaluation) -> dict[str, object]:
+def evaluation_markdown(done: Evaluation, title: str) -> str:
+    """Return what was measured as Markdown."""
+    accuracy = accuracy_markdown(done.accuracy, title, done.branches)
+    return f"{accuracy}\n{gate_markdown(done.gate)}" if done.gate else accuracy
+
+
+def result_row(
+    run: Run, split: str, views: TestViews, done: Evaluation, zoom_above: float | None = None
+) -> dict[str, object]:
     """Return one row of a results file: what was trained, how, and what came out, in per cent."""
     config, trained = run.config, run.environment()
     accuracy = done.accuracy
@@ -173,6 +200,7 @@ def result_row(run: Run, split: str, views: TestViews, done: Evaluation) -> dict
         "dataset": run.description.dataset,
         "split": split,
         "views": views.value,
+        "zoom_above": zoom_above,
         "input_size": config.transforms.input_size,
         "source_size": config.transforms.source,
         "seed": config.seed,

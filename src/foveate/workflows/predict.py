@@ -155,23 +155,28 @@ class Model:
         return Prediction(name, ranked, entropy, threshold is None or entropy <= threshold)
 
 
-def load(path: Path | str, *, hardware: HardwareConfig | None = None) -> Model:
+def load(path: Path | str, *, hardware: HardwareConfig | None = None, zoom_above: float | None = None) -> Model:
     """Load a finished run's network, or a Guided Zoom with both of its networks, ready to predict.
 
     Args:
         path: The run folder, or the Guided Zoom's.
         hardware: Where to compute; none: the fast choice of this machine.
+        zoom_above: Of an S3N run: look closer only where the entropy of the first look, in nats, is above this; None:
+            always. `foveate evaluate` shows what that costs and saves.
 
     Raises:
-        UserError: It is neither, it is not finished, or its weights are missing or not its own.
+        UserError: It is neither, it is not finished, its weights are missing or not its own, or it is no S3N run and
+            `zoom_above` is given.
     """
     path, hardware = Path(path).expanduser(), hardware or HardwareConfig()
     if GuidedZoomRun.is_at(path):
+        if zoom_above is not None:
+            raise UserError("zoom_above says where an S3N run looks closer; got a Guided Zoom; leave it out")
         made = GuidedZoomRun.open(path)
         zoom = assemble(made, hardware)
         return Model(made.base_run(), zoom.conventional.classifier, Refiner.of(zoom, made.description.refinement))
     run = Run.open(path)
-    return Model(run, Classifier.place(run.load_network(), hardware))
+    return Model(run, Classifier.place(run.load_network(), hardware, zoom_above=zoom_above))
 
 
 def find_photographs(patterns: Sequence[str]) -> tuple[Path, ...]:
@@ -247,6 +252,7 @@ def predict_paths(
     top: int = 5,
     entropy_threshold: float | None = None,
     views: TestViews = TestViews.CENTRE,
+    zoom_above: float | None = None,
     out: Path | None = None,
     on_error: OnError = OnError.STOP,
     hardware: HardwareConfig | None = None,
@@ -254,12 +260,12 @@ def predict_paths(
 ) -> tuple[Prediction, ...]:
     """Answer for files, folders and globs; write the answers to `out`, or say them.
 
-    Arguments and errors as in `Model.predict_many`, `find_photographs` and `write_answers`. Photographs that cannot
-    be read stop it, or are left out and named.
+    Arguments and errors as in `load`, `Model.predict_many`, `find_photographs` and `write_answers`. Photographs that
+    cannot be read stop it, or are left out and named.
     """
     if out is not None:
         _writer(out)  # a wrong ending is said before the work, not after
-    model = load(run, hardware=hardware)
+    model = load(run, hardware=hardware, zoom_above=zoom_above)
     paths = find_photographs(patterns)
     skip = on_error is OnError.SKIP
     answers = []
