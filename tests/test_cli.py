@@ -12,6 +12,7 @@ import pytest
 
 from commands import status
 from foveate.cli import main
+from foveate.guided_runs import GuidedZoomRun
 from foveate.recipes import RECIPES
 from foveate.runs import Run
 
@@ -56,6 +57,18 @@ def test_data_train_evaluate_predict(plumage: Path, tmp_path: Path, capsys: pyte
     assert len(rows) == 36 * 2
     assert {row["class_name"] for row in rows} <= set(Run.open(run).class_names)
     assert f"36 answers in {answers}" in capsys.readouterr().out
+
+
+def test_looking_closer_here_and_there_is_passed_on(
+    s3n_run: Run, quick_run: Run, made: GuidedZoomRun, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture = next((s3n_run.config.data.root / "images").rglob("*.jpg"))
+    assert status("predict", s3n_run.path, picture, "--zoom-above", 0.5, "--entropy-threshold", 0.4) == 2
+    assert "zoom_above, 0.5, must not be above entropy_threshold, 0.4" in capsys.readouterr().err
+    assert status("evaluate", quick_run.path, "--zoom-above", 0.5, "--hardware.workers", 0) == 2
+    assert "zoom_above says where an S3N looks closer" in capsys.readouterr().err
+    assert status("predict", made.path, picture, "--zoom-above", 0.5) == 2
+    assert "got a Guided Zoom" in capsys.readouterr().err
 
 
 def test_data_draws_birds_where_asked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

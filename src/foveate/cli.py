@@ -92,7 +92,7 @@ class Evaluate:
     """Which views of a photograph are averaged."""
     zoom_above: float | None = None
     """Of an S3N run: look closer only where the entropy of the first look, in nats, is above this; None: always, and
-    show what other thresholds would do."""
+    show what thresholds would do."""
     root: Path | None = None
     """Where the data set lies now, if it has moved since the training."""
     on_error: OnError | None = None
@@ -146,7 +146,7 @@ class Predict:
     """Which views of a photograph are averaged."""
     zoom_above: float | None = None
     """Of an S3N run: look closer only where the entropy of the first look, in nats, is above this; None: always.
-    `evaluate` shows what it saves."""
+    `evaluate --split validation` shows what each threshold saves; at most the entropy threshold."""
     out: Path | None = None
     """Write the answers here (.csv, .json or .parquet) rather than to the screen."""
     on_error: OnError = OnError.STOP

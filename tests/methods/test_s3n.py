@@ -433,11 +433,11 @@ def test_a_feature_map_of_one_cell_is_refused() -> None:
         S3N.create(PRESETS["reference"], 3, 64)
 
 
-@pytest.mark.parametrize("name", ["foveate", "paper", "foveate, saliency"])
+@pytest.mark.parametrize("name", ["foveate", "paper", "reference", "foveate, saliency"])
 @torch.no_grad()
 def test_it_looks_closer_where_it_is_unsure_and_nowhere_else(name: str) -> None:
     """Image by image: the whole network's answer above the threshold, the first look's at or below it."""
-    made, images = network(PRESETS[name]), photographs(4)
+    made, images = network(PRESETS[name]), photographs(4, 2 * SIZE)
     first = made(images).original
     entropy = torch.special.entr(first.softmax(1)).sum(1)
     middle = float(entropy.sort().values[1:3].mean())
@@ -462,3 +462,15 @@ def test_sure_of_all_or_of_none() -> None:
     answers = made.look_where_unsure(images, 100.0)
     assert torch.equal(answers.decision, answers.original)
     assert_close(answers.original, whole.original)
+
+
+@torch.no_grad()
+def test_looking_closer_here_and_there_in_bf16() -> None:
+    made, images = network(), photographs(4)
+    entropy = torch.special.entr(made(images).original.softmax(1)).sum(1)
+    with torch.autocast("cpu", torch.bfloat16):
+        answers = made.look_where_unsure(images, float(entropy.sort().values[1:3].mean()))
+        whole = made(images).present()
+    closer = (answers.decision != answers.original).any(1)
+    assert 0 < closer.sum() < 4
+    assert_close(answers.decision[closer].float(), whole[Branch.JOINT][closer].float(), rtol=0.05, atol=0.05)

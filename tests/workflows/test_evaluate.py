@@ -11,11 +11,13 @@ import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
+from PIL import Image
 from scipy.special import entr
 
 from foveate.config import (
     AttentionKind,
     BackboneConfig,
+    Branches,
     HardwareConfig,
     NetworkConfig,
     Partition,
@@ -29,6 +31,7 @@ from foveate.data.loading import EvaluationViews, evaluation_loader
 from foveate.errors import UserError
 from foveate.evaluation.predictions import read_predictions
 from foveate.methods.inference import Classifier
+from foveate.methods.s3n import S3N
 from foveate.runs import Run, RunDescription
 from foveate.workflows.evaluate import Evaluation, evaluate, settings_of
 from foveate.workflows.predict import load
@@ -94,7 +97,7 @@ def test_each_branch_and_the_mean_of_all_is_measured(s3n_run: Run, tmp_path: Pat
 def test_looking_closer_where_unsure_answers_as_foretold(s3n_run: Run, tmp_path: Path) -> None:
     own = Run.open(shutil.copytree(s3n_run.path, tmp_path / "s3n", ignore=shutil.ignore_patterns("checkpoints")))
     full = evaluate(own, hardware=own.config.hardware, say=silent)
-    half = full.gate[4]
+    half = full.gate[5]
     assert 0.2 < half.share < 0.8
     done = evaluate(
         own, zoom_above=half.above, hardware=own.config.hardware, results=tmp_path / "rows.jsonl", say=silent
@@ -104,9 +107,11 @@ def test_looking_closer_where_unsure_answers_as_foretold(s3n_run: Run, tmp_path:
     wanted = np.where(asked[:, None], full.table.probabilities, first)
     assert_allclose(done.table.probabilities, wanted, rtol=1e-3, atol=1e-5)
     assert done.accuracy.top1.value == pytest.approx(half.top1)
-    assert (asked.mean(), set(done.branches)) == (half.share, {"original", "joint", "mean"})
-    assert (done.report.name, done.gate) == (f"test-centre-above-{half.above:g}.md", ())
-    assert json.loads((tmp_path / "rows.jsonl").read_text(encoding="utf-8"))["zoom_above"] == half.above
+    assert (asked.mean(), set(done.branches)) == (half.share, {"original", "joint"})
+    assert (done.report.name, done.gate) == (f"test-centre-above-{half.above:g}.md", (replace(half, changed=None),))
+    row = json.loads((tmp_path / "rows.jsonl").read_text(encoding="utf-8"))
+    assert (row["zoom_above"], row["looked_again"]) == (half.above, round(100 * half.share, 2))
+    assert row["passes"] == round(1 + 2 * half.share, 3)
     assert f"| {half.above:.4f} " in full.report.read_text(encoding="utf-8")
     assert read_predictions(full.report.with_suffix(".parquet")).metadata.get("zoom_above") is None
     model = load(own.path, hardware=own.config.hardware, zoom_above=half.above)
@@ -121,6 +126,15 @@ def test_where_to_look_closer_is_checked(own_run: Run, s3n_run: Run) -> None:
         evaluate(own_run, zoom_above=1.0, say=silent)
     with pytest.raises(UserError, match=r"zoom_above must not be negative, in nats; got -1"):
         load(s3n_run.path, zoom_above=-1.0)
+    alone = S3NConfig(backbone=BackboneConfig(architecture="test_resnet", weights="none"), branches=Branches.O)
+    with pytest.raises(UserError, match=r"looks closer; this network is an S3N of the first look alone"):
+        Classifier.place(S3N.create(alone, 3, 96), HardwareConfig(), zoom_above=1.0)
+    model = load(s3n_run.path, hardware=s3n_run.config.hardware, zoom_above=1.0)
+    grey = Image.new("RGB", (96, 96), "grey")
+    with pytest.raises(UserError, match=r"one view of a photograph is looked at, and then closer; got 2"):
+        model.predict(grey, views=TestViews.FLIP)
+    with pytest.raises(UserError, match=r"zoom_above, 1.0, must not be above entropy_threshold, 0.5"):
+        model.predict(grey, entropy_threshold=0.5)
 
 
 @pytest.mark.parametrize(

@@ -89,7 +89,7 @@ def test_two_processes_train_one_run(plumage: Path, tmp_path: Path) -> None:
     hardware = ["--hardware.accelerator", "cpu", "--hardware.devices", "2", "--hardware.workers", "0"]
     command = [
         "train",
-        "s3n",  # some of its parameters get no gradient from a view: what several processes stumble over
+        "s3n",
         "--data.root",
         str(plumage),
         "--out",

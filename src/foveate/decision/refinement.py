@@ -26,7 +26,7 @@ class Refined(NamedTuple):
 
 
 def unsure(probabilities: Float[Tensor, "b c"], above: float | None) -> Bool[Tensor, " b"]:
-    """Say which answers are unsure enough to be refined: those whose entropy in nats is above the threshold."""
+    """Say which answers are unsure enough to look again: those whose entropy in nats is above the threshold."""
     if above is None:
         return probabilities.new_ones(len(probabilities), dtype=torch.bool)
     entropy: Tensor = torch.special.entr(probabilities).sum(-1)

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.special import entr
 
-SHARES = (0.0, 0.1, 0.2, 0.3, 0.5, 1.0)
+SHARES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 1.0)
 """Of the photographs, the least sure first."""
 
 
@@ -24,8 +24,23 @@ class Gated:
     passes: float
     """Of the network, for one photograph on average."""
     top1: float
-    changed: int
-    """Answers that differ from those of looking at every photograph again."""
+    changed: int | None
+    """Answers unlike those of looking at every photograph again; None where that was not done."""
+
+
+def at_threshold(
+    first: Float[np.ndarray, "n c"],
+    final: Float[np.ndarray, "n c"],
+    labels: Int[np.ndarray, " n"],
+    views: int,
+    above: float | None,
+) -> Gated:
+    """Return what one threshold does; arguments as in `gate_curve`."""
+    asked = np.ones(len(labels), dtype=bool) if above is None else entr(first).sum(1) > above
+    closer = final.argmax(1)
+    answers = np.where(asked, closer, first.argmax(1))
+    share, right = float(asked.mean()), float((answers == labels).mean())
+    return Gated(above, share, 1 + views * share, right, int((answers != closer).sum()))
 
 
 def gate_curve(
@@ -37,7 +52,7 @@ def gate_curve(
 ) -> tuple[Gated, ...]:
     """Return what thresholds do that leave about these shares of the photographs to look at again.
 
-    Thresholds are rounded up to four digits, and the numbers are those of the rounded ones.
+    Thresholds are rounded up to four decimals, and the numbers are those of the rounded ones.
 
     Args:
         first: Probabilities of the first look.
@@ -45,16 +60,14 @@ def gate_curve(
         labels: The true classes.
         views: How many passes it takes to look at a photograph again.
         shares: Each in [0, 1]; 1 is all of them.
+
+    Raises:
+        ValueError: A share is out of range.
     """
-    entropy = entr(first).sum(1)
-    falling = np.append(np.sort(entropy)[::-1], 0.0)
-    sure, closer = first.argmax(1), final.argmax(1)
-    curve = []
-    for share in shares:
-        above = None if share >= 1 else float(np.ceil(1e4 * falling[round(share * len(entropy))]) / 1e4)
-        asked = np.ones(len(entropy), dtype=bool) if above is None else entropy > above
-        answers = np.where(asked, closer, sure)
-        passes = 1 + views * float(asked.mean())
-        right = float((answers == labels).mean())
-        curve.append(Gated(above, float(asked.mean()), passes, right, int((answers != closer).sum())))
-    return tuple(curve)
+    if not all(0 <= share <= 1 for share in shares):
+        raise ValueError(f"shares must be in [0, 1]; got {list(shares)}")
+    falling = np.append(np.sort(entr(first).sum(1))[::-1], 0.0)
+    places = (round(share * len(labels)) for share in shares)
+    thresholds = (float(np.ceil(1e4 * falling[place]) / 1e4) for place in places)
+    asked = (None if share == 1 else above for share, above in zip(shares, thresholds, strict=True))
+    return tuple(at_threshold(first, final, labels, views, above) for above in asked)

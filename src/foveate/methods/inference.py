@@ -13,6 +13,7 @@ from torch import Tensor
 
 from foveate.backbones import Backbone, Normalisation, pool
 from foveate.config import Branch, HardwareConfig
+from foveate.config.checks import require
 from foveate.errors import UserError
 from foveate.hardware import autocast_dtype, device_of
 from foveate.methods.branch_maps import BranchMaps, branch_maps
@@ -57,10 +58,11 @@ class Classifier:
         Args:
             network: It stays as it is.
             hardware: Where to compute, and by what.
-            zoom_above: Where the network looks closer.
+            zoom_above: Of an S3N: it looks closer only where the entropy of its first look, in nats, is above this;
+                None: always.
 
         Raises:
-            UserError: As in `run_by`; or `zoom_above` is negative or the network is no S3N.
+            UserError: As in `run_by`; or `zoom_above` is negative, or the network is no S3N that looks closer.
         """
         if zoom_above is not None:
             _check_zooms(network, zoom_above)
@@ -80,8 +82,17 @@ class Classifier:
         return decision(self.branch_probabilities(images))
 
     def branch_probabilities(self, images: UInt8[Tensor, "b v H W 3"]) -> dict[Branch, Float[Tensor, "b c"]]:
-        """Return each branch's class probabilities in float32 on the CPU, averaged over a photograph's views."""
+        """Return each branch's class probabilities in float32 on the CPU, averaged over a photograph's views.
+
+        Raises:
+            UserError: There are several views, and it is said where to look closer.
+        """
         count, views = images.shape[:2]
+        if views > 1 and self.zoom_above is not None:
+            raise UserError(
+                f"with zoom_above one view of a photograph is looked at, and then closer; got {views}; leave "
+                "zoom_above or the views out"
+            )
         answers = self.logits(images.flatten(0, 1))
         return {
             branch: logits.float().softmax(-1).view(count, views, -1).mean(1).cpu()
@@ -157,10 +168,7 @@ class Classifier:
 
 
 def _check_zooms(network: Network, zoom_above: float) -> None:
-    if not isinstance(network, S3N):
-        raise UserError(
-            f"zoom_above says where an S3N looks closer; this network is a {type(network).__name__} and never does; "
-            "leave it out"
-        )
-    if not zoom_above >= 0:
-        raise UserError(f"zoom_above must not be negative, in nats; got {zoom_above}")
+    if not (isinstance(network, S3N) and network.fusion.heads):
+        what = "an S3N of the first look alone" if isinstance(network, S3N) else f"a {type(network).__name__}"
+        raise UserError(f"zoom_above says where an S3N looks closer; this network is {what}; leave it out")
+    require(zoom_above >= 0, "zoom_above must not be negative, in nats", zoom_above)

@@ -42,10 +42,11 @@ class Look(NamedTuple):
 
 
 class _Glance(NamedTuple):
-    """What the first look of a batch sees: its view, the maps of it, and what its head answers."""
+    """What the first look of a batch sees: its view, the maps of it, whole and pooled, and what its head answers."""
 
     original: Float[Tensor, "b 3 H W"]
     features: Float[Tensor, "b d h w"]
+    pooled: Float[Tensor, "b d"]
     logits: Float[Tensor, "b c"]
 
 
@@ -97,8 +98,8 @@ class S3N(Network):
     def look_where_unsure(self, images: Float[Tensor, "b 3 Hs Ws"], zoom_above: float) -> BranchLogits:
         """Return the first look's answers, and joint ones that are the same where it is sure: no view is drawn there.
 
-        Ours: an image costs one pass where the entropy of the first look is no higher, as many as there are views
-        where it is.
+        Ours: an image costs one pass, and one more for each view that is drawn where the entropy of the first look is
+        higher.
 
         Args:
             images: Normalised and of the source size.
@@ -115,11 +116,12 @@ class S3N(Network):
     def _glance(self, images: Float[Tensor, "b 3 Hs Ws"]) -> _Glance:
         original = shrink(images, self.input_size)
         features = self.backbone(original)
-        return _Glance(original, features, self.backbone.classifier(self.fusion.dropout(pool(features))))
+        pooled = pool(features)
+        return _Glance(original, features, pooled, self.backbone.classifier(self.fusion.dropout(pooled)))
 
     def _look_closer(self, images: Float[Tensor, "b 3 Hs Ws"], glance: _Glance, moment: Moment | None) -> Look:
-        original, features, logits = glance
-        pooled = {Branch.ORIGINAL: pool(features)}
+        original, features, first, logits = glance
+        pooled = {Branch.ORIGINAL: first}
         cells = self.config.response_grid or features.shape[-1]
         salient = None if self.saliency is None else self.saliency(original, cells)
         with torch.autocast(images.device.type, enabled=False):

@@ -97,10 +97,15 @@ def row_table(rows: Sequence[Mapping[str, Any]]) -> str:
     """Return every row: setting, seed, result, commit and command."""
     header = ("command", "seed", "top-1", "top-5", "minutes", "commit")
     lines = [
-        (f"`{row['command']}`", *(str(row.get(name, "-")) for name in ("seed", "top1", "top5", "minutes", "commit")))
+        (_command(row), *(str(row.get(name, "-")) for name in ("seed", "top1", "top5", "minutes", "commit")))
         for row in rows
     ]
     return markdown_table(header, lines)
+
+
+def _command(row: Mapping[str, Any]) -> str:
+    above = row.get("zoom_above")
+    return f"`{row['command']}`" + ("" if above is None else f", evaluated with `--zoom-above {above:g}`")
 
 
 _ONE_ZOOM = (

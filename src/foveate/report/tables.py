@@ -44,16 +44,24 @@ def accuracy_markdown(accuracy: Accuracy, title: str, branches: Mapping[str, Est
 
 
 def gate_markdown(curve: Sequence[Gated]) -> str:
-    """Return what looking closer only where the first look is unsure costs and does, one line for each threshold."""
+    """Return what looking closer only where the first look is unsure costs and does, one line for each threshold.
+
+    The last column counts answers unlike those of looking at every photograph again, where that was done.
+    """
     rows = [
         (
             "every photograph" if each.above is None else f"{each.above:.4f}",
-            *(f"{100 * each.share:.1f}", f"{each.passes:.2f}", f"{100 * each.top1:.1f}", str(each.changed)),
+            *(f"{100 * each.share:.1f}", f"{each.passes:.2f}", f"{100 * each.top1:.1f}"),
+            "-" if each.changed is None else str(each.changed),
         )
         for each in curve
     ]
-    header = ("--zoom-above, nats", "looked at again, %", "passes", "top-1, %", "other answers")
-    return f"#### Looking closer only where the first look is unsure\n\n{markdown_table(header, rows)}"
+    header = ("--zoom-above, nats", "looked at again, %", "passes", "top-1, %", "answers changed")
+    table = markdown_table(header, rows)
+    return (
+        f"#### Looking closer only where the first look is unsure\n\n{table}\n"
+        "A threshold is chosen on a validation split, not on the photographs that are then reported.\n"
+    )
 
 
 def _percentages(estimate: Estimate) -> tuple[str, str]:

@@ -29,9 +29,10 @@ from foveate.data.records import ImageRecord, labels_of
 from foveate.documents import append_json_line, write_json, write_text
 from foveate.errors import UserError
 from foveate.evaluation.accuracy import Accuracy, Estimate, measure_accuracy
-from foveate.evaluation.gating import Gated, gate_curve
+from foveate.evaluation.gating import Gated, at_threshold, gate_curve
 from foveate.evaluation.predictions import PredictionTable, write_predictions
 from foveate.methods.inference import Classifier, decision
+from foveate.methods.s3n import S3N
 from foveate.report.tables import accuracy_markdown, gate_markdown
 from foveate.runs import Run, environment
 
@@ -49,7 +50,7 @@ class Evaluation:
     milliseconds: float
     """Time in the network for one photograph, in batches, decoding left out."""
     gate: tuple[Gated, ...] = ()
-    """Of an S3N that looked at one view of each photograph, everywhere: what it does to look closer at fewer."""
+    """Of an S3N that looked closer: what the threshold that was asked for did; without one, what others would do."""
 
 
 def evaluate(
@@ -74,7 +75,7 @@ def evaluate(
         split: train, validation or test.
         views: Which views of a photograph are averaged.
         zoom_above: Of an S3N: look closer only where the entropy of the first look, in nats, is above this; None:
-            always, and the report shows what other thresholds would do.
+            always, and the report of one view shows what thresholds would do.
         root: Where the data set lies now, if it has moved since the training.
         on_error: What to do about photographs that cannot be read; None: as the training did.
         batch_size: Photographs at a time.
@@ -84,7 +85,7 @@ def evaluate(
 
     Raises:
         UserError: The split is empty, the data set's classes are not the run's, something cannot be read, or
-            `zoom_above` is negative or the run is no S3N's.
+            `zoom_above` is negative, there are several views, or the run is no S3N that looks closer.
     """
     run = run if isinstance(run, Run) else Run.open(Path(run).expanduser())
     hardware = hardware or HardwareConfig()
@@ -106,8 +107,8 @@ def evaluate(
     accuracy = measure_accuracy(table.probabilities, table.labels)
     name = f"{split}-{views.value}" + ("" if zoom_above is None else f"-above-{zoom_above:g}")
     report = run.path / "evaluation" / f"{name}.md"
-    gate = _gate(answers, table) if views is TestViews.CENTRE else ()
-    done = Evaluation(accuracy, table, records, report, _branch_top1(answers, table), milliseconds, gate)
+    branches, gate = _branch_top1(answers, table), _gate(classifier, answers, table, views)
+    done = Evaluation(accuracy, table, records, report, branches, milliseconds, gate)
     _write(run, done, answers)
     if results is not None:
         append_json_line(results, result_row(run, split, views, done, zoom_above), timed="milliseconds")
@@ -128,14 +129,23 @@ def _answers(classifier: Classifier, loader: DataLoader[Batch]) -> tuple[dict[Br
 
 def _branch_top1(answers: Mapping[Branch, Float[np.ndarray, "n c"]], table: PredictionTable) -> dict[str, Estimate]:
     named = {branch.value: probabilities for branch, probabilities in answers.items()}
-    if len(named) > 1:
+    if len(named) > 2:  # a gated joint answer repeats the first one
         named["mean"] = np.mean(list(answers.values()), axis=0)
     return {name: measure_accuracy(probabilities, table.labels).top1 for name, probabilities in named.items()}
 
 
-def _gate(answers: Mapping[Branch, Float[np.ndarray, "n c"]], table: PredictionTable) -> tuple[Gated, ...]:
-    views = len(answers.keys() & {Branch.DISCRIMINATIVE, Branch.COMPLEMENTARY})
-    return gate_curve(answers[Branch.ORIGINAL], table.probabilities, table.labels, views) if views else ()
+def _gate(
+    classifier: Classifier,
+    answers: Mapping[Branch, Float[np.ndarray, "n c"]],
+    table: PredictionTable,
+    shown: TestViews,
+) -> tuple[Gated, ...]:
+    network, above = classifier.network, classifier.zoom_above
+    views = len(network.fusion.heads) if isinstance(network, S3N) else 0
+    measured = (answers[Branch.ORIGINAL], table.probabilities, table.labels, views)
+    if above is not None:
+        return (replace(at_threshold(*measured, above), changed=None),)
+    return gate_curve(*measured) if views and shown is TestViews.CENTRE else ()
 
 
 def records_of(run: Run, data: DataConfig, split: str) -> Sequence[ImageRecord]:
@@ -200,7 +210,6 @@ def result_row(
         "dataset": run.description.dataset,
         "split": split,
         "views": views.value,
-        "zoom_above": zoom_above,
         "input_size": config.transforms.input_size,
         "source_size": config.transforms.source,
         "seed": config.seed,
@@ -213,7 +222,15 @@ def result_row(
         "command": trained["command"],
         "commit": trained["commit"],
         "hardware": trained["hardware"],
-    }
+    } | _gated(done, zoom_above)
+
+
+def _gated(done: Evaluation, zoom_above: float | None) -> dict[str, object]:
+    """Return what a row says of where the network looked closer; nothing where it did everywhere."""
+    if zoom_above is None:
+        return {}
+    (gate,) = done.gate
+    return {"zoom_above": zoom_above, "looked_again": round(100 * gate.share, 2), "passes": round(gate.passes, 3)}
 
 
 _COMPARED = ("backbone", "branches", "attention", "train_partition", "test_partition")

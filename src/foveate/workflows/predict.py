@@ -92,12 +92,18 @@ class Model:
 
         Raises:
             UserError: A photograph is missing or cannot be read, an argument is out of range, or several views are
-                asked of a Guided Zoom.
+                asked of a Guided Zoom or of a network that looks closer at some photographs only.
         """
         if top < 1:
             raise UserError(f"top must be at least 1; got {top}")
         if entropy_threshold is not None and not entropy_threshold >= 0:
             raise UserError(f"entropy_threshold must not be negative, in nats; got {entropy_threshold}")
+        closer = self.classifier.zoom_above
+        if closer is not None and entropy_threshold is not None and entropy_threshold < closer:
+            raise UserError(
+                f"what is not looked at closer must count as sure: zoom_above, {closer}, must not be above "
+                f"entropy_threshold, {entropy_threshold}; lower the one or raise the other"
+            )
         if self.refiner is not None and views is not TestViews.CENTRE:
             raise UserError(
                 f"a Guided Zoom looks for evidence in one view of a photograph, views {TestViews.CENTRE}; got {views}; "
@@ -162,11 +168,11 @@ def load(path: Path | str, *, hardware: HardwareConfig | None = None, zoom_above
         path: The run folder, or the Guided Zoom's.
         hardware: Where to compute; none: the fast choice of this machine.
         zoom_above: Of an S3N run: look closer only where the entropy of the first look, in nats, is above this; None:
-            always. `foveate evaluate` shows what that costs and saves.
+            always. `foveate evaluate --split validation` shows what each threshold saves.
 
     Raises:
-        UserError: It is neither, it is not finished, its weights are missing or not its own, or it is no S3N run and
-            `zoom_above` is given.
+        UserError: It is neither, it is not finished, its weights are missing or not its own; or `zoom_above` is
+            negative, or given for what is no S3N that looks closer.
     """
     path, hardware = Path(path).expanduser(), hardware or HardwareConfig()
     if GuidedZoomRun.is_at(path):
