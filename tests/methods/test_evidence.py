@@ -261,3 +261,22 @@ def test_the_features_of_a_look_are_what_the_evidence_cnn_decides_from() -> None
     answers = network.backbone.classifier(look.features).softmax(-1)
     chosen = look.evidence.classes[:, :, None, None].expand(-1, -1, 3, 1)
     assert_close(answers.gather(-1, chosen)[..., 0].detach(), look.probabilities, rtol=1e-4, atol=1e-5)
+
+
+def test_no_more_images_at_a_time_than_are_asked_for() -> None:
+    """However many erased images a batch has: the memory of a pass goes with the images in it."""
+    sizes: list[int] = []
+    brightness = Brightness()
+
+    def grounding(images: Tensor, classes: Tensor | int) -> Grounded:
+        sizes.append(len(images))
+        return brightness(images, classes)
+
+    base = ConventionalCNN(classifier(), grounding, batch_size=4)
+    images = photographs(6, 64)
+    found = find_evidence(base, images, PATCHES, 3)
+    assert max(sizes) == 4
+    assert sum(sizes) == found.forwards.sum() > 6
+    whole = find_evidence(ConventionalCNN(classifier(), Brightness()), images, PATCHES, 3)
+    assert_close(found.logits, whole.logits)
+    assert torch.equal(found.boxes, whole.boxes)

@@ -27,9 +27,16 @@ class ConventionalCNN:
 
     classifier: Classifier
     grounding: Grounding
+    batch_size: int = 32
+    """Images at a time: a batch of photographs has several erased images of each, and S3N draws two views of each."""
 
     def answer(self, images: UInt8[Tensor, "n H W 3"], classes: Int64[Tensor, "n k"] | int) -> Grounded:
         """Return logits and maps in float32 on the network's device; `classes` as in `Grounding`."""
+        parts = torch.split(images, self.batch_size)
+        asked = [classes] * len(parts) if isinstance(classes, int) else torch.split(classes, self.batch_size)
+        return Grounded(*map(torch.cat, zip(*map(self._answer, parts, asked), strict=True)))
+
+    def _answer(self, images: UInt8[Tensor, "n H W 3"], classes: Int64[Tensor, "n k"] | int) -> Grounded:
         network, inputs = self.classifier.network, self.classifier.inputs(images)
         if not isinstance(network, S3N | MACNN):
             return self.grounding(inputs, classes)
