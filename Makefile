@@ -1,4 +1,5 @@
-# `make demo` and `make test` do all their own set-up: they need Python 3.11+, pip and make.
+# `make demo` and `make test` do all their own set-up: they need Python 3.11+, pip and make. What is imported is compiled
+# then (--no-compile): most of what torch installs never is.
 PYTHON ?= python3
 BIN := .venv/bin
 
@@ -15,7 +16,7 @@ install: .venv/installed
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'Foveate needs Python 3.11 or newer')"
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
 lint: install
@@ -30,7 +31,7 @@ wheel: install
 	rm -rf build dist
 	$(BIN)/python -m build --wheel --outdir dist .
 	$(PYTHON) -m venv --clear build/empty
-	build/empty/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt dist/*.whl
+	build/empty/bin/python -m pip install --quiet --no-compile --disable-pip-version-check --constraint constraints.txt dist/*.whl
 	cd build && empty/bin/python -c "import foveate; print('foveate', foveate.__version__, foveate.load.__name__)"
 	cd build && empty/bin/foveate --help
 
