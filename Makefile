@@ -26,14 +26,17 @@ lint: install
 types: install
 	$(BIN)/mypy
 
-# The wheel, as a user gets it: built, installed into an empty environment, imported, its help printed.
+# The wheel, as a user gets it: built, installed into an environment of its own, imported, its help printed. The packages
+# that it depends on are read from .venv; that all are declared is a test's business (tests/test_public.py).
 wheel: install
 	rm -rf build dist
 	$(BIN)/python -m build --wheel --outdir dist .
-	$(PYTHON) -m venv --clear build/empty
-	build/empty/bin/python -m pip install --quiet --no-compile --disable-pip-version-check --constraint constraints.txt dist/*.whl
-	cd build && empty/bin/python -c "import foveate; print('foveate', foveate.__version__, foveate.load.__name__)"
-	cd build && empty/bin/foveate --help
+	$(PYTHON) -m venv --clear build/wheel
+	build/wheel/bin/python -m pip install --quiet --no-deps --disable-pip-version-check dist/*.whl
+	$(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))" \
+		>"$$(build/wheel/bin/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")/dependencies.pth"
+	cd build && wheel/bin/python -c "import foveate; print('foveate', foveate.__version__, foveate.load.__name__, foveate.__file__)"
+	cd build && wheel/bin/foveate --help
 
 # The tables of docs/reproduction.md and docs/performance.md from the kept lines, the plots, and the README's picture.
 docs: install

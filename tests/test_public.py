@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import ast
 import importlib.metadata
+import sys
 from importlib import import_module
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 import foveate
 
@@ -42,3 +44,29 @@ def test_the_version_is_the_packages() -> None:
 def test_a_user_error_is_a_value_error() -> None:
     """So that whoever wraps the package need not know its own error."""
     assert issubclass(foveate.UserError, ValueError)
+
+
+def test_whatever_the_package_imports_it_depends_on() -> None:
+    """The wheel is tried out beside the packages of this environment, which holds more than a user's."""
+    declared = {
+        Requirement(line).name.replace("_", "-").lower()
+        for line in importlib.metadata.requires("foveate") or []
+        if "extra ==" not in line
+    }
+    distributions = importlib.metadata.packages_distributions()
+    for path in Path(foveate.__file__).parent.rglob("*.py"):
+        for name in _imported(ast.parse(path.read_text(encoding="utf-8"))):
+            if name != "foveate" and name not in sys.stdlib_module_names:
+                owners = {owner.replace("_", "-").lower() for owner in distributions[name]}
+                assert owners & declared, f"{path.name} imports {name}, of {owners}, which pyproject.toml does not name"
+
+
+def _imported(tree: ast.Module) -> set[str]:
+    """Return the packages that a module imports anywhere."""
+    names = set[str]()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names.add(node.module.partition(".")[0])
+    return names
