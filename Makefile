@@ -8,8 +8,10 @@ BIN := .venv/bin
 demo: install
 	$(BIN)/foveate demo --out demo
 
+# Two processes of one thread each: two of torch's own threads gain little on networks as small as the tests', and wait for
+# each other where anything else runs. A process that dies is a failure, and is not started again.
 test: install
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist worksteal --max-worker-restart 0
 
 install: .venv/installed
 

@@ -27,6 +27,11 @@ from foveate.workflows.train import train
 from zooms import SLOW, made_of
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with OpenVINO's: more than a minute, for which the other process would else wait at the end."""
+    items.sort(key=lambda item: item.path.name != "test_runtimes.py")
+
+
 @pytest.fixture(scope="session")
 def cub20() -> Path:
     """The real 20-class slice of CUB-200-2011."""
