@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -39,6 +40,8 @@ def test_the_demo_draws_trains_evaluates_and_shows(
             str(source),
             f"{100 * answers.accuracy.top1.value:.1f}",
         ]
+    hits = json.loads((tmp_path / "demo" / "s3n" / "evaluation" / "test-attention.json").read_text())["mean_hit_rate"]
+    assert lines[-2].startswith(f"{hits:.0%} of the places that S3N looked closer at lie in the bird's box, ")
     assert lines[-1] == f"pictures {done.sheet}, {done.explanation}"
     again: list[str] = []
     demo(tmp_path / "demo", say=again.append)

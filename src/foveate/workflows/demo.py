@@ -15,6 +15,7 @@ from foveate.recipes import plain_plumage, s3n_plumage
 from foveate.report.explanation import explanation_picture
 from foveate.report.tables import markdown_table
 from foveate.runs import Run
+from foveate.workflows.attention import analyse_attention
 from foveate.workflows.evaluate import Evaluation, evaluate
 from foveate.workflows.explain import Explainer
 from foveate.workflows.sheet import answer_sheet_of
@@ -55,6 +56,9 @@ def demo(out: Path, *, say: Callable[[str], None] = print) -> Demo:
     say("")
     say(_comparison({"plain": (plain, plain_answers), "S3N": (s3n, answers)}))
     say(f"numbers  {plain_answers.report}, {answers.report}")
+    looked = analyse_attention(s3n, say=lambda line: None)
+    share = f"{looked.summary.mean_hit_rate:.0%} of the places that S3N looked closer at lie in the bird's box"
+    say(f"{share}, {looked.report}; the explanation shows one bird's")
     say(f"pictures {sheet}, {explanation}")
     return Demo(plain_answers, answers, sheet, explanation)
 
