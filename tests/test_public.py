@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 import foveate
 
@@ -49,7 +50,7 @@ def test_a_user_error_is_a_value_error() -> None:
 def test_whatever_the_package_imports_it_depends_on() -> None:
     """The wheel is tried out beside the packages of this environment, which holds more than a user's."""
     declared = {
-        Requirement(line).name.replace("_", "-").lower()
+        canonicalize_name(Requirement(line).name)
         for line in importlib.metadata.requires("foveate") or []
         if "extra ==" not in line
     }
@@ -57,7 +58,7 @@ def test_whatever_the_package_imports_it_depends_on() -> None:
     for path in Path(foveate.__file__).parent.rglob("*.py"):
         for name in _imported(ast.parse(path.read_text(encoding="utf-8"))):
             if name != "foveate" and name not in sys.stdlib_module_names:
-                owners = {owner.replace("_", "-").lower() for owner in distributions[name]}
+                owners = {canonicalize_name(owner) for owner in distributions[name]}
                 assert owners & declared, f"{path.name} imports {name}, of {owners}, which pyproject.toml does not name"
 
 

@@ -41,7 +41,7 @@ def test_the_demo_draws_trains_evaluates_and_shows(
             f"{100 * answers.accuracy.top1.value:.1f}",
         ]
     hits = json.loads((tmp_path / "demo" / "s3n" / "evaluation" / "test-attention.json").read_text())["mean_hit_rate"]
-    assert lines[-2].startswith(f"{hits:.0%} of the places that S3N looked closer at lie in the bird's box, ")
+    assert lines[-2].startswith(f"peaks    {hits:.0%} of a picture's lie in the bird's box, on average: ")
     assert lines[-1] == f"pictures {done.sheet}, {done.explanation}"
     again: list[str] = []
     demo(tmp_path / "demo", say=again.append)

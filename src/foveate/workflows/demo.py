@@ -57,8 +57,9 @@ def demo(out: Path, *, say: Callable[[str], None] = print) -> Demo:
     say(_comparison({"plain": (plain, plain_answers), "S3N": (s3n, answers)}))
     say(f"numbers  {plain_answers.report}, {answers.report}")
     looked = analyse_attention(s3n, say=lambda line: None)
-    share = f"{looked.summary.mean_hit_rate:.0%} of the places that S3N looked closer at lie in the bird's box"
-    say(f"{share}, {looked.report}; the explanation shows one bird's")
+    say(
+        f"peaks    {looked.summary.mean_hit_rate:.0%} of a picture's lie in the bird's box, on average: {looked.report}"
+    )
     say(f"pictures {sheet}, {explanation}")
     return Demo(plain_answers, answers, sheet, explanation)
 
