@@ -53,9 +53,7 @@ def network_of(scale: Scale, seed: int) -> PlainNetwork:
 
 def conventional(scale: Scale, hardware: HardwareConfig) -> ConventionalCNN:
     """Return the network whose answers are questioned, grounded by contrastive excitation backprop."""
-    classifier = placed(network_of(scale, 0), hardware)
-    grounding = create_grounding(classifier.network.backbone, GroundingConfig(), dtype=classifier.dtype)
-    return ConventionalCNN(classifier, grounding)
+    return ConventionalCNN.place(network_of(scale, 0), GroundingConfig(), hardware)
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,21 @@ from torch import Tensor
 from torch.nn import functional
 from torch.testing import assert_close
 
-from foveate.config import BackboneConfig, HardwareConfig, PatchConfig, PlainConfig, S3NConfig, Scores, TransformConfig
+from foveate.config import (
+    BackboneConfig,
+    GroundingConfig,
+    GroundingMethod,
+    HardwareConfig,
+    PatchConfig,
+    PlainConfig,
+    S3NConfig,
+    Scores,
+    TransformConfig,
+)
 from foveate.data.geometry import Geometry
+from foveate.data.records import ImageRecord
 from foveate.errors import UserError
+from foveate.evaluation.evidence import EvidenceTable, evidence_rows, evidence_schema
 from foveate.methods.guided_zoom import ConventionalCNN, GuidedZoom, centre_part, find_evidence
 from foveate.methods.inference import Classifier
 from foveate.methods.plain import PlainNetwork
@@ -218,6 +230,31 @@ def test_s3n_answers_with_its_joint_head_and_is_grounded_in_its_first_look() -> 
     seen = ConventionalCNN(base.classifier, lambda each, asked: sizes.append(each.shape) or grounding(each, asked))  # type: ignore[func-returns-value]
     seen.answer(images, 3)
     assert sizes == [torch.Size((2, 3, 96, 96))]
+
+
+@pytest.mark.parametrize("method", list(GroundingMethod))
+def test_what_is_grounded_is_the_copy_that_answers_and_was_placed(method: GroundingMethod) -> None:
+    network = PlainNetwork.create(PlainConfig(backbone=BACKBONE), CLASSES)
+    torch.nn.init.normal_(network.backbone.classifier.weight, std=0.5)
+    config = GroundingConfig(method=method, layer="layer3", masks=2)
+    base, images = ConventionalCNN.place(network, config, SLOW), photographs(2, 48)
+    for each in network.modules():
+        if isinstance(each, torch.nn.BatchNorm2d):  # folded away in the copy, which shares all other weights
+            torch.nn.init.zeros_(each.weight)
+    assert base.answer(images, 2).logits.std(0).max() > 0.01
+
+
+def test_s3n_in_bfloat16_leaves_evidence_that_can_be_kept() -> None:
+    torch.manual_seed(0)
+    network = S3N.create(S3NConfig(backbone=BACKBONE), CLASSES, 96)
+    config = GroundingConfig(layer="layer3")
+    base = ConventionalCNN.place(network, config, replace(SLOW, precision="bf16"))
+    zoomed = GuidedZoom(base, classifier(1), PATCHES, EVIDENCE)
+    found = zoomed.evidence(photographs(2, 96), photographs(2, 64), 2)
+    assert found.logits.dtype is torch.float32
+    records = [ImageRecord(str(number), b"", 0, "finch") for number in range(2)]
+    kept = evidence_rows(records, found, evidence_schema(CLASSES, 2, 3))
+    assert_close(EvidenceTable.of(kept, 3).evidence.logits, found.logits)
 
 
 def test_the_centre_of_a_patch_is_what_a_centre_crop_shows() -> None:

@@ -19,9 +19,7 @@ from foveate.documents import structured, unstructured
 from foveate.errors import UserError
 from foveate.guided_runs import GuidedZoomRun
 from foveate.methods.guided_zoom import ConventionalCNN
-from foveate.methods.inference import Classifier
 from foveate.recipes import macnn_slice
-from foveate.response.grounding import create_grounding
 from foveate.runs import Run
 from foveate.workflows.evaluate import evaluate, settings_of
 from foveate.workflows.explain import explain
@@ -86,10 +84,9 @@ def test_presets_have_names() -> None:
 
 
 def test_guided_zoom_asks_the_joint_head_and_grounds_the_image_stream(own_run: Run) -> None:
-    classifier = Classifier.place(own_run.load_network(), SLOW)
-    backbone = classifier.network.backbone
     config = GroundingConfig(method=GroundingMethod.GRAD_CAM, layer="blocks.2")
-    conventional = ConventionalCNN(classifier, create_grounding(backbone, config))
+    conventional = ConventionalCNN.place(own_run.load_network(), config, SLOW)
+    classifier = conventional.classifier
     images = torch.randint(0, 256, (2, 96, 96, 3), dtype=torch.uint8)
     grounded = conventional.answer(images, 2)
     joint = classifier.logits(images).joint

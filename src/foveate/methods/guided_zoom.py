@@ -9,11 +9,13 @@ import torch
 from jaxtyping import Bool, Float, Int64, UInt8
 from torch import Tensor
 
-from foveate.config import PatchConfig, Scores, TransformConfig
+from foveate.config import GroundingConfig, HardwareConfig, PatchConfig, Scores, TransformConfig
 from foveate.errors import UserError
 from foveate.methods.inference import Classifier
 from foveate.methods.macnn import MACNN
+from foveate.methods.network import Network
 from foveate.methods.s3n import S3N, shrink
+from foveate.response.grounding import create_grounding
 from foveate.types import Evidence, Grounded, Grounding, Size
 from foveate.zoom.patches import boxes_around, cut, elsewhere, erase, strongest
 
@@ -30,6 +32,16 @@ class ConventionalCNN:
     batch_size: int = 32
     """Images at a time: a batch of photographs has several erased images of each, and S3N draws two views of each."""
 
+    @classmethod
+    def place(cls, network: Network, grounding: GroundingConfig, hardware: HardwareConfig) -> ConventionalCNN:
+        """Put a copy of the network where `hardware` asks for it, and ground that copy: its batch norms are folded.
+
+        Raises:
+            UserError: As `create_grounding` does.
+        """
+        classifier = Classifier.place(network, hardware)
+        return cls(classifier, create_grounding(classifier.network.backbone, grounding, dtype=classifier.dtype))
+
     def answer(self, images: UInt8[Tensor, "n H W 3"], classes: Int64[Tensor, "n k"] | int) -> Grounded:
         """Return logits and maps in float32 on the network's device; `classes` as in `Grounding`."""
         parts = torch.split(images, self.batch_size)
@@ -40,7 +52,7 @@ class ConventionalCNN:
         network, inputs = self.classifier.network, self.classifier.inputs(images)
         if not isinstance(network, S3N | MACNN):
             return self.grounding(inputs, classes)
-        logits = self.classifier.logits(images).decision
+        logits = self.classifier.logits(images).decision.float()
         asked = logits.topk(classes).indices if isinstance(classes, int) else classes.to(logits.device)
         return self.grounding(shrink(inputs, network.input_size), asked)._replace(logits=logits)
 

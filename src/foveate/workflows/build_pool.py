@@ -20,10 +20,8 @@ from foveate.data.preparation import checked, load_splits
 from foveate.data.records import ImageRecord
 from foveate.errors import UserError
 from foveate.methods.guided_zoom import ConventionalCNN
-from foveate.methods.inference import Classifier
 from foveate.progress import progress
 from foveate.report.tables import markdown_table
-from foveate.response.grounding import create_grounding
 from foveate.runs import Run
 from foveate.types import Size
 from foveate.zoom.patches import boxes_around, elsewhere, erase, strongest
@@ -69,8 +67,7 @@ def build_pool(
     pool = EvidencePool.start(Path(out), _description(run, config, data, records))
     mine = [index for index in pool.parts.missing() if index % step == first]
     if mine:
-        classifier = Classifier.place(network, hardware)
-        base = ConventionalCNN(classifier, create_grounding(network.backbone, config.grounding, dtype=classifier.dtype))
+        base = ConventionalCNN.place(network, config.grounding, hardware)
         _build(pool, base, run, records, mine, hardware.workers)
     missing, parts = pool.parts.missing(), len(pool.parts)
     say(f"{pool.path}: {parts - len(missing)} of {parts} parts are built")

@@ -25,7 +25,6 @@ from foveate.guided_runs import GuidedZoomRun
 from foveate.methods.guided_zoom import ConventionalCNN, GuidedZoom
 from foveate.methods.inference import Classifier
 from foveate.progress import progress
-from foveate.response.grounding import create_grounding
 from foveate.runs import Run
 from foveate.types import Size
 from foveate.workflows.evaluate import records_of
@@ -40,10 +39,8 @@ def assemble(made: GuidedZoomRun, hardware: HardwareConfig) -> GuidedZoom:
         UserError: The Evidence CNN is not trained, or the conventional network is not the pool's.
     """
     pool, evidence = made.description.pool, made.evidence_run()
-    classifier = Classifier.place(made.base_run().load_network(), hardware)
-    grounding = create_grounding(classifier.network.backbone, pool.grounding, dtype=classifier.dtype)
     return GuidedZoom(
-        ConventionalCNN(classifier, grounding),
+        ConventionalCNN.place(made.base_run().load_network(), pool.grounding, hardware),
         Classifier.place(evidence.load_network(), hardware),
         pool.patches,
         evidence.config.transforms,
