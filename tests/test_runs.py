@@ -7,6 +7,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -360,6 +361,13 @@ def test_rows_are_added_after_earlier_ones(tmp_path: Path) -> None:
     assert [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()] == rows
 
 
+def test_rows_that_many_add_at_once_are_all_there(tmp_path: Path) -> None:
+    file, rows = tmp_path / "rows.jsonl", [{"seed": number, "top1": number / 7} for number in range(40)]
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda row: append_json_line(file, row), rows))
+    assert sorted(map(json.loads, file.read_text(encoding="utf-8").splitlines()), key=lambda row: row["seed"]) == rows
+
+
 def test_a_row_that_cannot_be_added_costs_no_earlier_one(tmp_path: Path) -> None:
     file = tmp_path / "rows.jsonl"
     append_json_line(file, {"top1": 1})
@@ -372,7 +380,7 @@ def test_a_row_that_cannot_be_added_costs_no_earlier_one(tmp_path: Path) -> None
     with pytest.raises(TypeError):
         append_json_line(file, {"top1": object()})
     assert file.read_bytes() == before
-    assert list(tmp_path.iterdir()) == [file]
+    assert list(tmp_path.glob("[!.]*")) == [file]
 
 
 def test_json_is_read_as_written(tmp_path: Path) -> None:

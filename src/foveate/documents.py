@@ -13,6 +13,7 @@ from cattrs import ClassValidationError, transform_error
 from cattrs.preconf.json import make_converter
 from cattrs.strategies import configure_tagged_union
 from cattrs.v import format_exception
+from filelock import FileLock
 
 from foveate.atomic import atomic_path
 from foveate.config import NetworkConfig
@@ -86,7 +87,8 @@ def write_text(path: Path, text: str) -> None:
 def append_json_line(path: Path, row: Mapping[str, Any], *, timed: str | None = None) -> None:
     """Add one row to a file of JSON lines, unless it is there already; the rows before it stay whatever happens.
 
-    Rows that differ in the field `timed` alone are the same measurement, and the first one stays.
+    Rows that differ in the field `timed` alone are the same measurement, and the first one stays. Processes that add
+    to one file wait for each other, by the hidden file `.NAME.lock` beside it.
 
     Raises:
         UserError: The file holds something else; it stays as it is.
@@ -95,10 +97,11 @@ def append_json_line(path: Path, row: Mapping[str, Any], *, timed: str | None = 
     def measured(content: Mapping[str, Any]) -> dict[str, Any]:
         return {name: value for name, value in content.items() if name != timed}
 
-    before = path.read_text(encoding="utf-8") if path.exists() else ""
-    try:
-        rows = [json.loads(line) for line in before.splitlines() if line.strip()]
-    except ValueError as error:
-        raise UserError(f"{path} must hold one JSON object a line ({error}); name another file") from error
-    if not any(measured(each) == measured(row) for each in rows):
-        write_text(path, f"{before}{json.dumps(row, ensure_ascii=False)}\n")
+    with FileLock(path.with_name(f".{path.name}.lock")):
+        before = path.read_text(encoding="utf-8") if path.exists() else ""
+        try:
+            rows = [json.loads(line) for line in before.splitlines() if line.strip()]
+        except ValueError as error:
+            raise UserError(f"{path} must hold one JSON object a line ({error}); name another file") from error
+        if not any(measured(each) == measured(row) for each in rows):
+            write_text(path, f"{before}{json.dumps(row, ensure_ascii=False)}\n")
