@@ -1,4 +1,4 @@
-"""Make the tables of docs/reproduction.md anew from results/slice.jsonl, and the README's picture: `make docs`."""
+"""Make the tables of docs/reproduction.md anew from results/, and the README's picture: `make docs`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 
 from foveate.data.plumage import Drawing, PlumageConfig, distinguishing_parts, render, species_at
-from foveate.report.results import read_rows, with_results
+from foveate.report import reproduction
+from foveate.report.results import read_rows, with_block, with_results
 
 ROOT = Path(__file__).parents[1]
 CONFIG = PlumageConfig(species=20, size=512)
@@ -62,6 +63,8 @@ def _shows(scene: int, index: int, part: str) -> bool:
 
 
 if __name__ == "__main__":
-    document = ROOT / "docs" / "reproduction.md"
-    document.write_text(with_results(document.read_text(), read_rows(ROOT / "results" / "slice.jsonl")))
+    document, results = ROOT / "docs" / "reproduction.md", ROOT / "results"
+    text = with_results(document.read_text(), read_rows(results / "slice.jsonl"))
+    tables = reproduction.kept_tables(results / "tables")
+    document.write_text(with_block(text, reproduction.BEGIN, reproduction.END, tables))
     picture().save(ROOT / "docs" / "images" / "plumage.jpg", quality=90)

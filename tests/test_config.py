@@ -23,6 +23,7 @@ from foveate.config import (
     EntropySource,
     Fusion,
     GroundingConfig,
+    GroundingMethod,
     HardwareConfig,
     MACNNConfig,
     OptimiserConfig,
@@ -274,3 +275,15 @@ def test_presets_take_a_backbone_and_the_table_names_every_other_choice() -> Non
 def test_it_imports_without_torch() -> None:
     check = "import sys, foveate.config; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", check], check=False, timeout=120).returncode == 0
+
+
+def test_guided_zoom_looks_once_by_default_and_as_the_paper_says_when_asked() -> None:
+    assert (PoolConfig().grounding.method, PoolConfig().patches.rounds) == (GroundingMethod.EB, 0)
+    assert RefinementConfig().rounds == 0
+    for pool, refinement in (
+        (PoolConfig.paper(), RefinementConfig.paper()),
+        (PoolConfig.reference(), RefinementConfig.reference()),
+    ):
+        assert (pool.grounding.method, pool.patches.rounds) == (GroundingMethod.CEB, 2)
+        assert refinement.weights == (0.4, 0.3, 0.2, 0.1)
+        assert refinement.rounds == pool.patches.rounds

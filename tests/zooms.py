@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 from foveate.config import (
@@ -22,10 +23,10 @@ from foveate.workflows.guided_zoom import guided_zoom
 SLOW = HardwareConfig(accelerator="cpu", precision="float32", workers=0)
 POOL = PoolConfig(
     grounding=GroundingConfig(method=GroundingMethod.CLASS_MAPS),
-    patches=PatchConfig(source_size=96),
+    patches=PatchConfig(source_size=96, rounds=2),
     keep=Keep.FIRST_ALWAYS,
 )
-REFINEMENT = RefinementConfig(top_k=3)
+REFINEMENT = replace(RefinementConfig.paper(), top_k=3)
 
 
 def silent(line: str) -> None:

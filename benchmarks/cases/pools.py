@@ -29,7 +29,7 @@ def building(quick: bool) -> Built:
     # Every label the network's own answer, so that no photograph drops out before its evidence is erased.
     answers = network.classifier.logits(images).decision.argmax(1).tolist()
     records = [ImageRecord(str(place), Path(), label, "") for place, label in enumerate(answers)]
-    config = PoolConfig(patches=PatchConfig(source_size=source), keep=Keep.FIRST_ALWAYS)
+    config = PoolConfig(patches=PatchConfig(source_size=source, rounds=2), keep=Keep.FIRST_ALWAYS)
     return Built(
         sides={
             "pool": lambda: evidence_rows(network, images, records, config),
@@ -54,7 +54,7 @@ def photographs(count: int) -> list[ImageRecord]:
 def simulated(folder: Path, records: list[ImageRecord]) -> EvidencePool:
     """Write a pool with three rounds of evidence of every photograph."""
     description = PoolDescription(
-        config=PoolConfig(),
+        config=PoolConfig.paper(),
         data=DataConfig(root=folder),
         transforms=TransformConfig(source_size=SIDE),
         dataset="simulated",

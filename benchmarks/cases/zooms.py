@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from foveate.config import GroundingConfig, HardwareConfig, PatchConfig, PlainConfig, RefinementConfig, TransformConfig
+from foveate.config import HardwareConfig, PatchConfig, PlainConfig, PoolConfig, RefinementConfig, TransformConfig
 from foveate.data.loading import EvaluationViews, evaluation_loader
 from foveate.data.plumage import PlumageConfig, render
 from foveate.decision.refinement import decide
@@ -53,7 +53,7 @@ def network_of(scale: Scale, seed: int) -> PlainNetwork:
 
 def conventional(scale: Scale, hardware: HardwareConfig) -> ConventionalCNN:
     """Return the network whose answers are questioned, grounded by contrastive excitation backprop."""
-    return ConventionalCNN.place(network_of(scale, 0), GroundingConfig(), hardware)
+    return ConventionalCNN.place(network_of(scale, 0), PoolConfig.paper().grounding, hardware)
 
 
 @dataclass(frozen=True)
@@ -176,7 +176,7 @@ def in_passes(quick: bool) -> Built:
         "forward": bare_inference(bare(scale), pixels(scale), torch.float32, torch.contiguous_format)
     }
     for words, layer in layers.items():
-        grounding = create_grounding(classifier.network.backbone, GroundingConfig(layer=layer))
+        grounding = create_grounding(classifier.network.backbone, replace(PoolConfig.paper().grounding, layer=layer))
         sides[f"first{words}"] = partial(grounding, images, 5)
         sides[f"erased{words}"] = partial(grounding, images, 1)
     sides["patch"] = torch.inference_mode()(partial(classifier.network, patches))

@@ -50,7 +50,7 @@ def description(tmp_path: Path) -> PoolDescription:
     root = photographs(tmp_path / "birds")
     records = load_dataset(root).train
     return PoolDescription(
-        config=PoolConfig(patches=PatchConfig(source_size=64), part_size=2),
+        config=PoolConfig(patches=PatchConfig(source_size=64, rounds=2), part_size=2),
         data=DataConfig(root=root),
         transforms=VIEW,
         dataset="birds",

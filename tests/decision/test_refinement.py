@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 
 import pytest
 import torch
@@ -17,7 +18,7 @@ from foveate.decision.refinement import Refined, refine, refined_probabilities, 
 from foveate.errors import UserError
 from oracles.guided_zoom import naive_refined, naive_refined_probabilities
 
-PAPER = RefinementConfig()
+PAPER = RefinementConfig.paper()
 
 
 def case(seed: int, classes: int, rounds: int = 3) -> tuple[Tensor, Tensor]:
@@ -64,7 +65,7 @@ def test_by_hand() -> None:
     evidence = torch.tensor([[[0.1, 0.2, 0.3], [0.6, 0.5, 0.4]]])
     classes = torch.tensor([[2, 1]])
     own = torch.tensor([[0.5, 0.4]])
-    done = refine(probabilities, classes, own, evidence, RefinementConfig(top_k=2))
+    done = refine(probabilities, classes, own, evidence, replace(PAPER, top_k=2))
     assert_close(done.scores, torch.tensor([[0.30, 0.48]]))
     assert done.classes.tolist() == [1]
 

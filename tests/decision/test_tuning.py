@@ -14,7 +14,7 @@ from foveate.config import RefinementConfig, Rule
 from foveate.decision.refinement import refine
 from foveate.decision.tuning import Scored, answered, best_k, compositions, fit, tuned
 
-PAPER = RefinementConfig()
+PAPER = RefinementConfig.paper()
 
 
 @given(st.integers(0, 6), st.integers(1, 4))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 import torch
 from hypothesis import given, settings
@@ -17,7 +15,6 @@ from foveate.config import (
     PlainConfig,
     RefinementConfig,
     Rule,
-    Scores,
     TransformConfig,
 )
 from foveate.decision.refinement import decide
@@ -108,6 +105,6 @@ def test_equal_weights_of_equal_classes_need_all_evidence() -> None:
 
 
 def test_logits_have_no_bound() -> None:
-    config = replace(RefinementConfig(), scores=Scores.LOGITS)
+    config = RefinementConfig.reference()
     with pytest.raises(UserError, match="best first needs scores with a bound; got logits"):
         decide_best_first(zoom(1.0), noise(1, 48, 0), noise(1, 64, 1), config)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from foveate.report.reproduction import MeasuredCell, reproduction_markdown
+import json
+from pathlib import Path
+
+from foveate.report.reproduction import MeasuredCell, kept_tables, reproduction_markdown
 
 
 def cells_of(line: str) -> list[str]:
@@ -20,3 +23,12 @@ def test_by_hand() -> None:
         ["NTS", "CUB", "87.5", "-", "0", "-", ""],
         ["ours", "CUB", "-", "70.0", "1", "-", "`foveate y`"],
     ]
+
+
+def test_kept_tables_are_shown_in_the_order_of_their_names(tmp_path: Path) -> None:
+    cell = MeasuredCell(row="S3N", column="CUB", published=88.5, values=(86.0, 84.0), command="foveate x")
+    for name in ("s3n-3", "gz-1"):
+        content = {"title": f"Table {name}", "scale": "slice", "cells": [vars(cell)]}
+        (tmp_path / f"{name}.json").write_text(json.dumps(content))
+    expected = [reproduction_markdown(f"Table {name} (slice)", [cell]) for name in ("gz-1", "s3n-3")]
+    assert kept_tables(tmp_path) == "\n".join(expected)

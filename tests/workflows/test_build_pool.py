@@ -26,7 +26,7 @@ from foveate.workflows.build_pool import build_pool, evidence_rows, export_patch
 SLOW = HardwareConfig(accelerator="cpu", precision="float32", workers=0)
 CONFIG = PoolConfig(
     grounding=GroundingConfig(method=GroundingMethod.CLASS_MAPS),
-    patches=PatchConfig(source_size=64),
+    patches=PatchConfig(source_size=64, rounds=2),
     keep=Keep.FIRST_ALWAYS,
     part_size=10,
     batch_size=4,
@@ -149,7 +149,7 @@ def test_a_pool_of_another_network_is_refused(pool: EvidencePool, s3n_run: Run) 
 
 
 def test_an_s3n_run_has_a_pool_too(s3n_run: Run, tmp_path: Path) -> None:
-    made = built(s3n_run, tmp_path / "pool", replace(CONFIG, patches=PatchConfig(source_size=96)))
+    made = built(s3n_run, tmp_path / "pool", replace(CONFIG, patches=PatchConfig(source_size=96, rounds=2)))
     assert made.table().column("round").to_pylist().count(0) == 24
 
 
@@ -177,6 +177,7 @@ def test_on_the_command_line(
 ) -> None:
     options = ["--pool.grounding.method", "class-maps", "--pool.patches.source-size", "64", "--pool.part-size", "10"]
     options += ["--pool.keep", "first-always", "--pool.batch-size", "4", "--hardware.precision", "float32"]
+    options += ["--pool.patches.rounds", "2"]
     out = str(tmp_path / "pool")
     assert main(["pool", "build", str(quick_run.path), "--out", out, "--share", "0/2", *options]) == 0
     assert "2 of 3 parts are built" in capsys.readouterr().out

@@ -100,6 +100,14 @@ def test_what_is_there_is_not_made_again(made: GuidedZoomRun, quick_run: Run, ev
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
 
+def test_rounds_that_the_weights_leave_out_are_remarked(made: GuidedZoomRun, quick_run: Run) -> None:
+    lines: list[str] = []
+    asked = RefinementConfig(top_k=2, weights=(0.4, 0.3, 0.2))
+    guided_zoom(quick_run, made.path, pool=POOL, refinement=asked, hardware=SLOW, say=lines.append)
+    expected = "the pool has 3 rounds of evidence, of which the weights count 2; --refinement.weights 0.4 0.3 0.2 0.1"
+    assert [line for line in lines if "count" in line] == [f"{expected} counts more"]
+
+
 def test_a_killed_evaluation_goes_on(made: GuidedZoomRun, tmp_path: Path) -> None:
     again = GuidedZoomRun.open(copied(made, tmp_path))
     shutil.rmtree(again.path / "splits")
@@ -282,6 +290,7 @@ def test_tuning_writes_down_what_fits_and_plots_the_rest(
     assert 0 <= min(tried["held_out"].values()) <= max(tried["held_out"].values()) <= 1
     base = str(tuned.description.base)
     pool = ["--pool.grounding.method", "class-maps", "--pool.patches.source-size", "96", "--pool.keep", "first-always"]
+    pool += ["--pool.patches.rounds", "2"]
     rows = tmp_path / "rows.jsonl"
     assert main(["guided-zoom", base, "--out", str(zoom), *pool, *options, "--tuned", "--results", str(rows)]) == 0
     asked = ["--refinement.top-k", "2"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from foveate.config.checks import require
@@ -11,10 +11,10 @@ from foveate.config.checks import require
 class GroundingMethod(StrEnum):
     """What says where a network sees the evidence for a class."""
 
+    EB = "eb"
+    """Excitation backprop without the contrast: the default, which refines better (docs/reproduction.md)."""
     CEB = "ceb"
     """Contrastive excitation backprop (the paper's)."""
-    EB = "eb"
-    """Excitation backprop without the contrast."""
     GRAD_CAM = "grad-cam"
     CLASS_MAPS = "class-maps"
     """The head's weights on the last feature map (S3N Eq. 1)."""
@@ -28,7 +28,7 @@ class GroundingMethod(StrEnum):
 class GroundingConfig:
     """One method of grounding and where in the network it looks."""
 
-    method: GroundingMethod = GroundingMethod.CEB
+    method: GroundingMethod = GroundingMethod.EB
     layer: str | None = None
     """Name of the module whose output is grounded (EB, cEB, Grad-CAM); None: the last one of stride 16. The papers
     take ResNet's `layer3.0` (res4a) and VGG's conv3_1. Batch norms are folded into the convolutions first: a
@@ -59,8 +59,9 @@ class PatchConfig:
     """Side of the black square that hides the evidence of a round from the next."""
     source_size: int = 448
     """Side, in pixels, of the view that patches are cut from: the same part of the photograph that the network sees."""
-    rounds: int = 2
-    """L: how often the evidence is erased and the next looked for; there are L + 1 patches for each class."""
+    rounds: int = 0
+    """L: how often the evidence is erased and the next looked for; there are L + 1 patches for each class. The paper
+    takes 2."""
     elsewhere: bool = True
     """Whether the evidence of a later round must lie outside the squares erased before. A black square is conspicuous
     itself: without this the same patch is often found, and counted, again."""
@@ -76,12 +77,12 @@ class PatchConfig:
     @classmethod
     def reference(cls) -> PatchConfig:
         """Return the settings of the authors' released code."""
-        return cls(erased=84 / 448, elsewhere=False, stretch=True)
+        return cls(erased=84 / 448, rounds=2, elsewhere=False, stretch=True)
 
     @classmethod
     def paper(cls) -> PatchConfig:
         """Return what the paper's text says."""
-        return cls(elsewhere=False)
+        return cls(rounds=2, elsewhere=False)
 
     def __post_init__(self) -> None:
         for name in ("patch", "erased"):
@@ -122,13 +123,13 @@ class PoolConfig:
 
     @classmethod
     def paper(cls) -> PoolConfig:
-        """Return what the paper's text says."""
-        return cls(patches=PatchConfig.paper())
+        """Return what the paper's text says; where in the network it looks is the network's own."""
+        return cls(grounding=GroundingConfig(method=GroundingMethod.CEB), patches=PatchConfig.paper())
 
     @classmethod
     def reference(cls) -> PoolConfig:
         """Return the settings of the authors' released code; `whole` is one version's only."""
-        return cls(patches=PatchConfig.reference(), keep=Keep.FIRST_ALWAYS)
+        return replace(cls.paper(), patches=PatchConfig.reference(), keep=Keep.FIRST_ALWAYS)
 
     def __post_init__(self) -> None:
         require(self.part_size >= 1, "part_size must be at least 1", self.part_size)
@@ -166,17 +167,22 @@ class RefinementConfig:
 
     top_k: int = 5
     """How many of the network's best classes are considered; the paper takes 3 and 5."""
-    weights: tuple[float, ...] = (0.4, 0.3, 0.2, 0.1)
-    """w of the network's own answer, then w_0 to w_L of the evidence of each round."""
+    weights: tuple[float, ...] = (0.4, 0.3)
+    """w of the network's own answer, then w_0 to w_L of the evidence of each round; the paper's, as far as they go."""
     rule: Rule = Rule.SUM
     scores: Scores = Scores.PROBABILITIES
     entropy_above: float | None = None
     """Refine only where the entropy of the network's probabilities, in nats, is above this; None: always."""
 
     @classmethod
+    def paper(cls) -> RefinementConfig:
+        """Return what the paper's text says, for L = 2."""
+        return cls(weights=(0.4, 0.3, 0.2, 0.1))
+
+    @classmethod
     def reference(cls) -> RefinementConfig:
         """Return the settings of the authors' released code."""
-        return cls(scores=Scores.LOGITS)
+        return replace(cls.paper(), scores=Scores.LOGITS)
 
     def __post_init__(self) -> None:
         require(self.top_k >= 1, "top_k must be at least 1", self.top_k)

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import mean, stdev
 
+from foveate.documents import read_json
 from foveate.report.tables import markdown_table
+
+BEGIN, END = "<!-- papers' tables: made by `make docs` -->", "<!-- end of papers' tables -->"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,3 +42,15 @@ def _line(cell: MeasuredCell) -> tuple[str, ...]:
             difference = f"{mean(cell.values) - cell.published:+.1f}"
     command = f"`{cell.command}`" if cell.command else ""
     return cell.row, cell.column, published, measured, str(len(cell.values)), difference, command
+
+
+def kept_tables(folder: Path) -> str:
+    """Return the tables that `foveate reproduce` wrote into a folder as JSON, as Markdown, one after the other."""
+    kept = [read_json(file) for file in sorted(folder.glob("*.json"))]
+    return "\n".join(
+        reproduction_markdown(
+            f"{table['title']} ({table['scale']})",
+            [MeasuredCell(**{**cell, "values": tuple(cell["values"])}) for cell in table["cells"]],
+        )
+        for table in kept
+    )

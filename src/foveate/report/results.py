@@ -29,9 +29,9 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
 
 
 def summary_table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Return one line for each method and setting: mean over seeds, spread, cost, the command of the first seed."""
+    """Return one line for each method and setting: mean over seeds and spread; on whatever machine they were run."""
     groups = _groups(rows)
-    header = ("method", "base", "input", "source", "epochs", "seeds", "top-1", "top-5", "minutes")
+    header = ("method", "base", "input", "source", "epochs", "seeds", "top-1", "top-5")
     return markdown_table(header, [_line(group) for group in groups.values()])
 
 
@@ -47,7 +47,7 @@ def _line(group: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
     first = group[0]
     settings = (_name(first), first["base"], first["input_size"], first["source_size"], first["epochs"])
     seeds = ", ".join(str(seed) for seed in sorted(row["seed"] for row in group))
-    return (*map(str, settings), seeds, *(_spread(group, name) for name in ("top1", "top5", "minutes")))
+    return (*map(str, settings), seeds, *(_spread(group, name) for name in ("top1", "top5")))
 
 
 def _name(row: Mapping[str, Any]) -> str:
@@ -85,21 +85,18 @@ def branch_table(rows: Sequence[Mapping[str, Any]]) -> str:
         (
             *(_name(group[0]), str(group[0]["input_size"]), str(group[0]["source_size"]), str(len(group))),
             *(_branch(group, name) for name in _BRANCHES),
-            _spread(group, "milliseconds"),
         )
         for group in _groups(several).values()
     ]
-    header = ("method", "input", "source", "seeds", *_BRANCHES, "milliseconds")
+    header = ("method", "input", "source", "seeds", *_BRANCHES)
     return markdown_table(header, lines)
 
 
 def row_table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Return every row: setting, seed, result, commit and command."""
-    header = ("command", "seed", "top-1", "top-5", "minutes", "commit")
-    lines = [
-        (_command(row), *(str(row.get(name, "-")) for name in ("seed", "top1", "top5", "minutes", "commit")))
-        for row in rows
-    ]
+    """Return every row: setting, seed, result, cost, commit, machine and command."""
+    names = ("seed", "top1", "top5", "minutes", "commit", "hardware")
+    header = ("command", "seed", "top-1", "top-5", "minutes", "commit", "hardware")
+    lines = [(_command(row), *(str(row.get(name, "-")) for name in names)) for row in rows]
     return markdown_table(header, lines)
 
 
@@ -148,7 +145,8 @@ def _refinement_line(group: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
 
 def _freely_fitted(row: Mapping[str, Any]) -> bool:
     """Say whether weights were fitted, and not k alone at the paper's."""
-    return bool(row["tuned_on"]) and tuple(row["weights"]) != RefinementConfig().weights
+    weights = tuple(row["weights"])
+    return bool(row["tuned_on"]) and weights != RefinementConfig.paper().weights[: len(weights)]
 
 
 def _evidence(row: Mapping[str, Any]) -> str:
@@ -163,10 +161,6 @@ def _first_round(group: Sequence[Mapping[str, Any]], name: str) -> str:
 
 def with_results(document: str, rows: Sequence[Mapping[str, Any]]) -> str:
     """Return the document with the block between its two markers made anew from the rows."""
-    before, found, rest = document.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not found or not end:
-        raise ValueError(f"a document of results must hold the markers {BEGIN!r} and {END!r}")
     refined = [row for row in rows if row["method"] == "guided-zoom"]
     rows = [row for row in rows if row["method"] != "guided-zoom"]
     tables = [summary_table(rows)]
@@ -175,5 +169,13 @@ def with_results(document: str, rows: Sequence[Mapping[str, Any]]) -> str:
     if refined:
         tables.append(refinement_table(refined))
     tables.append(row_table([*rows, *refined]))
-    joined = "\n".join(tables)
-    return f"{before}{BEGIN}\n\n{joined}\n{END}{after}"
+    return with_block(document, BEGIN, END, "\n".join(tables))
+
+
+def with_block(document: str, begin: str, end: str, block: str) -> str:
+    """Return the document with another block between two markers."""
+    before, found, rest = document.partition(begin)
+    _, closed, after = rest.partition(end)
+    if not found or not closed:
+        raise ValueError(f"a document of results must hold the markers {begin!r} and {end!r}")
+    return f"{before}{begin}\n\n{block}\n{end}{after}"

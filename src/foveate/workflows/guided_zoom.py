@@ -42,7 +42,7 @@ from foveate.workflows.tune import tune
 
 _EPOCHS_FROM_CONVENTIONAL = 4
 """Of an Evidence CNN that begins as the conventional network: half of the recipe's (docs/log.md, 2026-11-25)."""
-_PAPER = (0.4, 0.3, 0.2, 0.1)
+_PAPER = RefinementConfig.paper().weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +80,8 @@ def guided_zoom(
         run: The finished run of the conventional network, trained or adopted, or its folder.
         out: The Guided Zoom's folder: new, empty, or holding the same Guided Zoom.
         pool: What the evidence pool holds.
-        refinement: How the evidence decides; None: as the folder says (`foveate tune` writes it down), else as the
-            paper, with all classes where there are fewer than five.
+        refinement: How the evidence decides; None: as the folder says (`foveate tune` writes it down), else with the
+            paper's weights as far as there are rounds, and all classes where there are fewer than five.
         tuned: Whether the decision is fitted to the validation split first, if the folder has none that is.
         tuned_by: Another Guided Zoom, whose decision is fitted, or its folder: decide as it does. So what was fitted
             with photographs held out serves a network that was trained on all.
@@ -122,6 +122,7 @@ def guided_zoom(
     if other is not None:
         made = made.with_refinement(other.refinement, other.tuned_on)
     asked = refinement or made.description.refinement
+    _remark_unused(made, asked, say)
     table = evidence_of_split(made, split, asked, root=root, on_error=on_error, hardware=hardware, say=say)
     rows = tuple(_row(table, each) for each in (asked, *paper_rows(table, asked)))
     hits = hits_of_split(made, split, table, root=root)
@@ -161,7 +162,7 @@ def _started(run: Run, out: Path, pool: PoolConfig, refinement: RefinementConfig
     """Begin the folder or return to it; nothing is written where more classes are asked for than there are."""
     if refinement is None:
         there = GuidedZoomRun.is_at(out)
-        few = RefinementConfig(top_k=min(5, len(run.class_names)))
+        few = RefinementConfig(top_k=min(5, len(run.class_names)), weights=_PAPER[: pool.patches.rounds + 2])
         refinement = GuidedZoomRun.open(out).description.refinement if there else few
     if refinement.top_k > len(run.class_names):
         raise UserError(
@@ -225,6 +226,16 @@ def paper_rows(table: EvidenceTable, asked: RefinementConfig) -> tuple[Refinemen
         )
         if k <= found and count + 2 <= len(weights)
     )
+
+
+def _remark_unused(made: GuidedZoomRun, asked: RefinementConfig, say: Callable[[str], None]) -> None:
+    there = made.description.pool.patches.rounds
+    if asked.rounds < there and made.description.tuned_on is None:
+        weights = " ".join(f"{weight:g}" for weight in _PAPER[: there + 2])
+        say(
+            f"the pool has {there + 1} rounds of evidence, of which the weights count {asked.rounds + 1}; "
+            f"--refinement.weights {weights} counts more"
+        )
 
 
 def _row(table: EvidenceTable, config: RefinementConfig) -> RefinementRow:
