@@ -15,6 +15,7 @@ from unittest import mock
 
 import pytest
 import torch
+from filelock import FileLock
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
@@ -368,6 +369,19 @@ def test_rows_that_many_add_at_once_are_all_there(tmp_path: Path) -> None:
     assert sorted(map(json.loads, file.read_text(encoding="utf-8").splitlines()), key=lambda row: row["seed"]) == rows
 
 
+def test_a_file_of_rows_that_cannot_be_had_is_an_error_with_a_mend(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"cannot write .*choose a path that you may write to"):
+        append_json_line(tmp_path / "file" / "rows.jsonl", {"top1": 1})
+    with (
+        FileLock(tmp_path / ".rows.jsonl.lock"),
+        mock.patch("foveate.documents._PATIENCE", 0.1),
+        pytest.raises(UserError, match=r"one process at a time; another holds .*rows\.jsonl\.lock; wait for it"),
+    ):
+        append_json_line(tmp_path / "rows.jsonl", {"top1": 1})
+    assert not (tmp_path / "rows.jsonl").exists()
+
+
 def test_a_row_that_cannot_be_added_costs_no_earlier_one(tmp_path: Path) -> None:
     file = tmp_path / "rows.jsonl"
     append_json_line(file, {"top1": 1})
@@ -380,7 +394,7 @@ def test_a_row_that_cannot_be_added_costs_no_earlier_one(tmp_path: Path) -> None
     with pytest.raises(TypeError):
         append_json_line(file, {"top1": object()})
     assert file.read_bytes() == before
-    assert list(tmp_path.glob("[!.]*")) == [file]
+    assert {path.name for path in tmp_path.iterdir()} == {"rows.jsonl", ".rows.jsonl.lock"}
 
 
 def test_json_is_read_as_written(tmp_path: Path) -> None:

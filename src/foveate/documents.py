@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from enum import Enum
 from operator import attrgetter
 from pathlib import Path
@@ -13,9 +15,9 @@ from cattrs import ClassValidationError, transform_error
 from cattrs.preconf.json import make_converter
 from cattrs.strategies import configure_tagged_union
 from cattrs.v import format_exception
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
-from foveate.atomic import atomic_path
+from foveate.atomic import atomic_path, mend_of
 from foveate.config import NetworkConfig
 from foveate.errors import UserError
 
@@ -27,6 +29,8 @@ configure_tagged_union(NetworkConfig, _converter, tag_generator=attrgetter("meth
 
 
 _Kind = TypeVar("_Kind")
+_PATIENCE = 60.0
+"""Seconds that a process waits for others that add to the same file."""
 
 
 def unstructured(content: Any) -> dict[str, Any]:
@@ -88,16 +92,17 @@ def append_json_line(path: Path, row: Mapping[str, Any], *, timed: str | None = 
     """Add one row to a file of JSON lines, unless it is there already; the rows before it stay whatever happens.
 
     Rows that differ in the field `timed` alone are the same measurement, and the first one stays. Processes that add
-    to one file wait for each other, by the hidden file `.NAME.lock` beside it.
+    to one file wait for each other, by the hidden file `.NAME.lock` beside it, which stays.
 
     Raises:
-        UserError: The file holds something else; it stays as it is.
+        UserError: The file holds something else, cannot be written, or another process holds it for a minute; it stays
+            as it is.
     """
 
     def measured(content: Mapping[str, Any]) -> dict[str, Any]:
         return {name: value for name, value in content.items() if name != timed}
 
-    with FileLock(path.with_name(f".{path.name}.lock")):
+    with _alone(path):
         before = path.read_text(encoding="utf-8") if path.exists() else ""
         try:
             rows = [json.loads(line) for line in before.splitlines() if line.strip()]
@@ -105,3 +110,25 @@ def append_json_line(path: Path, row: Mapping[str, Any], *, timed: str | None = 
             raise UserError(f"{path} must hold one JSON object a line ({error}); name another file") from error
         if not any(measured(each) == measured(row) for each in rows):
             write_text(path, f"{before}{json.dumps(row, ensure_ascii=False)}\n")
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Hold off other processes that want to change a file."""
+    lock = FileLock(path.with_name(f".{path.name}.lock"), timeout=_PATIENCE)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise UserError(
+            f"a file is changed by one process at a time; another holds {lock.lock_file}; wait for it, or remove that "
+            "file if there is none"
+        ) from error
+    except OSError as error:
+        mend = mend_of(error)
+        if mend is None:
+            raise
+        raise UserError(f"cannot write {path}: {os.strerror(error.errno or 0)}; {mend}") from error
+    try:
+        yield
+    finally:
+        lock.release()

@@ -58,11 +58,14 @@ def test_only_the_dogs_and_aircraft_tables_have_no_slice() -> None:
     assert all(table.shown_at(Scale.FULL) for table in TABLES.values())
 
 
+_REFINED = (Quantity.REFINED_3, Quantity.REFINED_5, Quantity.OURS_3, Quantity.OURS_5)
+
+
 def test_refined_numbers_have_their_network_in_the_same_table() -> None:
     for table in TABLES.values():
         cells = [cell for row in table.rows for cell in row.cells]
         plain = {cell.trainings for cell in cells if cell.quantity is Quantity.TOP1}
-        refined = {cell.trainings for cell in cells if cell.quantity in (Quantity.REFINED_3, Quantity.REFINED_5)}
+        refined = {cell.trainings for cell in cells if cell.quantity in _REFINED}
         assert refined <= plain
 
 

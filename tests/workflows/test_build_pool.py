@@ -118,6 +118,12 @@ def test_processes_that_share_the_work_build_the_same_pool(pool: EvidencePool, q
     assert EvidencePool.open(tmp_path / "pool").table().equals(pool.table())
 
 
+def test_the_copy_of_the_network_that_was_placed_is_grounded(quick_run: Run, tmp_path: Path) -> None:
+    with mock.patch.object(ConventionalCNN, "place", wraps=ConventionalCNN.place) as place:
+        built(quick_run, tmp_path / "pool")
+    assert place.call_args.args[1:] == (CONFIG.grounding, SLOW)
+
+
 def test_a_killed_build_repeats_no_finished_part(pool: EvidencePool, quick_run: Run, tmp_path: Path) -> None:
     calls: list[int] = []
 

@@ -100,12 +100,21 @@ def test_what_is_there_is_not_made_again(made: GuidedZoomRun, quick_run: Run, ev
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
 
-def test_rounds_that_the_weights_leave_out_are_remarked(made: GuidedZoomRun, quick_run: Run) -> None:
+def test_weights_and_rounds_that_do_not_fit_are_told_before_anything_is_computed(
+    made: GuidedZoomRun, quick_run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     lines: list[str] = []
     asked = RefinementConfig(top_k=2, weights=(0.4, 0.3, 0.2))
     guided_zoom(quick_run, made.path, pool=POOL, refinement=asked, hardware=SLOW, say=lines.append)
-    expected = "the pool has 3 rounds of evidence, of which the weights count 2; --refinement.weights 0.4 0.3 0.2 0.1"
-    assert [line for line in lines if "count" in line] == [f"{expected} counts more"]
+    expected = "it has 3, and the weights are for 2; --refinement.weights takes 4 numbers"
+    assert lines[0] == f"the pool's later rounds of evidence do not count: {expected}"
+    out = tmp_path / "zoom"
+    words = ["guided-zoom", str(quick_run.path), "--out", str(out), "--refinement.top-k", "2"]
+    assert main([*words, "--refinement.weights", "0.4", "0.3", "0.2", "0.1"]) == 2
+    assert "2 at most for this pool; got (0.4, 0.3, 0.2, 0.1); give fewer, or --pool.patches.rounds 2" in " ".join(
+        capsys.readouterr().err.split()
+    )
+    assert not out.exists()
 
 
 def test_a_killed_evaluation_goes_on(made: GuidedZoomRun, tmp_path: Path) -> None:

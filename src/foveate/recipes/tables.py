@@ -33,7 +33,7 @@ class Quantity(StrEnum):
     HIT_RATE = "hit rate"
     """Share of the sparse attention's peaks that lie in the box."""
     REFINED_3 = "refined, k=3"
-    """Top-1 after Guided Zoom, by the paper's settings."""
+    """Top-1 after Guided Zoom, with the paper's grounding, rounds and weights."""
     REFINED_5 = "refined, k=5"
     OURS_3 = "refined as by default, k=3"
     """Top-1 after Guided Zoom, by Foveate's."""

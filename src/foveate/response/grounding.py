@@ -96,6 +96,6 @@ def _with_linear_head(backbone: Backbone | OwnCNN) -> Backbone:
         raise UserError(
             "class maps rest on a linear head on globally averaged features of a timm network; got "
             f"{backbone.architecture}, whose head is not known to be one; take another --pool.grounding.method, such "
-            "as ceb or grad-cam"
+            "as eb or grad-cam"
         )
     return backbone

@@ -112,6 +112,8 @@ def guided_zoom(
     other = None if tuned_by is None else _fitted(tuned_by, refinement, tuned=tuned)
     refinement = refinement if other is None else other.refinement
     made = _started(run, Path(out), pool or PoolConfig(), refinement)
+    if other is None:
+        _remark_unused(made, refinement, say)
     build_pool(run, made.pool, made.description.pool, root=root, on_error=on_error, hardware=hardware, say=say)
     if not made.finished:
         config = evidence_config(evidence, evidence_architecture, evidence_start, run, made.pool, hardware)
@@ -122,7 +124,6 @@ def guided_zoom(
     if other is not None:
         made = made.with_refinement(other.refinement, other.tuned_on)
     asked = refinement or made.description.refinement
-    _remark_unused(made, asked, say)
     table = evidence_of_split(made, split, asked, root=root, on_error=on_error, hardware=hardware, say=say)
     rows = tuple(_row(table, each) for each in (asked, *paper_rows(table, asked)))
     hits = hits_of_split(made, split, table, root=root)
@@ -168,6 +169,12 @@ def _started(run: Run, out: Path, pool: PoolConfig, refinement: RefinementConfig
         raise UserError(
             f"top_k must be at most the number of classes, {len(run.class_names)}; got {refinement.top_k}; "
             "ask for fewer"
+        )
+    if refinement.rounds > pool.patches.rounds:
+        raise UserError(
+            "weights are that of the first answer and one for each round of evidence, "
+            f"{pool.patches.rounds + 2} at most for this pool; got {refinement.weights}; give fewer, or "
+            f"--pool.patches.rounds {refinement.rounds}"
         )
     base = run.path.resolve()
     description = GuidedZoomDescription(
@@ -228,13 +235,12 @@ def paper_rows(table: EvidenceTable, asked: RefinementConfig) -> tuple[Refinemen
     )
 
 
-def _remark_unused(made: GuidedZoomRun, asked: RefinementConfig, say: Callable[[str], None]) -> None:
+def _remark_unused(made: GuidedZoomRun, refinement: RefinementConfig | None, say: Callable[[str], None]) -> None:
     there = made.description.pool.patches.rounds
-    if asked.rounds < there and made.description.tuned_on is None:
-        weights = " ".join(f"{weight:g}" for weight in _PAPER[: there + 2])
+    if refinement is not None and refinement.rounds < there:
         say(
-            f"the pool has {there + 1} rounds of evidence, of which the weights count {asked.rounds + 1}; "
-            f"--refinement.weights {weights} counts more"
+            f"the pool's later rounds of evidence do not count: it has {there + 1}, and the weights are for "
+            f"{refinement.rounds + 1}; --refinement.weights takes {there + 2} numbers"
         )
 
 
