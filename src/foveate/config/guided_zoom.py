@@ -12,7 +12,7 @@ class GroundingMethod(StrEnum):
     """What says where a network sees the evidence for a class."""
 
     EB = "eb"
-    """Excitation backprop without the contrast: the default, which refines better (docs/reproduction.md)."""
+    """Excitation backprop without the contrast: the default (docs/reproduction.md says why)."""
     CEB = "ceb"
     """Contrastive excitation backprop (the paper's)."""
     GRAD_CAM = "grad-cam"
@@ -123,7 +123,7 @@ class PoolConfig:
 
     @classmethod
     def paper(cls) -> PoolConfig:
-        """Return what the paper's text says; where in the network it looks is the network's own."""
+        """Return what the paper's text says, but for `grounding.layer`, which differs from network to network."""
         return cls(grounding=GroundingConfig(method=GroundingMethod.CEB), patches=PatchConfig.paper())
 
     @classmethod

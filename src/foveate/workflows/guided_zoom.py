@@ -160,7 +160,7 @@ def _fitted(
 
 
 def _started(run: Run, out: Path, pool: PoolConfig, refinement: RefinementConfig | None) -> GuidedZoomRun:
-    """Begin the folder or return to it; nothing is written where more classes are asked for than there are."""
+    """Begin the folder or return to it; nothing is written where there are fewer classes or rounds than asked for."""
     if refinement is None:
         there = GuidedZoomRun.is_at(out)
         few = RefinementConfig(top_k=min(5, len(run.class_names)), weights=_PAPER[: pool.patches.rounds + 2])

@@ -25,7 +25,7 @@ _OURS = {Quantity.OURS_3: 3, Quantity.OURS_5: 5}
 
 _PAPER_LAYERS = {"resnet101.tv_in1k": "layer3.0", "vgg19.tv_in1k": "features.11"}
 """Where Guided Zoom's paper grounds its networks: res4a and conv3_1."""
-_PAPER_POOL = PoolConfig(grounding=PoolConfig.paper().grounding, patches=PatchConfig(rounds=PatchConfig.paper().rounds))
+_PAPER_POOL = replace(PoolConfig.paper(), patches=replace(PatchConfig.paper(), elsewhere=True))
 """The paper's grounding and rounds for other networks; each round looks elsewhere than those before, as ours do."""
 
 
