@@ -148,4 +148,4 @@ class Evidence(NamedTuple):
     forwards: Int64[Tensor, " b"]
     """Passes of the conventional network; 1 + k L if no two classes shared any."""
     patches: Int64[Tensor, " b"]
-    """Passes of the Evidence CNN; k r if no two classes shared any."""
+    """Passes of the Evidence CNN; k r if no two classes shared any, twice as many where patches are mirrored too."""

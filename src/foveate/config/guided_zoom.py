@@ -113,9 +113,9 @@ class PoolConfig:
     grounding: GroundingConfig = GroundingConfig()
     patches: PatchConfig = PatchConfig()
     keep: Keep = Keep.CORRECT
-    whole: bool = False
+    whole: bool = True
     """Whether the Evidence CNN also learns from each photograph of the pool as a whole, as one version of the released
-    code does."""
+    code does; its training is then longer by as many photographs."""
     part_size: int = 128
     """Photographs of one part: what a killed build repeats at most."""
     batch_size: int = 32
@@ -124,7 +124,7 @@ class PoolConfig:
     @classmethod
     def paper(cls) -> PoolConfig:
         """Return what the paper's text says, but for `grounding.layer`, which differs from network to network."""
-        return cls(grounding=GroundingConfig(method=GroundingMethod.CEB), patches=PatchConfig.paper())
+        return cls(grounding=GroundingConfig(method=GroundingMethod.CEB), patches=PatchConfig.paper(), whole=False)
 
     @classmethod
     def reference(cls) -> PoolConfig:
@@ -171,13 +171,15 @@ class RefinementConfig:
     """w of the network's own answer, then w_0 to w_L of the evidence of each round; the paper's, as far as they go."""
     rule: Rule = Rule.SUM
     scores: Scores = Scores.PROBABILITIES
+    mirrored: bool = True
+    """Whether the Evidence CNN's score of a patch is the mean of that and of its mirror image's: two passes a patch."""
     entropy_above: float | None = None
     """Refine only where the entropy of the network's probabilities, in nats, is above this; None: always."""
 
     @classmethod
     def paper(cls) -> RefinementConfig:
         """Return what the paper's text says, for L = 2."""
-        return cls(weights=(0.4, 0.3, 0.2, 0.1))
+        return cls(weights=(0.4, 0.3, 0.2, 0.1), mirrored=False)
 
     @classmethod
     def reference(cls) -> RefinementConfig:

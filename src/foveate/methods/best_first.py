@@ -183,7 +183,7 @@ class _Search:
         for rows in torch.split(torch.tensor(new, dtype=torch.int64, device=which.device), self.zoom.batch_size):
             answers = self.zoom.judge(self.source, asked[rows])
             self.judged |= zip((keys[row] for row in rows.tolist()), answers, strict=True)
-            self.patches[which[rows]] += 1
+            self.patches[which[rows]] += self.zoom.passes
         return torch.stack([self.judged[key] for key in keys])
 
     def decided(self) -> Decided:

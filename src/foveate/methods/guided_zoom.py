@@ -70,6 +70,8 @@ class GuidedZoom:
     transforms: TransformConfig
     """The Evidence CNN's."""
     scores: Scores = Scores.PROBABILITIES
+    mirrored: bool = False
+    """As `RefinementConfig` has it."""
     batch_size: int = 64
     """Patches at a time."""
 
@@ -103,7 +105,7 @@ class GuidedZoom:
         batches = _batches(self.batch_size, owner[:, None], found.boxes.flatten(0, 2))
         views = [self._views(source, torch.cat(each, dim=1)) for each in batches]
         classes = found.classes[:, :, None].expand(-1, -1, rounds).reshape(-1, 1)
-        answers = torch.cat([self.evidence_cnn.logits(each).decision.float().softmax(-1) for each in views])
+        answers = torch.cat([self._scores(each, Scores.PROBABILITIES) for each in views])
         return ZoomLook(
             self._judged(found, source),
             found.maps,
@@ -120,15 +122,25 @@ class GuidedZoom:
         patches, which = torch.unique(asked, dim=0, return_inverse=True)
         scores = torch.cat([self.judge(source, each) for each in patches.split(self.batch_size)])
         classes = found.classes[:, :, None].expand(-1, -1, rounds).reshape(-1)
-        seen = torch.bincount(patches[:, 0], minlength=b)
+        seen = self.passes * torch.bincount(patches[:, 0], minlength=b)
         own = scores[which, classes].view(b, k, rounds)
         where = (found.places, found.found, found.boxes)
         return Evidence(found.logits, found.classes, *where, own, found.forwards, seen)
 
     def judge(self, source: UInt8[Tensor, "b Hs Ws 3"], patches: Int64[Tensor, "m 5"]) -> Float[Tensor, "m c"]:
         """Return the Evidence CNN's scores of patches: the image of each, then its box."""
-        logits = self.evidence_cnn.logits(self._views(source, patches)).decision.float()
-        return logits.softmax(-1) if self.scores is Scores.PROBABILITIES else logits
+        return self._scores(self._views(source, patches), self.scores)
+
+    @property
+    def passes(self) -> int:
+        """Of the Evidence CNN for one patch."""
+        return 2 if self.mirrored else 1
+
+    def _scores(self, views: UInt8[Tensor, "m h w 3"], kind: Scores) -> Float[Tensor, "m c"]:
+        shown = torch.cat((views, views.flip(2))) if self.mirrored else views
+        logits = self.evidence_cnn.logits(shown).decision.float()
+        scores = logits.softmax(-1) if kind is Scores.PROBABILITIES else logits
+        return torch.stack(scores.chunk(self.passes)).mean(0)
 
     def _views(self, source: UInt8[Tensor, "b Hs Ws 3"], patches: Int64[Tensor, "m 5"]) -> UInt8[Tensor, "m h w 3"]:
         size = Size(self.transforms.input_size, self.transforms.input_size)

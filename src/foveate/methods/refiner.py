@@ -24,7 +24,7 @@ class Refiner:
         """Put them together; evidence is looked for in no more rounds than the weights ask for."""
         rounds = min(config.rounds, zoom.patches.rounds)
         patches = replace(zoom.patches, rounds=rounds)
-        return cls(replace(zoom, patches=patches, scores=config.scores), config)
+        return cls(replace(zoom, patches=patches, scores=config.scores, mirrored=config.mirrored), config)
 
     def source_of(self, seen: TransformConfig) -> TransformConfig:
         """Return what makes the view that patches are cut from: the same part of a photograph as the network sees."""

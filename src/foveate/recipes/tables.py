@@ -35,9 +35,6 @@ class Quantity(StrEnum):
     REFINED_3 = "refined, k=3"
     """Top-1 after Guided Zoom, with the paper's grounding, rounds and weights."""
     REFINED_5 = "refined, k=5"
-    OURS_3 = "refined as by default, k=3"
-    """Top-1 after Guided Zoom, by Foveate's."""
-    OURS_5 = "refined as by default, k=5"
 
 
 @dataclass(frozen=True)
@@ -285,11 +282,6 @@ _GZ_1 = PaperTable(
         Row("S3N (ours)", (Cell(_CUB, None, trainings=_s3n()),)),
         Row("Guided Zoom (S3N, k=3) (ours)", (Cell(_CUB, None, Quantity.REFINED_3, _s3n()),)),
         Row("Guided Zoom (S3N, k=5) (ours)", (Cell(_CUB, None, Quantity.REFINED_5, _s3n()),)),
-        *(
-            Row(f"{name}, EB, one look, k={k} (ours)", (Cell(_CUB, None, quantity, trained),))
-            for name, trained in (("ResNet-101", _both("ft-resnet101-cub", "plain-slice")), ("S3N", _s3n()))
-            for k, quantity in ((3, Quantity.OURS_3), (5, Quantity.OURS_5))
-        ),
     ),
 )
 

@@ -273,13 +273,14 @@ def hits_markdown(hits: HitSummary) -> str:
     return f"#### Where the peaks fall ({hits.photographs} photographs)\n\n{markdown_table(('', *rounds), lines)}"
 
 
-def _cost_markdown(made: GuidedZoomRun, table: EvidenceTable) -> str:
+def _cost_markdown(made: GuidedZoomRun, table: EvidenceTable, *, mirrored: bool) -> str:
     evidence, rounds = table.evidence, made.description.pool.patches.rounds
     k = evidence.classes.shape[1]
+    asked = k * (rounds + 1) * (2 if mirrored else 1)
     forwards, patches = (float(each.float().mean()) for each in (evidence.forwards, evidence.patches))
     return (
         f"Evidence of {k} classes in {rounds + 1} rounds: {forwards:.1f} passes of the network a photograph "
-        f"({1 + k * rounds} if none were shared), {patches:.1f} of the Evidence CNN ({k * (rounds + 1)}).\n"
+        f"({1 + k * rounds} if none were shared), {patches:.1f} of the Evidence CNN ({asked}).\n"
     )
 
 
@@ -295,7 +296,7 @@ def _written(
     """Write what was measured, and return it as Markdown."""
     report = made.path / "evaluation" / f"{split}.md"
     markdown = refinement_markdown(rows, f"{made.path.name}, {split} split")
-    markdown += f"\n{_cost_markdown(made, table)}"
+    markdown += f"\n{_cost_markdown(made, table, mirrored=rows[0].config.mirrored)}"
     if hits is not None:
         markdown += f"\n{hits_markdown(hits)}"
     write_text(report, markdown)
@@ -333,6 +334,8 @@ def result_row(
         "rounds": row.config.rounds,
         "weights": list(row.config.weights),
         "tuned_on": tuned_on,
+        "whole": made.description.pool.whole,
+        "mirrored": row.config.mirrored,
         "before": round(100 * row.change.before, 2),
         "top1": round(100 * row.change.after, 2),
         "p_value": row.p_value,

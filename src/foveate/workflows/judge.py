@@ -45,6 +45,7 @@ def assemble(made: GuidedZoomRun, hardware: HardwareConfig) -> GuidedZoom:
         pool.patches,
         evidence.config.transforms,
         made.description.refinement.scores,
+        made.description.refinement.mirrored,
     )
 
 
@@ -70,12 +71,13 @@ def evidence_of_split(
     records = checked(records_of(run, data, split), on_error or data.on_error, say)
     top_k = min(max(5, refinement.top_k), len(run.class_names))
     rounds = made.description.pool.patches.rounds + 1
-    folder = made.path / "splits" / f"{split}-top-{top_k}-{refinement.scores.value}"
+    seen = "-mirrored" if refinement.mirrored else ""
+    folder = made.path / "splits" / f"{split}-top-{top_k}-{refinement.scores.value}{seen}"
     _check_origin(folder, made, records)
     schema = evidence_schema(len(run.class_names), top_k, rounds)
     parts = TableInParts(folder, schema, len(records), _PART, "`foveate guided-zoom`")
     if parts.missing():
-        zoom = replace(assemble(made, hardware), scores=refinement.scores)
+        zoom = replace(assemble(made, hardware), scores=refinement.scores, mirrored=refinement.mirrored)
         _judge(zoom, parts, records, run, top_k, hardware.workers)
     return EvidenceTable.of(parts.read(), rounds)
 

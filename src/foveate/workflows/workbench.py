@@ -21,7 +21,6 @@ from foveate.workflows.localise import localise
 from foveate.workflows.train import trained
 
 _REFINED = {Quantity.REFINED_3: 3, Quantity.REFINED_5: 5}
-_OURS = {Quantity.OURS_3: 3, Quantity.OURS_5: 5}
 
 _PAPER_LAYERS = {"resnet101.tv_in1k": "layer3.0", "vgg19.tv_in1k": "features.11"}
 """Where Guided Zoom's paper grounds its networks: res4a and conv3_1."""
@@ -66,8 +65,6 @@ class Workbench:
         run = self.run(training, seed)
         if quantity in _REFINED:
             return 100 * float(read_json(_refined(self.zoom(run).path, _REFINED[quantity]))["top1"])
-        if quantity in _OURS:
-            return 100 * float(read_json(_refined(self.zoom(run, ours=True).path, _OURS[quantity]))["top1"])
         if quantity is Quantity.LOCALISATION:
             branches = self.read(run, "test-localisation.json", localise)["branches"]
             return 100 * float(branches.get("joint", branches["original"])["localised"])
@@ -86,15 +83,13 @@ class Workbench:
             measure(run, hardware=self.hardware, results=results, say=self.say)
         return read_json(report)
 
-    def zoom(self, run: Run, *, ours: bool = False) -> GuidedZoomRun:
-        """Return a run's Guided Zoom, judged with each k, by the paper's settings or by Foveate's."""
-        pool, evidence, asked = _PAPER_POOL, None, RefinementConfig() if ours else RefinementConfig.paper()
-        if ours:
-            pool = PoolConfig()
-        elif (layer := _PAPER_LAYERS.get(run.config.network.architecture)) is not None:
+    def zoom(self, run: Run) -> GuidedZoomRun:
+        """Return a run's Guided Zoom by the paper's settings, judged with each k."""
+        pool, evidence = _PAPER_POOL, None
+        if (layer := _PAPER_LAYERS.get(run.config.network.architecture)) is not None:
             pool = replace(PoolConfig.paper(), grounding=replace(_PAPER_POOL.grounding, layer=layer))
             evidence = replace(RECIPES["evidence-resnet101"](), seed=run.config.seed, hardware=self.hardware)
-        out = self.runs / f"guided-zoom-{'ours-' if ours else ''}{run.path.name}"
+        out = self.runs / f"guided-zoom-{run.path.name}"
         # Most classes first: the evidence of five serves three, not the other way round.
         for top_k in sorted(_REFINED.values(), reverse=True):
             if not _refined(out, top_k).exists():
@@ -102,7 +97,7 @@ class Workbench:
                     run,
                     out,
                     pool=pool,
-                    refinement=replace(asked, top_k=top_k),
+                    refinement=replace(RefinementConfig.paper(), top_k=top_k),
                     evidence=evidence,
                     hardware=self.hardware,
                     results=self.results,
