@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -73,12 +75,14 @@ def noise(count: int, side: int, seed: int) -> Tensor:
     st.lists(st.floats(0, 1), min_size=2, max_size=4).filter(lambda weights: sum(weights) > 0),
     st.sampled_from(Rule),
     st.sampled_from([None, 0.5, 1.2]),
+    st.booleans(),
 )
 def test_it_decides_as_looking_at_everything_does(
-    seed: int, sharpness: float, top_k: int, weights: list[float], rule: Rule, gate: float | None
+    seed: int, sharpness: float, top_k: int, weights: list[float], rule: Rule, gate: float | None, mirrored: bool
 ) -> None:
     config = RefinementConfig(top_k=top_k, weights=tuple(weights), rule=rule, entropy_above=gate)
-    made, images, source = zoom(sharpness, config.rounds), noise(4, 48, seed), noise(4, 64, seed + 1)
+    made = replace(zoom(sharpness, config.rounds), mirrored=mirrored)
+    images, source = noise(4, 48, seed), noise(4, 64, seed + 1)
     everything = made.evidence(images, source, top_k)
     refined = decide(everything, config)
     done = decide_best_first(made, images, source, config)
@@ -86,6 +90,7 @@ def test_it_decides_as_looking_at_everything_does(
     assert ((done.lower - 1e-5 <= refined.scores) & (refined.scores <= done.upper + 1e-5)).all()
     assert (done.forwards <= 1 + top_k * config.rounds).all()  # none shared
     assert (done.patches <= everything.patches).all()
+    assert not mirrored or (done.patches % 2 == 0).all()
 
 
 def test_a_class_that_cannot_be_overtaken_needs_no_evidence() -> None:

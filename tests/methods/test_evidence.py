@@ -197,6 +197,23 @@ def test_logits_may_be_added_instead_of_probabilities() -> None:
     assert raw.min() < 0
 
 
+@pytest.mark.parametrize("kind", Scores)
+def test_a_mirrored_patch_counts_as_much_as_the_patch_itself(kind: Scores) -> None:
+    made = replace(zoom(), scores=kind)
+    images, source = photographs(2, 48), photographs(2, 64)
+    once, twice = made.evidence(images, source, 3), replace(made, mirrored=True).evidence(images, source, 3)
+    which = torch.arange(2).repeat_interleave(9)[:, None]
+    views = made._views(source, torch.cat((which, once.boxes.flatten(0, 2)), dim=1)).flip(2)
+    logits = made.evidence_cnn.logits(views).decision.float()
+    scores = logits.softmax(1) if kind is Scores.PROBABILITIES else logits
+    classes = once.classes[..., None].expand(-1, -1, 3).reshape(-1, 1)
+    mirror = scores.gather(1, classes).view_as(once.scores)
+    assert (mirror - once.scores).abs().max() > 0.01
+    assert_close(twice.scores, (once.scores + mirror) / 2, rtol=1e-4, atol=1e-5)
+    assert torch.equal(twice.patches, 2 * once.patches)
+    assert torch.equal(twice.forwards, once.forwards)
+
+
 def test_the_batch_of_patches_changes_nothing() -> None:
     made, images, source = zoom(), photographs(2, 48), photographs(2, 64)
     expected = made.evidence(images, source, 3).scores
@@ -270,9 +287,11 @@ def test_logits_that_are_not_finite_are_refused() -> None:
         zoom(grounding).evidence(photographs(2, 48), photographs(2, 64), 2)
 
 
-def test_a_look_is_the_evidence_with_what_was_seen_on_the_way() -> None:
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_a_look_is_the_evidence_with_what_was_seen_on_the_way(mirrored: bool) -> None:
     grounding = Brightness()
-    made, images, source = replace(zoom(grounding), batch_size=4), photographs(2, 48), photographs(2, 64)
+    made = replace(zoom(grounding), batch_size=4, mirrored=mirrored)
+    images, source = photographs(2, 48), photographs(2, 64)
     evidence, look = made.evidence(images, source, 3), made.look(images, source, 3)
     for ours, theirs in zip(look.evidence, evidence, strict=True):
         assert_close(ours, theirs, rtol=1e-4, atol=1e-5)

@@ -58,7 +58,7 @@ def test_only_the_dogs_and_aircraft_tables_have_no_slice() -> None:
     assert all(table.shown_at(Scale.FULL) for table in TABLES.values())
 
 
-_REFINED = (Quantity.REFINED_3, Quantity.REFINED_5, Quantity.OURS_3, Quantity.OURS_5)
+_REFINED = (Quantity.REFINED_3, Quantity.REFINED_5)
 
 
 def test_refined_numbers_have_their_network_in_the_same_table() -> None:

@@ -87,6 +87,8 @@ def test_guided_zooms_are_a_table_of_their_own() -> None:
         row(0, 83.0, **{**zoom, "tuned_on": "validation", "weights": [0.5, 0.5]}),
         row(1, 84.0, **{**zoom, "tuned_on": "validation", "weights": [0.6, 0.4]}),
         row(1, 86.0, **zoom, evidence_start="conventional"),
+        row(1, 87.0, **zoom, evidence_start="conventional", whole=True, mirrored=True),
+        row(2, 87.0, **zoom, evidence_start="conventional", whole=False, mirrored=False),
     ]
     table = with_results(f"{BEGIN}{END}", rows).split("\n\n")[2]
     lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()]
@@ -94,8 +96,8 @@ def test_guided_zooms_are_a_table_of_their_own() -> None:
     expected = ["0.4 0.3 0.2 0.1", "0, 1", "80.0 ± 0.0", "83.5 ± 2.1", "+3.5", "35", "20", "6", "0.01, 0.01"]
     assert lines[2] == [*settings, *expected, "95.0", "70.0 ± 0.0", "9.0 ± 0.0"]
     assert lines[3][6:10] == ["fitted to validation", "0, 1", "80.0 ± 0.0", "83.5 ± 0.7"]
-    assert lines[4][3] == "conventional, 15 epochs"
-    assert len(lines) == 5
+    assert [line[3] for line in lines[4:]] == ["conventional, 15 epochs", "conventional, 15 epochs, whole, mirrored"]
+    assert [line[7] for line in lines[4:]] == ["1, 2", "1"]
 
 
 def test_only_what_lies_between_the_markers_is_made_anew() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -133,7 +132,7 @@ def test_guided_zoom_finds_the_evidence_of_most_classes_once(
     assert made("zoom", small, tmp_path) == table
 
 
-def test_guided_zoom_is_asked_for_as_the_paper_has_it_and_as_it_is_by_default(
+def test_guided_zoom_is_asked_for_as_the_paper_has_it(
     small: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bench = Workbench(runs=tmp_path, archives=small.data.root.parent, hardware=SLOW, say=silent)
@@ -145,9 +144,8 @@ def test_guided_zoom_is_asked_for_as_the_paper_has_it_and_as_it_is_by_default(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(workbench, "guided_zoom", record)
-    for ours in (False, True):
-        with pytest.raises(KeyboardInterrupt):
-            bench.zoom(run, ours=ours)
+    with pytest.raises(KeyboardInterrupt):
+        bench.zoom(run)
     monkeypatch.setattr(workbench, "_PAPER_LAYERS", {run.config.network.architecture: "res4a"})
     monkeypatch.setattr(workbench, "RECIPES", {"evidence-resnet101": lambda: small})
     with pytest.raises(KeyboardInterrupt):
@@ -156,8 +154,7 @@ def test_guided_zoom_is_asked_for_as_the_paper_has_it_and_as_it_is_by_default(
     ceb = GroundingConfig(method=GroundingMethod.CEB)
     at_res4a = replace(PoolConfig.paper(), grounding=replace(ceb, layer="res4a"))
     assert asked == [
-        ("guided-zoom-plain-small-0", PoolConfig(grounding=ceb, patches=rounds), paper, None),
-        ("guided-zoom-ours-plain-small-0", PoolConfig(), RefinementConfig(top_k=3), None),
+        ("guided-zoom-plain-small-0", PoolConfig(grounding=ceb, patches=rounds, whole=False), paper, None),
         ("guided-zoom-plain-small-0", at_res4a, paper, replace(small, seed=0, hardware=SLOW)),
     ]
 
@@ -166,16 +163,12 @@ def test_each_refined_number_is_that_of_its_own_guided_zoom(
     small: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bench = Workbench(runs=tmp_path, archives=small.data.root.parent, hardware=SLOW, say=silent)
-    for place, (name, top_k) in enumerate(product(("paper", "ours"), (3, 5))):
-        write_json(tmp_path / f"{name}/evaluation/test-k{top_k}.json", {"top1": place / 100})
+    for place, top_k in enumerate((3, 5)):
+        write_json(tmp_path / f"evaluation/test-k{top_k}.json", {"top1": place / 100})
     monkeypatch.setattr(workbench, "_REFINED", {Quantity.REFINED_3: 3, Quantity.REFINED_5: 5})
-    monkeypatch.setattr(
-        Workbench,
-        "zoom",
-        lambda self, run, *, ours=False: SimpleNamespace(path=tmp_path / ("ours" if ours else "paper")),
-    )
-    asked = (Quantity.REFINED_3, Quantity.REFINED_5, Quantity.OURS_3, Quantity.OURS_5)
-    assert [bench.measured(each, Training("plain-small"), 0) for each in asked] == [0, 1, 2, 3]
+    monkeypatch.setattr(Workbench, "zoom", lambda self, run: SimpleNamespace(path=tmp_path))
+    asked = (Quantity.REFINED_3, Quantity.REFINED_5)
+    assert [bench.measured(each, Training("plain-small"), 0) for each in asked] == [0, 1]
 
 
 def test_a_figure_is_a_folder_of_pictures(small: TrainConfig, tmp_path: Path) -> None:

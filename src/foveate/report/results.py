@@ -150,8 +150,10 @@ def _freely_fitted(row: Mapping[str, Any]) -> bool:
 
 
 def _evidence(row: Mapping[str, Any]) -> str:
-    """Return how the Evidence CNN was trained; rows that do not say what it began with are older than the choice."""
-    return f"{row.get('evidence_start', 'pretrained')}, {row['epochs']} epochs"
+    """Return how the Evidence CNN was trained and what it is shown; rows that do not say are older than the choice."""
+    named = [f"{row.get('evidence_start', 'pretrained')}, {row['epochs']} epochs"]
+    named += [name for name in ("whole", "mirrored") if row.get(name)]
+    return ", ".join(named)
 
 
 def _first_round(group: Sequence[Mapping[str, Any]], name: str) -> str:
