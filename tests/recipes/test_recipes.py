@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
+from torch import Tensor
 
 from foveate.config import (
     AttentionKind,
@@ -20,6 +24,8 @@ from foveate.config import (
     TrainCrop,
 )
 from foveate.data.datasets import DatasetFormat
+from foveate.data.loading import Draw, TrainingViews
+from foveate.data.preparation import load_splits
 from foveate.data.transforms import evaluation_geometries, train_geometry
 from foveate.methods.inference import network_input
 from foveate.methods.network import Moment, Network, ParameterGroup
@@ -29,8 +35,17 @@ from foveate.recipes.comparisons import ROWS
 from foveate.training.losses import lesson_loss
 from foveate.training.optimiser import build_optimiser, build_schedule
 from foveate.types import BranchLogits, Size
+from miniatures import write_aircraft, write_cars, write_cub, write_dogs
 
 STEPS = 30
+ARCHIVES: dict[DatasetFormat, Callable[[Path], Path]] = {
+    DatasetFormat.CUB: write_cub,
+    DatasetFormat.DOGS: write_dogs,
+    DatasetFormat.AIRCRAFT: write_aircraft,
+    DatasetFormat.CARS: write_cars,
+}
+_FOLDERS = ("CUB_200_2011", "stanford_dogs", "fgvc-aircraft-2013b", "stanford_cars")
+FULL = {name: recipe for name, recipe in RECIPES.items() if recipe().data.root.name in _FOLDERS}
 
 
 def random_network(config: TrainConfig, classes: int) -> Network:
@@ -51,20 +66,48 @@ def alike() -> dict[str, TrainConfig]:
     return {" ".join(group): next(iter(group.values())) for group in groups.values()}
 
 
+def shown(config: TrainConfig, tmp_path: Path) -> tuple[Tensor, Tensor, int]:
+    """Return three training views of a miniature of the recipe's archive, their labels and how many classes there are.
+
+    The drawn photographs are noise, so that there is something to learn; where a recipe's data are a user's own or a
+    pool, CUB's stand in.
+    """
+    known = config.data.format in ARCHIVES
+    root = ARCHIVES[config.data.format if known else DatasetFormat.CUB](tmp_path)
+    generator = np.random.default_rng(0)
+    for path in root.rglob("*.jpg"):
+        Image.fromarray(generator.integers(0, 256, (24, 32, 3), np.uint8)).save(path)
+    data = replace(config.data, root=root, format=config.data.format if known else DatasetFormat.CUB)
+    splits = load_splits(data)
+    train = splits.named("train")
+    views = TrainingViews(train, config.transforms, seed=0)
+    batches = [views[Draw(epoch, epoch % len(train))] for epoch in range(3)]
+    labels = torch.stack([batch.labels for batch in batches])
+    return torch.cat([batch.images for batch in batches]), labels, len(splits.class_names)
+
+
+@pytest.mark.parametrize("recipe", FULL.values(), ids=FULL.keys())
+def test_full_recipes_read_their_archive_at_full_size(recipe: Callable[[], TrainConfig], tmp_path: Path) -> None:
+    pixels, labels, classes = shown(recipe(), tmp_path)
+    assert pixels.shape == (3, 448, 448, 3)
+    assert 0 <= labels.min() <= labels.max() < classes
+
+
 @pytest.mark.parametrize("config", alike().values(), ids=alike().keys())
-def test_every_recipe_takes_a_step(config: TrainConfig) -> None:
+def test_every_recipe_takes_a_step(config: TrainConfig, tmp_path: Path) -> None:
     torch.manual_seed(0)
-    network = random_network(config, classes=3).train()
+    small = replace(config.transforms, input_size=96, resize_size=108, source_size=None)
+    pixels, labels, classes = shown(replace(config, transforms=small), tmp_path)
+    network = random_network(config, classes).train()
     groups = network.parameter_groups()
     optimiser = build_optimiser(network, groups, config.optimiser)
     schedule = build_schedule(optimiser, config.optimiser, STEPS)
     before = {key: parameter.clone() for key, parameter in network.named_parameters()}
-    pixels = torch.randint(0, 256, (3, 96, 96, 3), dtype=torch.uint8)
     inputs = network_input(pixels, network.backbone.normalisation)
     answers: BranchLogits = network(inputs, Moment(0.0, torch.arange(3)))
-    assert all(logits.shape == (3, 3) for logits in answers.present().values())
+    assert all(logits.shape == (3, classes) for logits in answers.present().values())
     for epoch in (0, 1) if isinstance(config.network, MACNNConfig) else (0,):  # one of each phase
-        loss = lesson_loss(network.lesson(inputs, Moment(0.0, torch.arange(3), epoch)), torch.arange(3), config)
+        loss = lesson_loss(network.lesson(inputs, Moment(0.0, torch.arange(3), epoch)), labels, config)
         assert torch.isfinite(loss)
         optimiser.zero_grad()
         torch.autograd.backward(loss)

@@ -16,6 +16,7 @@ from foveate.config import GroundingConfig, GroundingMethod, PatchConfig, PoolCo
 from foveate.data.images import read_image
 from foveate.documents import write_json
 from foveate.errors import UserError
+from foveate.evaluation.evidence import EvidenceTable
 from foveate.evaluation.predictions import read_predictions, write_predictions
 from foveate.recipes.tables import Cell, PaperTable, Quantity, Row, Scale, Training
 from foveate.runs import Run
@@ -28,6 +29,8 @@ from foveate.workflows.reproduce import reproduce
 from foveate.workflows.workbench import Workbench
 from zooms import POOL, SLOW, silent
 
+PAPER_POOL = workbench._PAPER_POOL
+
 
 @pytest.fixture
 def small(
@@ -37,11 +40,12 @@ def small(
     recipes = {"plain-small": lambda: replace(quick, epochs=1), "s3n-small": lambda: replace(quick_s3n, epochs=2)}
     monkeypatch.setattr(workbench, "RECIPES", recipes)
     monkeypatch.setattr(workbench, "_REFINED", {Quantity.REFINED_3: 2, Quantity.REFINED_5: 3})
+    monkeypatch.setattr(workbench, "_PAPER_POOL", POOL)
     larger = replace(evidence, transforms=quick.transforms)  # so that a batch of one patch has a variance
     monkeypatch.setattr(
         workbench,
         "guided_zoom",
-        lambda run, out, **options: guided_zoom(run, out, **(options | {"pool": POOL, "evidence": larger})),
+        lambda run, out, **options: guided_zoom(run, out, **(options | {"evidence": larger})),
     )
     plain, s3n = (((Scale.SLICE, Training(name)),) for name in recipes)
     measured = (Quantity.TOP1, Quantity.ORIGINAL, Quantity.DISCRIMINATIVE, Quantity.LOCALISATION, Quantity.HIT_RATE)
@@ -107,7 +111,15 @@ def test_what_is_done_is_not_done_again(small: TrainConfig, tmp_path: Path, monk
 
 
 def test_branches_boxes_and_peaks_are_those_of_their_reports(small: TrainConfig, tmp_path: Path) -> None:
-    made("s3n", small, tmp_path)
+    def stop(line: str) -> None:
+        if line.startswith("epoch 2/2"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        made("s3n", small, tmp_path, say=stop)
+    told: list[str] = []
+    made("s3n", small, tmp_path, say=told.append)
+    assert [line.split(":")[0] for line in told if line.startswith("epoch")] == ["epoch 2/2"]
     report = json.loads((tmp_path / "runs/s3n-small-0/evaluation/test-centre.json").read_text())
     cells = json.loads((tmp_path / "s3n-slice.json").read_text())["cells"]
     for cell, name in zip(cells[:3], ("joint", "original", "discriminative"), strict=True):
@@ -123,13 +135,41 @@ def test_branches_boxes_and_peaks_are_those_of_their_reports(small: TrainConfig,
 def test_guided_zoom_finds_the_evidence_of_most_classes_once(
     small: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    table = made("zoom", small, tmp_path)
+    stopped: list[str] = []
+
+    def stop(line: str) -> None:
+        stopped.append(line)
+        if sum(each.startswith("epoch") for each in stopped) == 2:  # the Evidence CNN's, after the network's only one
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        made("zoom", small, tmp_path, say=stop)
+    kept = json.loads((tmp_path / "zoom-slice.json").read_text())["cells"]
+    assert [len(cell["values"]) for cell in kept] == [1, 0, 0]
+    told: list[str] = []
+    table = made("zoom", small, tmp_path, say=told.append)
+    assert sum(line.startswith("epoch") for line in told) == 1  # what was done is not done again
     rows = json.loads((tmp_path / "runs/guided-zoom-plain-small-0/evaluation/test.json").read_text())["rows"]
     after = {row["config"]["top_k"]: 100 * row["change"]["after"] for row in rows[:1]}
     cells = {cell["row"]: cell["values"] for cell in json.loads((tmp_path / "zoom-slice.json").read_text())["cells"]}
     assert cells["Zoom, k=3"] == [pytest.approx(after[2])]
+    commands = [cell["command"] for cell in json.loads((tmp_path / "zoom-slice.json").read_text())["cells"]]
+    assert commands[0] == "foveate train plain-small"
+    assert [command.split("; foveate guided-zoom RUN")[0] for command in commands[1:]] == commands[:1] * 2
+    assert [command.split()[-1] for command in commands[1:]] == ["3", "5"]
     monkeypatch.setattr(workbench, "guided_zoom", None)
     assert made("zoom", small, tmp_path) == table
+    monkeypatch.setattr(EvidenceTable, "right_before", property(lambda table: np.zeros(len(table.ids), bool)))
+    monkeypatch.setattr(EvidenceTable, "right_after", lambda table, config: np.ones(len(table.ids), bool))
+    monkeypatch.setattr(figures_module, "_SHOWN", 1)
+    for name in ("gz-fig2", "gz-fig3"):
+        folder = reproduce(name, tmp_path, archives=small.data.root.parent, seeds=(0,), hardware=SLOW, say=silent)
+        (picture,) = folder.rglob("*.png")
+        assert read_image(picture).width > 200
+    assert "round 0" in (folder / "rounds.md").read_text()
+    monkeypatch.setattr(workbench, "_PAPER_POOL", replace(POOL, whole=not POOL.whole))
+    with pytest.raises(UserError, match=r"used again for the same pool; that of .* was built with other settings"):
+        made("zoom", small, tmp_path)
 
 
 def test_guided_zoom_is_asked_for_as_the_paper_has_it(
@@ -144,6 +184,7 @@ def test_guided_zoom_is_asked_for_as_the_paper_has_it(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(workbench, "guided_zoom", record)
+    monkeypatch.setattr(workbench, "_PAPER_POOL", PAPER_POOL)
     with pytest.raises(KeyboardInterrupt):
         bench.zoom(run)
     monkeypatch.setattr(workbench, "_PAPER_LAYERS", {run.config.network.architecture: "res4a"})

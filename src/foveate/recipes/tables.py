@@ -36,6 +36,20 @@ class Quantity(StrEnum):
     """Top-1 after Guided Zoom, with the paper's grounding, rounds and weights."""
     REFINED_5 = "refined, k=5"
 
+    @property
+    def measured_by(self) -> str | None:
+        """The command that measures it on a run, where that is not `foveate evaluate`."""
+        zoom = (
+            "foveate guided-zoom RUN --pool.grounding.method ceb --pool.patches.rounds 2 --pool.no-whole "
+            "--refinement.weights 0.4 0.3 0.2 0.1 --refinement.no-mirrored --refinement.top-k"
+        )
+        return {
+            Quantity.LOCALISATION: "foveate localise RUN",
+            Quantity.HIT_RATE: "foveate attention RUN",
+            Quantity.REFINED_3: f"{zoom} 3",
+            Quantity.REFINED_5: f"{zoom} 5",
+        }.get(self)
+
 
 @dataclass(frozen=True)
 class Training:

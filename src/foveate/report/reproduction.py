@@ -23,12 +23,12 @@ class MeasuredCell:
     values: tuple[float, ...]
     """One for each seed that is done."""
     command: str
-    """What trained the network, without data and folder; empty for a rival's number."""
+    """What trained the network and measured the number, without data and folders; empty for a rival's number."""
 
 
 def reproduction_markdown(title: str, cells: Sequence[MeasuredCell]) -> str:
     """Return a heading and one line for each number: published, measured mean and spread over seeds, difference."""
-    header = ("row", "of", "published", "measured", "seeds", "difference", "trained by")
+    header = ("row", "of", "published", "measured", "seeds", "difference", "made by")
     return f"### {title}\n\n{markdown_table(header, [_line(cell) for cell in cells])}"
 
 

@@ -80,6 +80,15 @@ def _table(name: str, scale: Scale) -> PaperTable:
     return table
 
 
+def _command(cell: Cell, scale: Scale) -> str:
+    """Return what trains a cell's network, and what measures the number where evaluating does not."""
+    training = cell.training(scale)
+    if training is None:
+        return ""
+    measured = cell.quantity.measured_by
+    return f"foveate train {training.options}" + (f"; {measured}" if measured else "")
+
+
 def _write(path: Path, table: PaperTable, scale: Scale, known: dict[tuple[Row, Cell], list[float]]) -> None:
     cells = [
         MeasuredCell(
@@ -87,7 +96,7 @@ def _write(path: Path, table: PaperTable, scale: Scale, known: dict[tuple[Row, C
             column=cell.column,
             published=cell.published,
             values=tuple(known.get((row, cell), ())),
-            command="" if (training := cell.training(scale)) is None else f"foveate train {training.options}",
+            command=_command(cell, scale),
         )
         for row in table.rows
         for cell in row.cells

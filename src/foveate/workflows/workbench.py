@@ -104,7 +104,13 @@ class Workbench:
                     say=self.say,
                 )
                 write_json(_refined(out, top_k), {"top1": rows[0].change.after})
-        return GuidedZoomRun.open(out)
+        made = GuidedZoomRun.open(out)
+        if made.description.pool != pool:
+            raise UserError(
+                f"a kept Guided Zoom is used again for the same pool; that of {out} was built with other settings; "
+                "name another folder with --out, or remove that one"
+            )
+        return made
 
 
 def _refined(zoom: Path, top_k: int) -> Path:
