@@ -64,7 +64,7 @@ def test_the_loop_that_the_head_is_compared_with_gives_its_grids() -> None:
 
 def test_the_loop_that_guided_zoom_is_compared_with_makes_every_pass() -> None:
     shown = random_zoom(2, True)
-    assert unshared(shown) == {"forwards": 2 * (1 + 5 * 2), "patches": 2 * 5 * 3}
+    assert unshared(shown) == {"forwards": 2 * (1 + 5 * 2), "patches": 2 * 2 * 5 * 3}
 
 
 def test_names_choose_points() -> None:

@@ -280,6 +280,8 @@ def test_it_imports_without_torch() -> None:
 def test_guided_zoom_looks_once_by_default_and_as_the_paper_says_when_asked() -> None:
     assert (PoolConfig().grounding.method, PoolConfig().patches.rounds) == (GroundingMethod.EB, 0)
     assert RefinementConfig().rounds == 0
+    assert PoolConfig().whole
+    assert RefinementConfig().mirrored
     for pool, refinement in (
         (PoolConfig.paper(), RefinementConfig.paper()),
         (PoolConfig.reference(), RefinementConfig.reference()),
@@ -287,3 +289,5 @@ def test_guided_zoom_looks_once_by_default_and_as_the_paper_says_when_asked() ->
         assert (pool.grounding.method, pool.patches.rounds) == (GroundingMethod.CEB, 2)
         assert refinement.weights == (0.4, 0.3, 0.2, 0.1)
         assert refinement.rounds == pool.patches.rounds
+        assert not pool.whole
+        assert not refinement.mirrored

@@ -111,7 +111,7 @@ def unshared(shown: Shown) -> dict[str, int]:
             erased = torch.cat((erased, square[:, None]), dim=1)
             boxes = boxes_around(places * (source.width / view.width), patches.side, source)
             zoom.judge(shown.source, torch.cat((count, boxes), dim=1))
-            passes["patches"] += len(images)
+            passes["patches"] += zoom.passes * len(images)
     return passes
 
 
@@ -149,7 +149,7 @@ def guided(rounds: int | None, quick: bool) -> Built:
             "best_first_gated": counted([decide_best_first(zoom, *seen, gated)]),
             "unshared": {
                 "forwards": 1 + config.top_k * config.rounds,
-                "patches": config.top_k * (config.rounds + 1),
+                "patches": zoom.passes * config.top_k * (config.rounds + 1),
             },
             "differing": int((decide(found, config).classes != decided.classes).sum()),
             "entropy_above": gated.entropy_above,

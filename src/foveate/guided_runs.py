@@ -13,7 +13,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from foveate.config import PoolConfig, RefinementConfig
@@ -69,7 +69,8 @@ class GuidedZoomRun:
                 if getattr(run.description, name) != getattr(description, name):
                     raise UserError(
                         f"a Guided Zoom goes on with the network and pool that it began with; {path} began with "
-                        f"{what}; name another folder with --out, or remove that one"
+                        f"{what}{_named(run.description, description)}; name another folder with --out, or remove that "
+                        "one"
                     )
             return run
         cls.network_folder(path)
@@ -109,6 +110,9 @@ class GuidedZoomRun:
                 f"this version of Foveate reads Guided Zooms of schema {SCHEMA_VERSION}; {file} has {version!r}; "
                 "make it anew"
             )
+        for name in ("refinement", "given"):  # what was written down before there was the choice
+            if isinstance(content.get(name), dict):
+                content[name].setdefault("mirrored", False)
         return cls(path, structured(content, GuidedZoomDescription, file, "a Guided Zoom"))
 
     @property
@@ -163,3 +167,13 @@ class GuidedZoomRun:
         description = replace(self.description, refinement=refinement, tuned_on=tuned_on, given=given)
         write_json(self.path / _FILE, unstructured(description))
         return replace(self, description=description)
+
+
+def _named(old: GuidedZoomDescription, new: GuidedZoomDescription) -> str:
+    """Name the fields of the pool that differ; nothing where the network does."""
+    if old.network_hash != new.network_hash:
+        return ""
+    differing = [
+        each.name for each in fields(PoolConfig) if getattr(old.pool, each.name) != getattr(new.pool, each.name)
+    ]
+    return f" ({', '.join(differing)})"

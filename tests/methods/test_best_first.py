@@ -80,7 +80,7 @@ def noise(count: int, side: int, seed: int) -> Tensor:
 def test_it_decides_as_looking_at_everything_does(
     seed: int, sharpness: float, top_k: int, weights: list[float], rule: Rule, gate: float | None, mirrored: bool
 ) -> None:
-    config = RefinementConfig(top_k=top_k, weights=tuple(weights), rule=rule, entropy_above=gate)
+    config = RefinementConfig(top_k=top_k, weights=tuple(weights), rule=rule, entropy_above=gate, mirrored=mirrored)
     made = replace(zoom(sharpness, config.rounds), mirrored=mirrored)
     images, source = noise(4, 48, seed), noise(4, 64, seed + 1)
     everything = made.evidence(images, source, top_k)

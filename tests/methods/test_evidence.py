@@ -86,7 +86,7 @@ def conventional(grounding: Brightness | None = None) -> ConventionalCNN:
 
 
 def zoom(grounding: Brightness | None = None, patches: PatchConfig = PATCHES) -> GuidedZoom:
-    return GuidedZoom(conventional(grounding), classifier(1), patches, EVIDENCE)
+    return GuidedZoom(conventional(grounding), classifier(1), patches, EVIDENCE, mirrored=False)
 
 
 @settings(deadline=None, max_examples=10)

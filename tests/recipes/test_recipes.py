@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -66,8 +67,16 @@ def alike() -> dict[str, TrainConfig]:
     return {" ".join(group): next(iter(group.values())) for group in groups.values()}
 
 
-def shown(config: TrainConfig, tmp_path: Path) -> tuple[Tensor, Tensor, int]:
-    """Return three training views of a miniature of the recipe's archive, their labels and how many classes there are.
+class Shown(NamedTuple):
+    """A batch of training views, its labels, and how many classes there are."""
+
+    pixels: Tensor
+    labels: Tensor
+    classes: int
+
+
+def shown(config: TrainConfig, tmp_path: Path) -> Shown:
+    """Return three training views of a miniature of the recipe's archive.
 
     The drawn photographs are noise, so that there is something to learn; where a recipe's data are a user's own or a
     pool, CUB's stand in.
@@ -83,7 +92,7 @@ def shown(config: TrainConfig, tmp_path: Path) -> tuple[Tensor, Tensor, int]:
     views = TrainingViews(train, config.transforms, seed=0)
     batches = [views[Draw(epoch, epoch % len(train))] for epoch in range(3)]
     labels = torch.stack([batch.labels for batch in batches])
-    return torch.cat([batch.images for batch in batches]), labels, len(splits.class_names)
+    return Shown(torch.cat([batch.images for batch in batches]), labels, len(splits.class_names))
 
 
 @pytest.mark.parametrize("recipe", FULL.values(), ids=FULL.keys())

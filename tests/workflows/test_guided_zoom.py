@@ -104,7 +104,7 @@ def test_weights_and_rounds_that_do_not_fit_are_told_before_anything_is_computed
     made: GuidedZoomRun, quick_run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     lines: list[str] = []
-    asked = RefinementConfig(top_k=2, weights=(0.4, 0.3, 0.2))
+    asked = RefinementConfig(top_k=2, weights=(0.4, 0.3, 0.2), mirrored=False)
     guided_zoom(quick_run, made.path, pool=POOL, refinement=asked, hardware=SLOW, say=lines.append)
     expected = "it has 3, and the weights are for 2; --refinement.weights takes 4 numbers"
     assert lines[0] == f"the pool's later rounds of evidence do not count: {expected}"
@@ -115,6 +115,44 @@ def test_weights_and_rounds_that_do_not_fit_are_told_before_anything_is_computed
         capsys.readouterr().err.split()
     )
     assert not out.exists()
+
+
+def test_mirrored_evidence_is_kept_beside_the_other(made: GuidedZoomRun, tmp_path: Path) -> None:
+    again, results = GuidedZoomRun.open(copied(made, tmp_path)), tmp_path / "rows.jsonl"
+    asked = {mirrored: replace(REFINEMENT, mirrored=mirrored) for mirrored in (False, True)}
+    for mirrored in (False, True, False):
+        guided_zoom(
+            again.base_run(),
+            again.path,
+            pool=POOL,
+            refinement=asked[mirrored],
+            hardware=SLOW,
+            results=results,
+            say=silent,
+        )
+    rows = [json.loads(line) for line in results.read_text().splitlines()]
+    assert [(row["mirrored"], row["whole"]) for row in rows] == [(False, True), (True, True)]  # the third is the first
+    assert rows[1]["patches"] == 2 * rows[0]["patches"]
+    assert "of the Evidence CNN (12)" in (again.path / "evaluation" / "test.md").read_text()
+    once, twice = (evidence_of_split(again, "test", asked[each], say=silent).evidence for each in (False, True))
+    assert torch.equal(once.boxes, twice.boxes)
+    assert not torch.equal(once.scores, twice.scores)
+    assert assemble(again.with_refinement(asked[False], None), SLOW).passes == 1
+    assert assemble(again.with_refinement(asked[True], None), SLOW).passes == 2
+
+
+def test_a_decision_of_before_there_were_mirror_images_stays_as_it_was(made: GuidedZoomRun, tmp_path: Path) -> None:
+    again = GuidedZoomRun.open(copied(made, tmp_path)).with_refinement(replace(REFINEMENT, mirrored=True), "validation")
+    assert GuidedZoomRun.open(again.path).description.refinement.mirrored
+    file = again.path / "guided_zoom.json"
+    content = json.loads(file.read_text())
+    for name in ("refinement", "given"):
+        del content[name]["mirrored"]
+    file.write_text(json.dumps(content))
+    old = GuidedZoomRun.open(again.path).description
+    assert old.given is not None
+    assert not old.refinement.mirrored
+    assert not old.given.mirrored
 
 
 def test_a_killed_evaluation_goes_on(made: GuidedZoomRun, tmp_path: Path) -> None:
@@ -169,7 +207,8 @@ def test_more_classes_than_there_are_is_refused(quick_run: Run, evidence: TrainC
 
 
 @pytest.mark.parametrize(
-    ("change", "what"), [({"network_hash": "x"}, "another network"), ({"pool": PoolConfig()}, "another pool")]
+    ("change", "what"),
+    [({"network_hash": "x"}, "another network"), ({"pool": replace(POOL, whole=False)}, r"another pool \(whole\)")],
 )
 def test_a_guided_zoom_of_another_is_refused(made: GuidedZoomRun, change: dict[str, object], what: str) -> None:
     with pytest.raises(UserError, match=f"began with {what}; name another folder"):

@@ -7,7 +7,7 @@ overtake. The decision is that of looking at everything (`foveate.decision.refin
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
@@ -63,7 +63,7 @@ def decide_best_first(
     """
     if config.scores is Scores.LOGITS:
         raise UserError("best first needs scores with a bound; got logits; take --refinement.scores probabilities")
-    search = _Search.begun(zoom, images, source, config)
+    search = _Search.begun(replace(zoom, mirrored=config.mirrored), images, source, config)
     while len(asked := search.next()):
         search.look(asked)
     return search.decided()
@@ -176,7 +176,7 @@ class _Search:
         return maps
 
     def _judged(self, which: Int64[Tensor, " m"], boxes: Int64[Tensor, "m 4"]) -> Float[Tensor, "m c"]:
-        """Return what the Evidence CNN says of a patch of each image; no patch is seen twice."""
+        """Return what the Evidence CNN says of a patch of each image; no patch is judged twice."""
         asked = torch.cat((which[:, None], boxes), dim=1)
         keys = [tuple(each) for each in asked.tolist()]
         new = [index for index, key in enumerate(keys) if key not in self.judged]

@@ -70,10 +70,10 @@ class GuidedZoom:
     transforms: TransformConfig
     """The Evidence CNN's."""
     scores: Scores = Scores.PROBABILITIES
-    mirrored: bool = False
+    mirrored: bool = True
     """As `RefinementConfig` has it."""
     batch_size: int = 64
-    """Patches at a time."""
+    """Patches at a time; with their mirror images twice as many pictures."""
 
     def evidence(self, images: UInt8[Tensor, "b H W 3"], source: UInt8[Tensor, "b Hs Ws 3"], top_k: int) -> Evidence:
         """Find and score the evidence for each of the best classes (Algorithm 1, lines 2 to 12).
@@ -116,7 +116,7 @@ class GuidedZoom:
 
     def _judged(self, found: Found, source: UInt8[Tensor, "b Hs Ws 3"]) -> Evidence:
         device, (b, k, rounds) = source.device, found.boxes.shape[:3]
-        # Each patch is seen once, however many classes and rounds look at it.
+        # Each patch is judged once, however many classes and rounds look at it.
         owner = torch.arange(b, device=device).repeat_interleave(k * rounds)[:, None]
         asked = torch.cat((owner, found.boxes.flatten(0, 2)), dim=1)
         patches, which = torch.unique(asked, dim=0, return_inverse=True)
@@ -181,7 +181,7 @@ class ZoomLook(NamedTuple):
     seen: UInt8[Tensor, "b k r H W 3"]
     """What it saw then: the evidence of the rounds before is black."""
     probabilities: Float[Tensor, "b k r"]
-    """The Evidence CNN's for class k, whatever is added up."""
+    """The Evidence CNN's for class k, whatever is added up; the mean with the mirror image's where that is seen too."""
     features: Float[Tensor, "b k r d"]
     """The input of the Evidence CNN's classifier for each patch, on the CPU."""
 

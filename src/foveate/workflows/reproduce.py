@@ -8,7 +8,7 @@ from pathlib import Path
 from foveate.config import HardwareConfig
 from foveate.documents import write_json, write_text
 from foveate.errors import UserError
-from foveate.recipes.tables import TABLES, Cell, PaperTable, Row, Scale
+from foveate.recipes.tables import TABLES, Cell, PaperTable, Quantity, Row, Scale
 from foveate.report.reproduction import MeasuredCell, reproduction_markdown
 from foveate.workflows.figures import FIGURES, make_figure
 from foveate.workflows.workbench import Workbench
@@ -81,11 +81,15 @@ def _table(name: str, scale: Scale) -> PaperTable:
 
 
 def _command(cell: Cell, scale: Scale) -> str:
-    """Return what trains a cell's network, and what measures the number where evaluating does not."""
+    """Return what trains a cell's network, and what measures the number where evaluating does not.
+
+    Of the papers' own Guided Zooms, whose layer and Evidence CNN differ from network to network, the first alone.
+    """
     training = cell.training(scale)
     if training is None:
         return ""
-    measured = cell.quantity.measured_by
+    refined = cell.quantity in (Quantity.REFINED_3, Quantity.REFINED_5)
+    measured = None if refined and scale is Scale.FULL else cell.quantity.measured_by
     return f"foveate train {training.options}" + (f"; {measured}" if measured else "")
 
 

@@ -90,6 +90,8 @@ class Workbench:
             pool = replace(PoolConfig.paper(), grounding=replace(_PAPER_POOL.grounding, layer=layer))
             evidence = replace(RECIPES["evidence-resnet101"](), seed=run.config.seed, hardware=self.hardware)
         out = self.runs / f"guided-zoom-{run.path.name}"
+        if GuidedZoomRun.is_at(out):
+            GuidedZoomRun.start(out, replace(GuidedZoomRun.open(out).description, pool=pool))  # refuses another pool
         # Most classes first: the evidence of five serves three, not the other way round.
         for top_k in sorted(_REFINED.values(), reverse=True):
             if not _refined(out, top_k).exists():
@@ -104,13 +106,7 @@ class Workbench:
                     say=self.say,
                 )
                 write_json(_refined(out, top_k), {"top1": rows[0].change.after})
-        made = GuidedZoomRun.open(out)
-        if made.description.pool != pool:
-            raise UserError(
-                f"a kept Guided Zoom is used again for the same pool; that of {out} was built with other settings; "
-                "name another folder with --out, or remove that one"
-            )
-        return made
+        return GuidedZoomRun.open(out)
 
 
 def _refined(zoom: Path, top_k: int) -> Path:
