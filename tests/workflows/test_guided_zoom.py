@@ -18,7 +18,6 @@ from foveate.cli import main
 from foveate.config import (
     EvidenceStart,
     Keep,
-    PoolConfig,
     RefinementConfig,
     TrainConfig,
 )
