@@ -20,6 +20,7 @@ from foveate.errors import UserError
 from foveate.guided_runs import GuidedZoomRun
 from foveate.methods.guided_zoom import ConventionalCNN
 from foveate.recipes import macnn_slice
+from foveate.response.grounding import create_grounding
 from foveate.runs import Run
 from foveate.workflows.evaluate import evaluate, settings_of
 from foveate.workflows.explain import explain
@@ -93,6 +94,13 @@ def test_guided_zoom_asks_the_joint_head_and_grounds_the_image_stream(own_run: R
     assert joint is not None
     assert torch.equal(grounded.logits, joint)
     assert torch.equal(grounded.classes, joint.topk(2).indices)
+    backbone, inputs = classifier.network.backbone, classifier.inputs(images)
+    maps = [
+        create_grounding(backbone, replace(config, layer=layer))(inputs, grounded.classes).maps
+        for layer in ("blocks.2", "blocks.1")
+    ]
+    assert torch.allclose(grounded.maps, maps[0])
+    assert maps[1].shape != maps[0].shape  # another layer is another map
 
 
 def test_guided_zoom_of_a_run(own_run: Run, evidence: TrainConfig, tmp_path: Path) -> None:

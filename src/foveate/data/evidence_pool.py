@@ -221,6 +221,11 @@ class EvidencePool:
             )
 
 
+def patches_alone(records: Sequence[ImageRecord]) -> tuple[ImageRecord, ...]:
+    """Return a pool's records without the photographs that the Evidence CNN sees as wholes."""
+    return tuple(record for record in records if not record.id.endswith("#whole"))
+
+
 def hash_of_photographs(records: Sequence[ImageRecord]) -> str:
     """Return a hash of the photographs' ids, labels and sizes in bytes; nothing is opened."""
     content = hashlib.sha256()

@@ -13,7 +13,14 @@ from torch import Tensor
 
 from foveate.atomic import atomic_path
 from foveate.config import DataConfig, DatasetFormat, HardwareConfig, Keep, OnError, PoolConfig
-from foveate.data.evidence_pool import SCHEMA, EvidencePool, PoolDescription, hash_of_file, hash_of_photographs
+from foveate.data.evidence_pool import (
+    SCHEMA,
+    EvidencePool,
+    PoolDescription,
+    hash_of_file,
+    hash_of_photographs,
+    patches_alone,
+)
 from foveate.data.images import read_image
 from foveate.data.loading import EvaluationViews, evaluation_loader
 from foveate.data.preparation import checked, load_splits
@@ -193,7 +200,8 @@ def export_patches(pool: EvidencePool, out: Path, *, say: Callable[[str], None] 
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"patches are written into an empty folder; {out} holds something; name another")
-    records = load_splits(DataConfig(root=pool.path, format=DatasetFormat.POOL, test_fraction=0.0)).train
+    learnt = load_splits(DataConfig(root=pool.path, format=DatasetFormat.POOL, test_fraction=0.0)).train
+    records = patches_alone(learnt)
     with progress("cutting", len(records)) as advance:
         for done, record in enumerate(records, 1):
             photograph, number = record.id.rsplit("#", 1)

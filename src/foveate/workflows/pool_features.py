@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from foveate.atomic import atomic_path
 from foveate.config import DataConfig, DatasetFormat, TransformConfig
-from foveate.data.evidence_pool import hash_of_file
+from foveate.data.evidence_pool import hash_of_file, patches_alone
 from foveate.data.loading import EvaluationViews, evaluation_loader
 from foveate.data.preparation import load_splits
 from foveate.data.records import ImageRecord, Patch, labels_of, photograph_of
@@ -68,7 +68,7 @@ def pool_features(
     """
     run = made.evidence_run()
     learnt = load_splits(DataConfig(root=made.pool, format=DatasetFormat.POOL, test_fraction=0.0)).train
-    records = tuple(record for record in learnt if not record.id.endswith("#whole"))
+    records = patches_alone(learnt)
     origin = {"evidence_hash": hash_of_file(run.weights), "pool_hash": _hash_of_patches(records)}
     file = made.path / "pool_features.safetensors"
     kept = _kept(file, origin, say)
