@@ -19,6 +19,8 @@ from foveate.documents import structured, unstructured
 from foveate.errors import UserError
 from foveate.guided_runs import GuidedZoomRun
 from foveate.methods.guided_zoom import ConventionalCNN
+from foveate.methods.macnn import MACNN
+from foveate.methods.s3n import shrink
 from foveate.recipes import macnn_slice
 from foveate.response.grounding import create_grounding
 from foveate.runs import Run
@@ -94,9 +96,11 @@ def test_guided_zoom_asks_the_joint_head_and_grounds_the_image_stream(own_run: R
     assert joint is not None
     assert torch.equal(grounded.logits, joint)
     assert torch.equal(grounded.classes, joint.topk(2).indices)
-    backbone, inputs = classifier.network.backbone, classifier.inputs(images)
+    network = classifier.network
+    assert isinstance(network, MACNN)
+    inputs = shrink(classifier.inputs(images), network.input_size)
     maps = [
-        create_grounding(backbone, replace(config, layer=layer))(inputs, grounded.classes).maps
+        create_grounding(network.backbone, replace(config, layer=layer))(inputs, grounded.classes).maps
         for layer in ("blocks.2", "blocks.1")
     ]
     assert torch.allclose(grounded.maps, maps[0])
