@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tyro
 
 from foveate.cli import main
 from foveate.config import GroundingConfig, GroundingMethod, PatchConfig, PoolConfig, RefinementConfig, TrainConfig
@@ -18,6 +19,7 @@ from foveate.documents import write_json
 from foveate.errors import UserError
 from foveate.evaluation.evidence import EvidenceTable
 from foveate.evaluation.predictions import read_predictions, write_predictions
+from foveate.guided_commands import GuidedZoom
 from foveate.recipes.tables import Cell, PaperTable, Quantity, Row, Scale, Training
 from foveate.runs import Run
 from foveate.workflows import figures as figures_module
@@ -198,6 +200,16 @@ def test_guided_zoom_is_asked_for_as_the_paper_has_it(
         ("guided-zoom-plain-small-0", PoolConfig(grounding=ceb, patches=rounds, whole=False), paper, None),
         ("guided-zoom-plain-small-0", at_res4a, paper, replace(small, seed=0, hardware=SLOW)),
     ]
+
+
+@pytest.mark.parametrize(("quantity", "top_k"), [(Quantity.REFINED_3, 3), (Quantity.REFINED_5, 5)])
+def test_the_command_beside_a_refined_number_asks_for_what_is_measured(quantity: Quantity, top_k: int) -> None:
+    command = quantity.measured_by
+    assert command is not None
+    options = (tyro.conf.EnumChoicesFromValues, tyro.conf.AvoidSubcommands)  # as `foveate.cli` has them
+    asked = tyro.cli(GuidedZoom, args=[*command.split()[2:], "--out", "zoom"], config=options)
+    assert asked.pool == PAPER_POOL
+    assert asked.refinement == replace(RefinementConfig.paper(), top_k=top_k)
 
 
 def test_each_refined_number_is_that_of_its_own_guided_zoom(

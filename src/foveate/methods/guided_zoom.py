@@ -133,7 +133,7 @@ class GuidedZoom:
 
     @property
     def passes(self) -> int:
-        """Of the Evidence CNN for one patch."""
+        """How often the Evidence CNN is asked about one patch."""
         return 2 if self.mirrored else 1
 
     def _scores(self, views: UInt8[Tensor, "m h w 3"], kind: Scores) -> Float[Tensor, "m c"]:

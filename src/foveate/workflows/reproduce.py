@@ -83,7 +83,8 @@ def _table(name: str, scale: Scale) -> PaperTable:
 def _command(cell: Cell, scale: Scale) -> str:
     """Return what trains a cell's network, and what measures the number where evaluating does not.
 
-    Of the papers' own Guided Zooms, whose layer and Evidence CNN differ from network to network, the first alone.
+    Of a full-size Guided Zoom, whose layer and Evidence CNN differ from network to network and are not all options of
+    `foveate guided-zoom`, only what trains the network.
     """
     training = cell.training(scale)
     if training is None:
