@@ -1,5 +1,7 @@
 # `make demo` and `make test` do all their own set-up: they need Python 3.11+, pip and make. What is imported is compiled
-# then (--no-compile): most of what torch installs never is.
+# then (--no-compile): most of what torch installs never is. What is compiled is kept, whatever the environment says: a
+# process of the tests would else take half a minute to start, each time.
+unexport PYTHONDONTWRITEBYTECODE
 PYTHON ?= python3
 BIN := .venv/bin
 

@@ -57,13 +57,18 @@ def random_network(config: TrainConfig, classes: int) -> Network:
 
 
 def alike() -> dict[str, TrainConfig]:
-    """Group the recipes that train the same network in the same way, on whatever photographs; one of each is enough."""
+    """Group the recipes that train the same network in the same way, on whatever photographs; one of each is enough.
+
+    How much of a photograph an MA-CNN's parts show makes no other network of it.
+    """
     groups: dict[object, dict[str, TrainConfig]] = {}
     for name, recipe in RECIPES.items():
         config = recipe()
-        groups.setdefault((config.network, config.optimiser, config.label_smoothing, config.smoothing_over), {})[
-            name
-        ] = config
+        network = config.network
+        if isinstance(network, MACNNConfig):
+            network = replace(network, crop=MACNNConfig().crop)
+        alike = (network, config.optimiser, config.label_smoothing, config.smoothing_over)
+        groups.setdefault(alike, {})[name] = config
     return {" ".join(group): next(iter(group.values())) for group in groups.values()}
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
 from foveate.config import AttentionKernel, Partition, S3NConfig
@@ -64,9 +64,10 @@ class SparseAttention(nn.Module):
         peaks = find_peaks(response, window=config.peak_window, above_mean=config.peaks_above_mean)
         weights = divide(response, peaks, partition, draw)
         radius = self.log_radius.exp().clamp(min=FLOOR)
-        discriminative = spread(weights.discriminative * response, response, radius[0], config.kernel)
+        where = _cells_of(peaks)
+        discriminative = spread(weights.discriminative * response, response, where, radius[0], config.kernel)
         inverse = weights.complementary / response.clamp(min=FLOOR)
-        complementary = spread(inverse, response, radius[1], config.kernel)
+        complementary = spread(inverse, response, where, radius[1], config.kernel)
         maps = (_floored(each, config.sampling_floor) for each in (discriminative, complementary))
         return Attention(peaks, weights, *maps)
 
@@ -117,23 +118,34 @@ def _first_best(score: Float[Tensor, "b g g"], peaks: Bool[Tensor, "b g g"]) -> 
     return chosen * peaks
 
 
+def _cells_of(peaks: Bool[Tensor, "b g g"]) -> Int64[Tensor, "b p"]:
+    """Return the indices of each map's peaks, and of other cells up to the largest number of peaks that a map has.
+
+    That is a hundredth of the cells. On a GPU all cells: to ask for the number would be to wait for it.
+    """
+    marked = peaks.flatten(1)
+    most = marked.shape[1] if peaks.is_cuda else int(marked.sum(1).max())
+    return marked.to(torch.uint8).sort(dim=1, descending=True, stable=True).indices[:, :most]
+
+
 def spread(
     amplitude: Float[Tensor, "b g g"],
     response: Float[Tensor, "b g g"],
+    where: Int64[Tensor, "b p"],
     radius: Float[Tensor, ""],
     kernel: AttentionKernel,
 ) -> Float[Tensor, "b g g"]:
     """Sum a Gaussian over all peaks: amplitude from `amplitude`, variance in proportion to `response` (S3N Eq. 5, 6).
 
     A Gaussian is the product of one along the rows and one along the columns, so the sum over peaks is a matrix
-    product. Cells without a peak take part with amplitude 0: the shapes then depend on nothing but the grid.
+    product. Of the cells `where` those without a peak take part with amplitude 0.
     """
     cells = response.shape[1]
     place = torch.arange(cells, device=response.device, dtype=response.dtype) / cells
     squared = (place[:, None] - place) ** 2
     factor = 2.0 if kernel is AttentionKernel.HALF else 1.0
-    width = (factor * response.clamp(min=FLOOR) * radius**2)[..., None]
-    rows = torch.exp(-squared[:, None, :] / width) * amplitude[..., None]
-    columns = torch.exp(-squared[None, :, :] / width)
-    summed: Float[Tensor, "b g g"] = rows.flatten(1, 2).mT @ columns.flatten(1, 2)
+    width = (factor * response.flatten(1).gather(1, where).clamp(min=FLOOR) * radius**2)[..., None]
+    rows = torch.exp(-squared[where // cells] / width) * amplitude.flatten(1).gather(1, where)[..., None]
+    columns = torch.exp(-squared[where % cells] / width)
+    summed: Float[Tensor, "b g g"] = rows.mT @ columns
     return summed

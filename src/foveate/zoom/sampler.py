@@ -109,8 +109,8 @@ def dense_grid(places: Float[Tensor, "b g g 2"], size: int) -> Float[Tensor, "b 
     cells = places.shape[1]
     at = torch.linspace(0, cells - 1, size, device=places.device, dtype=places.dtype)
     hats = (1 - (at[:, None] - torch.arange(cells, device=places.device)).abs()).clamp(min=0)
-    corners = places.permute(0, 3, 1, 2).clamp(0, 1) * 2 - 1
-    return (hats @ corners @ hats.T).permute(0, 2, 3, 1)
+    corners = (places.permute(0, 3, 1, 2).clamp(0, 1) * 2 - 1).contiguous()
+    return (hats @ (corners @ hats.T)).permute(0, 2, 3, 1)
 
 
 def resample(images: Float[Tensor, "b n Hs Ws"], grid: Float[Tensor, "b H W 2"]) -> Float[Tensor, "b n H W"]:
