@@ -16,23 +16,33 @@ from foveate.report.tables import markdown_table
 
 ROOT = Path(__file__).parents[1]
 BEGIN, END = "<!-- benchmarks: made by `make docs` -->", "<!-- end of benchmarks -->"
-HEADER = ("case", "side", "median", "middle half", "unit", "times as long as", "MB")
+HEADER = ("case", "side", "median", "middle half", "unit", "times as long as", "MB", "GFLOP/s", "of the most")
 Lines = Mapping[str, Mapping[str, Any]]
 
 
 def table(lines: Lines) -> str:
-    """Return a row for each side of each case."""
-    return markdown_table(HEADER, [row for line in lines.values() for row in _rows(line)])
+    """Return a row for each side of each case, and what share it has of the most that the machine was seen to do."""
+    most = max(_rates(lines["machine"]).values()) if "machine" in lines else None
+    return markdown_table(HEADER, [row for line in lines.values() for row in _rows(line, most)])
 
 
-def _rows(line: Mapping[str, Any]) -> list[tuple[str, ...]]:
+def _rates(line: Mapping[str, Any]) -> dict[str, float]:
+    """Return how many GFLOP a second each side does, of those whose operations were counted."""
+    counted = {side: count for side, count in line.get("gflop", {}).items() if count and line["unit"] == "ms"}
+    return {side: 1e3 * count / line["sides"][side]["median"] for side, count in counted.items()}
+
+
+def _rows(line: Mapping[str, Any], most: float | None) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = []
+    rates = _rates(line)
     for side, values in line["sides"].items():
         ratio = line["times_as_long"].get(side)
         against = f"{ratio['median']:.3g} {line['reference']}" if ratio else "-"
         memory = line["memory_mb"][side]
         middle = f"{values['lower']:g} to {values['upper']:g}"
-        rest = (against, "-" if memory is None else f"{memory:g}")
+        rate = rates.get(side)
+        arithmetic = ("-" if rate is None else f"{rate:.3g}", f"{rate / most:.0%}" if rate and most else "-")
+        rest = (against, "-" if memory is None else f"{memory:g}", *arithmetic)
         rows.append((label_of(line), side, f"{values['median']:g}", middle, line["unit"], *rest))
     return rows
 
@@ -49,7 +59,10 @@ def made_by(lines: Lines) -> str:
     origins = sorted({f"commit {line['commit']}, {line['hardware']}" for line in lines.values()})
     skipped = sorted({f"{side} ({why})" for line in lines.values() for side, why in line["skipped"].items()})
     left_out = f" Not measured: {'; '.join(skipped)}." if skipped else ""
-    return f"{'; '.join(origins)}.{left_out} MB: by how much one call raised the resident memory at most.\n"
+    return (
+        f"{'; '.join(origins)}.{left_out} MB: by how much one call raised the resident memory at most. GFLOP/s: of "
+        "convolutions and matrix products; beside it the share of the most that the case `machine` reached.\n"
+    )
 
 
 def growth(lines: Lines) -> dict[tuple[str, str], list[Mapping[str, Any]]]:

@@ -8,15 +8,19 @@ same round.
 from __future__ import annotations
 
 import ctypes
+import importlib.metadata
 import platform
 import resource
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+from torch.utils.flop_counter import FlopCounterMode
 
 from foveate.runs import environment
 
@@ -127,6 +131,25 @@ def memory_of(call: Side) -> float | None:
     return round((_status("VmHWM") - before) / 1024, 1)
 
 
+def gflop_of(call: Side) -> float | None:
+    """Return how many thousand millions of floating point operations a call takes in convolutions and matrix products.
+
+    None where there are none that torch knows of: another runtime's, another process's.
+    """
+    with FlopCounterMode(display=False) as counter:
+        call()
+    return float(f"{counter.get_total_flops() / 1e9:.4g}") or None
+
+
+def versions() -> dict[str, str]:
+    """Return those of packages that some sides need, as far as they are installed."""
+    found = {}
+    for name in ("openvino", "pyarrow", "torchray", "zennit"):
+        with suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return found
+
+
 def _status(name: str) -> int:
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:"))
@@ -147,11 +170,13 @@ def measured(case: Case, budget: Budget, *, quick: bool = False) -> dict[str, An
         "sides": {name: spread(values) for name, values in scaled.items()},
         "times_as_long": ratios(seconds, built.reference),
         "memory_mb": {name: memory_of(call) for name, call in built.sides.items()},
+        "gflop": {} if quick else {name: gflop_of(call) for name, call in built.sides.items()},
         "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
         "skipped": dict(built.skipped),
         "notes": dict(built.notes()),
         "quick": quick,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "further_packages": versions(),
         **environment(),
     }
 

@@ -14,7 +14,7 @@ from cases.zooms import random_zoom, unshared
 from compare import compared, latest
 from document import BEGIN, END, by_machine, growth, plot, with_benchmarks
 from foveate.errors import UserError
-from harness import Budget, interleaved, measured, ratios, spread
+from harness import Budget, gflop_of, interleaved, measured, ratios, spread
 from networks import Scale, s3n
 from suite import chosen, one_of_each
 
@@ -49,6 +49,20 @@ def test_ratios_are_taken_round_by_round() -> None:
 def test_the_spread_by_hand() -> None:
     assert spread([5.0, 1.0, 2.0, 3.0, 4.0]) == {"median": 3, "lower": 2, "upper": 4, "low": 1, "high": 5}
     assert spread([7.0]) == {"median": 7, "lower": 7, "upper": 7, "low": 7, "high": 7}
+
+
+def test_operations_are_counted() -> None:
+    matrix, kernel = torch.ones(200, 100), torch.ones(8, 4, 3, 3)
+    product = 2 * 200 * 100 * 200
+    convolution = 2 * 8 * 4 * 9 * 62 * 62
+
+    def side() -> None:
+        with torch.inference_mode():
+            torch.nn.functional.conv2d(torch.ones(1, 4, 64, 64), kernel)
+            matrix @ matrix.T
+
+    assert gflop_of(side) == pytest.approx((product + convolution) / 1e9, rel=1e-3)
+    assert gflop_of(lambda: sum([1, 2])) is None
 
 
 def test_the_loop_that_the_head_is_compared_with_gives_its_grids() -> None:
@@ -109,6 +123,15 @@ def test_the_document_keeps_its_prose() -> None:
     assert with_benchmarks(shown, []).count(BEGIN) == 1
     with pytest.raises(ValueError, match="must hold the markers"):
         with_benchmarks("none", [])
+
+
+def test_rates_are_shares_of_the_machines_best_by_hand() -> None:
+    best = {**line(100), "case": "machine", "gflop": {"head": 2.0, "pass": 1.0}}  # 20 and 10 GFLOP/s
+    case = {**line(1000), "gflop": {"head": 5.0, "pass": None}}
+    shown = with_benchmarks(f"{BEGIN}{END}", [latest([best, case])])
+    row = next(each for each in shown.splitlines() if "| head " in each and "| 1000 " in each)
+    assert row.replace(" ", "").endswith("|5|25%|")
+    assert with_benchmarks(f"{BEGIN}{END}", [latest([case])]).count("%") == 0
 
 
 def test_each_machine_has_a_table_of_its_own() -> None:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import FrozenInstanceError, fields
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from foveate.config import (
     GroundingConfig,
     GroundingMethod,
     HardwareConfig,
+    Keep,
     MACNNConfig,
     OptimiserConfig,
     Partition,
@@ -32,7 +34,9 @@ from foveate.config import (
     PlainConfig,
     PoolConfig,
     RefinementConfig,
+    Rule,
     S3NConfig,
+    Scores,
     TrainConfig,
     TransformConfig,
 )
@@ -265,6 +269,36 @@ def test_presets_hold_what_the_table_says(field: str, paper: object, reference: 
     assert getattr(S3NConfig(), field) == foveate
 
 
+GUIDED_ZOOM_PRESETS: list[tuple[str, object, object, object]] = [
+    # field, paper, reference, foveate
+    ("pool.grounding.method", GroundingMethod.CEB, GroundingMethod.CEB, GroundingMethod.EB),
+    ("pool.patches.patch", 150 / 448, 150 / 448, 150 / 448),
+    ("pool.patches.erased", 85 / 448, 84 / 448, 85 / 448),
+    ("pool.patches.source_size", 448, 448, 448),
+    ("pool.patches.rounds", 2, 2, 0),
+    ("pool.patches.elsewhere", False, False, True),
+    ("pool.patches.stretch", False, True, False),
+    ("pool.keep", Keep.CORRECT, Keep.FIRST_ALWAYS, Keep.CORRECT),
+    ("pool.whole", False, False, True),
+    ("refinement.top_k", 5, 5, 5),
+    ("refinement.weights", (0.4, 0.3, 0.2, 0.1), (0.4, 0.3, 0.2, 0.1), (0.4, 0.3)),
+    ("refinement.rule", Rule.SUM, Rule.SUM, Rule.SUM),
+    ("refinement.scores", Scores.PROBABILITIES, Scores.LOGITS, Scores.PROBABILITIES),
+    ("refinement.mirrored", False, False, True),
+    ("refinement.entropy_above", None, None, None),
+]
+
+
+@pytest.mark.parametrize(("field", "paper", "reference", "foveate"), GUIDED_ZOOM_PRESETS)
+def test_guided_zooms_presets_hold_what_the_table_says(
+    field: str, paper: object, reference: object, foveate: object
+) -> None:
+    part, name = field.split(".", 1)
+    config: type[PoolConfig | RefinementConfig] = {"pool": PoolConfig, "refinement": RefinementConfig}[part]
+    found = [attrgetter(name)(each) for each in (config.paper(), config.reference(), config())]
+    assert found == [paper, reference, foveate]
+
+
 def test_presets_take_a_backbone_and_the_table_names_every_other_choice() -> None:
     backbone = BackboneConfig(architecture="resnet50")
     assert S3NConfig.paper(backbone).backbone == S3NConfig.reference(backbone).backbone == backbone
@@ -275,19 +309,3 @@ def test_presets_take_a_backbone_and_the_table_names_every_other_choice() -> Non
 def test_it_imports_without_torch() -> None:
     check = "import sys, foveate.config; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", check], check=False, timeout=120).returncode == 0
-
-
-def test_guided_zoom_looks_once_by_default_and_as_the_paper_says_when_asked() -> None:
-    assert (PoolConfig().grounding.method, PoolConfig().patches.rounds) == (GroundingMethod.EB, 0)
-    assert RefinementConfig().rounds == 0
-    assert PoolConfig().whole
-    assert RefinementConfig().mirrored
-    for pool, refinement in (
-        (PoolConfig.paper(), RefinementConfig.paper()),
-        (PoolConfig.reference(), RefinementConfig.reference()),
-    ):
-        assert (pool.grounding.method, pool.patches.rounds) == (GroundingMethod.CEB, 2)
-        assert refinement.weights == (0.4, 0.3, 0.2, 0.1)
-        assert refinement.rounds == pool.patches.rounds
-        assert not pool.whole
-        assert not refinement.mirrored

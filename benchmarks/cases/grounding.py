@@ -3,7 +3,7 @@
 ResNet-50, its maps at `layer3.0` (Guided Zoom's res4a), the forward pass included. In multiplications the maps of five
 classes cost 3.8 passes. `torchray` and `zennit` are no dependencies (the first for its licence); by hand:
 `pip install --no-deps --target FOLDER torchray zennit`, then FOLDER in PYTHONPATH. zennit knows no contrast and goes
-down to the pixels: its side is excitation backprop, one class at a time.
+down to the pixels: its side is excitation backprop, one class at a time, so that one class says all.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def others(images: Tensor, classes: int) -> tuple[dict[str, Side], dict[str, str
         network, asked = torchray.update_resnet(models.resnet50().eval()), torch.arange(classes)
         asked = asked.expand(len(images), -1)
         sides["torchray"] = lambda: torchray_maps(torchray, network, COMPARED["resnet50"], images, asked)
-    if zennit is not None:
+    if zennit is not None and classes == 1:
         sides["zennit_eb"] = zennit_side(zennit, models.resnet50().eval(), images, classes)
     missing = {"torchray": torchray, "zennit_eb": zennit}
     return sides, {name: "not importable: install it by hand" for name, found in missing.items() if found is None}

@@ -28,9 +28,9 @@ from networks import (
 )
 
 
-def plain_inference(quick: bool) -> Built:
+def plain_inference(scale: Scale, quick: bool) -> Built:
     """The classifier as it predicts, by torch and by OpenVINO, and a user's loop, fast and as it comes."""
-    scale = smoke(Scale()) if quick else Scale()
+    scale = smoke(scale) if quick else scale
     images, classifier = pixels(scale), placed(plain(scale))
     sides: dict[str, Side] = {
         "foveate": lambda: classifier.probabilities(images[:, None]),
@@ -70,7 +70,11 @@ def s3n_inference(preset: str, scale: Scale, quick: bool) -> Built:
 LARGE = Scale(architecture="resnet50", size=448, batch=4)
 
 CASES = (
-    Case(name="inference_plain", build=plain_inference),
+    Case(name="inference_plain", build=partial(plain_inference, Scale())),
+    *(
+        Case(name="inference_plain", at={"batch": batch}, build=partial(plain_inference, Scale(batch=batch)))
+        for batch in (1, 4, 64)
+    ),
     *(Case(name=f"inference_s3n_{preset}", build=partial(s3n_inference, preset, Scale())) for preset in PRESETS),
     Case(name="inference_s3n_resnet50", build=partial(s3n_inference, "foveate", LARGE)),
     *(

@@ -66,7 +66,7 @@ class Shown:
     source: Tensor
 
 
-def random_zoom(rounds: int, quick: bool) -> Shown:
+def random_zoom(rounds: int, quick: bool, top_k: int = 5) -> Shown:
     """Return one of random heads."""
     scale = Scale(architecture="test_resnet", size=64, batch=2) if quick else Scale(batch=6)
     patches = PatchConfig(source_size=96 if quick else 448, rounds=rounds)
@@ -75,7 +75,7 @@ def random_zoom(rounds: int, quick: bool) -> Shown:
     source = drawn(scale.batch, patches.source_size)
     images = nn.functional.interpolate(source.permute(0, 3, 1, 2).float(), size=scale.size, mode="area")
     seen = images.round().to(torch.uint8).permute(0, 2, 3, 1).contiguous()
-    config = RefinementConfig(weights=(0.4, *(0.6 / (rounds + 1),) * (rounds + 1)))
+    config = RefinementConfig(top_k=top_k, weights=(0.4, *(0.6 / (rounds + 1),) * (rounds + 1)))
     return Shown(GuidedZoom(base, evidence, patches, transforms), config, seen, source)
 
 
@@ -123,10 +123,10 @@ def counted(results: Sequence[object]) -> dict[str, float]:
     }
 
 
-def guided(rounds: int | None, quick: bool) -> Built:
+def guided(rounds: int | None, quick: bool, top_k: int = 5) -> Built:
     """Return every way to decide; with `rounds`, only the shared and the best-first one, with random heads."""
     trained = os.environ.get("ZOOM") if rounds is None and not quick else None
-    shown = trained_zoom(Path(trained)) if trained else random_zoom(2 if rounds is None else rounds, quick)
+    shown = trained_zoom(Path(trained)) if trained else random_zoom(2 if rounds is None else rounds, quick, top_k)
     zoom, config, seen = shown.zoom, shown.config, (shown.images, shown.source)
     probabilities = zoom.conventional.answer(shown.images, 1).logits.softmax(1)
     entropy = torch.special.entr(probabilities).sum(1)
@@ -187,4 +187,5 @@ CASES = (
     Case(name="guided_zoom", build=partial(guided, None)),
     Case(name="guided_zoom_in_passes", build=in_passes),
     *(Case(name="guided_zoom", at={"rounds": rounds}, build=partial(guided, rounds)) for rounds in (0, 1, 2, 3)),
+    *(Case(name="guided_zoom", at={"k": k}, build=partial(guided, 2, top_k=k)) for k in (2, 3, 5, 10)),
 )

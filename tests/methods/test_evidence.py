@@ -16,6 +16,7 @@ from torch.testing import assert_close
 
 from foveate.config import (
     BackboneConfig,
+    Branch,
     GroundingConfig,
     GroundingMethod,
     HardwareConfig,
@@ -33,6 +34,7 @@ from foveate.methods.guided_zoom import ConventionalCNN, GuidedZoom, centre_part
 from foveate.methods.inference import Classifier
 from foveate.methods.plain import PlainNetwork
 from foveate.methods.s3n import S3N
+from foveate.response.grounding import create_grounding
 from foveate.types import Grounded, Size
 from oracles.guided_zoom import naive_box, naive_elsewhere, naive_erased, naive_rounds
 
@@ -285,6 +287,28 @@ def test_logits_that_are_not_finite_are_refused() -> None:
     grounding.mixtures[0] = torch.nan
     with pytest.raises(UserError, match="logits must be finite; those of 2 of 2 images are not"):
         zoom(grounding).evidence(photographs(2, 48), photographs(2, 64), 2)
+
+
+def test_a_joint_answer_that_is_not_finite_is_refused() -> None:
+    """The first look, which is grounded, is sound."""
+    network = S3N.create(S3NConfig(backbone=BACKBONE), CLASSES, 96)
+    torch.nn.init.constant_(network.head_weight(Branch.DISCRIMINATIVE), torch.nan)
+    base = ConventionalCNN(Classifier.place(network, SLOW), Brightness())
+    for ask in (lambda: base.answer(photographs(2, 96), 1), lambda: base.logits(photographs(2, 96))):
+        with pytest.raises(UserError, match="logits must be finite; those of 2 of 2 images are not"):
+            ask()
+
+
+@pytest.mark.parametrize("network", [PlainConfig(backbone=BACKBONE), S3NConfig(backbone=BACKBONE)])
+def test_logits_alone_are_those_of_the_answer(network: PlainConfig | S3NConfig) -> None:
+    torch.manual_seed(0)
+    if isinstance(network, PlainConfig):
+        placed = Classifier.place(PlainNetwork.create(network, CLASSES), SLOW)
+    else:
+        placed = Classifier.place(S3N.create(network, CLASSES, 96), SLOW)
+    grounding = create_grounding(placed.network.backbone, GroundingConfig(layer="layer3"))
+    base, images = ConventionalCNN(placed, grounding, batch_size=2), photographs(5, 96)
+    assert_close(base.logits(images), base.answer(images, 1).logits)
 
 
 @pytest.mark.parametrize("mirrored", [False, True])

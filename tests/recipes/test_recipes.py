@@ -232,6 +232,16 @@ def test_thirty_thousand_batches_of_64_in_epochs(name: str, epochs: int) -> None
     assert RECIPES[name]().epochs == epochs
 
 
+def test_the_papers_evidence_cnn_trains_as_the_paper_says() -> None:
+    """BMVC 2019, section 4; what the text does not name is not done, as in its conventional networks."""
+    config = RECIPES["evidence-resnet101"]()
+    own, optimiser = RECIPES["ft-resnet101-cub"](), config.optimiser
+    assert optimiser == own.optimiser
+    assert (optimiser.learning_rate, optimiser.new_learning_rate, optimiser.momentum) == (0.001, 0.001, 0.9)
+    assert (optimiser.weight_decay, config.transforms.flip, config.label_smoothing) == (0.0, 0.0, 0.0)
+    assert (config.batch_size, config.transforms.input_size, config.transforms.resize_size) == (64, 224, 256)
+
+
 @pytest.mark.parametrize("base", ["s3n-slice", "s3n-plumage", "s3n-resnet50-cub"])
 def test_a_row_of_s3ns_tables_differs_in_its_fields_alone(base: str) -> None:
     for suffix, row in ROWS.items():

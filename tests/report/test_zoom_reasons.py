@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from foveate.config import Rule
@@ -60,10 +61,19 @@ def test_the_document_holds_every_number() -> None:
         "found": True,
         "place_in_source_view_pixels": [15.0, 25.0],
         "box_in_source_view_pixels": [5.0, 10.0, 25.0, 40.0],
+        "map": [[0.0, 1.0, 0.0, 0.0], *([0.0] * 4 for _ in range(3))],
         "evidence_probability": 0.3,
         "evidence_score": 0.3,
         "nearest_in_pool": [{"id": "wrens/wren_1.jpg#0", "cosine_distance": 0.125}],
     }
+
+
+def test_a_map_of_many_cells_is_a_picture_and_no_table_of_numbers() -> None:
+    example = explanation((0.3, 0.1))
+    (seen,) = example.classes[0].rounds
+    large = replace(seen, heat=np.zeros((33, 33), np.float32))
+    document = zoom_document(replace(example, classes=(replace(example.classes[0], rounds=(large,)),)))
+    assert document["classes"][0]["rounds"][0]["map"] is None
 
 
 def test_the_answer_is_the_chosen_class() -> None:

@@ -25,7 +25,7 @@ from foveate.documents import write_json
 from foveate.errors import UserError
 from foveate.evaluation.evidence import EvidenceTable
 from foveate.guided_runs import GuidedZoomRun
-from foveate.methods.guided_zoom import GuidedZoom
+from foveate.methods.guided_zoom import ConventionalCNN, GuidedZoom
 from foveate.methods.plain import PlainNetwork
 from foveate.runs import Run
 from foveate.weights import save_weights
@@ -86,6 +86,9 @@ def test_a_picture_and_the_kept_evidence_as_numbers(
                 assert found["box_in_source_view_pixels"] == evidence.boxes[at].tolist()
                 assert found["place_in_source_view_pixels"] == pytest.approx(evidence.places[at].tolist())
                 assert found["evidence_probability"] == pytest.approx(float(evidence.scores[at]), abs=1e-4)
+                highest = np.unravel_index(np.argmax(found["map"]), np.shape(found["map"]))
+                middle = [(96 / len(found["map"])) * (cell + 0.5) for cell in highest[::-1]]
+                assert not found["found"] or middle == pytest.approx(found["place_in_source_view_pixels"], abs=0.01)
                 (near,) = found["nearest_in_pool"]
                 assert 0 <= near["cosine_distance"] <= 2
 
@@ -166,7 +169,10 @@ def test_an_answer_that_the_gate_leaves_alone_costs_no_evidence(made: GuidedZoom
     assert model.refiner is not None
     plain = foveate.load(made.description.base, hardware=SLOW).predict(bird)
     sure = replace(model, refiner=replace(model.refiner, config=replace(REFINEMENT, entropy_above=9.0)))
-    with mock.patch.object(GuidedZoom, "evidence", side_effect=AssertionError):
+    with (
+        mock.patch.object(GuidedZoom, "evidence", side_effect=AssertionError),
+        mock.patch.object(ConventionalCNN, "answer", side_effect=AssertionError),  # nothing is grounded
+    ):
         gated = sure.predict(bird)
     assert [each.class_name for each in gated.top] == [each.class_name for each in plain.top]
     assert gated.best.probability == pytest.approx(plain.best.probability, abs=1e-4)

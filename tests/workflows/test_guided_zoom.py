@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from scipy.stats import binomtest
 from torch import Tensor
 
 from foveate.cli import main
@@ -19,6 +20,7 @@ from foveate.config import (
     EvidenceStart,
     Keep,
     RefinementConfig,
+    Rule,
     TrainConfig,
 )
 from foveate.data.images import read_image
@@ -30,7 +32,7 @@ from foveate.methods.plain import PlainNetwork
 from foveate.runs import Run
 from foveate.types import Evidence
 from foveate.weights import save_weights
-from foveate.workflows.guided_zoom import guided_zoom
+from foveate.workflows.guided_zoom import RefinementRow, guided_zoom, paper_rows
 from foveate.workflows.judge import assemble, evidence_of_split, hits_of_split
 from foveate.workflows.train import train
 from oracles.guided_zoom import naive_refined
@@ -97,6 +99,22 @@ def test_what_is_there_is_not_made_again(made: GuidedZoomRun, quick_run: Run, ev
         rows = made_of(quick_run, made.path, evidence)
     assert len(rows) == 1 + 3 * 3  # what was asked for, and k = 3 with three ways to join three numbers of rounds
     assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+def test_the_rows_of_the_papers_tables(made: GuidedZoomRun, quick_run: Run, evidence: TrainConfig) -> None:
+    table = evidence_of_split(made, "test", REFINEMENT, hardware=SLOW, say=silent)
+    assert [(each.top_k, each.weights, each.rule) for each in paper_rows(table, REFINEMENT)] == [
+        *[(3, (0.4, 0.3), Rule.SUM), (3, (0.25, 0.25), Rule.SUM), (3, (1.0, 1.0), Rule.MAX)],
+        *[(3, (0.4, 0.3, 0.2), Rule.SUM), (3, (0.25,) * 3, Rule.SUM), (3, (1.0,) * 3, Rule.MAX)],
+        *[(3, (0.4, 0.3, 0.2, 0.1), Rule.SUM), (3, (0.25,) * 4, Rule.SUM), (3, (1.0,) * 4, Rule.MAX)],
+    ]
+    for row in made_of(quick_run, made.path, evidence):
+        assert isinstance(row, RefinementRow)
+        after = table.refined(row.config).classes.numpy() == table.labels
+        lost, won = int((table.right_before & ~after).sum()), int((~table.right_before & after).sum())
+        assert (row.change.spoiled, row.change.mended) == (lost, won)
+        expected = binomtest(won, won + lost).pvalue if won + lost else 1.0
+        assert row.p_value == pytest.approx(expected)
 
 
 def test_weights_and_rounds_that_do_not_fit_are_told_before_anything_is_computed(

@@ -43,10 +43,23 @@ class ConventionalCNN:
         return cls(classifier, create_grounding(classifier.network.backbone, grounding, dtype=classifier.dtype))
 
     def answer(self, images: UInt8[Tensor, "n H W 3"], classes: Int64[Tensor, "n k"] | int) -> Grounded:
-        """Return logits and maps in float32 on the network's device; `classes` as in `Grounding`."""
+        """Return logits and maps in float32 on the network's device; `classes` as in `Grounding`.
+
+        Raises:
+            UserError: As in `Grounding`, or the logits are not finite.
+        """
         parts = torch.split(images, self.batch_size)
         asked = [classes] * len(parts) if isinstance(classes, int) else torch.split(classes, self.batch_size)
-        return Grounded(*map(torch.cat, zip(*map(self._answer, parts, asked), strict=True)))
+        grounded = Grounded(*map(torch.cat, zip(*map(self._answer, parts, asked), strict=True)))
+        _check_finite(grounded.logits)
+        return grounded
+
+    def logits(self, images: UInt8[Tensor, "n H W 3"]) -> Float[Tensor, "n c"]:
+        """Return the logits alone, which costs no grounding; arguments and errors as in `answer`."""
+        parts = torch.split(images, self.batch_size)
+        logits = torch.cat([self.classifier.logits(each).decision.float() for each in parts])
+        _check_finite(logits)
+        return logits
 
     def _answer(self, images: UInt8[Tensor, "n H W 3"], classes: Int64[Tensor, "n k"] | int) -> Grounded:
         network, inputs = self.classifier.network, self.classifier.inputs(images)
@@ -196,7 +209,6 @@ def find_evidence(
 ) -> Found:
     """Look for the evidence of the best classes, round by round, each class's earlier evidence being erased."""
     grounded = conventional.answer(images, top_k)
-    _check_finite(grounded.logits)
     view = Size(images.shape[2], images.shape[1])
     source = Size(config.source_size, config.source_size)
     hidden = round(config.erased * view.width)

@@ -35,11 +35,11 @@ class Refiner:
     ) -> Float[Tensor, "b c"]:
         """Return each photograph's refined class probabilities in float32 on the CPU; arguments as in `GuidedZoom`.
 
-        What the entropy gate leaves alone costs one pass of the conventional network.
+        What the entropy gate leaves alone costs one pass of the conventional network, and nothing is grounded.
         """
         if self.config.entropy_above is None:
             return self._refined(images, source)
-        own = self.zoom.conventional.answer(images, 1).logits.float().softmax(-1).cpu()
+        own = self.zoom.conventional.logits(images).softmax(-1).cpu()
         asked = unsure(own, self.config.entropy_above)
         if asked.any():
             own[asked] = self._refined(images[asked], source[asked])

@@ -1,8 +1,8 @@
 """Guided Zoom: the Evidence CNN, trained on the patches of an evidence pool.
 
 The paper (BMVC 2019, section 4): ResNet-101 on patches resized to 256 pixels, a random crop of 224; SGD with momentum
-0.9, batch 64, 0.001 for every layer, a tenth of it after 10,000 and 20,000 of 30,000 steps. Its conventional CNNs are
-the `ft-resnet101` recipes.
+0.9, batch 64, no weight decay, 0.001 for every layer, a tenth of it after 10,000 and 20,000 of 30,000 steps. Its
+conventional CNNs are the `ft-resnet101` recipes.
 """
 
 from __future__ import annotations
@@ -39,7 +39,11 @@ def evidence_resnet101() -> TrainConfig:
         transforms=replace(_PATCHES, flip=0.0),
         network=PlainConfig(backbone=BackboneConfig(architecture="resnet101.tv_in1k")),
         optimiser=OptimiserConfig(
-            learning_rate=0.001, new_learning_rate=0.001, schedule=Schedule.STEP, milestones=(1 / 3, 2 / 3)
+            learning_rate=0.001,
+            new_learning_rate=0.001,
+            weight_decay=0.0,
+            schedule=Schedule.STEP,
+            milestones=(1 / 3, 2 / 3),
         ),
         batch_size=64,
         epochs=128,

@@ -5,9 +5,14 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from foveate.config import Rule
 from foveate.documents import unstructured
 from foveate.report.zoom_explanation import ClassEvidence, RoundOfEvidence, ZoomExplanation
+
+_MAP_CELLS = 32
+"""Cells a side of the largest map that is written in numbers: those of RISE and of gradients are pictures."""
 
 
 def reason(explanation: ZoomExplanation) -> str:
@@ -64,7 +69,10 @@ def _listed(words: list[str]) -> str:
 
 
 def zoom_document(explanation: ZoomExplanation) -> dict[str, Any]:
-    """Return all numbers of an explanation as JSON can hold them; places and boxes name the pixels they are in."""
+    """Return all numbers of an explanation as JSON can hold them; places and boxes name the pixels they are in.
+
+    A round's map is in [0, 1], row by row, its cells covering the view; null where it has too many.
+    """
     answer = explanation.answer
     return {
         "photograph": explanation.title,
@@ -102,6 +110,7 @@ def _round_document(number: int, each: RoundOfEvidence) -> dict[str, Any]:
         "found": each.found,
         "place_in_source_view_pixels": list(each.place),
         "box_in_source_view_pixels": list(each.box),
+        "map": np.round(each.heat, 3).tolist() if max(each.heat.shape) <= _MAP_CELLS else None,
         "evidence_probability": each.probability,
         "evidence_score": each.score if math.isfinite(each.score) else None,
         "nearest_in_pool": [{"id": near.id, "cosine_distance": near.distance} for near in each.nearest],
