@@ -147,6 +147,9 @@ class Predict:
     zoom_above: float | None = None
     """Of an S3N run: look closer only where the entropy of the first look, in nats, is above this; None: always.
     `evaluate --split validation` shows what each threshold saves; at most the entropy threshold."""
+    names_only: bool = False
+    """Name each photograph's class and nothing else. A Guided Zoom of several rounds then takes a fraction of the
+    evidence, for the same classes."""
     out: Path | None = None
     """Write the answers here (.csv, .json or .parquet) rather than to the screen."""
     on_error: OnError = OnError.STOP
@@ -154,9 +157,21 @@ class Predict:
     hardware: HardwareConfig = field(default_factory=HardwareConfig)
 
     def run(self) -> None:
-        """Do it."""
-        from foveate.workflows.predict import predict_paths
+        """Do it.
 
+        Raises:
+            UserError: Something the user can mend: see its message.
+        """
+        from foveate.workflows.predict import name_paths, predict_paths
+
+        if self.names_only:
+            if (self.top, self.entropy_threshold, self.zoom_above, self.views) != (5, None, None, TestViews.CENTRE):
+                raise UserError(
+                    "--names-only names one class of one view, whatever the doubt; leave it out, or leave out --top, "
+                    "--entropy-threshold, --zoom-above and --views"
+                )
+            name_paths(self.run_folder, self.paths, out=self.out, on_error=self.on_error, hardware=self.hardware)
+            return
         predict_paths(
             self.run_folder,
             self.paths,

@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 
 import foveate
 from commands import status
-from foveate.config import RefinementConfig, TestViews
+from foveate.config import RefinementConfig, Scores, TestViews
 from foveate.data.images import read_image
 from foveate.data.preparation import load_splits
 from foveate.decision.refinement import refined_probabilities
@@ -27,6 +27,7 @@ from foveate.evaluation.evidence import EvidenceTable
 from foveate.guided_runs import GuidedZoomRun
 from foveate.methods.guided_zoom import ConventionalCNN, GuidedZoom
 from foveate.methods.plain import PlainNetwork
+from foveate.methods.refiner import Refiner
 from foveate.runs import Run
 from foveate.weights import save_weights
 from foveate.workflows.explain import explain
@@ -178,6 +179,23 @@ def test_an_answer_that_the_gate_leaves_alone_costs_no_evidence(made: GuidedZoom
     assert gated.best.probability == pytest.approx(plain.best.probability, abs=1e-4)
     unsure = replace(model, refiner=replace(model.refiner, config=replace(REFINEMENT, entropy_above=0.0)))
     assert unsure.predict(bird).best.class_name == model.predict(bird).best.class_name
+
+
+@pytest.mark.parametrize("gate", [None, 0.7])
+@pytest.mark.parametrize("scores", list(Scores))
+def test_names_alone_are_the_refined_ones_for_less(
+    made: GuidedZoomRun, plumage: Path, scores: Scores, gate: float | None
+) -> None:
+    birds = sorted(plumage.glob("images/*/*.jpg"))[::3]
+    refinement = replace(REFINEMENT, scores=scores, entropy_above=gate)
+    model = foveate.load(made.path, hardware=SLOW)
+    assert model.refiner is not None
+    model = replace(model, refiner=Refiner.of(model.refiner.zoom, refinement))
+    best = [(each.image, each.best.class_name) for each in model.predict_many(birds)]
+    # Scores with a bound need not all be known.
+    refused = AssertionError if scores is Scores.PROBABILITIES else None
+    with mock.patch.object(GuidedZoom, "evidence", autospec=True, side_effect=refused or GuidedZoom.evidence):
+        assert list(model.classify_many(birds)) == best
 
 
 def test_several_views_are_refused(made: GuidedZoomRun, plumage: Path) -> None:

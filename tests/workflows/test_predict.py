@@ -17,13 +17,14 @@ import torch
 from numpy.testing import assert_allclose
 from PIL import Image
 
+from foveate.cli import main
 from foveate.config import HardwareConfig, OnError, TestViews
 from foveate.errors import UserError
 from foveate.methods.inference import Classifier
 from foveate.runs import Run
 from foveate.types import Prediction
 from foveate.workflows.evaluate import evaluate
-from foveate.workflows.predict import Model, find_photographs, load, predict_paths, write_answers
+from foveate.workflows.predict import Model, find_photographs, load, name_paths, predict_paths, write_answers
 
 UNSURE = [0.5, 0.25, 0.125, 0.125]
 """Entropy: 0.5 log 2 + 0.25 log 4 + 2 x 0.125 log 8 = 1.75 log 2 = 1.213 nats."""
@@ -172,6 +173,29 @@ def test_the_three_files_agree_with_each_other_and_the_model(model: Model, birds
         assert (row["entropy"], row["sure"]) == (answer.entropy, answer.sure)
         assert row["sure"] == (row["entropy"] <= 0.5)
     assert said[0] == f"7 answers in {tmp_path / 'answers.csv'}"
+
+
+def test_names_alone_are_the_best_classes(
+    model: Model, birds: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    best = [(answer.image, answer.best.class_name) for answer in model.predict_many(birds, batch_size=3)]
+    assert list(model.classify_many(birds, batch_size=2)) == best
+    said: list[str] = []
+    assert list(name_paths(model.run.path, list(map(str, birds)), say=said.append)) == best
+    assert said == [f"{image}: {name}" for image, name in best]
+    (tmp_path / "broken.jpg").write_bytes(b"no picture")
+    mixed = [str(birds[0]), str(tmp_path / "broken.jpg")]
+    out = tmp_path / "names.csv"
+    name_paths(model.run.path, mixed, out=out, on_error=OnError.SKIP, say=said.append)
+    assert out.read_text() == f"image,class_name\n{birds[0]},{best[0][1]}\n"
+    assert said[-2:] == ["left out 1 of 2 photographs that cannot be read", f"1 answers in {out}"]
+    with pytest.raises(UserError, match="choose one of these endings"):
+        name_paths(tmp_path / "no run", [], out=tmp_path / "names", say=silent)
+    assert main(["predict", str(model.run.path), str(birds[0]), "--names-only", "--top", "2"]) == 2
+    assert main(["predict", str(model.run.path), str(birds[0]), "--names-only"]) == 0
+    shown = capsys.readouterr()
+    assert "--names-only names one class of one view" in shown.err
+    assert shown.out == f"{birds[0]}: {best[0][1]}\n"
 
 
 def test_an_unknown_ending_is_refused_before_the_work(model: Model, tmp_path: Path) -> None:

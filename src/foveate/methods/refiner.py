@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
-from foveate.config import RefinementConfig, TransformConfig
+from foveate.config import RefinementConfig, Scores, TransformConfig
 from foveate.decision.refinement import decide, refined_probabilities, unsure
+from foveate.methods.best_first import decide_best_first
 from foveate.methods.guided_zoom import GuidedZoom
 
 
@@ -44,6 +45,15 @@ class Refiner:
         if asked.any():
             own[asked] = self._refined(images[asked], source[asked])
         return own
+
+    def classes(self, images: UInt8[Tensor, "b H W 3"], source: UInt8[Tensor, "b Hs Ws 3"]) -> Int64[Tensor, " b"]:
+        """Return the class that `probabilities` has most of, on the CPU, looking at no more evidence than decides it.
+
+        Logits that are added up have no bound: all evidence is looked at then.
+        """
+        if self.config.scores is Scores.LOGITS:
+            return self.probabilities(images, source).argmax(1)
+        return decide_best_first(self.zoom, images, source, self.config).classes.cpu()
 
     def _refined(self, images: UInt8[Tensor, "b H W 3"], source: UInt8[Tensor, "b Hs Ws 3"]) -> Float[Tensor, "b c"]:
         evidence = self.zoom.evidence(images, source, self.config.top_k)
