@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import importlib.metadata
+import math
 import platform
 import resource
 import statistics
@@ -20,6 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from foveate.runs import environment
@@ -134,11 +136,22 @@ def memory_of(call: Side) -> float | None:
 def gflop_of(call: Side) -> float | None:
     """Return how many thousand millions of floating point operations a call takes in convolutions and matrix products.
 
-    None where there are none that torch knows of: another runtime's, another process's.
+    None where there are none that torch knows of: another runtime's, another process's; or where another package's
+    hooks and the counter's do not go together, as zennit's.
     """
-    with FlopCounterMode(display=False) as counter:
-        call()
+    backward = {torch.ops.aten.convolution_backward: _gradient_flop}
+    try:
+        with FlopCounterMode(display=False, custom_mapping=backward) as counter:
+            call()
+    except RuntimeError:
+        return None
     return float(f"{counter.get_total_flops() / 1e9:.4g}") or None
+
+
+def _gradient_flop(given: Sequence[int], _: object, weight: Sequence[int], *others: Any, **__: object) -> int:
+    """Count a convolution's gradients: torch's own count takes a depthwise one's weight for a dense one's."""
+    image, kernel, _bias = others[-1]  # which gradients are asked for
+    return (bool(image) + bool(kernel)) * 2 * math.prod(given) * math.prod(weight[1:])
 
 
 def versions() -> dict[str, str]:

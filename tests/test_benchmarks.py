@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 from cases import CASES
 from cases.head import grids, looped_grids
@@ -63,6 +64,20 @@ def test_operations_are_counted() -> None:
 
     assert gflop_of(side) == pytest.approx((product + convolution) / 1e9, rel=1e-3)
     assert gflop_of(lambda: sum([1, 2])) is None
+
+
+@pytest.mark.parametrize("groups", [1, 8])
+def test_the_operations_of_gradients_are_twice_those_of_a_convolution(groups: int) -> None:
+    images = torch.ones(3, 8, 16, 16, requires_grad=True)
+    kernel = torch.ones(8, 8 // groups, 3, 3, requires_grad=True)
+
+    def convolve() -> Tensor:
+        return torch.nn.functional.conv2d(images, kernel, padding=1, groups=groups)
+
+    once = gflop_of(convolve)
+    assert once is not None
+    assert once == pytest.approx(2 * 3 * 8 * 16 * 16 * 8 // groups * 9 / 1e9, rel=1e-3)
+    assert gflop_of(lambda: torch.autograd.backward(convolve().sum())) == pytest.approx(3 * once, rel=1e-3)
 
 
 def test_the_loop_that_the_head_is_compared_with_gives_its_grids() -> None:
