@@ -16,12 +16,12 @@ from foveate.report.tables import markdown_table
 
 ROOT = Path(__file__).parents[1]
 BEGIN, END = "<!-- benchmarks: made by `make docs` -->", "<!-- end of benchmarks -->"
-HEADER = ("case", "side", "median", "middle half", "unit", "times as long as", "MB", "GFLOP/s", "of the most")
+HEADER = ("case", "side", "median", "middle half", "unit", "times as long as", "MB", "GFLOP/s", "of the best")
 Lines = Mapping[str, Mapping[str, Any]]
 
 
 def table(lines: Lines) -> str:
-    """Return a row for each side of each case, and what share it has of the most that the machine was seen to do."""
+    """Return a row for each side of each case, and what share of the best the machine was seen to do."""
     most = max(_rates(lines["machine"]).values()) if "machine" in lines else None
     return markdown_table(HEADER, [row for line in lines.values() for row in _rows(line, most)])
 
@@ -61,7 +61,8 @@ def made_by(lines: Lines) -> str:
     left_out = f" Not measured: {'; '.join(skipped)}." if skipped else ""
     return (
         f"{'; '.join(origins)}.{left_out} MB: by how much one call raised the resident memory at most. GFLOP/s: of "
-        "convolutions and matrix products; beside it the share of the most that the case `machine` reached.\n"
+        "convolutions and matrix products; beside it the share of the best that the case `machine` reached in any "
+        "precision.\n"
     )
 
 

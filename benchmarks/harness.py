@@ -42,6 +42,8 @@ class Built:
     """How many a call takes; the unit is then images a second, else milliseconds a call."""
     skipped: Mapping[str, str] = field(default_factory=dict)
     """The sides that there could be, and why they are not there."""
+    uncounted: Sequence[str] = ()
+    """Sides whose operations torch does not see, or whose package does not go together with its counter."""
     notes: Callable[[], Mapping[str, object]] = dict
     """What else is known after the last call: passes counted, results compared."""
 
@@ -136,20 +138,23 @@ def memory_of(call: Side) -> float | None:
 def gflop_of(call: Side) -> float | None:
     """Return how many thousand millions of floating point operations a call takes in convolutions and matrix products.
 
-    None where there are none that torch knows of: another runtime's, another process's; or where another package's
-    hooks and the counter's do not go together, as zennit's.
+    None where there are none that torch sees.
     """
     backward = {torch.ops.aten.convolution_backward: _gradient_flop}
-    try:
-        with FlopCounterMode(display=False, custom_mapping=backward) as counter:
-            call()
-    except RuntimeError:
-        return None
+    with FlopCounterMode(display=False, custom_mapping=backward) as counter:
+        call()
     return float(f"{counter.get_total_flops() / 1e9:.4g}") or None
 
 
+def _counted(built: Built) -> dict[str, float | None]:
+    return {name: None if name in built.uncounted else gflop_of(call) for name, call in built.sides.items()}
+
+
 def _gradient_flop(given: Sequence[int], _: object, weight: Sequence[int], *others: Any, **__: object) -> int:
-    """Count a convolution's gradients: torch's own count takes a depthwise one's weight for a dense one's."""
+    """Count a convolution's gradients: torch's own count takes a depthwise one's weight for a dense one's.
+
+    No case has a transposed one, of which this would be wrong.
+    """
     image, kernel, _bias = others[-1]  # which gradients are asked for
     return (bool(image) + bool(kernel)) * 2 * math.prod(given) * math.prod(weight[1:])
 
@@ -183,7 +188,7 @@ def measured(case: Case, budget: Budget, *, quick: bool = False) -> dict[str, An
         "sides": {name: spread(values) for name, values in scaled.items()},
         "times_as_long": ratios(seconds, built.reference),
         "memory_mb": {name: memory_of(call) for name, call in built.sides.items()},
-        "gflop": {} if quick else {name: gflop_of(call) for name, call in built.sides.items()},
+        "gflop": {} if quick else _counted(built),
         "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
         "skipped": dict(built.skipped),
         "notes": dict(built.notes()),

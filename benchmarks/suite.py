@@ -1,7 +1,9 @@
 """Run the benchmarks: a JSON line for each case, appended to a file of `benchmarks/results/`.
 
 Each case runs in a process of its own, so that its peak memory is its own; what cannot run says why and the others go
-on. About 15 minutes on two quiet cores.
+on. All of them with `--seconds 3` take about 35 minutes on two slow cores (AVX2 alone), most of it the least number of
+repetitions.
+With `ZOOM`, a folder of `foveate guided-zoom`, the case guided_zoom is of a trained one.
 
     python benchmarks/suite.py [--only NAME ...] [--quick] [--seconds 12] [--repetitions N] [--out FILE]
 """

@@ -299,6 +299,13 @@ def test_guided_zooms_presets_hold_what_the_table_says(
     assert found == [paper, reference, foveate]
 
 
+def test_the_table_of_guided_zooms_presets_names_every_choice() -> None:
+    named = {field.split(".", 1)[1] for field, *_ in GUIDED_ZOOM_PRESETS}
+    every = {f"patches.{each.name}" for each in fields(PatchConfig)} | {each.name for each in fields(RefinementConfig)}
+    assert every <= named
+    assert {each.name for each in fields(PoolConfig)} - named == {"grounding", "patches", "part_size", "batch_size"}
+
+
 def test_presets_take_a_backbone_and_the_table_names_every_other_choice() -> None:
     backbone = BackboneConfig(architecture="resnet50")
     assert S3NConfig.paper(backbone).backbone == S3NConfig.reference(backbone).backbone == backbone

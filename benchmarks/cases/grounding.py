@@ -3,7 +3,7 @@
 ResNet-50, its maps at `layer3.0` (Guided Zoom's res4a), the forward pass included. In multiplications the maps of five
 classes cost 3.8 passes. `torchray` and `zennit` are no dependencies (the first for its licence); by hand:
 `pip install --no-deps --target FOLDER torchray zennit`, then FOLDER in PYTHONPATH. zennit knows no contrast and goes
-down to the pixels: its side is excitation backprop, one class at a time, so that one class says all.
+down to the pixels: its side is excitation backprop, one class at a time, so that k classes cost k times what one does.
 """
 
 from __future__ import annotations
@@ -102,6 +102,7 @@ def grounded(classes: int, quick: bool) -> Built:
         reference="forward",
         settings={**scale.settings(), "asked": classes, "layer": LAYER},
         skipped=skipped,
+        uncounted=("zennit_eb",),
         notes=partial(differences, quick) if "torchray" in theirs and classes > 1 else dict,
     )
 

@@ -44,6 +44,7 @@ def plain_inference(scale: Scale, quick: bool) -> Built:
         sides=sides,
         reference="bare_float32",
         settings=scale.settings(),
+        uncounted=("openvino",),
     )
 
 

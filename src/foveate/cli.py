@@ -148,8 +148,8 @@ class Predict:
     """Of an S3N run: look closer only where the entropy of the first look, in nats, is above this; None: always.
     `evaluate --split validation` shows what each threshold saves; at most the entropy threshold."""
     names_only: bool = False
-    """Name each photograph's class and nothing else. A Guided Zoom of several rounds then takes a fraction of the
-    evidence, for the same classes."""
+    """Name each photograph's class and nothing else. A Guided Zoom of several rounds then looks at less evidence,
+    for the same classes."""
     out: Path | None = None
     """Write the answers here (.csv, .json or .parquet) rather than to the screen."""
     on_error: OnError = OnError.STOP
@@ -165,12 +165,19 @@ class Predict:
         from foveate.workflows.predict import name_paths, predict_paths
 
         if self.names_only:
-            if (self.top, self.entropy_threshold, self.zoom_above, self.views) != (5, None, None, TestViews.CENTRE):
+            if (self.top, self.entropy_threshold, self.views) != (5, None, TestViews.CENTRE):
                 raise UserError(
                     "--names-only names one class of one view, whatever the doubt; leave it out, or leave out --top, "
-                    "--entropy-threshold, --zoom-above and --views"
+                    "--entropy-threshold and --views"
                 )
-            name_paths(self.run_folder, self.paths, out=self.out, on_error=self.on_error, hardware=self.hardware)
+            name_paths(
+                self.run_folder,
+                self.paths,
+                zoom_above=self.zoom_above,
+                out=self.out,
+                on_error=self.on_error,
+                hardware=self.hardware,
+            )
             return
         predict_paths(
             self.run_folder,

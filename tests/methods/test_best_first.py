@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from unittest import mock
 
 import pytest
 import torch
@@ -107,6 +108,16 @@ def test_equal_weights_of_equal_classes_need_all_evidence() -> None:
     done = decide_best_first(made, noise(1, 48, 0), noise(1, 64, 1), config)
     assert torch.equal(done.lower, done.upper)
     assert torch.equal(done.classes, done.candidates[:, 0])
+
+
+def test_a_damaged_evidence_cnn_is_refused() -> None:
+    made = zoom(0.5)
+    damaged = mock.Mock(return_value=torch.full((1, CLASSES), torch.nan))
+    with (
+        mock.patch.object(GuidedZoom, "judge", damaged),
+        pytest.raises(UserError, match="scores must be finite; those of 1 of 1 images are not"),
+    ):
+        decide_best_first(made, noise(1, 48, 0), noise(1, 64, 1), RefinementConfig(top_k=3))
 
 
 def test_logits_have_no_bound() -> None:

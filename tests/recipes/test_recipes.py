@@ -67,8 +67,8 @@ def alike() -> dict[str, TrainConfig]:
         network = config.network
         if isinstance(network, MACNNConfig):
             network = replace(network, crop=MACNNConfig().crop)
-        alike = (network, config.optimiser, config.label_smoothing, config.smoothing_over)
-        groups.setdefault(alike, {})[name] = config
+        key = (network, config.optimiser, config.label_smoothing, config.smoothing_over)
+        groups.setdefault(key, {})[name] = config
     return {" ".join(group): next(iter(group.values())) for group in groups.values()}
 
 

@@ -181,21 +181,32 @@ def test_an_answer_that_the_gate_leaves_alone_costs_no_evidence(made: GuidedZoom
     assert unsure.predict(bird).best.class_name == model.predict(bird).best.class_name
 
 
-@pytest.mark.parametrize("gate", [None, 0.7])
+@pytest.mark.parametrize("gated", [False, True])
 @pytest.mark.parametrize("scores", list(Scores))
 def test_names_alone_are_the_refined_ones_for_less(
-    made: GuidedZoomRun, plumage: Path, scores: Scores, gate: float | None
+    made: GuidedZoomRun, plumage: Path, scores: Scores, gated: bool
 ) -> None:
     birds = sorted(plumage.glob("images/*/*.jpg"))[::3]
-    refinement = replace(REFINEMENT, scores=scores, entropy_above=gate)
     model = foveate.load(made.path, hardware=SLOW)
     assert model.refiner is not None
+    own = list(replace(model, refiner=None).predict_many(birds))
+    gate = sorted(each.entropy for each in own)[len(own) // 2] if gated else None  # half are left alone
+    refinement = replace(REFINEMENT, scores=scores, entropy_above=gate)
     model = replace(model, refiner=Refiner.of(model.refiner.zoom, refinement))
-    best = [(each.image, each.best.class_name) for each in model.predict_many(birds)]
-    # Scores with a bound need not all be known.
-    refused = AssertionError if scores is Scores.PROBABILITIES else None
-    with mock.patch.object(GuidedZoom, "evidence", autospec=True, side_effect=refused or GuidedZoom.evidence):
+    looked: list[int] = []
+
+    def judge(self: GuidedZoom, source: torch.Tensor, patches: torch.Tensor) -> torch.Tensor:
+        looked.append(len(patches))
+        return judged(self, source, patches)
+
+    judged = GuidedZoom.judge
+    with mock.patch.object(GuidedZoom, "judge", judge):
+        best = [(each.image, each.best.class_name) for each in model.predict_many(birds)]
+        everything = sum(looked)
+        looked.clear()
         assert list(model.classify_many(birds)) == best
+    assert 0 < sum(looked) <= everything
+    assert scores is Scores.LOGITS or sum(looked) < everything
 
 
 def test_several_views_are_refused(made: GuidedZoomRun, plumage: Path) -> None:

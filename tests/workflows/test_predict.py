@@ -189,6 +189,10 @@ def test_names_alone_are_the_best_classes(
     name_paths(model.run.path, mixed, out=out, on_error=OnError.SKIP, say=said.append)
     assert out.read_text() == f"image,class_name\n{birds[0]},{best[0][1]}\n"
     assert said[-2:] == ["left out 1 of 2 photographs that cannot be read", f"1 answers in {out}"]
+    name_paths(model.run.path, mixed[1:], out=out, on_error=OnError.SKIP, say=said.append)
+    assert out.read_text() == "image,class_name\n"
+    name_paths(model.run.path, mixed[:1], out=tmp_path / "names.json", say=said.append)
+    assert json.loads((tmp_path / "names.json").read_text()) == [{"image": str(birds[0]), "class_name": best[0][1]}]
     with pytest.raises(UserError, match="choose one of these endings"):
         name_paths(tmp_path / "no run", [], out=tmp_path / "names", say=silent)
     assert main(["predict", str(model.run.path), str(birds[0]), "--names-only", "--top", "2"]) == 2

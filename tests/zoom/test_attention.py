@@ -16,7 +16,7 @@ from torch.testing import assert_close
 
 from foveate.config import AttentionKernel, Partition, S3NConfig
 from foveate.response.peaks import find_peaks
-from foveate.zoom.attention import Attention, SparseAttention, dense_attention, divide
+from foveate.zoom.attention import Attention, SparseAttention, dense_attention, divide, spread
 from foveate.zoom.draws import draw_keys, uniform_draw
 from foveate.zoom.sampler import gaussian, separable_places
 from oracles.s3n import naive_dense_maps, naive_sampling_maps
@@ -152,6 +152,22 @@ def test_a_batch_is_its_images() -> None:
         alone = attend(response[index : index + 1], Partition.PROBABILITY, draw[index : index + 1])
         assert_close(together.discriminative[index], alone.discriminative[0])
         assert_close(together.complementary[index], alone.complementary[0])
+
+
+def test_all_cells_are_as_good_as_the_peaks() -> None:
+    """Elsewhere than on a processor all cells take part."""
+    response = responses(3, 8, seed=2).requires_grad_()
+    amplitude = find_peaks(response.detach()) * response
+    radius, everywhere = torch.tensor(0.2, requires_grad=True), torch.arange(64).expand(3, -1)
+    where = find_peaks(response.detach()).flatten(1).to(torch.uint8).sort(dim=1, descending=True, stable=True).indices
+    most = int((where >= 0).sum(1).max())
+    few = where[:, : max(find_peaks(response.detach()).flatten(1).sum(1).tolist())]
+    assert few.shape[1] < most
+    maps = [spread(amplitude, response, each, radius, AttentionKernel.HALF) for each in (few, everywhere)]
+    assert_close(*maps)
+    gradients = [torch.autograd.grad(each.square().sum(), [response, radius], retain_graph=True) for each in maps]
+    for one, other in zip(*gradients, strict=True):
+        assert_close(one, other)
 
 
 def test_it_says_which_peaks_it_used_and_how() -> None:

@@ -143,7 +143,15 @@ def _check(
         raise UserError(
             f"weights must be at most one more than the rounds of evidence, {evidence.shape[2]}; got {config.weights}"
         )
-    finite = own.isfinite().all(1) & evidence.isfinite().all(2).all(1)
+    check_finite(own.isfinite().all(1) & evidence.isfinite().all(2).all(1))
+
+
+def check_finite(finite: Bool[Tensor, " n"]) -> None:
+    """Refuse scores that are not finite; `finite` says which images' or patches' are.
+
+    Raises:
+        UserError: Some are not.
+    """
     if not finite.all():
         raise UserError(
             f"scores must be finite; those of {int((~finite).sum())} of {len(finite)} images are not: the weights of "

@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float, Int64, UInt8
 from torch import Tensor
 
 from foveate.config import RefinementConfig, Rule, Scores
-from foveate.decision.refinement import scores_of, unsure
+from foveate.decision.refinement import check_finite, scores_of, unsure
 from foveate.errors import UserError
 from foveate.methods.guided_zoom import GuidedZoom
 from foveate.types import Size
@@ -182,6 +182,7 @@ class _Search:
         new = [index for index, key in enumerate(keys) if key not in self.judged]
         for rows in torch.split(torch.tensor(new, dtype=torch.int64, device=which.device), self.zoom.batch_size):
             answers = self.zoom.judge(self.source, asked[rows])
+            check_finite(answers.isfinite().all(1))
             self.judged |= zip((keys[row] for row in rows.tolist()), answers, strict=True)
             self.patches[which[rows]] += self.zoom.passes
         return torch.stack([self.judged[key] for key in keys])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from jaxtyping import Float, Int64, UInt8
+from jaxtyping import Bool, Float, Int64, UInt8
 from torch import Tensor
 
 from foveate.config import RefinementConfig, Scores, TransformConfig
@@ -40,11 +40,15 @@ class Refiner:
         """
         if self.config.entropy_above is None:
             return self._refined(images, source)
-        own = self.zoom.conventional.logits(images).softmax(-1).cpu()
-        asked = unsure(own, self.config.entropy_above)
+        own, asked = self._asked(images, self.config.entropy_above)
         if asked.any():
             own[asked] = self._refined(images[asked], source[asked])
         return own
+
+    def _asked(self, images: UInt8[Tensor, "b H W 3"], gate: float) -> tuple[Float[Tensor, "b c"], Bool[Tensor, " b"]]:
+        """Return the network's own probabilities, on the CPU, and which photographs the evidence is weighed for."""
+        own = self.zoom.conventional.logits(images).softmax(-1).cpu()
+        return own, unsure(own, gate)
 
     def classes(self, images: UInt8[Tensor, "b H W 3"], source: UInt8[Tensor, "b Hs Ws 3"]) -> Int64[Tensor, " b"]:
         """Return the class that `probabilities` has most of, on the CPU, looking at no more evidence than decides it.
@@ -53,7 +57,14 @@ class Refiner:
         """
         if self.config.scores is Scores.LOGITS:
             return self.probabilities(images, source).argmax(1)
-        return decide_best_first(self.zoom, images, source, self.config).classes.cpu()
+        if self.config.entropy_above is None:
+            return decide_best_first(self.zoom, images, source, self.config).classes.cpu()
+        own, asked = self._asked(images, self.config.entropy_above)
+        best = own.argmax(1)
+        if asked.any():
+            ungated = replace(self.config, entropy_above=None)
+            best[asked] = decide_best_first(self.zoom, images[asked], source[asked], ungated).classes.cpu()
+        return best
 
     def _refined(self, images: UInt8[Tensor, "b H W 3"], source: UInt8[Tensor, "b Hs Ws 3"]) -> Float[Tensor, "b c"]:
         evidence = self.zoom.evidence(images, source, self.config.top_k)

@@ -1,7 +1,7 @@
 """Guided Zoom: the Evidence CNN, trained on the patches of an evidence pool.
 
 The paper (BMVC 2019, section 4): ResNet-101 on patches resized to 256 pixels, a random crop of 224; SGD with momentum
-0.9, batch 64, no weight decay, 0.001 for every layer, a tenth of it after 10,000 and 20,000 of 30,000 steps. Its
+0.9, batch 64, no weight decay named, 0.001 for every layer, a tenth of it after 10,000 and 20,000 of 30,000 steps. Its
 conventional CNNs are the `ft-resnet101` recipes.
 """
 

@@ -110,7 +110,7 @@ def _round_document(number: int, each: RoundOfEvidence) -> dict[str, Any]:
         "found": each.found,
         "place_in_source_view_pixels": list(each.place),
         "box_in_source_view_pixels": list(each.box),
-        "map": np.round(each.heat, 3).tolist() if max(each.heat.shape) <= _MAP_CELLS else None,
+        "map": np.round(each.heat.astype(float), 3).tolist() if max(each.heat.shape) <= _MAP_CELLS else None,
         "evidence_probability": each.probability,
         "evidence_score": each.score if math.isfinite(each.score) else None,
         "nearest_in_pool": [{"id": near.id, "cosine_distance": near.distance} for near in each.nearest],

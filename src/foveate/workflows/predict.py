@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -41,6 +41,13 @@ _COLUMNS = ("image", "rank", "class_name", "probability", "entropy", "sure")
 Photograph = Path | str | bytes | Image.Image
 
 _Views = tuple[np.ndarray, ...]  # of one photograph, for each size: (v, H, W, 3)
+
+
+class Named(NamedTuple):
+    """A photograph, and the name of its class."""
+
+    image: str
+    class_name: str
 
 
 @dataclass(frozen=True)
@@ -119,11 +126,11 @@ class Model:
         *,
         batch_size: int = 16,
         unreadable: Callable[[str], None] | None = None,
-    ) -> Iterator[tuple[str, str]]:
+    ) -> Iterator[Named]:
         """Name each photograph and its class, the best one of `predict_many`, and nothing else.
 
         A Guided Zoom then looks at a class's evidence only while the class can still win, which with several rounds
-        takes a fraction of the passes (docs/performance.md).
+        takes fewer passes (docs/performance.md), and with one as many.
 
         Args:
             photographs: Paths, encoded bytes or Pillow images.
@@ -138,7 +145,7 @@ class Model:
                 best = self.classifier.probabilities(pixels[0]).argmax(1)
             else:
                 best = self.refiner.classes(*(each[:, 0] for each in pixels))
-            yield from zip(names, (self.class_names[label] for label in best.tolist()), strict=True)
+            yield from map(Named, names, (self.class_names[label] for label in best.tolist()))
 
     def _probabilities(
         self, images: UInt8[Tensor, "b v H W 3"], source: UInt8[Tensor, "b 1 Hs Ws 3"] | None = None
@@ -268,10 +275,10 @@ def write_answers(path: Path, answers: Sequence[Prediction]) -> None:
         for answer in answers
         for rank, ranked in enumerate(answer.top, 1)
     ]
-    write(path, rows)
+    write(path, rows, _COLUMNS)
 
 
-def _writer(path: Path) -> Callable[[Path, list[dict[str, Any]]], None]:
+def _writer(path: Path) -> Callable[[Path, list[dict[str, Any]], Sequence[str]], None]:
     writers = {".csv": _write_csv, ".json": _write_json, ".parquet": _write_parquet}
     if path.suffix.lower() not in writers:
         raise UserError(f"answers are written as {', '.join(writers)}; got {path.name!r}; choose one of these endings")
@@ -282,25 +289,26 @@ def name_paths(
     run: Path,
     patterns: Sequence[str],
     *,
+    zoom_above: float | None = None,
     out: Path | None = None,
     on_error: OnError = OnError.STOP,
     hardware: HardwareConfig | None = None,
     say: Callable[[str], None] = print,
-) -> tuple[tuple[str, str], ...]:
+) -> tuple[Named, ...]:
     """Name the class of files, folders and globs, and nothing else; write the names to `out`, or say them.
 
     Arguments and errors as in `predict_paths`.
     """
     if out is not None:
         _writer(out)
-    model, paths = load(run, hardware=hardware), find_photographs(patterns)
+    model, paths = load(run, hardware=hardware, zoom_above=zoom_above), find_photographs(patterns)
     answers = []
-    for image, name in model.classify_many(paths, unreadable=say if on_error is OnError.SKIP else None):
-        answers.append((image, name))
+    for answer in model.classify_many(paths, unreadable=say if on_error is OnError.SKIP else None):
+        answers.append(answer)
         if out is None:
-            say(f"{image}: {name}")
+            say(f"{answer.image}: {answer.class_name}")
     if out is not None:
-        _writer(out)(out, [{"image": image, "class_name": name} for image, name in answers])
+        _writer(out)(out, [answer._asdict() for answer in answers], Named._fields)
     _say_what_was_done(len(answers), len(paths), out, say)
     return tuple(answers)
 
@@ -355,19 +363,19 @@ def _line(answer: Prediction) -> str:
     return f"{answer.image}: {doubt}{verdict}" + (f"  [{others}]" if others else "")
 
 
-def _write_csv(path: Path, rows: list[dict[str, Any]]) -> None:
+def _write_csv(path: Path, rows: list[dict[str, Any]], columns: Sequence[str]) -> None:
     text = io.StringIO()
-    writer = csv.DictWriter(text, tuple(rows[0]) if rows else _COLUMNS, lineterminator="\n")
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     write_text(path, text.getvalue())
 
 
-def _write_json(path: Path, rows: list[dict[str, Any]]) -> None:
+def _write_json(path: Path, rows: list[dict[str, Any]], _: Sequence[str]) -> None:
     write_text(path, json.dumps(rows, indent=1, ensure_ascii=False) + "\n")
 
 
-def _write_parquet(path: Path, rows: list[dict[str, Any]]) -> None:
+def _write_parquet(path: Path, rows: list[dict[str, Any]], _: Sequence[str]) -> None:
     with atomic_path(path) as temporary:
         pq.write_table(pa.Table.from_pylist(rows), temporary)
 

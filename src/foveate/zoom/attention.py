@@ -121,10 +121,12 @@ def _first_best(score: Float[Tensor, "b g g"], peaks: Bool[Tensor, "b g g"]) -> 
 def _cells_of(peaks: Bool[Tensor, "b g g"]) -> Int64[Tensor, "b p"]:
     """Return the indices of each map's peaks, and of other cells up to the largest number of peaks that a map has.
 
-    That is a hundredth of the cells. On a GPU all cells: to ask for the number would be to wait for it.
+    A photograph has one to a few. Elsewhere than on a processor all cells: to ask for the number would be to wait.
     """
     marked = peaks.flatten(1)
-    most = marked.shape[1] if peaks.is_cuda else int(marked.sum(1).max())
+    if peaks.device.type != "cpu":
+        return torch.arange(marked.shape[1], device=peaks.device).expand(len(marked), -1)
+    most = int(marked.sum(1).max())
     return marked.to(torch.uint8).sort(dim=1, descending=True, stable=True).indices[:, :most]
 
 
