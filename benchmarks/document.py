@@ -80,14 +80,17 @@ def plot(axis: str, points: Sequence[Mapping[str, Any]]) -> Figure:
     with mpl.rc_context({"font.size": 9}):
         figure = Figure(figsize=(7.2, 2.8), layout="constrained")
         time, memory = figure.subplots(1, 2)
+        at = [line["at"][axis] for line in points]
         for side in points[0]["sides"]:
-            at = [line["at"][axis] for line in points]
             values = [line["sides"][side] for line in points]
             time.plot(at, [each["median"] for each in values], marker="o", label=side)
             time.fill_between(at, [v["lower"] for v in values], [v["upper"] for v in values], alpha=0.2)
             memory.plot(at, [max(line["memory_mb"][side] or 0, 0.1) for line in points], marker="o")
         time.set(xlabel=axis, ylabel=points[0]["unit"], xscale="symlog", yscale="log")
         memory.set(xlabel=axis, ylabel="MB", xscale="symlog", yscale="log")
+        for each in (time, memory):
+            each.set_xticks(at, [f"{place:,}" for place in at])
+            each.xaxis.minorticks_off()
         time.legend(frameon=False)
     return figure
 
