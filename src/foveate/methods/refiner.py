@@ -45,11 +45,6 @@ class Refiner:
             own[asked] = self._refined(images[asked], source[asked])
         return own
 
-    def _asked(self, images: UInt8[Tensor, "b H W 3"], gate: float) -> tuple[Float[Tensor, "b c"], Bool[Tensor, " b"]]:
-        """Return the network's own probabilities, on the CPU, and which photographs the evidence is weighed for."""
-        own = self.zoom.conventional.logits(images).softmax(-1).cpu()
-        return own, unsure(own, gate)
-
     def classes(self, images: UInt8[Tensor, "b H W 3"], source: UInt8[Tensor, "b Hs Ws 3"]) -> Int64[Tensor, " b"]:
         """Return the class that `probabilities` has most of, on the CPU, looking at no more evidence than decides it.
 
@@ -65,6 +60,11 @@ class Refiner:
             ungated = replace(self.config, entropy_above=None)
             best[asked] = decide_best_first(self.zoom, images[asked], source[asked], ungated).classes.cpu()
         return best
+
+    def _asked(self, images: UInt8[Tensor, "b H W 3"], gate: float) -> tuple[Float[Tensor, "b c"], Bool[Tensor, " b"]]:
+        """Return the network's own probabilities, on the CPU, and which photographs the evidence is weighed for."""
+        own = self.zoom.conventional.logits(images).softmax(-1).cpu()
+        return own, unsure(own, gate)
 
     def _refined(self, images: UInt8[Tensor, "b H W 3"], source: UInt8[Tensor, "b Hs Ws 3"]) -> Float[Tensor, "b c"]:
         evidence = self.zoom.evidence(images, source, self.config.top_k)
