@@ -145,7 +145,9 @@ def measure_grounding(
     run = run if isinstance(run, Run) else Run.open(Path(run).expanduser())
     study, hardware = study or GroundingStudy(), hardware or HardwareConfig()
     data = run.config.data if root is None else replace(run.config.data, root=root)
-    records = checked(_drawn(records_of(run, data, split), study), on_error or data.on_error, say)
+    records = checked(
+        _drawn(records_of(run, data, split), study), on_error or data.on_error, say, data.largest_megapixels
+    )
     subject = _subject(run, records, study, hardware)
     measures: dict[str, GroundingMeasures] = {}
     examples: dict[str, list[Float[np.ndarray, "h w"]]] = {}

@@ -17,13 +17,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 from jaxtyping import Float, UInt8
-from PIL import Image
 from torch import Tensor
 
 from foveate.atomic import atomic_path
 from foveate.config import HardwareConfig, OnError, TestViews, TransformConfig
 from foveate.data.image_kinds import IMAGE_SUFFIXES
-from foveate.data.images import ImageError, read_image, upright_rgb
+from foveate.data.images import ImageError
+from foveate.data.photographs import Photograph, name_of, read_photograph
 from foveate.data.transforms import evaluation_geometries
 from foveate.documents import write_text
 from foveate.errors import UserError
@@ -37,8 +37,6 @@ from foveate.types import Prediction, Size
 from foveate.workflows.judge import assemble
 
 _COLUMNS = ("image", "rank", "class_name", "probability", "entropy", "sure")
-
-Photograph = Path | str | bytes | Image.Image
 
 _Views = tuple[np.ndarray, ...]  # of one photograph, for each size: (v, H, W, 3)
 
@@ -72,7 +70,7 @@ class Model:
         entropy_threshold: float | None = None,
         views: TestViews = TestViews.CENTRE,
     ) -> Prediction:
-        """Answer for one photograph: a path, encoded bytes or a Pillow image. See `predict_many`."""
+        """Answer for one photograph, in any of the forms of `read_photograph`. See `predict_many`."""
         answers = self.predict_many([photograph], top=top, entropy_threshold=entropy_threshold, views=views)
         return next(answers)
 
@@ -89,7 +87,7 @@ class Model:
         """Answer for many photographs, in their order, a batch at a time.
 
         Args:
-            photographs: Paths, encoded bytes or Pillow images.
+            photographs: Each in any of the forms of `read_photograph`, such as a path.
             top: How many classes each answer ranks; at most all.
             entropy_threshold: Nats; an answer whose entropy is above it is marked not sure. None: all are sure.
             views: Which views of a photograph are averaged.
@@ -133,7 +131,7 @@ class Model:
         takes fewer passes (docs/performance.md), and with one as many.
 
         Args:
-            photographs: Paths, encoded bytes or Pillow images.
+            photographs: Each in any of the forms of `read_photograph`, such as a path.
             batch_size: Photographs at a time.
             unreadable: As in `predict_many`.
 
@@ -174,7 +172,7 @@ class Model:
             for start in (*starts, None):
                 if start is not None:
                     batch = photographs[start : start + batch_size]
-                    ahead.append([(_name(each), pool.submit(self._views, each, views)) for each in batch])
+                    ahead.append([(name_of(each), pool.submit(self._views, each, views)) for each in batch])
                 if len(ahead) > (start is not None):
                     decoded = _readable(ahead.popleft(), unreadable)
                     if decoded:
@@ -182,10 +180,7 @@ class Model:
                         yield [name for name, _ in decoded], [torch.from_numpy(np.stack(size)) for size in each]
 
     def _views(self, photograph: Photograph, views: TestViews) -> _Views:
-        if isinstance(photograph, Image.Image):
-            image = upright_rgb(photograph, "the Pillow image")
-        else:
-            image = read_image(photograph if isinstance(photograph, bytes) else Path(photograph))
+        image = read_photograph(photograph)
         geometries = (evaluation_geometries(Size(*image.size), each, views) for each in self._seen)
         return tuple(np.stack([np.asarray(view.pixels(image)) for view in each]) for each in geometries)
 
@@ -392,7 +387,3 @@ def _readable(
                 raise
             unreadable(str(error))
     return decoded
-
-
-def _name(photograph: Photograph) -> str:
-    return str(photograph) if isinstance(photograph, Path | str) else "image"
