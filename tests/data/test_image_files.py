@@ -48,7 +48,7 @@ def test_the_limit_of_pixels_is_ours_and_pillows_is_left_alone(
         with pytest.raises(ImageError, match=r"at most 1 megapixels; .*bomb\.png has more; .* largest-megapixels"):
             read_image(path, largest_megapixels=1)
         assert read_image(path).size == read_image(path, largest_megapixels=None).size == (1000, 1001)
-        assert upright_size(path) == (1000, 1001)
+        assert upright_size(path) == upright_size(path, largest_megapixels=None) == (1000, 1001)
     assert not shown
     assert limit == Image.MAX_IMAGE_PIXELS
 
@@ -59,6 +59,8 @@ def test_two_hundred_megapixels_are_read_and_no_more() -> None:
     for size, rule in [((20_000, 10_000), "cannot be decoded"), ((20_000, 10_001), "at most 200 megapixels")]:
         with pytest.raises(ImageError, match=rule):  # no pixel of either is there
             read_image(png_of_size(header, *size))
+    with pytest.raises(ImageError, match="at most 200 megapixels"):
+        upright_size(png_of_size(header, 20_000, 10_001))
 
 
 def png_of_size(data: bytes, width: int, height: int) -> bytes:

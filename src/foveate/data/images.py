@@ -48,18 +48,24 @@ def read_image(
     return _photograph(with_image(source, name, largest_megapixels, _upright), name)
 
 
-def upright_size(source: ImageSource, name: str | None = None) -> Size:
+def upright_size(
+    source: ImageSource, name: str | None = None, *, largest_megapixels: int | None = LARGEST_MEGAPIXELS
+) -> Size:
     """Return the size of what `read_image` returns; of an upright photograph only the header is read.
 
     Args:
-        source: As `read_image` takes it; an image of any number of pixels that it can decode.
+        source: As `read_image` takes it; an image that it can decode.
         name: As there.
+        largest_megapixels: As there.
 
     Raises:
         ImageError: As there.
     """
-    size = None if isinstance(source, Patch) else with_image(source, _name(source, name), None, _size_if_upright)
-    return Size(*(size or read_image(source, name, largest_megapixels=None).size))
+    if not isinstance(source, Patch):
+        size = with_image(source, _name(source, name), largest_megapixels, _size_if_upright)
+        if size is not None:
+            return Size(*size)
+    return Size(*read_image(source, name, largest_megapixels=largest_megapixels).size)
 
 
 def upright_rgb(image: Image.Image, name: str, *, largest_megapixels: int | None = LARGEST_MEGAPIXELS) -> Image.Image:

@@ -87,7 +87,9 @@ class Analysis:
     def first_view(self, record: ImageRecord) -> Geometry:
         """Return the map from a photograph to the network's first view of it."""
         shown = replace(self.run.config.transforms, source_size=None)  # the same window, whatever the zoom reads from
-        (view,) = evaluation_geometries(upright_size(record.image, record.id), shown, TestViews.CENTRE)
+        (view,) = evaluation_geometries(
+            upright_size(record.image, record.id, largest_megapixels=None), shown, TestViews.CENTRE
+        )
         return view
 
     def row(self, split: str, photographs: int) -> dict[str, object]:

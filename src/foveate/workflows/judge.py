@@ -102,7 +102,9 @@ def _in_photograph(
     places: Float[np.ndarray, "r 2"], record: ImageRecord, transforms: TransformConfig
 ) -> Float[np.ndarray, "r 2"]:
     photograph = photograph_of(record.image)
-    (view,) = evaluation_geometries(upright_size(photograph, record.id), transforms, TestViews.CENTRE)
+    (view,) = evaluation_geometries(
+        upright_size(photograph, record.id, largest_megapixels=None), transforms, TestViews.CENTRE
+    )
     return view.points_back(places)
 
 

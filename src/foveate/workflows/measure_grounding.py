@@ -180,7 +180,7 @@ def _drawn(records: Sequence[ImageRecord], study: GroundingStudy) -> Sequence[Im
 
 def _subject(run: Run, records: Sequence[ImageRecord], study: GroundingStudy, hardware: HardwareConfig) -> _Subject:
     transforms = replace(run.config.transforms, source_size=None)
-    sizes = (upright_size(record.image, record.id) for record in records)
+    sizes = (upright_size(record.image, record.id, largest_megapixels=None) for record in records)
     geometries = [evaluation_geometries(size, transforms, TestViews.CENTRE)[0] for size in sizes]
     classifier = Classifier.place(run.load_network(), hardware)
     views = EvaluationViews(records, transforms)
