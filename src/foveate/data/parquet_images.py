@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import OrderedDict
 from pathlib import Path
 from threading import Lock
@@ -47,7 +48,7 @@ class _Groups:
         """Return the bytes of the row group that holds a row, and its first row."""
         with self._lock:
             starts = self._starts.get(path) or self._starts.setdefault(path, _starts(path))
-            number = sum(start <= row for start in starts) - 1
+            number = bisect_right(starts, row) - 1
             group = self._groups.pop((path, number), None)
             if group is None:
                 group = _read(path, number)

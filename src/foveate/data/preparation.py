@@ -49,12 +49,14 @@ def load_splits(config: DataConfig, say: Callable[[str], None] | None = None) ->
         say: Receives what a user should know of the data set: splits by name, what was passed over, absent classes.
 
     Raises:
-        UserError: The data set is not as it should be, or only one class has training photographs.
+        UserError: The data set is not as it should be, only one class has training photographs, or another split has no
+            class in common with the training.
     """
     dataset = load_dataset(config.root, config.format, config.exclude)
     notes = list(dataset.notes)
     train, validation, test = dataset.train, dataset.validation, dataset.test
     _check_trainable(dataset)
+    _check_common(dataset)
     if not test and config.test_fraction > 0:
         train, test = hold_out(train, config.test_fraction, config.split_seed, option="test-fraction")
         notes.append(f"the data set has no test split: {config.test_fraction:.0%} of each class are held out as one")
@@ -87,6 +89,18 @@ def _check_trainable(dataset: ImageDataset) -> None:
             f"{dataset.class_names[first]!r} of {first_few(dataset.class_names)}. Divide the photographs so that every "
             "class is in every split"
         )
+
+
+def _check_common(dataset: ImageDataset) -> None:
+    for name, records in {"validation": dataset.validation, "test": dataset.test}.items():
+        if records and dataset.train:
+            classes = {record.class_name for record in records}
+            if classes.isdisjoint({record.class_name for record in dataset.train}):
+                raise UserError(
+                    f"the splits of a data set must have classes in common; the {name} split of {dataset.name} has "
+                    f"{first_few(sorted(classes))}, none of them among the training's. Name the classes alike, or leave "
+                    "the split out"
+                )
 
 
 def checked(

@@ -25,7 +25,9 @@ def existing_root(root: Path) -> Path:
         there, folder, file = path.exists(), path.is_dir(), path.is_file()
         empty = folder and next(path.iterdir(), None) is None
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-        raise UserError(f"the data set's folder must be readable; {path} is not ({error}). Check the path") from error
+        raise UserError(
+            f"the data set's folder must be readable; {str(path)[:200]!r} is not ({str(error)[:60]}). Check the path"
+        ) from error
     if not there:
         raise UserError(f"the data set's folder must exist; got {path}. Check the path")
     if empty:

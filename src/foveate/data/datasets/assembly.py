@@ -140,12 +140,11 @@ def _absent(divisions: Mapping[Split, Sequence[ImageRecord]], names: Sequence[st
     notes = []
     if untaught := [each for each in names if each not in learnt]:
         notes.append(
-            f"warning: there are no training photographs of {len(untaught)} of {len(names)} classes, so that no network "
-            f"can learn them: {first_few(untaught)}. Add photographs, or leave the classes out"
+            f"warning: there are no training photographs of {len(untaught)} of {len(names)} classes, so that no "
+            f"network can learn them: {first_few(untaught)}. Add photographs, or leave the classes out"
         )
     for split in (Split.VALIDATION, Split.TEST):
         if split in present and (absent := [each for each in names if each in learnt - present[split]]):
-            notes.append(
-                f"warning: there are no {split} photographs of {len(absent)} of {len(names)} classes: {first_few(absent)}"
-            )
+            listed = f"{len(absent)} of {len(names)} classes: {first_few(absent)}"
+            notes.append(f"warning: there are no {split} photographs of {listed}")
     return notes

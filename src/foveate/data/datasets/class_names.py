@@ -9,13 +9,14 @@ from foveate.data.datasets.checks import first_few, shown
 from foveate.data.roots import is_not_text
 from foveate.errors import UserError
 
+_LONGEST = 300
 _UNSEEN = [("\u034f", "\u034f"), ("\u115f", "\u1160"), ("\u17b4", "\u17b5"), ("\u180b", "\u180f")]
 _UNSEEN += [("\u3164", "\u3164"), ("\ufe00", "\ufe0f"), ("\uffa0", "\uffa0"), ("\U000e0100", "\U000e01ef")]
 """Joiners, fillers and variation selectors, besides those that Unicode calls format characters."""
 
 
 def check_class_name(name: str, where: str) -> None:
-    """Refuse a class name that is no text: nothing to see in it, control characters, half a character.
+    """Refuse a class name that is no text: nothing to see in it, control characters, a page.
 
     What a file system forbids (``F/A-18``) is allowed: an export gives it a name of its own.
 
@@ -28,6 +29,8 @@ def check_class_name(name: str, where: str) -> None:
         rule = "one line of text without control characters"
     elif not _folded(name):
         rule = "text that can be seen"
+    elif len(name) > _LONGEST:
+        rule = f"at most {_LONGEST} characters"
     else:
         return
     raise UserError(f"a class name must be {rule}; got {shown(name)} in {where}. Rename it")

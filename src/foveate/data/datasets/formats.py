@@ -134,8 +134,9 @@ def _own_format(folders: Folders, format: DatasetFormat) -> tuple[Path, DatasetF
     formats = ", ".join(DatasetFormat)
     loose, passed_over = list_photographs(root)
     raise UserError(
-        f"a data set must be in one of the formats {formats}; {root} looks like none: {len(loose)} pictures "
-        f"and no folders ({passed_over or 'nothing else'}). Make a folder for each class and put its photographs there, or list them in a CSV (image, class_name)"
+        f"a data set must be in one of the formats {formats}; {root} looks like none: {len(loose)} pictures and no "
+        f"folders ({passed_over or 'nothing was passed over'}). Make a folder for each class and put its photographs "
+        "there, or list them in a CSV (image, class_name)"
     )
 
 

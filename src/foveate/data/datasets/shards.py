@@ -53,7 +53,10 @@ def load_shards(root: Path) -> ImageDataset:
     splits: list[Split] = []
     shards = _shards(root)
     for shard, split in shards.items():
-        found = [_sample(f"{shard.name}/{key}", members) for key, members in _index(shard).items()]
+        index = _index(shard)
+        if not index:
+            raise UserError(f"a shard must hold samples; {shard} holds none. Copy it again, or remove it")
+        found = [_sample(f"{shard.name}/{key}", members) for key, members in index.items()]
         samples += [_named(sample, known) for sample in found] if known else found
         splits += [split] * len(found)
     ids = [sample.id for sample in samples]
