@@ -9,6 +9,7 @@ from operator import attrgetter
 from foveate.config import DataConfig, OnError
 from foveate.data.checking import check_images
 from foveate.data.datasets import first_few, load_dataset
+from foveate.data.datasets.listing import EXCLUDE
 from foveate.data.records import ImageDataset, ImageRecord
 from foveate.data.splits import hold_out
 from foveate.errors import UserError
@@ -98,8 +99,8 @@ def _check_common(dataset: ImageDataset) -> None:
             if classes.isdisjoint({record.class_name for record in dataset.train}):
                 raise UserError(
                     f"the splits of a data set must have classes in common; the {name} split of {dataset.name} has "
-                    f"{first_few(sorted(classes))}, none of them among the training's. Name the classes alike, or leave "
-                    "the split out"
+                    f"{first_few(sorted(classes))}, none of them among the training's. Name the classes alike, "
+                    f"or leave the split out ({EXCLUDE})"
                 )
 
 

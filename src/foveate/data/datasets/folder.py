@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -120,19 +120,21 @@ class _Once:
     _again: int = 0
     _torn: list[tuple[Path, Path]] = field(default_factory=list)
 
-    def new(self, photographs: Sequence[Photograph], split: Split, name: str) -> Iterator[Path]:
-        """Yield the photographs that are not there yet."""
-        for path, real, inode in photographs:
+    def new(self, photographs: Sequence[Photograph], split: Split, name: str) -> list[Path]:
+        """Return the photographs that are not there yet, files before links to them, sorted."""
+        taken = []
+        for path, real, inode in sorted(photographs, key=lambda each: each.inode is None):
             owner = self._owners.get(real) or (None if inode is None else self._linked(path, inode))
             if owner is None:
                 self._owners[real] = (split, name, path)
                 if inode is not None:
                     self._owners[inode] = (split, name, path)
-                yield path
+                taken.append(path)
             elif owner[:2] == (split, name):
                 self._again += 1
             else:
                 self._torn.append((owner[2], path))
+        return sorted(taken, key=Path.as_posix)
 
     def check(self, folders: Folders) -> None:
         """Count what was there already.

@@ -41,7 +41,9 @@ class PassedOver:
             self.files[shown_path(suffix) if suffix not in ("", ".") else "without an ending"] += 1
 
     def add_folder(self, folder: Path) -> None:
-        """Count the pictures of a folder that is not entered; one without pictures is not named."""
+        """Count the pictures of a folder that is not entered; one without pictures, or a link, is not named."""
+        if folder.is_symlink():  # it may lead to the whole disk
+            return
         below = (file for _, _, files in os.walk(folder) for file in files)
         if count := sum(name.lower().endswith(IMAGE_SUFFIXES) for name in below):
             self.folders[shown_path(folder.name)] += count
