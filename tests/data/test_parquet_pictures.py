@@ -117,3 +117,12 @@ def test_a_text_in_parquet_that_is_not_utf8(tmp_path: Path) -> None:
     parquet.write_table(pa.table({"image": ["a", "b"], "class_name": names}), tmp_path / "list.parquet")
     with pytest.raises(UserError, match=r"class_name must be UTF-8 text in every row of .*; row 2 is not"):
         load_dataset(tmp_path)
+
+
+def test_names_of_columns_that_are_not_utf8(tmp_path: Path) -> None:
+    parquet.write_table(pa.table({"image": ["a"], "class_name": ["x"]}), tmp_path / "list.parquet")
+    content = (tmp_path / "list.parquet").read_bytes()
+    (tmp_path / "list.parquet").write_bytes(content.replace(b"class_name", b"class\xff\xfe\xfdme"))
+    for root in (tmp_path, tmp_path / "list.parquet"):
+        with pytest.raises(UserError, match=r"lists must be CSV or Parquet; .*list\.parquet is not readable"):
+            load_dataset(root)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 from foveate.errors import UserError
+
+_HALF_CHARACTERS = re.compile("[\ud800-\udfff]")
 
 
 def existing_root(root: Path) -> Path:
@@ -39,7 +42,7 @@ def existing_root(root: Path) -> Path:
 
 def is_not_text(name: str) -> bool:
     """Whether a name holds lone surrogates: bytes of a file's name that are not UTF-8, or half a character."""
-    return any("\ud800" <= each <= "\udfff" for each in name)
+    return _HALF_CHARACTERS.search(name) is not None
 
 
 def shown_path(path: Path | str) -> str:

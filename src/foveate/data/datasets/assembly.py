@@ -115,11 +115,11 @@ def _check_classes(name: str, used: Sequence[int], class_names: Mapping[int, str
 
 
 def _check_once(name: str, rows: Sequence[Row], class_names: Mapping[int, str]) -> None:
+    if len({row.id for row in rows}) == len(rows):
+        return
     owners: dict[str, list[int]] = {}
     for row in rows:
         owners.setdefault(row.id, []).append(row.class_id)
-    if len(owners) == len(rows):
-        return
     torn = [
         f"{id} ({first_few(sorted(map(repr, {class_names[each] for each in classes})))})"
         for id, classes in owners.items()

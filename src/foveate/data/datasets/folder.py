@@ -134,7 +134,8 @@ class _Once:
                 self._again += 1
             else:
                 self._torn.append((owner[2], path))
-        return sorted(taken, key=Path.as_posix)
+        links_last = any(each.inode is None for each in photographs)
+        return sorted(taken, key=Path.as_posix) if links_last else taken
 
     def check(self, folders: Folders) -> None:
         """Count what was there already.

@@ -20,6 +20,7 @@ from foveate.data.records import ImageDataset
 from foveate.errors import UserError
 
 SUFFIXES = (".csv", ".tsv", ".parquet")
+_UNREADABLE = (pa.ArrowException, csv.Error, OSError, UnicodeDecodeError)  # the last: names of columns in Parquet
 
 
 def load_table(root: Path) -> ImageDataset:
@@ -104,14 +105,14 @@ def _is_unlabelled(columns: Columns) -> bool:
 def _header(path: Path) -> list[str]:
     try:
         return parquet_header(path) if path.suffix.lower() == ".parquet" else csv_header(path)
-    except (pa.ArrowException, csv.Error, OSError) as error:
+    except _UNREADABLE as error:
         raise _unreadable(path, error) from error
 
 
 def _read(path: Path) -> Columns:
     try:
         return read_parquet(path) if path.suffix.lower() == ".parquet" else read_csv(path)
-    except (pa.ArrowException, csv.Error, OSError) as error:
+    except _UNREADABLE as error:
         raise _unreadable(path, error) from error
 
 
