@@ -86,6 +86,7 @@ FIELDS: dict[str, dict[str, st.SearchStrategy[Any]]] = {
     "data": {
         "root": st.text("ab/ .\N{SNOWMAN}", min_size=1).map(Path),
         "format": st.sampled_from(DatasetFormat),
+        "exclude": st.lists(st.text(min_size=1), max_size=3).map(tuple),
         "validation_fraction": FRACTION,
         "test_fraction": FRACTION,
         "split_seed": st.integers(0, 2**40),

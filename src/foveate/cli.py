@@ -35,6 +35,12 @@ class Data:
     """Folder of the archive or of the class folders, or a CSV or Parquet list; with --draw a new folder."""
     format: DatasetFormat = DatasetFormat.AUTO
     """How it is laid out; auto: recognised by what lies there."""
+    exclude: tuple[str, ...] = ()
+    """Of class folders: names of folders to leave out, at any depth, or their paths below the root; * is any text."""
+    validation_fraction: float = 0.0
+    """Share of each class's training photographs to hold out for validation, as `train` would."""
+    test_fraction: float = 0.2
+    """Share of each class to hold out as the test split where there is none, as `train` would; 0: none."""
     draw: bool = False
     """Draw the plumage data set into the folder first."""
     species: int = 20
@@ -54,21 +60,27 @@ class Data:
 
     def run(self) -> None:
         """Do it."""
+        from foveate.data.roots import existing_root
+
+        config = DataConfig(
+            root=self.root,
+            format=self.format,
+            exclude=self.exclude,
+            validation_fraction=self.validation_fraction,
+            test_fraction=self.test_fraction,
+            on_error=self.on_error,
+            largest_megapixels=self.largest_megapixels,
+        )
+        if not self.draw:
+            existing_root(self.root)  # what follows imports torch, which takes seconds
         from foveate.data.plumage import PlumageConfig, draw_plumage
         from foveate.workflows.demo import every
         from foveate.workflows.describe import describe_dataset
 
         if self.draw:
-            config = PlumageConfig(self.species, self.train_per_species, self.test_per_species, self.size, self.seed)
-            draw_plumage(self.root, config, progress=every(100, print))
-        describe_dataset(
-            DataConfig(
-                root=self.root,
-                format=self.format,
-                on_error=self.on_error,
-                largest_megapixels=self.largest_megapixels,
-            )
-        )
+            birds = PlumageConfig(self.species, self.train_per_species, self.test_per_species, self.size, self.seed)
+            draw_plumage(self.root, birds, progress=every(100, print))
+        describe_dataset(config)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -130,7 +130,11 @@ CUB_FAULTS: dict[str, tuple[str, list[str], str]] = {
     "label missing": ("image_class_labels.txt", ["31 9", "7 9", "12 4", "5 4"], "none for 40"),
     "one class": ("image_class_labels.txt", [f"{bird.id} 9" for bird in BIRDS], "only 'Red Kite 9'"),
     "id twice": ("images.txt", ["31 a/b.jpg", "31 a/c.jpg"], "each key once"),
-    "photograph twice": ("images.txt", [f"{bird.id} a/b.jpg" for bird in BIRDS], "images/a/b.jpg more than once"),
+    "photograph twice": (
+        "images.txt",
+        [f"{bird.id} a/b.jpg" for bird in BIRDS],
+        r"under several: images/a/b.jpg \('Red Kite 33', 'Red Kite 4', 'Red Kite 9'\)",
+    ),
     "path missing": ("images.txt", ["31"], "a key, a blank and its value"),
     "strange split": ("train_test_split.txt", [f"{bird.id} 2" for bird in BIRDS], "got '2'"),
     "three edges": ("bounding_boxes.txt", [f"{bird.id} 1 2 3" for bird in BIRDS], "4 numbers"),

@@ -12,7 +12,7 @@ from PIL import Image
 
 from foveate.config import DataConfig, OnError
 from foveate.data.datasets import DatasetFormat, load_dataset
-from foveate.data.preparation import Splits, checked, checked_splits, load_splits
+from foveate.data.preparation import Splits, checked, checked_splits, has_validation, load_splits
 from foveate.data.records import ImageRecord
 from foveate.errors import UserError
 from miniatures import write_folder
@@ -112,3 +112,56 @@ def test_all_splits_are_checked_in_one_go(plumage: Path, tmp_path: Path) -> None
     )
     with pytest.raises(UserError, match=r"1 of 5 photographs .*\(1 of 3 in train\)"):
         checked_splits(parts, OnError.STOP, said.append)
+def birds(*folders: str, names: Sequence[str] = ("owl", "wren")) -> list[str]:
+    return [f"{folder}/{name}/{number}.jpg" for folder in folders for name in names for number in range(5)]
+
+
+def test_a_validation_split_of_the_authors_is_taken(tmp_path: Path) -> None:
+    config = DataConfig(root=write_folder(tmp_path, birds("train", "val", "test")))
+    said: list[str] = []
+    splits = load_splits(replace(config, validation_fraction=0.4), said.append)
+    assert [len(ids(part)) for part in (splits.train, splits.validation, splits.test)] == [10, 10, 10]
+    assert all(id.startswith("val/") for id in ids(splits.named("validation")))
+    assert said == [
+        "splits: train from train, validation from val, test from test",
+        "the data set has a validation split of its own, 10 photographs: no other is cut from the training photographs "
+        "(validation_fraction 0.4 is not used)",
+    ]
+    assert load_splits(config) == splits
+    assert has_validation(config)
+
+
+def test_a_validation_folder_without_a_test_folder_is_the_test_split(tmp_path: Path) -> None:
+    config = DataConfig(root=write_folder(tmp_path, birds("train", "val")), validation_fraction=0.4)
+    splits = load_splits(config)
+    assert [len(ids(part)) for part in (splits.train, splits.validation, splits.test)] == [6, 4, 10]
+    assert has_validation(config)
+    assert not has_validation(replace(config, validation_fraction=0.0))
+
+
+def test_that_a_test_split_is_cut_is_said(undivided: DataConfig) -> None:
+    said: list[str] = []
+    load_splits(undivided, said.append)
+    assert said == ["the data set has no test split: 20% of each class are held out as one"]
+
+
+def test_a_training_of_one_class(tmp_path: Path) -> None:
+    write_folder(tmp_path, [*birds("train", names=("owl",)), *birds("test")])
+    with pytest.raises(UserError, match=r"at least two classes; the train split of .* has only 'owl' of owl, wren"):
+        load_splits(DataConfig(root=tmp_path))
+
+
+def test_splits_without_a_common_class(tmp_path: Path) -> None:
+    write_folder(tmp_path, [*birds("train"), *birds("test", names=("unknown",))])
+    with pytest.raises(UserError, match=r"classes in common; the test split of .* has unknown, none of them"):
+        load_splits(DataConfig(root=tmp_path))
+    assert len(load_splits(DataConfig(root=tmp_path, exclude=("test",))).test) == 2
+
+
+def test_classes_of_one_photograph_are_named_with_the_option(tmp_path: Path) -> None:
+    write_folder(tmp_path, [*birds("."), "kite/1.jpg", "crow/1.jpg"])
+    validated = DataConfig(root=tmp_path, test_fraction=0.0, validation_fraction=0.2)
+    for config, option in (DataConfig(root=tmp_path), "test"), (validated, "validation"):
+        with pytest.raises(UserError, match=rf"2 of 4 classes have one: crow, kite\. .*--data\.{option}-fraction 0"):
+            load_splits(config)
+    assert len(load_splits(DataConfig(root=tmp_path, test_fraction=0.0)).train) == 12

@@ -72,10 +72,23 @@ def test_classes_of_one_size_are_not_cut_alike() -> None:
     assert len(numbers) > 5
 
 
-def test_a_class_of_one_photograph_is_named() -> None:
-    rule = r"holding out 20% .* at least two photographs in it; class 'species 1' has 1; add photographs"
+def test_all_classes_of_one_photograph_are_named() -> None:
+    rule = (
+        r"holding out 20% .* at least two photographs in it; 6 of 8 classes have one: species 1, species 2, species 3, "
+        r"species 4, species 5 and 1 more\. Add photographs, .*--data\.test-fraction 0;"
+    )
     with pytest.raises(UserError, match=rule):
-        hold_out(classes((4, 1, 2)), 0.2, seed=0)
+        hold_out(classes((4, 1, 1, 1, 1, 1, 1, 2)), 0.2, seed=0, option="test-fraction")
+
+
+def test_names_that_are_not_utf8_are_drawn_too() -> None:
+    """Reading them says what is wrong, not the draw; and no other draw changes."""
+    odd = [ImageRecord(f"0/caf\udce9{number}.jpg", Path("x"), 0, "a") for number in range(2)]
+    half = [ImageRecord(f"1/\ud800{number}.jpg", Path("x"), 1, "b") for number in range(2)]
+    assert len(hold_out([*odd, *half], 0.5, seed=0).held_out) == 2
+    kept, held_out = hold_out(birds(0, 5), 0.2, seed=0)
+    assert [record.id for record in held_out] == ["0/3.jpg"]
+    assert len(kept) == 4
 
 
 def test_nothing_to_cut() -> None:

@@ -81,7 +81,7 @@ def paths(folder: str, count: int) -> list[str]:
     [
         (empty, "folder must not be empty"),
         (one_class, "at least two classes; birds has only 'owl'"),
-        (one_photograph_of_a_class, "class 'wren' has 1; add photographs"),
+        (one_photograph_of_a_class, "1 of 2 classes have one: wren. Add photographs"),
         (one_name_twice, "'Owl' = 'owl'. Rename or merge them"),
         (two_names_of_a_label, "a/2.jpg has label 1 and 'owl'"),
         (negative_label, "labels must be whole numbers, 0 or more"),

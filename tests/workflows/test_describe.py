@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from commands import status
 from foveate.config import DataConfig, OnError
 from foveate.data.datasets import DatasetFormat
 from foveate.errors import UserError
@@ -39,7 +41,8 @@ def test_the_drawn_birds_are_counted(plumage: Path) -> None:
         "validation": ["12", "4", "3", "3", "12", "12"],
         "test": ["12", "4", "3", "3", "12", "12"],
     }
-    assert said[-2].strip() == f"CUB-200-2011 in {plumage}: 4 classes"
+    names = "Amber Finch, Bracken Finch, Cinder Finch, Dune Finch"
+    assert said[-2].strip() == f"CUB-200-2011 in {plumage}: 4 classes: {names}"
     assert said[-1] == summary.markdown
 
 
@@ -54,3 +57,28 @@ def test_a_broken_photograph_that_is_left_out_is_not_counted(flock: Path) -> Non
     assert cells(summary.markdown) == {"train": ["6", "2", "1", "5", "0", "0"]}
     assert said[1] == "left out 1 of 7 photographs that cannot be read:"
     assert "2.png" in said[2]
+
+
+def test_options_of_the_command(flock: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (flock / "wren" / "2.png").unlink()
+    assert status("data", flock) == 2
+    assert "1 of 2 classes have one: wren. Add photographs" in capsys.readouterr().err
+    assert status("data", flock, "--test-fraction", 0) == 0
+    assert "2 classes: owl, wren" in capsys.readouterr().out
+    (flock / "kite").mkdir()
+    (flock / "owl" / "1.png").rename(flock / "kite" / "1.png")
+    (flock / "owl" / "2.png").rename(flock / "kite" / "2.png")
+    options = ["--exclude", "wren", "--test-fraction", 0, "--validation-fraction", 0.5]
+    assert status("data", flock, *options) == 0
+    told = capsys.readouterr().out
+    assert "passed over: wren (1)" in told
+    assert cells(told[told.index("| split") :])["validation"][0] == "3"
+
+
+def test_a_mistyped_folder_is_named_before_anything_heavy_is_imported(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for module in ("foveate.workflows.describe", "foveate.data.plumage"):
+        monkeypatch.setitem(sys.modules, module, None)
+    assert status("data", "nowhere") == 2
+    assert "the data set's folder must exist; got nowhere" in capsys.readouterr().err

@@ -18,6 +18,7 @@ from foveate.config import (
     AttentionKind,
     BackboneConfig,
     Branches,
+    DataConfig,
     HardwareConfig,
     NetworkConfig,
     Partition,
@@ -28,14 +29,15 @@ from foveate.config import (
 )
 from foveate.data.images import read_image
 from foveate.data.loading import EvaluationViews, evaluation_loader
+from foveate.data.preparation import load_splits
 from foveate.errors import UserError
 from foveate.evaluation.predictions import read_predictions
 from foveate.methods.inference import Classifier
 from foveate.methods.s3n import S3N
 from foveate.runs import Run, RunDescription
-from foveate.workflows.evaluate import Evaluation, evaluate, settings_of
+from foveate.workflows.evaluate import Evaluation, evaluate, records_of, settings_of
 from foveate.workflows.predict import load
-from miniatures import write_cub
+from miniatures import write_cub, write_folder
 
 
 def silent(line: str) -> None:
@@ -230,3 +232,16 @@ def test_a_row_of_results_says_what_was_done(evaluated: Evaluation, own_run: Run
     assert {name: first[name] for name in known} == known
     assert 0 <= first["top1"] <= 100
     assert first["top1"] == pytest.approx(100 * evaluated.accuracy.top1.value, abs=0.01)
+
+
+def test_what_is_to_be_known_of_the_data_set_is_said(quick: TrainConfig, tmp_path: Path) -> None:
+    root = write_folder(
+        tmp_path / "birds", ["train/ani/1.jpg", "train/crow/1.jpg", "test/ani/3.jpg", "test/zebra/4.jpg"]
+    )
+    config = replace(quick, data=DataConfig(root=root))
+    run = Run.start(tmp_path / "run", RunDescription(config, ("ani", "crow", "zebra"), "birds"))
+    run.keep_photographs(load_splits(config.data).train, ())
+    said: list[str] = []
+    assert len(records_of(run, config.data, "test", said.append)) == 2
+    assert [line.partition(":")[0] for line in said] == ["splits", "warning", "warning"]
+    assert "zebra" in said[1]

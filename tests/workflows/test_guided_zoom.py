@@ -17,6 +17,7 @@ from torch import Tensor
 
 from foveate.cli import main
 from foveate.config import (
+    DataConfig,
     EvidenceStart,
     Keep,
     RefinementConfig,
@@ -35,6 +36,7 @@ from foveate.weights import save_weights
 from foveate.workflows.guided_zoom import RefinementRow, guided_zoom, paper_rows
 from foveate.workflows.judge import assemble, evidence_of_split, hits_of_split
 from foveate.workflows.train import train
+from miniatures import write_folder
 from oracles.guided_zoom import naive_refined
 from zooms import POOL, REFINEMENT, SLOW, copied, made_of, silent
 
@@ -215,6 +217,11 @@ def test_fitting_needs_photographs_held_out(quick_run: Run, tmp_path: Path) -> N
     with pytest.raises(UserError, match="given or fitted, not both"):
         guided_zoom(quick_run, tmp_path / "zoom", tuned=True, refinement=RefinementConfig(), hardware=SLOW, say=silent)
     assert not (tmp_path / "zoom").exists()
+    files = [f"{split}/{name}/1.jpg" for split in ("train", "val", "test") for name in ("owl", "wren")]
+    data = DataConfig(root=write_folder(tmp_path / "birds", files))
+    run = Run(quick_run.path, replace(quick_run.description, config=replace(quick_run.config, data=data)))
+    with pytest.raises(UserError, match="empty folder"):  # the authors hold photographs out: the next check fails
+        guided_zoom(run, tmp_path / "birds", tuned=True, hardware=SLOW, say=silent)
 
 
 def test_more_classes_than_there_are_is_refused(quick_run: Run, evidence: TrainConfig, tmp_path: Path) -> None:

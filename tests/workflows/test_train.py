@@ -105,3 +105,27 @@ def test_two_processes_train_one_run(plumage: Path, tmp_path: Path) -> None:
     assert run.finished
     assert len(run.trained_ids()) == 24
     run.load_network()
+
+
+def test_what_is_to_be_known_of_the_data_set_is_said_first(tmp_path: Path, quick: TrainConfig) -> None:
+    files = [
+        "train/ani/1.jpg",
+        "train/crow/1.jpg",
+        "val/ani/2.jpg",
+        "test/ani/3.jpg",
+        "test/zebra/4.jpg",
+        "train/x.jpg",
+    ]
+    config = replace(quick, data=DataConfig(root=write_folder(tmp_path / "birds", files)))
+    said: list[str] = []
+    with pytest.raises(UserError, match="cannot be used"):  # they are 8 x 6 pixels
+        train(config, tmp_path / "run", say=said.append)
+    assert said[:5] == [
+        "splits: train from train, validation from val, test from test",
+        "passed over: 1 loose pictures beside class folders",
+        "warning: there are no training photographs of 1 of 3 classes, so that no network can learn them: zebra. Add "
+        "photographs, or leave the classes out",
+        "warning: there are no validation photographs of 1 of 3 classes: crow",
+        "warning: there are no test photographs of 1 of 3 classes: crow",
+    ]
+    assert "3 classes, 2 training, 1 validation and 2 test photographs" in said[5]

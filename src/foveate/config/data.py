@@ -65,8 +65,12 @@ class DataConfig:
     """Folder of the archive or of the class folders, or a CSV or Parquet list."""
     format: DatasetFormat = DatasetFormat.AUTO
     """How the data set is laid out; auto: recognised by what lies there."""
+    exclude: tuple[str, ...] = ()
+    """Of class folders: names of folders that are left out, at any depth, or their paths below the root; * is any
+    text."""
     validation_fraction: float = 0.0
-    """Share of each class's training photographs held out to choose the epoch (stratified, seeded); 0: none."""
+    """Share of each class's training photographs held out to choose the epoch (stratified, seeded); 0: none. Where the
+    data set has a validation split of its own, that one is taken."""
     test_fraction: float = 0.2
     """Share of each class held out as the test split where the data set has no division of its own."""
     split_seed: int = 0
@@ -79,6 +83,7 @@ class DataConfig:
     def __post_init__(self) -> None:
         require_fraction("validation_fraction", self.validation_fraction)
         require_fraction("test_fraction", self.test_fraction)
+        require(all(self.exclude), "names in exclude must not be empty", self.exclude)
         require(self.split_seed >= 0, "split_seed must not be negative", self.split_seed)
         require(self.largest_megapixels >= 1, "largest_megapixels must be at least 1", self.largest_megapixels)
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 
 from foveate.config import LARGEST_MEGAPIXELS, DataConfig, OnError
 from foveate.data.checking import check_images, listed
-from foveate.data.datasets import load_dataset
-from foveate.data.records import ImageRecord
+from foveate.data.datasets import first_few, load_dataset
+from foveate.data.datasets.listing import EXCLUDE
+from foveate.data.records import ImageDataset, ImageRecord
 from foveate.data.splits import hold_out
 from foveate.errors import UserError
 from foveate.progress import progress
@@ -16,7 +18,7 @@ from foveate.progress import progress
 
 @dataclass(frozen=True, slots=True)
 class Splits:
-    """The photographs of one task, divided; `validation` is empty unless it was asked for."""
+    """The photographs of one task, divided; `validation` is empty unless it was asked for or the authors have one."""
 
     name: str
     class_names: tuple[str, ...]
@@ -42,21 +44,69 @@ class Splits:
         return records
 
 
-def load_splits(config: DataConfig) -> Splits:
+def load_splits(config: DataConfig, say: Callable[[str], None] | None = None) -> Splits:
     """Load the data set and cut what the configuration asks for; no photograph is opened.
 
-    The test split is the authors' own where there is one, else a seeded share of each class. The validation split
-    comes out of the training photographs only.
+    The test split is the authors' own where there is one, else a seeded share of each class. So is the validation
+    split, which else comes out of the training photographs only.
+
+    Args:
+        config: Where the photographs are, and how they are divided.
+        say: Receives what a user should know of the data set: splits by name, what was passed over, absent classes.
+
+    Raises:
+        UserError: The data set is not as it should be, only one class has training photographs, or another split has no
+            class in common with the training.
     """
-    dataset = load_dataset(config.root, config.format)
-    train, test = dataset.train, dataset.test
+    dataset = load_dataset(config.root, config.format, config.exclude)
+    notes = list(dataset.notes)
+    train, validation, test = dataset.train, dataset.validation, dataset.test
+    _check_trainable(dataset)
+    _check_common(dataset)
     if not test and config.test_fraction > 0:
-        train, test = hold_out(train, config.test_fraction, config.split_seed)
-    validation: Sequence[ImageRecord] = ()
-    if config.validation_fraction > 0:
+        train, test = hold_out(train, config.test_fraction, config.split_seed, option="test-fraction")
+        notes.append(f"the data set has no test split: {config.test_fraction:.0%} of each class are held out as one")
+    if validation and config.validation_fraction > 0:
+        notes.append(
+            f"the data set has a validation split of its own, {len(validation)} photographs: no other is cut from the "
+            f"training photographs (validation_fraction {config.validation_fraction:g} is not used)"
+        )
+    elif config.validation_fraction > 0:
         # Another seed than the test split's, so that a class's two cuts are not the same draw.
-        train, validation = hold_out(train, config.validation_fraction, config.split_seed + 1)
+        cut = hold_out(train, config.validation_fraction, config.split_seed + 1, option="validation-fraction")
+        train, validation = cut
+    if say is not None:
+        for note in notes:
+            say(note)
     return Splits(dataset.name, dataset.class_names, train, validation, test)
+
+
+def has_validation(config: DataConfig) -> bool:
+    """Whether there is a validation split: one is cut, or the authors have one."""
+    return config.validation_fraction > 0 or bool(load_dataset(config.root, config.format, config.exclude).validation)
+
+
+def _check_trainable(dataset: ImageDataset) -> None:
+    labels = map(attrgetter("label"), dataset.train)
+    first = next(labels, None)
+    if first is not None and all(label == first for label in labels):
+        raise UserError(
+            f"a training needs photographs of at least two classes; the train split of {dataset.name} has only "
+            f"{dataset.class_names[first]!r} of {first_few(dataset.class_names)}. Divide the photographs so that every "
+            "class is in every split"
+        )
+
+
+def _check_common(dataset: ImageDataset) -> None:
+    for name, records in {"validation": dataset.validation, "test": dataset.test}.items():
+        if records and dataset.train:
+            classes = {record.class_name for record in records}
+            if classes.isdisjoint({record.class_name for record in dataset.train}):
+                raise UserError(
+                    f"the splits of a data set must have classes in common; the {name} split of {dataset.name} has "
+                    f"{first_few(sorted(classes))}, none of them among the training's. Name the classes alike, "
+                    f"or leave the split out ({EXCLUDE})"
+                )
 
 
 def checked(

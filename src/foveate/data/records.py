@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -68,9 +68,9 @@ class ImageRecord:
 class ImageDataset:
     """Photographs of one recognition task, divided as its authors divided them.
 
-    ``test`` is empty where the source has no division of its own, ``train`` where it is all for testing. Class ids
-    of the source need not be contiguous: labels are 0..len(class_names)-1 by sorted order of the source's ids, and
-    classes without a photograph are left out.
+    ``test`` is empty where the source has no division of its own, ``train`` where it is all for testing, and
+    ``validation`` where the authors hold none out. Class ids of the source need not be contiguous: labels are
+    0..len(class_names)-1 by sorted order of the source's ids, and classes without a photograph are left out.
     """
 
     name: str
@@ -78,6 +78,9 @@ class ImageDataset:
     train: Sequence[ImageRecord]
     test: Sequence[ImageRecord]
     part_names: tuple[str, ...] = ()
+    validation: Sequence[ImageRecord] = ()
+    notes: tuple[str, ...] = field(default=(), compare=False)
+    """What a user should know, a line each: what was taken for which split, what was passed over, absent classes."""
 
 
 def labels_of(records: Sequence[ImageRecord]) -> list[int]:

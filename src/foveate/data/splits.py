@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from foveate.data.datasets.checks import first_few
 from foveate.data.records import ImageRecord
 from foveate.errors import UserError
 
@@ -18,11 +19,17 @@ class Split(NamedTuple):
     held_out: tuple[ImageRecord, ...]
 
 
-def hold_out(records: Sequence[ImageRecord], fraction: float, seed: int) -> Split:
+def hold_out(records: Sequence[ImageRecord], fraction: float, seed: int, *, option: str | None = None) -> Split:
     """Hold out `fraction` of each class, rounded, but at least one photograph and never all of them.
 
     Which ones depends on the seed and the class's ids only, not on the order of `records` or on other classes. They
     are ranked by a hash, so that photographs added later leave nearly all others where they were.
+
+    Args:
+        records: The photographs.
+        fraction: In (0, 1).
+        seed: Of the draw.
+        option: What sets the fraction on the command line, for the error.
 
     Raises:
         UserError: A class has fewer than two photographs, so that it cannot be on both sides.
@@ -30,14 +37,16 @@ def hold_out(records: Sequence[ImageRecord], fraction: float, seed: int) -> Spli
     by_class: dict[int, list[ImageRecord]] = defaultdict(list)
     for record in records:
         by_class[record.label].append(record)
+    singles = [members[0].class_name for members in by_class.values() if len(members) < 2]
+    if singles:
+        mend = f", hold none out (--data.{option} 0; with `foveate data` --{option} 0)" if option else ""
+        raise UserError(
+            f"holding out {fraction:.0%} of each class needs at least two photographs in it; {len(singles)} of "
+            f"{len(by_class)} classes have one: {first_few(singles)}. Add photographs, remove the classes{mend}, or "
+            "give the data set a division of its own"
+        )
     held_out: set[str] = set()
     for members in by_class.values():
-        if len(members) < 2:
-            raise UserError(
-                f"holding out {fraction:.0%} of each class needs at least two photographs in it; class "
-                f"{members[0].class_name!r} has {len(members)}; add photographs, remove the class, or give the data "
-                "set a division of its own"
-            )
         count = min(max(round(fraction * len(members)), 1), len(members) - 1)
         ranked = sorted(members, key=lambda record: _rank(record, seed))
         held_out.update(record.id for record in ranked[:count])
@@ -48,5 +57,5 @@ def hold_out(records: Sequence[ImageRecord], fraction: float, seed: int) -> Spli
 
 
 def _rank(record: ImageRecord, seed: int) -> bytes:
-    # A name that is no UTF-8 is refused by the check of the photographs, with all others that are.
-    return hashlib.sha256(f"{seed}/{record.id}".encode(errors="surrogatepass")).digest()
+    # Names of files that are not UTF-8 come as half characters; reading them says so, not drawing them.
+    return hashlib.sha256(f"{seed}/{record.id}".encode("utf-8", "surrogatepass")).digest()

@@ -70,7 +70,7 @@ def adopt(
     if (there := _adopted(out, config, network_hash)) is not None:
         say(f"{out} holds {architecture} of {checkpoint} already")
         return there
-    splits = load_splits(data)
+    splits = load_splits(data, say)
     description = RunDescription(config, splits.class_names, splits.name)
     Run.check_start(out, description)
     network = OwnNetwork.create(own, len(splits.class_names))

@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from foveate.config import DataConfig
+from foveate.data.datasets import first_few
 from foveate.data.preparation import Splits, checked_splits, load_splits
 from foveate.data.records import ImageRecord
 from foveate.report.tables import markdown_table
+
+_NAMED = 10  # classes
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,16 +25,17 @@ class DatasetSummary:
 
 
 def describe_dataset(config: DataConfig, *, say: Callable[[str], None] = print) -> DatasetSummary:
-    """Load a data set, read every photograph once, and count.
+    """Load a data set, read every photograph once, name its classes and count.
 
     Raises:
         UserError: The data set is not as it should be, or a photograph cannot be read and `on_error` is `stop`.
     """
-    splits = load_splits(config)
+    splits = load_splits(config, say)
     readable = checked_splits(splits.parts(), config.on_error, say, config.largest_megapixels)
     rows = [_row(name, records) for name, records in readable.items()]
     header = ("split", "photographs", "classes", "fewest per class", "most per class", "with box", "with parts")
-    say(f"{splits.name} in {Path(config.root)}: {len(splits.class_names)} classes\n")
+    names = first_few(splits.class_names, _NAMED)
+    say(f"{splits.name} in {Path(config.root)}: {len(splits.class_names)} classes: {names}\n")
     table = markdown_table(header, rows)
     say(table)
     return DatasetSummary(splits, table)

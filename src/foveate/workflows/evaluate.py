@@ -91,7 +91,7 @@ def evaluate(
     hardware = hardware or HardwareConfig()
     classifier = Classifier.place(run.load_network(), hardware, zoom_above=zoom_above)
     data = run.config.data if root is None else replace(run.config.data, root=root)
-    records = checked(records_of(run, data, split), on_error or data.on_error, say, data.largest_megapixels)
+    records = checked(records_of(run, data, split, say), on_error or data.on_error, say, data.largest_megapixels)
     shown = EvaluationViews(records, run.config.transforms, views)
     answers, milliseconds = _answers(classifier, evaluation_loader(shown, batch_size, workers=hardware.workers))
     origin = {"run": run.path, "split": split, "views": views, "root": data.root, "dataset": run.description.dataset}
@@ -148,13 +148,15 @@ def _gate(
     return gate_curve(*measured) if views and shown is TestViews.CENTRE else ()
 
 
-def records_of(run: Run, data: DataConfig, split: str) -> Sequence[ImageRecord]:
-    """Return the photographs of a split of the run's data set.
+def records_of(
+    run: Run, data: DataConfig, split: str, say: Callable[[str], None] | None = None
+) -> Sequence[ImageRecord]:
+    """Return the photographs of a split of the run's data set; `say` receives what is to be known of it.
 
     Raises:
         UserError: It has other classes than the run, or photographs of a test were trained on.
     """
-    splits = load_splits(data)
+    splits = load_splits(data, say)
     if splits.class_names != run.class_names:
         raise UserError(
             f"a run is evaluated on the classes it was trained on, {len(run.class_names)} of them, "

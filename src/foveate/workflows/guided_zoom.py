@@ -25,6 +25,7 @@ from foveate.config import (
     TrainConfig,
 )
 from foveate.data.evidence_pool import hash_of_file
+from foveate.data.preparation import has_validation
 from foveate.documents import append_json_line, unstructured, write_json, write_text
 from foveate.errors import UserError
 from foveate.evaluation.accuracy import mcnemar
@@ -108,7 +109,7 @@ def guided_zoom(
     run = run if isinstance(run, Run) else Run.open(Path(run).expanduser())
     hardware = hardware or HardwareConfig()
     if tuned:
-        _check_tunable(run, Path(out), refinement)
+        _check_tunable(run, Path(out), refinement, root)
     other = None if tuned_by is None else _fitted(tuned_by, refinement, tuned=tuned)
     refinement = refinement if other is None else other.refinement
     made = _started(run, Path(out), pool or PoolConfig(), refinement)
@@ -132,11 +133,12 @@ def guided_zoom(
     return rows
 
 
-def _check_tunable(run: Run, out: Path, refinement: RefinementConfig | None) -> None:
+def _check_tunable(run: Run, out: Path, refinement: RefinementConfig | None, root: Path | None) -> None:
     if refinement is not None:
         raise UserError(f"a decision is given or fitted, not both; got {refinement} and tuned; leave one of them out")
     fitted = GuidedZoomRun.is_at(out) and GuidedZoomRun.open(out).description.tuned_on
-    if not fitted and run.config.data.validation_fraction == 0:
+    data = run.config.data if root is None else replace(run.config.data, root=root)
+    if not fitted and not has_validation(data):
         raise UserError(
             f"a decision is fitted to photographs that no network was trained with; {run.path} was trained without "
             "a validation split; train it with --data.validation-fraction, or leave --tuned out"

@@ -13,6 +13,7 @@ from jaxtyping import Bool
 
 from foveate.config import Branch, HardwareConfig, OnError
 from foveate.data.images import read_image
+from foveate.data.preparation import has_validation
 from foveate.data.records import ImageRecord
 from foveate.data.splits import hold_out
 from foveate.documents import append_json_line, write_json, write_text
@@ -128,7 +129,7 @@ def _divided(analysis: Analysis, split: str) -> tuple[Sequence[ImageRecord], Seq
     """Return the photographs to measure, other ones to choose thresholds on, and which these are in words."""
     config = analysis.run.config.data
     records = records_of(analysis.run, analysis.data, split)
-    if config.validation_fraction > 0 and split != "validation":
+    if split != "validation" and has_validation(analysis.data):
         return records, records_of(analysis.run, analysis.data, "validation"), "the validation split"
     train = records_of(analysis.run, analysis.data, "train")
     counts = Counter(record.label for record in train)

@@ -45,7 +45,7 @@ def train(config: TrainConfig, out: Path | str, *, say: Callable[[str], None] = 
             "`foveate adopt`, or train a recipe with --network.backbone.weights FILE"
         )
     config = replace(config, data=replace(config.data, root=config.data.root.expanduser().resolve()))
-    splits = load_splits(config.data)
+    splits = load_splits(config.data, say)
     records = splits.named("train")
     description = RunDescription(config, splits.class_names, splits.name)
     if first:

@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from enum import StrEnum
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from foveate.data.datasets.checks import first_few
+from foveate.data.datasets.class_names import check_class_name, check_names_differ
+from foveate.data.datasets.split_names import Split
 from foveate.data.records import ImageDataset, ImageRecord, ImageSource
 from foveate.errors import UserError
 from foveate.types import Box, PartPoint
 
-TEST_NAMES = ("test", "val", "valid", "validation")
-"""Names under which a folder or shard is the test division; where several are there, the first."""
-
-
-class Split(StrEnum):
-    """A division of the data set, by its authors."""
-
-    TRAIN = "train"
-    TEST = "test"
+__all__ = ["Row", "Split", "assemble", "number_classes"]
 
 
 class Row(NamedTuple):
@@ -35,41 +27,41 @@ class Row(NamedTuple):
 
 
 def assemble(
-    name: str, rows: Sequence[Row], class_names: Mapping[int, str], part_names: Sequence[str] = ()
+    name: str,
+    rows: Sequence[Row],
+    class_names: Mapping[int, str],
+    part_names: Sequence[str] = (),
+    notes: Sequence[str] = (),
 ) -> ImageDataset:
     """Number the classes from 0 in the order of their ids and divide the rows.
 
-    Classes without a photograph are left out, so that a slice of an archive reads like the whole.
+    Classes without a photograph are left out, so that a slice of an archive reads like the whole. Those without one in
+    some split are named in the data set's notes.
 
     Raises:
-        UserError: There is no row, fewer than two classes, a class id without a name, two classes of one name
-            (ignoring case), or a photograph listed twice.
+        UserError: There is no row, fewer than two classes, a class id without a name, class names that are no text or
+            that look alike, or a photograph listed twice.
     """
     if not rows:
         raise UserError(f"a data set needs photographs; {name} lists none. Check that it was copied completely")
     used = sorted({row.class_id for row in rows})
     _check_classes(name, used, class_names)
-    twice = [id for id, count in Counter(row.id for row in rows).items() if count > 1]
-    if twice:
-        raise UserError(f"{name} must list a photograph once; got {first_few(twice)} more than once. Remove the copies")
+    _check_once(name, rows, class_names)
     labels = {class_id: label for label, class_id in enumerate(used)}
-    divisions: dict[Split, list[ImageRecord]] = {Split.TRAIN: [], Split.TEST: []}
+    divisions: dict[Split, list[ImageRecord]] = {split: [] for split in Split}
     for id, image, class_id, split, box, parts in rows:
         record = ImageRecord(id, image, labels[class_id], class_names[class_id], box, parts)
         divisions[split].append(record)
+    names = tuple(class_names[class_id] for class_id in used)
     return ImageDataset(
         name=name,
-        class_names=tuple(class_names[class_id] for class_id in used),
+        class_names=names,
         train=tuple(divisions[Split.TRAIN]),
         test=tuple(divisions[Split.TEST]),
         part_names=tuple(part_names),
+        validation=tuple(divisions[Split.VALIDATION]),
+        notes=(*notes, *_absent(divisions, names)),
     )
-
-
-def name_of_test(names: Iterable[str]) -> str | None:
-    """Return the first of `TEST_NAMES` that is among the names."""
-    present = set(names)
-    return next((name for name in TEST_NAMES if name in present), None)
 
 
 def number_classes(
@@ -117,11 +109,42 @@ def _check_classes(name: str, used: Sequence[int], class_names: Mapping[int, str
             f"a data set needs at least two classes; {name} has only {class_names[used[0]]!r}. "
             "Add photographs of another class, or give the folder that holds all class folders"
         )
-    spellings: dict[str, list[str]] = {}
     for class_id in used:
-        spellings.setdefault(class_names[class_id].casefold(), []).append(class_names[class_id])
-    alike = [" = ".join(map(repr, same)) for same in spellings.values() if len(same) > 1]
-    if alike:
+        check_class_name(class_names[class_id], name)
+    check_names_differ([class_names[class_id] for class_id in used], name)
+
+
+def _check_once(name: str, rows: Sequence[Row], class_names: Mapping[int, str]) -> None:
+    if len({row.id for row in rows}) == len(rows):
+        return
+    owners: dict[str, list[int]] = {}
+    for row in rows:
+        owners.setdefault(row.id, []).append(row.class_id)
+    torn = [
+        f"{id} ({first_few(sorted(map(repr, {class_names[each] for each in classes})))})"
+        for id, classes in owners.items()
+        if len(set(classes)) > 1
+    ]
+    if torn:
         raise UserError(
-            f"class names must differ by more than case; {name} has {first_few(alike)}. Rename or merge them"
+            f"a photograph must have one class; {name} lists it under several: {first_few(torn)}. Remove the wrong rows"
         )
+    twice = [id for id, classes in owners.items() if len(classes) > 1]
+    raise UserError(f"{name} must list a photograph once; got {first_few(twice)} more than once. Remove the copies")
+
+
+def _absent(divisions: Mapping[Split, Sequence[ImageRecord]], names: Sequence[str]) -> list[str]:
+    """Say which classes some split has no photograph of; a cut that is made later holds out some of each class."""
+    present = {split: {record.class_name for record in records} for split, records in divisions.items() if records}
+    learnt = present.get(Split.TRAIN, set(names))
+    notes = []
+    if untaught := [each for each in names if each not in learnt]:
+        notes.append(
+            f"warning: there are no training photographs of {len(untaught)} of {len(names)} classes, so that no "
+            f"network can learn them: {first_few(untaught)}. Add photographs, or leave the classes out"
+        )
+    for split in (Split.VALIDATION, Split.TEST):
+        if split in present and (absent := [each for each in names if each in learnt - present[split]]):
+            listed = f"{len(absent)} of {len(names)} classes: {first_few(absent)}"
+            notes.append(f"warning: there are no {split} photographs of {listed}")
+    return notes

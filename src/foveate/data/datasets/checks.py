@@ -2,20 +2,42 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from foveate.data.records import ArchiveMember, ImageRecord, Patch
+from foveate.data.roots import is_not_text
 from foveate.errors import UserError
 from foveate.types import Box
+
+_NO_PLACE = (errno.ELOOP, errno.ENAMETOOLONG)
+"""A link that leads back to itself, and a name that no file can have."""
+_SHOWN = 80
+_PLAIN = (int, float, str, type(None))
 
 
 def first_few(items: Sequence[str], few: int = 5) -> str:
     """Join the first few items for a message and count the rest."""
     rest = len(items) - few
     return ", ".join(items[:few]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def shown(value: object) -> str:
+    """Return a value as a message shows it: long ones cut, and never bytes."""
+    if isinstance(value, bytes):
+        return f"{len(value)} bytes"
+    if isinstance(value, dict) or (isinstance(value, list) and not all(isinstance(each, _PLAIN) for each in value)):
+        return f"a {type(value).__name__} of {len(value)}"
+    if isinstance(value, int) and value.bit_length() > _SHOWN:
+        return f"a number of {value.bit_length()} bits"
+    if isinstance(value, str):
+        text, rest = (ascii if is_not_text(value[:_SHOWN]) else repr)(value[:_SHOWN]), len(value) - _SHOWN
+    else:
+        text, rest = repr(value)[:_SHOWN], len(repr(value)) - _SHOWN
+    return f"{text} and {rest} characters more" if rest > 0 else text
 
 
 def require_files(root: Path, *names: str) -> None:
@@ -35,7 +57,7 @@ def checked_box(edges: object, where: str) -> Box:
         if all(map(math.isfinite, box)) and box.left < box.right and box.top < box.bottom:
             return box
     raise UserError(
-        f"a box must be four numbers, left < right and top < bottom, in pixels; got {edges!r} for {where}. "
+        f"a box must be four numbers, left < right and top < bottom, in pixels; got {shown(edges)} for {where}. "
         "Correct it, or give no box"
     )
 
@@ -56,7 +78,7 @@ def missing_files(records: Sequence[ImageRecord]) -> tuple[ImageRecord, ...]:
         if folder not in listings:
             listings[folder] = _files_in(folder)
         # Where the file system ignores case or normalises accents, a file exists under other spellings too.
-        if name not in listings[folder] and not (listings[folder] and Path(path).is_file()):
+        if name not in listings[folder] and not (listings[folder] and _is_file(Path(path))):
             absent.append(record)
     return tuple(absent)
 
@@ -64,6 +86,19 @@ def missing_files(records: Sequence[ImageRecord]) -> tuple[ImageRecord, ...]:
 def _files_in(folder: str) -> frozenset[str]:
     try:
         with os.scandir(folder or ".") as entries:
-            return frozenset(entry.name for entry in entries if entry.is_file())
+            return frozenset(entry.name for entry in entries if _is_file(entry))
     except (FileNotFoundError, NotADirectoryError):
         return frozenset()
+    except OSError as error:
+        if error.errno not in _NO_PLACE:
+            raise
+        return frozenset()
+
+
+def _is_file(place: os.DirEntry[str] | Path) -> bool:
+    try:
+        return place.is_file()
+    except OSError as error:
+        if error.errno not in _NO_PLACE:
+            raise
+        return False

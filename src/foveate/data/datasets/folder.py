@@ -2,77 +2,157 @@
 
 from __future__ import annotations
 
-import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from foveate.data.datasets.assembly import Row, Split, assemble, name_of_test
+from foveate.data.datasets.assembly import Row, assemble
 from foveate.data.datasets.checks import first_few
+from foveate.data.datasets.class_names import check_class_name
+from foveate.data.datasets.listing import (
+    EXCLUDE,
+    Folders,
+    Photograph,
+    entries_of,
+    is_image_name,
+    photographs_below,
+)
+from foveate.data.datasets.split_names import Split, divisions, splits_line, used_splits
 from foveate.data.image_kinds import IMAGE_SUFFIXES
 from foveate.data.records import ImageDataset
+from foveate.data.roots import is_not_text, shown_path
 from foveate.errors import UserError
 
+_LOOSE = "loose pictures beside class folders"
 
-def load_folder(root: Path) -> ImageDataset:
-    """Read ``root/<class>/**`` or ``root/train/<class>/**`` and ``root/test/<class>/**``.
 
-    ``val`` and ``valid`` stand for ``test`` where there is no ``test``; beside a ``test`` they are not read.
-    Class names are the folders' names in sorted order, those of all divisions together. Hidden files and
-    folders are passed over, links are followed.
+def load_folder(root: Path, exclude: Sequence[str] = ()) -> ImageDataset:
+    """Read ``root/<class>/**``, or ``root/<split>/<class>/**`` where folders are called as splits are.
+
+    Those are train, test and validation, in any of the ways of `divisions`. A validation folder is the test split where
+    there is no test folder. Class names are the folders' names in sorted order, those of all divisions together. Hidden
+    files and folders and what systems leave behind are passed over; links are followed, a photograph is taken once.
+
+    Args:
+        root: The folder.
+        exclude: Names of folders that are left out.
 
     Raises:
-        UserError: There are no class folders, or one holds no photograph (or see `assemble`).
+        UserError: There are no class folders, one holds no photograph, or links put a photograph into two classes (or
+            see `assemble`).
     """
-    divisions = _divisions(root)
-    classes = sorted({folder.name for division in divisions.values() for folder in visible_folders(division)})
+    folders = Folders(root, exclude)
+    divided_into, notes = _labelled(_divisions(root, folders), folders)
+    classes = sorted({folder.name for inside in divided_into.values() for folder in inside})
     if not classes:
         raise UserError(
             f"photographs must lie in one folder per class; {root} has no such folders. "
             "Make a folder for each class and put its photographs there"
         )
+    _check_names(root, classes)
     numbers = {name: number for number, name in enumerate(classes)}
+    once = _Once(root)
     rows = [
         Row(path.relative_to(root).as_posix(), path, numbers[folder.name], split)
-        for split, division in divisions.items()
-        for folder in visible_folders(division)
-        for path in _images_below(folder)
+        for split, inside in divided_into.items()
+        for folder in inside
+        for path in once.new(photographs_below(folder, folders), split, folder.name)
     ]
+    once.check(folders)
     barren = sorted(set(classes) - {classes[row.class_id] for row in rows})
     if barren:
         raise UserError(
             f"every class folder of {root} must hold a photograph ({' '.join(IMAGE_SUFFIXES)}); "
-            f"none in {first_few(barren)}. Fill or remove them"
+            f"none in {first_few(barren)} ({folders.passed_over.line() or 'nothing is there'}). Fill or remove them, "
+            f"or leave them out ({EXCLUDE})"
         )
-    return assemble(root.resolve().name, rows, dict(enumerate(classes)))
+    if passed_over := folders.passed_over.line():
+        notes.append(passed_over)
+    if idle := [each for each in exclude if each not in folders.matched]:
+        notes.append(f"warning: no folder is called {first_few(idle)}, which exclude names")
+    return assemble(root.resolve().name, rows, dict(enumerate(classes)), notes=notes)
 
 
-def visible_folders(root: Path) -> list[Path]:
-    """Return the folders in `root` that are not hidden, sorted by name."""
-    with os.scandir(root) as entries:
-        names = sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
-    return [root / name for name in names]
+def _divisions(root: Path, folders: Folders) -> dict[Split, Path]:
+    """Return the folder of each split; all is for training where folders are not called as splits are."""
+    inside = folders.inside(root, count=True)
+    named = divisions([folder.name for folder in inside], str(root))
+    for folder in inside if named else ():
+        if folder.name not in named.values():
+            folders.passed_over.add_folder(folder)
+    return {split: root / name for split, name in named.items()} or {Split.TRAIN: root}
 
 
-def _divisions(root: Path) -> dict[Split, Path]:
-    """Return the folder of each division; ``train`` may also be a class, beside a bus and a car."""
-    folders = {folder.name.casefold(): folder for folder in visible_folders(root)}
-    test = name_of_test(folders)
-    named = {split: folders[name] for split, name in ((Split.TRAIN, "train"), (Split.TEST, test)) if name in folders}
-    return named if len(named) == 2 or len(named) == len(folders) == 1 else {Split.TRAIN: root}
+def _labelled(named: dict[Split, Path], folders: Folders) -> tuple[dict[Split, list[Path]], list[str]]:
+    """Return the class folders of each split that has some, and what is to be said about the splits."""
+    inside = {split: folders.inside(folder, count=folder != folders.root) for split, folder in named.items()}
+    notes = []
+    for split, folder in named.items():
+        loose = sum(is_image_name(entry.name) and not entry.is_dir() for entry in entries_of(folder))
+        if loose and inside[split]:
+            folders.passed_over.files[_LOOSE] += loose
+        elif loose:
+            notes.append(
+                f"warning: {folder.name} holds {loose} pictures without class folders, so without labels: it is no "
+                f"{split} split. Make class folders in it, or let `foveate predict` name them"
+            )
+    labelled = {split: folder.name for split, folder in named.items() if inside[split]}
+    used = used_splits(labelled.keys())
+    if labelled.keys() != {Split.TRAIN} or folders.root not in named.values():
+        notes.append(splits_line(labelled))
+    return {used[split]: inside[split] for split in labelled}, notes
 
 
-def _images_below(folder: Path) -> list[Path]:
-    found: list[Path] = []
-    seen: set[str] = set()
-    for place, folders, files in os.walk(folder, followlinks=True):
-        true_place = os.path.realpath(place)
-        if true_place in seen:  # a link back to a folder above would be walked for ever
-            folders.clear()
-            continue
-        seen.add(true_place)
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        found.extend(Path(place, name) for name in files if _is_image(name))
-    return sorted(found, key=Path.as_posix)
+def _check_names(root: Path, classes: Sequence[str]) -> None:
+    unwritable = [shown_path(name) for name in classes if is_not_text(name)]
+    if unwritable:
+        raise UserError(f"the names of class folders must be UTF-8; {root} has {first_few(unwritable)}. Rename them")
+    for name in classes:
+        check_class_name(name, str(root))
 
 
-def _is_image(name: str) -> bool:
-    return not name.startswith(".") and name.lower().endswith(IMAGE_SUFFIXES)
+@dataclass(slots=True)
+class _Once:
+    """Takes every photograph once, by the file that it is in truth, whatever links lead to it."""
+
+    root: Path
+    _owners: dict[str | int, tuple[Split, str, Path]] = field(default_factory=dict)
+    _again: int = 0
+    _torn: list[tuple[Path, Path]] = field(default_factory=list)
+
+    def new(self, photographs: Sequence[Photograph], split: Split, name: str) -> list[Path]:
+        """Return the photographs that are not there yet, files before links to them, sorted."""
+        taken = []
+        for path, real, inode in sorted(photographs, key=lambda each: each.inode is None):
+            owner = self._owners.get(real) or (None if inode is None else self._linked(path, inode))
+            if owner is None:
+                self._owners[real] = (split, name, path)
+                if inode is not None:
+                    self._owners[inode] = (split, name, path)
+                taken.append(path)
+            elif owner[:2] == (split, name):
+                self._again += 1
+            else:
+                self._torn.append((owner[2], path))
+        links_last = any(each.inode is None for each in photographs)
+        return sorted(taken, key=Path.as_posix) if links_last else taken
+
+    def check(self, folders: Folders) -> None:
+        """Count what was there already.
+
+        Raises:
+            UserError: A photograph is in two classes, or two splits.
+        """
+        if self._again:
+            folders.passed_over.files["links to photographs that are there"] += self._again
+        if self._torn:
+            pairs = [" = ".join(shown_path(path.relative_to(self.root)) for path in pair) for pair in self._torn]
+            raise UserError(
+                f"a photograph must be in one class and one split; {self.root} has by links {first_few(pairs, 3)}. "
+                f"Remove the links, or leave a folder out ({EXCLUDE})"
+            )
+
+    def _linked(self, path: Path, inode: int) -> tuple[Split, str, Path] | None:
+        """Return who has the same file under another name; equal numbers on two disks mean nothing."""
+        owner = self._owners.get(inode)
+        return owner if owner is not None and path.is_file() and path.samefile(owner[2]) else None

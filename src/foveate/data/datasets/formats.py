@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from foveate.config import DatasetFormat
 from foveate.data.datasets.aircraft import load_aircraft
-from foveate.data.datasets.assembly import TEST_NAMES
 from foveate.data.datasets.cars import load_cars
+from foveate.data.datasets.checks import first_few
 from foveate.data.datasets.cub import load_cub
 from foveate.data.datasets.dogs import load_dogs
 from foveate.data.datasets.flowers import load_flowers
-from foveate.data.datasets.folder import load_folder, visible_folders
+from foveate.data.datasets.folder import load_folder
+from foveate.data.datasets.listing import Folders, list_photographs
 from foveate.data.datasets.pets import load_pets
 from foveate.data.datasets.pool import load_pool
 from foveate.data.datasets.shards import load_shards, shards_in
+from foveate.data.datasets.split_names import divisions
 from foveate.data.datasets.table import SUFFIXES, lists_in, load_table
 from foveate.data.records import ImageDataset
+from foveate.data.roots import existing_root
 from foveate.errors import UserError
 
 LOADERS: dict[DatasetFormat, Callable[[Path], ImageDataset]] = {
@@ -45,43 +49,53 @@ MARKS: dict[DatasetFormat, tuple[str, ...]] = {
 """Files by any of which an archive is known, below the folder that its loader takes."""
 
 
-def load_dataset(root: Path, format: DatasetFormat = DatasetFormat.AUTO) -> ImageDataset:
+def load_dataset(root: Path, format: DatasetFormat = DatasetFormat.AUTO, exclude: tuple[str, ...] = ()) -> ImageDataset:
     """Read the data set in a folder, or in a list (a CSV or Parquet file); no photograph is opened.
 
     Args:
         root: The folder, or one that holds it and no other data set; ``~`` is the home folder.
         format: How it is kept; AUTO finds it out.
+        exclude: Names of folders that are left out of class folders.
 
     Raises:
         UserError: There is no such folder, it is empty or of no known format, or it breaks a rule of its
             loader.
     """
-    root = Path(root).expanduser()
-    if not root.exists():
-        raise UserError(f"the data set's folder must exist; got {root}. Check the path")
+    root = existing_root(root)
     if root.is_file():
-        return _load_file(root, format)
-    if not any(root.iterdir()):
-        raise UserError(f"the data set's folder must not be empty; got {root}. Unpack the data set there")
-    home, format = _archive(root, format) or _own_format(root, format)
+        return _load_file(root, format, exclude)
+    folders = Folders(root, exclude)
+    home, format = _archive(folders, format) or _own_format(folders, format)
+    if format is DatasetFormat.FOLDER:
+        return load_folder(home, exclude)
+    _check_no_exclude(exclude, format)
     return LOADERS[format](home)
 
 
-def _load_file(path: Path, format: DatasetFormat) -> ImageDataset:
+def _check_no_exclude(exclude: tuple[str, ...], format: DatasetFormat) -> None:
+    if exclude:
+        raise UserError(
+            f"exclude leaves folders out of class folders; {format} has its photographs listed; got {exclude[0]!r}. "
+            "Leave the option out, or take the rows out of the list"
+        )
+
+
+def _load_file(path: Path, format: DatasetFormat, exclude: tuple[str, ...]) -> ImageDataset:
     if path.suffix.lower() not in SUFFIXES or format not in (DatasetFormat.AUTO, DatasetFormat.TABLE):
         raise UserError(
             f"a data set must be a folder, or a list ({' or '.join(SUFFIXES)}); "
             f"got the file {path} for format {format}. Unpack an archive, or give the folder that holds a shard"
         )
+    _check_no_exclude(exclude, DatasetFormat.TABLE)
     return load_table(path)
 
 
-def _archive(root: Path, format: DatasetFormat) -> tuple[Path, DatasetFormat] | None:
+def _archive(folders: Folders, format: DatasetFormat) -> tuple[Path, DatasetFormat] | None:
     """Find an archive in the folder or, where there is just one, a floor below."""
-    wanted = tuple(MARKS) if format is DatasetFormat.AUTO else (format,)
+    root, wanted = folders.root, tuple(MARKS) if format is DatasetFormat.AUTO else (format,)
     if here := _marked(root, wanted):
         return root, here
-    below = [(folder, found) for folder in visible_folders(root) if (found := _marked(folder, wanted))]
+    below = [(folder, found) for folder in folders.inside(root) if (found := _marked(folder, wanted))]
     if len(below) > 1:
         names = ", ".join(f"{folder.name} ({found})" for folder, found in below)
         raise UserError(f"the folder must hold one data set; {root} holds {names}. Give one of them")
@@ -95,30 +109,48 @@ def _marked(folder: Path, wanted: tuple[DatasetFormat, ...]) -> DatasetFormat | 
     return None
 
 
-def _own_format(root: Path, format: DatasetFormat) -> tuple[Path, DatasetFormat]:
+def _own_format(folders: Folders, format: DatasetFormat) -> tuple[Path, DatasetFormat]:
     """Tell the formats of people's own data apart: shards, a list, class folders."""
     if format is not DatasetFormat.AUTO:
-        return root, format
-    folders, shards = visible_folders(root), shards_in(root)
-    if shards and not folders:
+        return folders.root, format
+    root, inside, shards = folders.root, folders.inside(folders.root), shards_in(folders.root)
+    if shards and not inside:
         return root, DatasetFormat.SHARDS
     if any(shard.suffix == ".tar" for shard in shards):
         raise UserError(
-            f"shards must not lie beside folders; {root} holds {shards[0].name} and {folders[0].name}. "
+            f"shards must not lie beside folders; {root} holds {shards[0].name} and {inside[0].name}. "
             "Say which it is, format shards or folder, or move the other away"
         )
     if lists_in(root):
         return root, DatasetFormat.TABLE
-    if len(folders) == 1 and folders[0].name.casefold() not in ("train", *TEST_NAMES) and _is_parent(folders[0]):
-        return _own_format(folders[0], format)
-    if folders:
+    names = [folder.name for folder in inside]
+    divided = bool(divisions(names, str(root)))
+    if len(inside) == 1 and not divided and _is_parent(inside[0]):
+        return _own_format(replace(folders, root=inside[0]), format)
+    if inside:
+        if not divided:
+            _check_no_divisions(folders, inside)
         return root, DatasetFormat.FOLDER
-    names = ", ".join(DatasetFormat)
+    formats = ", ".join(DatasetFormat)
+    loose, passed_over = list_photographs(root)
     raise UserError(
-        f"a data set must be in one of the formats {names}; {root} looks like none. "
-        "Make a folder for each class and put its photographs there, or list them in a CSV (image, class_name)"
+        f"a data set must be in one of the formats {formats}; {root} looks like none: {len(loose)} pictures and no "
+        f"folders ({passed_over or 'nothing was passed over'}). Make a folder for each class and put its photographs "
+        "there, or list them in a CSV (image, class_name)"
     )
 
 
+def _check_no_divisions(folders: Folders, classes: Sequence[Path]) -> None:
+    """Refuse class folders that are divisions of the data set under names that we do not know."""
+    inside = [{folder.name.strip().casefold() for folder in folders.inside(each)} for each in classes]
+    if len(classes) > 1 and len(shared := set.intersection(*inside)) > 1:
+        raise UserError(
+            f"class folders must not all hold the same folders; {first_few([each.name for each in classes])} in "
+            f"{folders.root} all hold {first_few(sorted(shared))}, which look like the classes. Call the folders above "
+            "them train, validation and test, or give one of them; if they are the classes all the same, say so by "
+            "format folder (--data.format folder; with `foveate data` --format folder)"
+        )
+
+
 def _is_parent(folder: Path) -> bool:
-    return bool(visible_folders(folder) or shards_in(folder) or lists_in(folder))
+    return bool(Folders(folder).inside(folder) or shards_in(folder) or lists_in(folder))

@@ -10,7 +10,7 @@ from foveate.data.evidence_pool import EvidencePool
 from foveate.data.records import ImageDataset
 
 
-def load_pool(root: Path, load: Callable[[Path, DatasetFormat], ImageDataset]) -> ImageDataset:
+def load_pool(root: Path, load: Callable[[Path, DatasetFormat, tuple[str, ...]], ImageDataset]) -> ImageDataset:
     """Read the pool in a folder; `load` reads the data set that it was built from.
 
     Raises:
@@ -18,5 +18,5 @@ def load_pool(root: Path, load: Callable[[Path, DatasetFormat], ImageDataset]) -
     """
     pool = EvidencePool.open(root)
     data = pool.description.data
-    photographs = load(data.root, data.format)
-    return pool.dataset([*photographs.train, *photographs.test])
+    photographs = load(data.root, data.format, data.exclude)
+    return pool.dataset([*photographs.train, *photographs.validation, *photographs.test])

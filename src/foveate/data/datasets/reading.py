@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.io import loadmat
 
-from foveate.data.datasets.checks import checked_box, first_few
+from foveate.data.datasets.checks import checked_box, first_few, shown
 from foveate.errors import UserError
 from foveate.types import Box
 
+LONGEST_NUMBER = 18  # digits of a label or id
 VOC_EDGES = ("xmin", "ymin", "xmax", "ymax")
 
 
@@ -38,7 +39,7 @@ def read_pairs(path: Path, keys: Iterable[str] = ()) -> dict[str, str]:
         key, _, rest = line.partition(" ")
         if not rest or key in pairs:
             rule = "each key once" if rest else "a key, a blank and its value on each line"
-            raise UserError(f"{path} must hold {rule}; got {line!r}. Restore it from the archive")
+            raise UserError(f"{path} must hold {rule}; got {shown(line)}. Restore it from the archive")
         pairs[key] = rest.strip()
     absent = [key for key in keys if key not in pairs]
     if absent:
@@ -50,8 +51,8 @@ def read_pairs(path: Path, keys: Iterable[str] = ()) -> dict[str, str]:
 
 def whole_number(text: str, where: str) -> int:
     """Return the integer that `text` spells, at least 0; else `UserError` naming the list."""
-    if not text.isdecimal():
-        raise UserError(f"ids in {where} must be whole numbers, 0 or more; got {text!r}. Correct that line")
+    if not text.isdecimal() or len(text) > LONGEST_NUMBER:
+        raise UserError(f"ids in {where} must be whole numbers, 0 or more; got {shown(text)}. Correct that line")
     return int(text)
 
 
@@ -62,7 +63,7 @@ def numbers(text: str, count: int, where: str) -> list[float]:
     except ValueError:
         values = []
     if len(values) != count:
-        raise UserError(f"{where} must hold {count} numbers after each id; got {text!r}. Correct that line")
+        raise UserError(f"{where} must hold {count} numbers after each id; got {shown(text)}. Correct that line")
     return values
 
 

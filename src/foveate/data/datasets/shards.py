@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import tarfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from foveate.data.datasets.assembly import TEST_NAMES, Row, Split, assemble, name_of_test, number_classes
-from foveate.data.datasets.checks import checked_box, first_few
-from foveate.data.datasets.reading import read_lines
+from foveate.data.datasets.assembly import Row, assemble, number_classes
+from foveate.data.datasets.checks import checked_box, first_few, shown
+from foveate.data.datasets.class_names import check_class_name
+from foveate.data.datasets.listing import is_of_system
+from foveate.data.datasets.reading import LONGEST_NUMBER, read_lines
+from foveate.data.datasets.split_names import Split, shard_splits, splits_line, used_splits
+from foveate.data.datasets.tar import members_of
 from foveate.data.records import ArchiveMember, ImageDataset
 from foveate.errors import UserError
 from foveate.types import Box
@@ -38,8 +42,8 @@ def load_shards(root: Path) -> ImageDataset:
     `foveate.types`). Line i of ``classes.txt``, counted from 0, names label i. An id is the shard's file name
     and the key, since keys often start anew in each shard.
 
-    ``test-*.tar`` are the test division, all others train. ``val-`` and ``valid-`` stand for ``test-`` where
-    there is none; beside one they are not read.
+    ``test-*.tar`` are the test split, ``val-*.tar`` the validation split, all others train; other usual names of splits
+    are known too. A validation split is the test split where there is none.
 
     Raises:
         UserError: A shard is compressed or damaged, or a sample is not as said (or see `assemble`).
@@ -47,24 +51,38 @@ def load_shards(root: Path) -> ImageDataset:
     known = read_lines(root / CLASSES) if (root / CLASSES).exists() else []
     samples: list[Sample] = []
     splits: list[Split] = []
-    for shard, split in _shards(root).items():
-        found = [_sample(f"{shard.name}/{key}", members) for key, members in _index(shard).items()]
+    shards = _shards(root)
+    for shard, split in shards.items():
+        index = _index(shard)
+        if not index:
+            raise UserError(f"a shard must hold samples; {shard} holds none. Copy it again, or remove it")
+        found = [_sample(f"{shard.name}/{key}", members) for key, members in index.items()]
         samples += [_named(sample, known) for sample in found] if known else found
         splits += [split] * len(found)
     ids = [sample.id for sample in samples]
     class_ids, class_names = number_classes(
         ids, [sample.label for sample in samples], [sample.class_name for sample in samples]
     )
+    used = used_splits(splits)
     rows = [
-        Row(sample.id, sample.image, class_id, split, sample.box)
+        Row(sample.id, sample.image, class_id, used[split], sample.box)
         for sample, class_id, split in zip(samples, class_ids, splits, strict=True)
     ]
-    return assemble(root.resolve().name, rows, class_names)
+    return assemble(root.resolve().name, rows, class_names, notes=_notes_on(shards))
+
+
+def _notes_on(shards: Mapping[Path, Split]) -> list[str]:
+    """Say which shards are which split, where not all are for training."""
+    named: dict[Split, list[str]] = {}
+    for shard, split in shards.items():
+        named.setdefault(split, []).append(shard.name)
+    return [splits_line({split: first_few(names, 2) for split, names in named.items()})] if len(named) > 1 else []
 
 
 def shards_in(folder: Path, suffixes: tuple[str, ...] = (".tar", *COMPRESSED)) -> list[Path]:
     """Return the tar files in a folder, sorted by name."""
-    return sorted(path for path in folder.iterdir() if path.name.endswith(suffixes) and not path.name.startswith("."))
+    paths = (path for path in folder.iterdir() if path.name.endswith(suffixes) and not path.name.startswith("."))
+    return sorted(path for path in paths if path.is_file())
 
 
 def _shards(root: Path) -> dict[Path, Split]:
@@ -74,37 +92,24 @@ def _shards(root: Path) -> dict[Path, Split]:
             "shards must be uncompressed, to be read at random; "
             f"got {first_few([path.name for path in compressed])}. Unpack to .tar (gunzip and the like)"
         )
-    prefixes = {shard: shard.name.partition("-")[0] for shard in shards_in(root)}
-    if not prefixes:
+    shards = shards_in(root, (".tar",))
+    if not shards:
         raise UserError(f"shards are files *.tar; {root} holds none. Give the folder that holds them")
-    test = name_of_test(prefixes.values())
-    return {
-        shard: Split.TEST if prefix == test else Split.TRAIN
-        for shard, prefix in prefixes.items()
-        if prefix == test or prefix not in TEST_NAMES
-    }
+    splits = shard_splits([shard.stem for shard in shards])
+    return {shard: splits[shard.stem] for shard in shards}
 
 
 def _index(shard: Path) -> dict[str, dict[str, ArchiveMember]]:
     """Return where each member lies, by key and then by extension: what follows the name's first dot."""
     samples: dict[str, dict[str, ArchiveMember]] = {}
-    try:
-        with tarfile.open(shard, "r:") as archive:
-            for member in archive:
-                folder, slash, name = member.name.rpartition("/")
-                stem, _, extension = name.partition(".")
-                if not member.isfile() or not stem:
-                    continue
-                members = samples.setdefault(f"{folder}{slash}{stem}", {})
-                if members.setdefault(extension.lower(), place := _place(shard, member)) is not place:
-                    raise UserError(
-                        f"members of a shard must be there once; {shard} has {member.name} twice. Remove one"
-                    )
-    except tarfile.TarError as error:
-        raise UserError(
-            f"shards must be whole, uncompressed tar files; {shard} is not ({error}). "
-            "Unpack it to .tar if it is compressed, else copy it again"
-        ) from error
+    for member in members_of(shard):
+        folder, slash, name = member.name.rpartition("/")
+        stem, _, extension = name.partition(".")
+        if not stem or is_of_system(folder):
+            continue
+        members = samples.setdefault(f"{folder}{slash}{stem}", {})
+        if members.setdefault(extension.lower(), place := _place(shard, member)) is not place:
+            raise UserError(f"members of a shard must be there once; {shard} has {member.name} twice. Remove one")
     return samples
 
 
@@ -129,25 +134,31 @@ def _sample(id: str, members: dict[str, ArchiveMember]) -> Sample:
 
 
 def _label(id: str, value: object) -> int:
-    whole = value.isdecimal() if isinstance(value, str) else type(value) is int and value >= 0
-    if not whole:
-        raise UserError(f"labels must be whole numbers, 0 or more; {id} has {value!r}. Correct its .cls or .json")
-    return int(str(value))
+    text = value if isinstance(value, str) else None
+    if type(value) is int and 0 <= value < 10**LONGEST_NUMBER:
+        return value
+    if text is None or not text.isdecimal() or len(text) > LONGEST_NUMBER:
+        raise UserError(
+            f"labels must be whole numbers, 0 or more, of at most {LONGEST_NUMBER} digits; {id} has {shown(value)}. "
+            "Correct its .cls or .json"
+        )
+    return int(text)
 
 
 def _notes(id: str, text: bytes) -> dict[str, Any]:
     """Return what a ``.json`` says of label, class name and box, each checked."""
     try:
         notes = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"a sample's .json must be JSON; {id} is not ({error}). Write it again") from error
     if not isinstance(notes, dict):
-        raise UserError(f"a sample's .json must be an object; {id} has {notes!r}. Write it again")
+        raise UserError(f"a sample's .json must be an object; {id} has {shown(notes)}. Write it again")
     found = {field: notes[field] for field in ("label", "class_name", "box") if notes.get(field) is not None}
     if "label" in found:
         found["label"] = _label(id, found["label"])
-    if not isinstance(found.get("class_name", ""), str):
-        raise UserError(f"class_name must be text; {id} has {found['class_name']!r}. Correct its .json")
+    if not isinstance(name := found.get("class_name", "-"), str):
+        raise UserError(f"class_name must be text; {id} has {shown(name)}. Correct its .json")
+    check_class_name(name, id)
     if "box" in found:
         found["box"] = checked_box(found["box"], id)
     return found

@@ -1,139 +1,129 @@
-"""A list of photographs: a CSV or Parquet file."""
+"""A list of photographs: a CSV or Parquet file, or one for each split."""
 
 from __future__ import annotations
 
 import csv
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
-from pyarrow import csv as arrow_csv
-from pyarrow import parquet
 
-from foveate.data.datasets.assembly import Row, Split, assemble, number_classes
-from foveate.data.datasets.checks import checked_box, first_few
+from foveate.data.datasets.assembly import Row, assemble, number_classes
+from foveate.data.datasets.checks import first_few
+from foveate.data.datasets.columns import Columns, is_list
+from foveate.data.datasets.csv_lists import csv_header, read_csv
+from foveate.data.datasets.links import check_one_class_each
+from foveate.data.datasets.list_rows import Listed, rows_of
+from foveate.data.datasets.parquet_lists import parquet_header, read_parquet
+from foveate.data.datasets.split_names import Split, file_splits, splits_line, used_splits
 from foveate.data.records import ImageDataset
 from foveate.errors import UserError
-from foveate.types import Box
 
-TEXTS, EDGES = ("image", "class_name", "split"), ("left", "top", "right", "bottom")
-COLUMNS = (*TEXTS, "label", *EDGES)
-SUFFIXES = (".csv", ".parquet")
+SUFFIXES = (".csv", ".tsv", ".parquet")
+_UNREADABLE = (pa.ArrowException, csv.Error, OSError, UnicodeDecodeError)  # the last: names of columns in Parquet
 
 
 def load_table(root: Path) -> ImageDataset:
-    """Read a list, or the one list in a folder; image paths are relative to the list's folder.
+    """Read a list, or the lists in a folder; image paths are relative to the list's folder.
 
-    Columns: ``image``; ``label`` (whole numbers), ``class_name`` or both; optionally ``split`` (train or test;
-    all is train without it) and ``left, top, right, bottom`` in pixels (see `foveate.types`), all four empty
-    where a photograph has no box. Other columns are not read.
+    Columns: ``image``; ``label`` (whole numbers), ``class_name`` or both; optionally ``split`` (train, validation or
+    test under their usual names; all is train without it) and ``left, top, right, bottom`` in pixels (see
+    `foveate.types`), all four empty where a photograph has no box. Other columns are not read. A Parquet file may hold
+    the photographs themselves: ``image`` is then bytes, or Hugging Face's struct of bytes and path.
+
+    Several lists in a folder are one data set where each is called as a split is: ``train.csv`` and ``test.csv``, or
+    ``train-00000-of-00002.parquet``. A validation split is the test split where there is none.
 
     Raises:
         UserError: A column is missing, or a value is not as said (or see `number_classes` and `assemble`).
     """
-    path = root if root.is_file() else _only_list(root)
-    folder = path.parent
-    columns = _read(path)
-    ids = [image.removeprefix("./") for image in _texts(path, columns, "image")]
-    blank: list[None] = [None] * len(ids)
-    numbers = _labels(path, columns["label"]) if "label" in columns else blank
-    names = _texts(path, columns, "class_name") if "class_name" in columns else blank
-    class_ids, class_names = number_classes(ids, numbers, names)
-    rows = [
-        Row(id, folder / id, class_id, split, box)
-        for id, class_id, split, box in zip(ids, class_ids, _splits(path, columns), _boxes(path, columns), strict=True)
+    lists, notes = ([root], _beside(root)) if root.is_file() else _lists_of(root)
+    named = file_splits([path.stem for path in lists]) if len(lists) > 1 else {}
+    rows: list[Listed] = []
+    for path in lists:
+        columns, split = _read(path), named.get(path.stem)
+        notes += columns.notes
+        if split in (Split.TEST, Split.VALIDATION) and _is_unlabelled(columns):
+            notes.append(_without_labels(path))
+        else:
+            rows += rows_of(columns, split)
+    if any(row.spelled is not None for row in rows):
+        notes.append(splits_line(_spellings(rows)))
+    used = used_splits(row.split for row in rows)
+    class_ids, class_names = number_classes(
+        [row.id for row in rows], [row.label for row in rows], [row.class_name for row in rows]
+    )
+    assembled = [
+        Row(row.id, row.image, class_id, used[row.split], row.box)
+        for row, class_id in zip(rows, class_ids, strict=True)
     ]
-    return assemble(path.stem, rows, class_names)
+    check_one_class_each(assembled, class_names, str(root))
+    return assemble(lists[0].stem if len(lists) == 1 else root.resolve().name, assembled, class_names, notes=notes)
 
 
 def lists_in(folder: Path) -> list[Path]:
     """Return the CSV and Parquet files in a folder whose columns are those of a list, sorted by name."""
+    return [path for path in _tables_in(folder) if is_list(_header(path))]
+
+
+def _tables_in(folder: Path) -> list[Path]:
     files = [path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file()]
-    return sorted(path for path in files if not path.name.startswith(".") and _is_list(_header(path)))
+    return sorted(path for path in files if not path.name.startswith("."))
 
 
-def _only_list(folder: Path) -> Path:
-    found = lists_in(folder)
-    if len(found) != 1:
+def _lists_of(folder: Path) -> tuple[list[Path], list[str]]:
+    """Return the one list of a folder, or that of each split, and what is to be said of others."""
+    lists = lists_in(folder)
+    if not lists or (len(lists) > 1 and not file_splits([path.stem for path in lists])):
         raise UserError(
-            "a list is one CSV or Parquet file with the columns image and label or class_name; "
-            f"{folder} holds {first_few([path.name for path in found]) or 'none'}. Give the list's own path"
+            "a list is one CSV or Parquet file with the columns image and label or class_name, or one for each split "
+            f"(train.csv, test.csv); {folder} holds {first_few([path.name for path in lists]) or 'none'}. Give the "
+            "list's own path"
         )
-    return found[0]
+    others = [path for path in _tables_in(folder) if path not in lists]
+    return lists, [_without_labels(path) for path in others if file_splits([lists[0].stem, path.stem])]
 
 
-def _is_list(header: Sequence[str]) -> bool:
-    return "image" in header and ("label" in header or "class_name" in header)
+def _beside(path: Path) -> list[str]:
+    """Say which lists beside one belong to it by their names, and are not read."""
+    others = [each.name for each in _tables_in(path.parent) if file_splits([path.stem, each.stem]) and each != path]
+    if not others:
+        return []
+    return [f"warning: beside {path.name} lies {first_few(others)}, which is not read; give the folder to read all"]
+
+
+def _without_labels(path: Path) -> str:
+    return f"warning: {path.name} has no labels: it is left out; let `foveate predict` name its photographs"
+
+
+def _is_unlabelled(columns: Columns) -> bool:
+    """Whether a list says of no photograph what it shows; Hugging Face writes -1 for that."""
+    values = [*columns.values.get("label", ()), *columns.values.get("class_name", ())]
+    return bool(values) and all(value in (None, -1, "-1") for value in values)
 
 
 def _header(path: Path) -> list[str]:
     try:
-        if path.suffix.lower() == ".parquet":
-            return list(parquet.read_schema(path).names)
-        with path.open(encoding="utf-8-sig", errors="replace", newline="") as stream:
-            return next(csv.reader(stream), [])
-    except (pa.ArrowException, csv.Error) as error:
-        raise UserError(f"lists must be CSV or Parquet; {path} is not readable ({error}). Save it again") from error
+        return parquet_header(path) if path.suffix.lower() == ".parquet" else csv_header(path)
+    except _UNREADABLE as error:
+        raise _unreadable(path, error) from error
 
 
-def _read(path: Path) -> dict[str, list[Any]]:
-    """Return the known columns of a list as Python values."""
-    header = _header(path)
-    wanted = [name for name in COLUMNS if name in header]
-    if not _is_list(header) or len(wanted) != sum(name in COLUMNS for name in header):
-        raise UserError(
-            f"a list must have the columns image and label or class_name, each once; {path} has "
-            f"{first_few(header, 12)}. Rename its columns"
-        )
+def _read(path: Path) -> Columns:
     try:
-        if path.suffix.lower() == ".parquet":
-            table = parquet.ParquetFile(path).read(columns=wanted)
-        else:
-            types = dict.fromkeys(TEXTS, pa.string()) | dict.fromkeys(EDGES, pa.float64())
-            options = arrow_csv.ConvertOptions(column_types=types, include_columns=wanted)
-            table = arrow_csv.read_csv(path, convert_options=options)
-    except pa.ArrowException as error:
-        raise UserError(f"{path} must be readable as a table ({error}). Correct it") from error
-    return {name: table.column(name).to_pylist() for name in wanted}
+        return read_parquet(path) if path.suffix.lower() == ".parquet" else read_csv(path)
+    except _UNREADABLE as error:
+        raise _unreadable(path, error) from error
 
 
-def _texts(path: Path, columns: dict[str, list[Any]], name: str) -> list[str]:
-    for row, value in enumerate(columns[name], start=1):
-        if not isinstance(value, str) or not value:
-            raise UserError(f"{name} must be text in every row of {path}; got {value!r} in row {row}. Fill it in")
-    return columns[name]
+def _unreadable(path: Path, error: Exception) -> UserError:
+    reason = str(error).partition("\n")[0][:200]
+    return UserError(f"lists must be CSV or Parquet; {path} is not readable ({reason}). Save it again")
 
 
-def _labels(path: Path, column: Sequence[Any]) -> list[int]:
-    for row, value in enumerate(column, start=1):
-        spelled = isinstance(value, str) and value.isdecimal()
-        if not spelled and (type(value) is not int or value < 0):
-            raise UserError(
-                f"labels must be whole numbers, 0 or more; {path} has {value!r} in row {row}. "
-                "Correct it, or call the column class_name if it holds names"
-            )
-    return [int(value) for value in column]
-
-
-def _splits(path: Path, columns: dict[str, list[Any]]) -> list[Split]:
-    if "split" not in columns:
-        return [Split.TRAIN] * len(columns["image"])
-    known = {split.value: split for split in Split}
-    for row, value in enumerate(columns["split"], start=1):
-        if value not in known:
-            raise UserError(f"split must be train or test; {path} has {value!r} in row {row}. Correct it")
-    return [known[value] for value in columns["split"]]
-
-
-def _boxes(path: Path, columns: dict[str, list[Any]]) -> list[Box | None]:
-    present = [name for name in EDGES if name in columns]
-    if not present:
-        return [None] * len(columns["image"])
-    if len(present) < len(EDGES):
-        raise UserError(f"a box needs the columns {', '.join(EDGES)}; {path} has {', '.join(present)}. Add the rest")
-    boxes: list[Box | None] = []
-    for row, edges in enumerate(zip(*(columns[name] for name in EDGES), strict=True), start=1):
-        empty = all(edge is None or edge != edge for edge in edges)
-        boxes.append(None if empty else checked_box(edges, f"row {row} of {path}"))
-    return boxes
+def _spellings(rows: Sequence[Listed]) -> dict[Split, str]:
+    """Return how each split is called, all ways together."""
+    ways: dict[Split, dict[str, None]] = {}
+    for row in rows:
+        ways.setdefault(row.split, {})[row.spelled or ""] = None
+    return {split: first_few(list(spelled)) for split, spelled in ways.items()}

@@ -1,0 +1,55 @@
+"""Where a data set lies: what can be said of a path before anything else is imported (no torch)."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from foveate.errors import UserError
+
+_HALF_CHARACTERS = re.compile("[\ud800-\udfff]")
+
+
+def existing_root(root: Path) -> Path:
+    """Return the folder or list that a data set is read from; ``~`` is the home folder.
+
+    Raises:
+        UserError: There is none, it is neither a folder nor a regular file, it is empty, may not be read, or the path
+            is not UTF-8, so that no run could write it down.
+    """
+    try:
+        path = Path(root).expanduser()
+    except RuntimeError as error:
+        raise UserError(f"~ must be the home folder of somebody here; got {root}. Check the path") from error
+    if is_not_text(str(path.absolute())):
+        raise UserError(f"the path of a data set must be UTF-8; got {shown_path(path.absolute())}. Rename it")
+    try:
+        there, folder, file = path.exists(), path.is_dir(), path.is_file()
+        empty = folder and next(path.iterdir(), None) is None
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        raise UserError(
+            f"the data set's folder must be readable; {str(path)[:200]!r} is not ({str(error)[:60]}). Check the path"
+        ) from error
+    if not there:
+        raise UserError(f"the data set's folder must exist; got {path}. Check the path")
+    if empty:
+        raise UserError(f"the data set's folder must not be empty; got {path}. Unpack the data set there")
+    if not folder and not file:
+        raise UserError(f"a data set must be a folder or a list in a regular file; {path} is neither. Check the path")
+    return path
+
+
+def is_not_text(name: str) -> bool:
+    """Whether a name holds lone surrogates: bytes of a file's name that are not UTF-8, or half a character."""
+    return _HALF_CHARACTERS.search(name) is not None
+
+
+def shown_path(path: Path | str) -> str:
+    r"""Return a path that may not be UTF-8 as it can be printed: its odd bytes as ``\xff``."""
+    encoded = os.fspath(path).encode("utf-8", "surrogateescape" if _is_escaped(str(path)) else "surrogatepass")
+    return encoded.decode("utf-8", "backslashreplace")
+
+
+def _is_escaped(name: str) -> bool:
+    return all("\udc80" <= each <= "\udcff" for each in name if is_not_text(each))
