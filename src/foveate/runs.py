@@ -26,21 +26,22 @@ from typing import Any, get_args
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
-from safetensors.torch import load_file
 from torch import nn
 
 import foveate
+from foveate import migrations
 from foveate.atomic import atomic_path
-from foveate.config import NAMED_WEIGHTS, NetworkConfig, OwnConfig, PlainConfig, Runtime, TrainConfig
+from foveate.config import NAMED_WEIGHTS, NetworkConfig, OwnConfig, Runtime, TrainConfig
+from foveate.config.checks import require_names
 from foveate.data.records import ImageRecord
-from foveate.documents import read_json, structured, unstructured, write_json
+from foveate.documents import check_fields, read_json, shortened, structured, unstructured, write_json
 from foveate.errors import UserError
 from foveate.hardware import describe
 from foveate.methods.network import Network
 from foveate.methods.networks import create_network
-from foveate.weights import check_finite, save_weights
+from foveate.weights import check_finite, load_weights, save_weights
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,9 @@ class RunDescription:
     config: TrainConfig
     class_names: tuple[str, ...]
     dataset: str
-    schema_version: int = SCHEMA_VERSION
+
+    def __post_init__(self) -> None:
+        require_names(self.class_names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +97,7 @@ class Run:
         """
         cls.check_start(path, description)
         if not (path / "run.json").exists():
-            write_json(path / "run.json", unstructured(description))
+            write_json(path / "run.json", unstructured(description), SCHEMA_VERSION)
         if not (path / "environment.json").exists():
             write_json(path / "environment.json", environment())
         return cls(path, description)
@@ -133,12 +136,7 @@ class Run:
         file = path / "run.json"
         if not file.is_file():
             raise UserError(f"a run is a folder with a run.json, as `foveate train` makes it; {path} is not one")
-        content = _of_schema_2(read_json(file))
-        if content.get("schema_version") != SCHEMA_VERSION:
-            raise UserError(
-                f"this version of Foveate reads runs of schema {SCHEMA_VERSION}; {file} has "
-                f"{content.get('schema_version')!r}; use the version that wrote it"
-            )
+        content = read_json(file, SCHEMA_VERSION, migrations.RUN)
         _check_method(content, file)
         return cls(path, structured(content, RunDescription, file, "a run"))
 
@@ -178,11 +176,16 @@ class Run:
         file = self.path / "metrics.json"
         if not file.exists():
             raise UserError(f"the training in {self.path} is not finished; resume it with the command that began it")
-        return read_json(file)
+        content = read_json(file)
+        check_fields(content, {"minutes": float}, file)
+        return content
 
     def environment(self) -> dict[str, Any]:
         """Return the command, code and machine of the training, as `environment()` gave them."""
-        return read_json(self.path / "environment.json")
+        file = self.path / "environment.json"
+        content = read_json(file)
+        check_fields(content, {"command": str, "commit": str | None, "hardware": str}, file)
+        return content
 
     def finish(self, network: nn.Module, metrics: Mapping[str, Any]) -> None:
         """Save the trained weights, then what was measured."""
@@ -215,8 +218,10 @@ class Run:
         config = self.config
         network = create_network(config.network, config.transforms, len(self.class_names), pretrained=False)
         try:
-            weights = load_file(file)
+            weights = load_weights(file)
             network.load_state_dict(weights)
+        except UserError:
+            raise
         except Exception as error:
             # safetensors and torch raise several unrelated errors for damaged and for foreign weights.
             first = str(error).splitlines()[:3]
@@ -228,25 +233,14 @@ class Run:
         return network
 
 
-def _of_schema_2(content: dict[str, Any]) -> dict[str, Any]:
-    """Runs of schema 1 had one method, and no need to name it."""
-    config = content.get("config")
-    network = config.get("network") if isinstance(config, dict) else None
-    if content.get("schema_version") == 1:
-        content["schema_version"] = 2
-        if isinstance(network, dict):
-            network["method"] = PlainConfig.method
-    return content
-
-
 def _check_method(content: dict[str, Any], file: Path) -> None:
     config = content.get("config")
     network = config.get("network") if isinstance(config, dict) else None
     known = [each.method for each in get_args(NetworkConfig)]
     if isinstance(network, dict) and network.get("method") not in known:
         raise UserError(
-            f"the method of a run must be one of {', '.join(known)}; {file} has {network.get('method')!r}; restore it "
-            "from a copy, or use the version that wrote it"
+            f"the method of a run must be one of {', '.join(known)}; {file} has {shortened(network.get('method'))}; "
+            "restore it from a copy, or use the version that wrote it"
         )
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from foveate.config.checks import require, require_fraction
+from foveate.config.checks import require, require_finite, require_fraction, require_seed, require_side
 
 
 class DatasetFormat(StrEnum):
@@ -74,7 +74,7 @@ class DataConfig:
     def __post_init__(self) -> None:
         require_fraction("validation_fraction", self.validation_fraction)
         require_fraction("test_fraction", self.test_fraction)
-        require(self.split_seed >= 0, "split_seed must not be negative", self.split_seed)
+        require_seed("split_seed", self.split_seed)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +98,10 @@ class TransformConfig:
     """Probability that a training view is mirrored."""
 
     def __post_init__(self) -> None:
-        require(self.input_size >= 16, "input_size must be at least 16 pixels", self.input_size)
+        require_finite(self)
+        require_side("input_size", self.input_size)
+        require_side("resize_size", self.resize_size)
+        require_side("source_size", self.source)
         require(
             self.resize_size >= self.input_size,
             f"resize_size must be at least input_size ({self.input_size})",
