@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+import operator
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
-from enum import Enum
+from enum import Enum, StrEnum
 from functools import partial
-from operator import attrgetter
 from pathlib import Path
 from typing import Any, TypeVar, cast, get_origin
 
@@ -40,8 +40,9 @@ def _strict() -> JsonConverter:
     converter = make_converter(forbid_extra_keys=True)
     converter.register_unstructure_hook(Path, str)
     converter.register_unstructure_hook(Enum, lambda member: member.value)
-    for kind in (bool, int, str):
-        converter.register_structure_hook(kind, partial(_exactly, kind))
+    for exact in (bool, int, str):
+        converter.register_structure_hook(exact, partial(_exactly, exact))
+    converter.register_structure_hook(StrEnum, lambda value, kind: kind(value))  # which are text, but not any
     converter.register_structure_hook(float, _number)
     converter.register_structure_hook(Path, lambda value, _: Path(_without_nul(_exactly(str, value))))
     unchecked = converter.get_structure_hook(tuple[int, ...])
@@ -49,7 +50,7 @@ def _strict() -> JsonConverter:
         _is_tuple, lambda _: lambda value, kind: unchecked(_exactly(list, value), kind)
     )
     converter.register_structure_hook_factory(is_dataclass, partial(_every_field, converter))
-    configure_tagged_union(NetworkConfig, converter, tag_generator=attrgetter("method"), tag_name="method")
+    configure_tagged_union(NetworkConfig, converter, tag_generator=operator.attrgetter("method"), tag_name="method")
     return converter
 
 
@@ -244,14 +245,13 @@ def write_json(path: Path, content: Mapping[str, Any], version: int = 1) -> None
 def write_text(path: Path, text: str) -> None:
     """Write a text file, whole or not at all."""
     try:
-        content = text.encode()
+        with atomic_path(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
     except UnicodeEncodeError as error:
         raise UserError(
             f"{path} is text in UTF-8; it cannot name {shortened(text[max(error.start - 20, 0) : error.end + 20])}; "
             "rename what has a name that is not UTF-8"
         ) from error
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(content)
 
 
 def append_json_line(path: Path, row: Mapping[str, Any], *, timed: str | None = None) -> None:
@@ -269,13 +269,23 @@ def append_json_line(path: Path, row: Mapping[str, Any], *, timed: str | None = 
         return {name: value for name, value in content.items() if name != timed}
 
     with _alone(path):
-        before = path.read_text(encoding="utf-8") if path.exists() else ""
-        try:
-            rows = [json.loads(line) for line in before.splitlines() if line.strip()]
-        except ValueError as error:
-            raise UserError(f"{path} must hold one JSON object a line ({error}); name another file") from error
+        before, rows = _rows(path)
         if not any(measured(each) == measured(row) for each in rows):
             write_text(path, f"{before}{json.dumps(row, ensure_ascii=False)}\n")
+
+
+def _rows(path: Path) -> tuple[str, list[dict[str, Any]]]:
+    """Return a file of JSON lines as text that another line can follow, and its rows."""
+    try:
+        text = path.read_text(encoding="utf-8") if path.exists() else ""
+        rows = [_exactly(dict, parsed_json(line)) for line in text.split("\n") if line.strip()]
+    except OSError as error:
+        raise UserError(
+            f"{path} must be a file that can be read ({os.strerror(error.errno or 0)}); name another file"
+        ) from error
+    except ValueError as error:
+        raise UserError(f"{path} must hold one JSON object a line ({error}); name another file") from error
+    return text if text.endswith("\n") or not text else f"{text}\n", rows
 
 
 @contextmanager

@@ -38,9 +38,10 @@ def working_in(folder: Path, saved: Callable[[], bool], *, name: str = LOCK) -> 
     try:
         remove_leftovers(folder, below=True)
         yield
-    except KeyboardInterrupt as error:
-        if saved():
-            error.add_note("the same command continues where it was saved")
+    except BaseException as error:
+        interruption = interruption_behind(error)
+        if interruption is not None and saved():
+            interruption.add_note("the same command continues where it was saved")
         raise
     finally:
         if lock is not None:
@@ -48,6 +49,16 @@ def working_in(folder: Path, saved: Callable[[], bool], *, name: str = LOCK) -> 
         if new:
             with suppress(OSError):
                 folder.rmdir()
+
+
+def interruption_behind(error: BaseException | None) -> KeyboardInterrupt | None:
+    """Return the Ctrl-C that an error is, or that it was raised on the way out from.
+
+    Ctrl-C inside a library's own code, such as `torch.save`, ends it with another error.
+    """
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__context__
+    return error
 
 
 def _acquired(folder: Path, name: str) -> FileLock | None:

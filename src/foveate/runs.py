@@ -24,13 +24,12 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pyarrow as pa
-import pyarrow.parquet as pq
+import pyarrow.compute as pc
 import torch
 from torch import nn
 
 import foveate
 from foveate import migrations
-from foveate.atomic import atomic_path
 from foveate.config import NAMED_WEIGHTS, NetworkConfig, OwnConfig, Runtime, TrainConfig
 from foveate.config.checks import require_names
 from foveate.data.records import ImageRecord
@@ -39,9 +38,13 @@ from foveate.errors import UserError
 from foveate.hardware import describe
 from foveate.methods.network import Network
 from foveate.methods.networks import create_network
+from foveate.parquet import read_parquet, write_parquet
 from foveate.weights import check_finite, load_weights, save_weights
 
 SCHEMA_VERSION = 3
+_PHOTOGRAPHS = pa.schema(
+    [("id", pa.string()), ("label", pa.int64()), ("split", pa.string())], metadata={"foveate.schema_version": "1"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +106,19 @@ class Run:
         return cls(path, description)
 
     @classmethod
+    def finished_as(cls, path: Path, description: RunDescription) -> Run | None:
+        """Return the finished run of a description, where a folder holds it; None where it holds no finished run.
+
+        Raises:
+            UserError: It holds a finished run of another description.
+        """
+        if not (path / "run.json").exists() or not (run := cls.open(path)).finished:
+            return None
+        if differing := run._differing(description):
+            raise finished_otherwise(path, differing)
+        return run
+
+    @classmethod
     def check_start(cls, path: Path, description: RunDescription) -> None:
         """Refuse a folder that `start` cannot use; nothing is written.
 
@@ -110,18 +126,12 @@ class Run:
             UserError: The folder holds something else: a finished run, another configuration, foreign files.
         """
         if (path / "run.json").exists():
-            run = cls.open(path)
-            if run.finished:
+            if cls.finished_as(path, description) is not None:
+                raise finished_otherwise(path, ())
+            if differing := cls.open(path)._differing(description):
                 raise UserError(
-                    f"a finished run is never overwritten; {path} holds one; name another folder with --out, or "
-                    "remove that one"
-                )
-            old, new = _identity(run.description), _identity(_start_moved(description, run.description))
-            if old != new:
-                differing = ", ".join(_differences(old, new))
-                raise UserError(
-                    f"an unfinished run resumes with its own configuration; {path} differs in {differing}; give the "
-                    "same command, or name another folder with --out"
+                    f"an unfinished run resumes with its own configuration; {path} differs in {', '.join(differing)}; "
+                    "give the same command, or name another folder with --out"
                 )
         elif path.exists() and (not path.is_dir() or any(not entry.name.startswith(".") for entry in path.iterdir())):
             raise UserError(f"a new run needs an empty folder; {path} holds other files; name another with --out")
@@ -142,7 +152,10 @@ class Run:
 
     def differences(self, config: TrainConfig) -> list[str]:
         """Name the fields in which another configuration differs, but for what does not change what is trained."""
-        new = _start_moved(replace(self.description, config=config), self.description)
+        return self._differing(replace(self.description, config=config))
+
+    def _differing(self, description: RunDescription) -> list[str]:
+        new = _start_moved(description, self.description)
         return _differences(_identity(self.description), _identity(new))
 
     def keep_photographs(self, train: Sequence[ImageRecord], validation: Sequence[ImageRecord]) -> None:
@@ -154,12 +167,11 @@ class Run:
         path = self.path / "photographs.parquet"
         splits = ["train"] * len(train) + ["validation"] * len(validation)
         ids, labels = zip(*((each.id, each.label) for part in (train, validation) for each in part), strict=True)
-        table = pa.table({"id": ids, "label": labels, "split": splits})
+        table = pa.table({"id": ids, "label": labels, "split": splits}, schema=_PHOTOGRAPHS)
         if not path.exists():
-            with atomic_path(path) as temporary:
-                pq.write_table(table, temporary)
+            write_parquet(path, table)
             return
-        kept = pq.read_table(path)
+        kept = self._photographs()
         if not kept.equals(table):
             raise UserError(
                 f"a training resumes with the photographs it began with, {len(kept)} of them; there are {len(table)} "
@@ -168,8 +180,12 @@ class Run:
 
     def trained_ids(self) -> frozenset[str]:
         """Return the ids of the photographs that it was trained with."""
-        table = pq.read_table(self.path / "photographs.parquet", filters=[("split", "=", "train")])
-        return frozenset(table.column("id").to_pylist())
+        table = self._photographs()
+        return frozenset(table.filter(pc.equal(table["split"], "train")).column("id").to_pylist())
+
+    def _photographs(self) -> pa.Table:
+        mend = "restore it from a copy, or train anew: without it a test might be on photographs of the training"
+        return read_parquet(self.path / "photographs.parquet", "the photographs of a training", mend, _PHOTOGRAPHS)
 
     def metrics(self) -> dict[str, Any]:
         """Return what the finished training measured."""
@@ -231,6 +247,15 @@ class Run:
             ) from error
         check_finite(weights, file)
         return network
+
+
+def finished_otherwise(path: Path, differing: Sequence[str]) -> UserError:
+    """Return the error that a finished run is in the way, and in which fields it is another."""
+    other = f", which differs in {', '.join(differing)}" if differing else ""
+    return UserError(
+        f"a finished run is never overwritten; {path} holds one{other}; name another folder with --out, or remove that "
+        "one"
+    )
 
 
 def _check_method(content: dict[str, Any], file: Path) -> None:

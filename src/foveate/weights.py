@@ -92,5 +92,5 @@ def hash_of_weights(weights: Mapping[str, Tensor]) -> str:
     content = hashlib.sha256()
     for name, tensor in sorted(weights.items()):
         content.update(f"{name}\t{tensor.dtype}\t{tuple(tensor.shape)}\n".encode())
-        content.update(memoryview(tensor.contiguous().flatten().view(torch.uint8).numpy()))
+        content.update(tensor.contiguous().flatten().view(torch.uint8).numpy().data)
     return content.hexdigest()

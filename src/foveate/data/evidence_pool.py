@@ -102,10 +102,21 @@ class EvidencePool:
             pool.check(description)
             if pool.description.data == description.data:
                 return pool
-        elif path.exists() and (not path.is_dir() or any(not each.name.startswith(LOCK) for each in path.iterdir())):
-            raise UserError(f"a new pool needs an empty folder; {path} holds other files; name another")
+        cls.check_folder(path)
         write_json(path / "pool.json", unstructured(description), SCHEMA_VERSION)
         return cls(path, description)
+
+    @staticmethod
+    def check_folder(path: Path) -> None:
+        """Refuse a folder that holds something else than a pool.
+
+        Raises:
+            UserError: It does.
+        """
+        if (path / "pool.json").exists() or not path.exists():
+            return
+        if not path.is_dir() or any(not each.name.startswith(LOCK) for each in path.iterdir()):
+            raise UserError(f"a new pool needs an empty folder; {path} holds other files; name another")
 
     @classmethod
     def open(cls, path: Path) -> EvidencePool:
