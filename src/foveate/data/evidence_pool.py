@@ -12,6 +12,7 @@ It holds no pictures: a patch is cut out of its photograph when it is read.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -253,6 +254,14 @@ def _bytes_of(image: Path | bytes | ArchiveMember) -> int:
 
 
 def hash_of_file(path: Path) -> str:
-    """Return the hash of a file's bytes."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    """Return the hash of a file's bytes.
+
+    Raises:
+        UserError: It is missing or cannot be read.
+    """
+    try:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        reason = os.strerror(error.errno or 0)
+        raise UserError(f"{path} must be a file that can be read ({reason}); restore it from a copy") from error
