@@ -13,6 +13,7 @@ import pytest
 from commands import status
 from foveate.cli import main
 from foveate.guided_runs import GuidedZoomRun
+from foveate.locks import working_in
 from foveate.recipes import RECIPES
 from foveate.runs import Run
 
@@ -152,15 +153,25 @@ def test_predicting_nothing_is_a_mistake(quick_run: Run, capsys: pytest.CaptureF
     assert "got no path" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("saved", [True, False])
+@pytest.mark.parametrize("inside", [False, True], ids=["plain", "inside a library"])
 def test_an_interruption_has_its_own_status(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str], saved: bool, inside: bool
 ) -> None:
+    """That the same command continues is only said where something was saved."""
+
     def interrupted(*_: object) -> None:
-        raise KeyboardInterrupt
+        with working_in(tmp_path / "run", lambda: saved):
+            try:
+                raise KeyboardInterrupt
+            finally:
+                if inside:
+                    raise RuntimeError("unexpected pos 64 vs 0")  # as torch.save ends
 
     monkeypatch.setattr("foveate.workflows.train.train", interrupted)
     assert status("train", "plain", "--out", tmp_path / "run") == 130
-    assert "the same command continues" in capsys.readouterr().err
+    continues = "; the same command continues where it was saved" if saved else ""
+    assert capsys.readouterr().err == f"foveate: interrupted{continues}\n"
 
 
 def test_help_comes_without_waiting_for_torch() -> None:

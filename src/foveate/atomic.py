@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import secrets
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 
 from foveate.errors import UserError
+
+if sys.platform != "win32":  # where what a killed process left stays
+    import fcntl
 
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _NOT_WRITABLE = {
@@ -22,6 +28,8 @@ _NOT_WRITABLE = {
     errno.ENAMETOOLONG,
     errno.EIO,
 }
+_PARTIAL = re.compile(r"\.partial-[0-9a-f]{12}(\.\w+)?")
+_UNWRITTEN = 1  # nanoseconds since 1970: the time of a temporary file that no block has written to
 
 
 @contextmanager
@@ -33,7 +41,8 @@ def atomic_path(target: Path) -> Iterator[Path]:
     format; so a glob for that suffix should skip names that begin with a dot. A full disk is recognised by
     its OSError, also where that is only the context of the error raised (``torch.save`` to an open file);
     libraries that raise nothing of the kind (``torch.save`` and ``safetensors`` given a path) should be given
-    an open file, or asked for bytes.
+    an open file, or asked for bytes. The first file that a process writes into a folder removes what killed
+    processes left half-written there.
 
     Raises:
         UserError: The disk is full or ``target`` cannot be written; what was there before is untouched. Other
@@ -42,9 +51,11 @@ def atomic_path(target: Path) -> Iterator[Path]:
     temporary = target.with_name(f".partial-{secrets.token_hex(6)}{target.suffix}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        _flush_to_disk(temporary)
-        temporary.replace(target)
+        _remove_leftovers_once(target.parent)
+        with _claimed(temporary):
+            yield temporary
+            _flush_to_disk(temporary)
+            temporary.replace(target)
     except Exception as error:
         cause = _system_error(error)
         mend = None if cause is None else mend_of(cause)
@@ -58,8 +69,42 @@ def atomic_path(target: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def remove_leftovers(folder: Path, *, below: bool = False) -> None:
+    """Remove what killed processes left half-written in a folder; what a living process writes stays.
+
+    Args:
+        folder: It need not exist.
+        below: Also in all folders below it.
+    """
+    with suppress(OSError):  # a folder that cannot be listed is not for us to tidy
+        for path in folder.rglob(".partial-*") if below else folder.glob(".partial-*"):
+            if sys.platform != "win32" and _PARTIAL.fullmatch(path.name):
+                with suppress(OSError), path.open("rb") as stream:
+                    fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)  # refused while its writer lives
+                    path.unlink()
+
+
+_remove_leftovers_once = cache(remove_leftovers)
+
+
+@contextmanager
+def _claimed(temporary: Path) -> Iterator[None]:
+    """Hold a temporary file while it is written, so that others can tell it from what a killed process left.
+
+    The system lets go of it when the process ends, however it ends.
+    """
+    with temporary.open("xb") as stream:
+        os.utime(temporary, ns=(_UNWRITTEN, _UNWRITTEN))
+        with suppress(OSError):  # a file system without locks
+            if sys.platform != "win32":
+                fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
+
+
 def _flush_to_disk(path: Path) -> None:
     with path.open("rb+") as stream:
+        if os.fstat(stream.fileno()).st_mtime_ns == _UNWRITTEN:
+            raise FileNotFoundError(errno.ENOENT, "nothing was written", str(path))
         os.fsync(stream.fileno())
 
 

@@ -23,6 +23,7 @@ from foveate.config import (
 )
 from foveate.errors import UserError
 from foveate.guided_commands import Adopt, GuidedZoom, PoolBuild, PoolExport, Tune, pool_command
+from foveate.locks import interruption_behind
 from foveate.recipes import RECIPES
 from foveate.recipes.tables import Scale
 
@@ -362,6 +363,8 @@ def main(arguments: list[str] | None = None) -> int:
         keep_freed_memory()
         command.run()
     except UserError as error:
+        if (interruption := interruption_behind(error)) is not None:
+            return _interrupted(interruption)
         print(f"foveate: {error}", file=sys.stderr)
         return 2
     except BrokenPipeError:
@@ -374,10 +377,17 @@ def main(arguments: list[str] | None = None) -> int:
             raise
         print(f"foveate: {error}; {mend}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("foveate: interrupted; the same command continues where it was saved", file=sys.stderr)
-        return 130
+    except (Exception, KeyboardInterrupt) as error:
+        if (interruption := interruption_behind(error)) is None:
+            raise
+        return _interrupted(interruption)
     return 0
+
+
+def _interrupted(error: KeyboardInterrupt) -> int:
+    notes = dict.fromkeys(getattr(error, "__notes__", ()))  # of nested work each notes it
+    print("; ".join(["foveate: interrupted", *notes]), file=sys.stderr)
+    return 130
 
 
 if __name__ == "__main__":

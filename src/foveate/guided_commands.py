@@ -109,6 +109,14 @@ class GuidedZoom:
 
     def run(self) -> None:
         """Do it."""
+        from foveate.guided_runs import GuidedZoomRun
+        from foveate.locks import working_in
+
+        GuidedZoomRun.network_folder(self.out)
+        with working_in(self.out, lambda: any(self.out.glob("pool/parts/*.parquet"))):
+            self._refine()
+
+    def _refine(self) -> None:
         from foveate.workflows.guided_zoom import guided_zoom
 
         guided_zoom(
@@ -160,9 +168,13 @@ class Tune:
 
     def run(self) -> None:
         """Do it."""
+        from foveate.guided_runs import GuidedZoomRun
+        from foveate.locks import working_in
         from foveate.workflows.tune import tune
 
-        tune(self.zoom_folder, split=self.split, root=self.root, on_error=self.on_error, hardware=self.hardware)
+        made = GuidedZoomRun.open(self.zoom_folder)
+        with working_in(made.path, lambda: any(made.path.glob("splits/*/*.parquet"))):
+            tune(made, split=self.split, root=self.root, on_error=self.on_error, hardware=self.hardware)
 
 
 @dataclass(frozen=True, kw_only=True)

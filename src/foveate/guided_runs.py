@@ -16,13 +16,15 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
+from foveate import migrations
 from foveate.config import PoolConfig, RefinementConfig
 from foveate.data.evidence_pool import EvidencePool, hash_of_file
 from foveate.documents import read_json, structured, unstructured, write_json
 from foveate.errors import UserError
+from foveate.locks import LOCK
 from foveate.runs import Run
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 _FILE = "guided_zoom.json"
 _NETWORK = "network"
 
@@ -41,7 +43,6 @@ class GuidedZoomDescription:
     """The split that the refinement was fitted to; None: it was given."""
     given: RefinementConfig | None = None
     """Where it was fitted, what had been given before: what the next fit begins with."""
-    schema_version: int = SCHEMA_VERSION
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +75,9 @@ class GuidedZoomRun:
                     )
             return run
         cls.network_folder(path)
-        write_json(path / _FILE, unstructured(description))
-        return cls(path, description)
+        made = cls(path, description)
+        made._write()
+        return made
 
     @classmethod
     def network_folder(cls, path: Path) -> Path:
@@ -84,7 +86,9 @@ class GuidedZoomRun:
         Raises:
             UserError: The folder holds something else.
         """
-        foreign = path.exists() and (not path.is_dir() or any(each.name != _NETWORK for each in path.iterdir()))
+        foreign = path.exists() and (
+            not path.is_dir() or any(each.name not in (_NETWORK, LOCK) for each in path.iterdir())
+        )
         if foreign and not cls.is_at(path):
             raise UserError(
                 f"a new Guided Zoom needs an empty folder; {path} holds other files; name another with --out"
@@ -103,17 +107,11 @@ class GuidedZoomRun:
             raise UserError(
                 f"a Guided Zoom is a folder with a {_FILE}, as `foveate guided-zoom` makes it; {path} is not one"
             )
-        content = read_json(file)
-        version = content.get("schema_version")
-        if version != SCHEMA_VERSION:
-            raise UserError(
-                f"this version of Foveate reads Guided Zooms of schema {SCHEMA_VERSION}; {file} has {version!r}; "
-                "make it anew"
-            )
-        for name in ("refinement", "given"):  # what was written down before there was the choice
-            if isinstance(content.get(name), dict):
-                content[name].setdefault("mirrored", False)
+        content = read_json(file, SCHEMA_VERSION, migrations.GUIDED_ZOOM)
         return cls(path, structured(content, GuidedZoomDescription, file, "a Guided Zoom"))
+
+    def _write(self) -> None:
+        write_json(self.path / _FILE, unstructured(self.description), SCHEMA_VERSION)
 
     @property
     def pool(self) -> Path:
@@ -165,8 +163,9 @@ class GuidedZoomRun:
         """Write down another way to decide; of a fitted one, what was given before is kept."""
         given = None if tuned_on is None else self.description.given or self.description.refinement
         description = replace(self.description, refinement=refinement, tuned_on=tuned_on, given=given)
-        write_json(self.path / _FILE, unstructured(description))
-        return replace(self, description=description)
+        made = replace(self, description=description)
+        made._write()
+        return made
 
 
 def _named(old: GuidedZoomDescription, new: GuidedZoomDescription) -> str:

@@ -33,6 +33,20 @@ def device_of(config: HardwareConfig) -> torch.device:
     return torch.device("cuda" if kind == "gpu" else kind)
 
 
+def check_devices(config: HardwareConfig) -> None:
+    """Refuse more devices than there are.
+
+    Raises:
+        UserError: There are fewer, or none of the kind.
+    """
+    kind = device_of(config).type
+    there = {"cuda": torch.cuda.device_count(), "mps": 1}.get(kind, config.devices)
+    if config.devices > there:
+        raise UserError(
+            f"devices must be at most those of this machine, {there} of the kind {kind}; got {config.devices}"
+        )
+
+
 def autocast_dtype(config: HardwareConfig) -> torch.dtype:
     """Return bfloat16 where it is asked for, or where the device multiplies it natively; else float32."""
     if config.precision == "float32":

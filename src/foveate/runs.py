@@ -24,23 +24,27 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pyarrow as pa
-import pyarrow.parquet as pq
+import pyarrow.compute as pc
 import torch
-from safetensors.torch import load_file
 from torch import nn
 
 import foveate
-from foveate.atomic import atomic_path
-from foveate.config import NAMED_WEIGHTS, NetworkConfig, OwnConfig, PlainConfig, Runtime, TrainConfig
+from foveate import migrations
+from foveate.config import NAMED_WEIGHTS, NetworkConfig, OwnConfig, Runtime, TrainConfig
+from foveate.config.checks import require_names
 from foveate.data.records import ImageRecord
-from foveate.documents import read_json, structured, unstructured, write_json
+from foveate.documents import check_fields, read_json, shortened, structured, unstructured, write_json
 from foveate.errors import UserError
 from foveate.hardware import describe
 from foveate.methods.network import Network
 from foveate.methods.networks import create_network
-from foveate.weights import check_finite, save_weights
+from foveate.parquet import read_parquet, write_parquet
+from foveate.weights import check_finite, load_weights, save_weights
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
+_PHOTOGRAPHS = pa.schema(
+    [("id", pa.string()), ("label", pa.int64()), ("split", pa.string())], metadata={"foveate.schema_version": "1"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +54,9 @@ class RunDescription:
     config: TrainConfig
     class_names: tuple[str, ...]
     dataset: str
-    schema_version: int = SCHEMA_VERSION
+
+    def __post_init__(self) -> None:
+        require_names(self.class_names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +100,23 @@ class Run:
         """
         cls.check_start(path, description)
         if not (path / "run.json").exists():
-            write_json(path / "run.json", unstructured(description))
+            write_json(path / "run.json", unstructured(description), SCHEMA_VERSION)
         if not (path / "environment.json").exists():
             write_json(path / "environment.json", environment())
         return cls(path, description)
+
+    @classmethod
+    def finished_as(cls, path: Path, description: RunDescription) -> Run | None:
+        """Return the finished run of a description, where a folder holds it; None where it holds no finished run.
+
+        Raises:
+            UserError: It holds a finished run of another description.
+        """
+        if not (path / "run.json").exists() or not (run := cls.open(path)).finished:
+            return None
+        if differing := run._differing(description):
+            raise finished_otherwise(path, differing)
+        return run
 
     @classmethod
     def check_start(cls, path: Path, description: RunDescription) -> None:
@@ -107,18 +126,12 @@ class Run:
             UserError: The folder holds something else: a finished run, another configuration, foreign files.
         """
         if (path / "run.json").exists():
-            run = cls.open(path)
-            if run.finished:
+            if cls.finished_as(path, description) is not None:
+                raise finished_otherwise(path, ())
+            if differing := cls.open(path)._differing(description):
                 raise UserError(
-                    f"a finished run is never overwritten; {path} holds one; name another folder with --out, or "
-                    "remove that one"
-                )
-            old, new = _identity(run.description), _identity(_start_moved(description, run.description))
-            if old != new:
-                differing = ", ".join(_differences(old, new))
-                raise UserError(
-                    f"an unfinished run resumes with its own configuration; {path} differs in {differing}; give the "
-                    "same command, or name another folder with --out"
+                    f"an unfinished run resumes with its own configuration; {path} differs in {', '.join(differing)}; "
+                    "give the same command, or name another folder with --out"
                 )
         elif path.exists() and (not path.is_dir() or any(not entry.name.startswith(".") for entry in path.iterdir())):
             raise UserError(f"a new run needs an empty folder; {path} holds other files; name another with --out")
@@ -133,18 +146,16 @@ class Run:
         file = path / "run.json"
         if not file.is_file():
             raise UserError(f"a run is a folder with a run.json, as `foveate train` makes it; {path} is not one")
-        content = _of_schema_2(read_json(file))
-        if content.get("schema_version") != SCHEMA_VERSION:
-            raise UserError(
-                f"this version of Foveate reads runs of schema {SCHEMA_VERSION}; {file} has "
-                f"{content.get('schema_version')!r}; use the version that wrote it"
-            )
+        content = read_json(file, SCHEMA_VERSION, migrations.RUN)
         _check_method(content, file)
         return cls(path, structured(content, RunDescription, file, "a run"))
 
     def differences(self, config: TrainConfig) -> list[str]:
         """Name the fields in which another configuration differs, but for what does not change what is trained."""
-        new = _start_moved(replace(self.description, config=config), self.description)
+        return self._differing(replace(self.description, config=config))
+
+    def _differing(self, description: RunDescription) -> list[str]:
+        new = _start_moved(description, self.description)
         return _differences(_identity(self.description), _identity(new))
 
     def keep_photographs(self, train: Sequence[ImageRecord], validation: Sequence[ImageRecord]) -> None:
@@ -156,12 +167,11 @@ class Run:
         path = self.path / "photographs.parquet"
         splits = ["train"] * len(train) + ["validation"] * len(validation)
         ids, labels = zip(*((each.id, each.label) for part in (train, validation) for each in part), strict=True)
-        table = pa.table({"id": ids, "label": labels, "split": splits})
+        table = pa.table({"id": ids, "label": labels, "split": splits}, schema=_PHOTOGRAPHS)
         if not path.exists():
-            with atomic_path(path) as temporary:
-                pq.write_table(table, temporary)
+            write_parquet(path, table)
             return
-        kept = pq.read_table(path)
+        kept = self._photographs()
         if not kept.equals(table):
             raise UserError(
                 f"a training resumes with the photographs it began with, {len(kept)} of them; there are {len(table)} "
@@ -170,19 +180,28 @@ class Run:
 
     def trained_ids(self) -> frozenset[str]:
         """Return the ids of the photographs that it was trained with."""
-        table = pq.read_table(self.path / "photographs.parquet", filters=[("split", "=", "train")])
-        return frozenset(table.column("id").to_pylist())
+        table = self._photographs()
+        return frozenset(table.filter(pc.equal(table["split"], "train")).column("id").to_pylist())
+
+    def _photographs(self) -> pa.Table:
+        mend = "restore it from a copy, or train anew: without it a test might be on photographs of the training"
+        return read_parquet(self.path / "photographs.parquet", "the photographs of a training", mend, _PHOTOGRAPHS)
 
     def metrics(self) -> dict[str, Any]:
         """Return what the finished training measured."""
         file = self.path / "metrics.json"
         if not file.exists():
             raise UserError(f"the training in {self.path} is not finished; resume it with the command that began it")
-        return read_json(file)
+        content = read_json(file)
+        check_fields(content, {"minutes": float}, file)
+        return content
 
     def environment(self) -> dict[str, Any]:
         """Return the command, code and machine of the training, as `environment()` gave them."""
-        return read_json(self.path / "environment.json")
+        file = self.path / "environment.json"
+        content = read_json(file)
+        check_fields(content, {"command": str, "commit": str | None, "hardware": str}, file)
+        return content
 
     def finish(self, network: nn.Module, metrics: Mapping[str, Any]) -> None:
         """Save the trained weights, then what was measured."""
@@ -215,8 +234,10 @@ class Run:
         config = self.config
         network = create_network(config.network, config.transforms, len(self.class_names), pretrained=False)
         try:
-            weights = load_file(file)
+            weights = load_weights(file)
             network.load_state_dict(weights)
+        except UserError:
+            raise
         except Exception as error:
             # safetensors and torch raise several unrelated errors for damaged and for foreign weights.
             first = str(error).splitlines()[:3]
@@ -228,15 +249,13 @@ class Run:
         return network
 
 
-def _of_schema_2(content: dict[str, Any]) -> dict[str, Any]:
-    """Runs of schema 1 had one method, and no need to name it."""
-    config = content.get("config")
-    network = config.get("network") if isinstance(config, dict) else None
-    if content.get("schema_version") == 1:
-        content["schema_version"] = 2
-        if isinstance(network, dict):
-            network["method"] = PlainConfig.method
-    return content
+def finished_otherwise(path: Path, differing: Sequence[str]) -> UserError:
+    """Return the error that a finished run is in the way, and in which fields it is another."""
+    other = f", which differs in {', '.join(differing)}" if differing else ""
+    return UserError(
+        f"a finished run is never overwritten; {path} holds one{other}; name another folder with --out, or remove that "
+        "one"
+    )
 
 
 def _check_method(content: dict[str, Any], file: Path) -> None:
@@ -245,8 +264,8 @@ def _check_method(content: dict[str, Any], file: Path) -> None:
     known = [each.method for each in get_args(NetworkConfig)]
     if isinstance(network, dict) and network.get("method") not in known:
         raise UserError(
-            f"the method of a run must be one of {', '.join(known)}; {file} has {network.get('method')!r}; restore it "
-            "from a copy, or use the version that wrote it"
+            f"the method of a run must be one of {', '.join(known)}; {file} has {shortened(network.get('method'))}; "
+            "restore it from a copy, or use the version that wrote it"
         )
 
 

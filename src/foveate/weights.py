@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 from argparse import Namespace
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor
 
 from foveate.atomic import atomic_path
 from foveate.errors import UserError
 
+_HASH = "foveate.sha256"
+"""The only entry of its metadata: safetensors writes several in an order that changes from process to process."""
 _WRAPPERS = ("state_dict", "model_state_dict", "model")
 
 
@@ -29,9 +33,11 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
         )
     try:
         if path.suffix == ".safetensors":
-            return load_file(path)
+            return load_weights(path)
         with torch.serialization.safe_globals([Namespace]):  # timm's training script keeps its arguments beside it
             content: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except UserError:
+        raise
     except Exception as error:
         # Torch and safetensors raise half a dozen unrelated errors for a damaged file.
         raise UserError(f"weights cannot be read from {path} ({error}); save it again as safetensors") from error
@@ -57,7 +63,34 @@ def check_finite(weights: Mapping[str, Tensor], path: Path) -> None:
 
 
 def save_weights(path: Path, state_dict: Mapping[str, Tensor]) -> None:
-    """Write a state dict as safetensors, whole or not at all."""
+    """Write a state dict as safetensors, whole or not at all, and in its header the hash by which it is known."""
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in state_dict.items()}
     with atomic_path(path) as temporary:
-        temporary.write_bytes(save(weights))
+        temporary.write_bytes(save(weights, metadata={_HASH: hash_of_weights(weights)}))
+
+
+def load_weights(path: Path) -> dict[str, Tensor]:
+    """Read what `save_weights` wrote, or any safetensors file; a file with a hash must be the one that was written.
+
+    Raises:
+        UserError: It has changed since.
+        Exception: What safetensors raises for a file that it cannot read.
+    """
+    with safe_open(path, framework="pt") as content:
+        written = (content.metadata() or {}).get(_HASH)
+    weights = load_file(path)
+    if written not in (None, hash_of_weights(weights)):
+        raise UserError(
+            f"weights must be as they were written; {path} has changed since (its SHA-256 is another); restore it from "
+            "a copy"
+        )
+    return weights
+
+
+def hash_of_weights(weights: Mapping[str, Tensor]) -> str:
+    """Return the SHA-256 of names, types, shapes and numbers, whatever the order of the entries."""
+    content = hashlib.sha256()
+    for name, tensor in sorted(weights.items()):
+        content.update(f"{name}\t{tensor.dtype}\t{tuple(tensor.shape)}\n".encode())
+        content.update(tensor.contiguous().flatten().view(torch.uint8).numpy().data)
+    return content.hexdigest()

@@ -189,13 +189,16 @@ def test_the_hash_knows_bytes_and_archives(tmp_path: Path) -> None:
         (lambda folder: (folder / "pool.json").write_text("{"), r"pool\.json must be JSON"),
         (
             lambda folder: (folder / "pool.json").write_text('{"schema_version": 7}'),
-            r"reads pools of schema 1; .* has 7; build it anew",
+            r"reads pool\.json of schema 2; .* has 7; use the version that wrote it",
         ),
         (
             lambda folder: (folder / "pool.json").write_text('{"schema_version": 1}'),
             "does not describe an evidence pool",
         ),
-        (lambda folder: (folder / "parts" / "00001.parquet").write_bytes(b"no"), "remove that part and give"),
+        (
+            lambda folder: (folder / "parts" / "00001.parquet").write_bytes(b"no"),
+            r"00001\.parquet .*; remove that file and give",
+        ),
     ],
 )
 def test_a_damaged_pool_is_named(

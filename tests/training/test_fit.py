@@ -20,7 +20,8 @@ from foveate.config import BackboneConfig, OnError, Partition, PlainConfig, S3NC
 from foveate.data.loading import Batch
 from foveate.errors import UserError
 from foveate.runs import Run
-from foveate.training.fit import AtomicCheckpoints, EpochLines
+from foveate.training.checkpoints import AtomicCheckpoints
+from foveate.training.fit import EpochLines
 from foveate.training.module import TrainingModule
 from foveate.workflows.train import train
 

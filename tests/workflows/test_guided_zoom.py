@@ -164,7 +164,7 @@ def test_a_decision_of_before_there_were_mirror_images_stays_as_it_was(made: Gui
     again = GuidedZoomRun.open(copied(made, tmp_path)).with_refinement(replace(REFINEMENT, mirrored=True), "validation")
     assert GuidedZoomRun.open(again.path).description.refinement.mirrored
     file = again.path / "guided_zoom.json"
-    content = json.loads(file.read_text())
+    content = json.loads(file.read_text()) | {"schema_version": 1}
     for name in ("refinement", "given"):
         del content[name]["mirrored"]
     file.write_text(json.dumps(content))
@@ -316,7 +316,8 @@ def test_where_the_evidence_cnn_begins(quick_run: Run, tmp_path: Path, start: Ev
         begun[out] = config
         raise KeyboardInterrupt
 
-    with mock.patch("foveate.workflows.guided_zoom.train", noted):
+    module = "foveate.workflows.guided_zoom"
+    with mock.patch(f"{module}.train", noted), mock.patch(f"{module}.create_network"):
         for out, architecture in (
             ("same", None),
             ("named", quick_run.config.network.architecture),

@@ -2,22 +2,41 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
 import pytest
 import torch
 
-from foveate.config import BackboneConfig, DataConfig, OnError, PlainConfig, TrainConfig
+from foveate.cli import main
+from foveate.config import BackboneConfig, DataConfig, HardwareConfig, OnError, PlainConfig, TrainConfig
 from foveate.data.datasets import DatasetFormat
 from foveate.errors import UserError
 from foveate.methods.networks import create_network
 from foveate.runs import Run
 from foveate.workflows.train import train
 from miniatures import write_folder
+
+OPTIONS = {
+    "--transforms.input-size": "64",
+    "--transforms.resize-size": "72",
+    "--epochs": "2",
+    "--batch-size": "8",
+    "--network.backbone.architecture": "test_resnet",
+    "--network.backbone.weights": "none",
+    "--hardware.accelerator": "cpu",
+    "--hardware.workers": "0",
+}
+
+
+def begun_with(weights: str) -> PlainConfig:
+    return PlainConfig(backbone=BackboneConfig(architecture="test_resnet", weights=weights))
 
 
 def silent(line: str) -> None:
@@ -45,20 +64,22 @@ def test_the_network_has_learned_something(quick_run: Run) -> None:
     assert len(changed) > 0.9 * len(before)
 
 
-def test_training_again_into_a_finished_run_is_refused(quick_run: Run, quick: TrainConfig) -> None:
-    weights = (quick_run.path / "model.safetensors").read_bytes()
-    with pytest.raises(UserError, match="finished run is never overwritten"):
-        train(quick, quick_run.path, say=silent)
-    assert (quick_run.path / "model.safetensors").read_bytes() == weights
+def test_a_training_that_is_finished_says_so_and_changes_nothing(quick_run: Run, quick: TrainConfig) -> None:
+    """The data set's place does not count; whatever else differs is named."""
+    before = {file: file.stat().st_mtime_ns for file in quick_run.path.rglob("*")}
+    lines: list[str] = []
+    assert train(quick, quick_run.path, say=lines.append) == quick_run
+    assert lines == [f"{quick_run.path} is trained already"]
+    with pytest.raises(UserError, match=r"never overwritten; .* differs in config\.epochs, config\.seed; name another"):
+        train(replace(quick, epochs=3, seed=1), quick_run.path, say=silent)
+    assert {file: file.stat().st_mtime_ns for file in quick_run.path.rglob("*")} == before
 
 
 def test_the_data_sets_place_is_kept_whole(quick_run: Run, quick: TrainConfig) -> None:
     """A relative root would mean another folder when the run is evaluated from elsewhere."""
     relative = Path(os.path.relpath(quick.data.root))
     config = replace(quick, data=replace(quick.data, root=relative))
-    with pytest.raises(UserError, match="finished run") as caught:
-        train(config, quick_run.path, say=silent)
-    assert "differs" not in str(caught.value)
+    assert train(config, quick_run.path, say=silent) == quick_run
     assert quick_run.config.data.root.is_absolute()
 
 
@@ -74,6 +95,53 @@ def test_a_mistake_leaves_no_folder_behind(quick: TrainConfig, tmp_path: Path) -
         with pytest.raises(UserError, match=r"6 of 6 photographs cannot be used \(4 of 4 in train, 2 of 2 in test\)"):
             train(replace(small, data=replace(small.data, on_error=on_error)), tmp_path / "run", say=silent)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"hardware": HardwareConfig(accelerator="gpu")}, "accelerator must be one of this machine's"),
+        ({"network": begun_with("nowhere")}, "weights must be a file, a run's folder"),
+        ({"network": begun_with("damaged.pth")}, "weights cannot be read from damaged.pth"),
+        ({"network": PlainConfig(backbone=BackboneConfig(architecture="resnet51"))}, "must be one that timm knows"),
+    ],
+)
+def test_what_a_network_needs_is_asked_before_photographs_are_read(
+    quick: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any], message: str
+) -> None:
+    if torch.cuda.is_available() and "hardware" in change:
+        pytest.skip("this machine has the device")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "damaged.pth").write_bytes(b"not a file of weights")
+    reading = mock.patch("foveate.workflows.train.checked", side_effect=AssertionError("photographs are read"))
+    with reading, pytest.raises(UserError, match=message):
+        train(replace(quick, **change), tmp_path / "run", say=silent)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("begun", [False, True], ids=["in the first epoch", "later"])
+def test_an_interruption_while_a_checkpoint_is_written(
+    quick: TrainConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str], begun: bool
+) -> None:
+    """Which torch.save turns into another error: still the message and the status of an interruption, and no more."""
+    save, count = torch.save, 0
+
+    class Interrupted(io.BytesIO):
+        def write(self, data: Any) -> int:
+            raise KeyboardInterrupt
+
+    def interrupted(content: object, stream: Any) -> None:
+        nonlocal count
+        count += 1
+        save(content, Interrupted() if count > begun else stream)
+
+    options = [each for name, value in OPTIONS.items() for each in (name, value)]
+    with mock.patch("torch.save", interrupted):
+        status = main(["train", "plain", "--data.root", str(quick.data.root), "--out", str(tmp_path / "run"), *options])
+    assert status == 130
+    note = "; the same command continues where it was saved" if begun else ""
+    assert capsys.readouterr().err == f"foveate: interrupted{note}\n"
+    assert not list(tmp_path.rglob(".*"))
 
 
 def test_a_data_set_without_training_photographs_is_refused(quick: TrainConfig, tmp_path: Path) -> None:

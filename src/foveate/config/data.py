@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from foveate.config.checks import require, require_fraction
+from foveate.config.checks import require, require_finite, require_fraction, require_seed, require_side
 
 LARGEST_MEGAPIXELS = 200
 """A photograph with more is refused unless that is asked for: a small file may be made to fill the memory."""
@@ -84,7 +84,7 @@ class DataConfig:
         require_fraction("validation_fraction", self.validation_fraction)
         require_fraction("test_fraction", self.test_fraction)
         require(all(self.exclude), "names in exclude must not be empty", self.exclude)
-        require(self.split_seed >= 0, "split_seed must not be negative", self.split_seed)
+        require_seed("split_seed", self.split_seed)
         require(self.largest_megapixels >= 1, "largest_megapixels must be at least 1", self.largest_megapixels)
 
 
@@ -109,7 +109,10 @@ class TransformConfig:
     """Probability that a training view is mirrored."""
 
     def __post_init__(self) -> None:
-        require(self.input_size >= 16, "input_size must be at least 16 pixels", self.input_size)
+        require_finite(self)
+        require_side("input_size", self.input_size)
+        require_side("resize_size", self.resize_size)
+        require_side("source_size", self.source)
         require(
             self.resize_size >= self.input_size,
             f"resize_size must be at least input_size ({self.input_size})",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from foveate.config.checks import require
+from foveate.config.checks import LARGEST_SIDE, require, require_count, require_finite, require_seed, require_side
 
 
 class GroundingMethod(StrEnum):
@@ -43,10 +43,15 @@ class GroundingConfig:
     """RISE: of the masks."""
 
     def __post_init__(self) -> None:
-        require(self.masks >= 1, "masks must be at least 1", self.masks)
-        require(self.mask_cells >= 2, "mask_cells must be at least 2", self.mask_cells)
+        require_finite(self)
+        require_count("masks", self.masks)
+        require_count("mask_cells", self.mask_cells, least=2, most=LARGEST_SIDE)
         require(0 < self.mask_keep < 1, "mask_keep must be a probability in (0, 1)", self.mask_keep)
-        require(self.seed >= 0, "seed must not be negative", self.seed)
+        require_seed("seed", self.seed)
+
+
+_MOST_ROUNDS = 100
+"""The pool keeps a round's number in 8 bits; by then nothing of a photograph is left to erase."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,13 +93,13 @@ class PatchConfig:
         for name in ("patch", "erased"):
             value = getattr(self, name)
             require(0 < value <= 1, f"{name} must be in (0, 1], a fraction of the view's side", value)
-        require(self.source_size >= 16, "source_size must be at least 16 pixels", self.source_size)
+        require_side("source_size", self.source_size)
         require(
             self.side >= 8,
             f"a patch must have at least 8 pixels a side: patch times source_size ({self.source_size})",
             self.patch,
         )
-        require(self.rounds >= 0, "rounds must not be negative", self.rounds)
+        require_count("rounds", self.rounds, least=0, most=_MOST_ROUNDS)
 
 
 class Keep(StrEnum):
@@ -132,8 +137,8 @@ class PoolConfig:
         return replace(cls.paper(), patches=PatchConfig.reference(), keep=Keep.FIRST_ALWAYS)
 
     def __post_init__(self) -> None:
-        require(self.part_size >= 1, "part_size must be at least 1", self.part_size)
-        require(self.batch_size >= 1, "batch_size must be at least 1", self.batch_size)
+        require_count("part_size", self.part_size)
+        require_count("batch_size", self.batch_size)
 
 
 class EvidenceStart(StrEnum):
@@ -187,7 +192,8 @@ class RefinementConfig:
         return replace(cls.paper(), scores=Scores.LOGITS)
 
     def __post_init__(self) -> None:
-        require(self.top_k >= 1, "top_k must be at least 1", self.top_k)
+        require_finite(self)
+        require_count("top_k", self.top_k)
         require(
             len(self.weights) >= 2,
             "weights must hold that of the network's answer and one for each round of evidence, two at least",

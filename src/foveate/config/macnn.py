@@ -6,8 +6,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import ClassVar
 
-from foveate.config.checks import require, require_fraction
+from foveate.config.checks import require, require_count, require_finite, require_fraction, require_side
 from foveate.config.networks import LARGEST_PARTS, BackboneConfig
+
+_MOST_FEATURES = 65_536
+"""Beyond any network's; a layer of that many is gigabytes."""
 
 
 class AttentionForm(StrEnum):
@@ -68,14 +71,17 @@ class MACNNConfig:
     def __post_init__(self) -> None:
         require_fraction("dropout", self.dropout)
         require(1 <= self.parts <= LARGEST_PARTS, f"parts must be 1 to {LARGEST_PARTS}", self.parts)
-        for name in ("hidden", "classifying_epochs"):
-            require(getattr(self, name) >= 1, f"{name} must be at least 1", getattr(self, name))
-        for name in ("diversity_weight", "diversity_margin", "grouping_epochs", "grouping_rate", "start_steps"):
+        require_finite(self)
+        require_count("hidden", self.hidden, most=_MOST_FEATURES)
+        require_count("classifying_epochs", self.classifying_epochs)
+        require_count("grouping_epochs", self.grouping_epochs, least=0)
+        require_count("start_steps", self.start_steps, least=0)
+        for name in ("diversity_weight", "diversity_margin", "grouping_rate"):
             require(getattr(self, name) >= 0, f"{name} must not be negative", getattr(self, name))
         require(0 < self.crop <= 1, "crop must be in (0, 1], a fraction of the view's side", self.crop)
         size, width = self.part_size, self.projection
-        require(size is None or size >= 16, "part_size must be at least 16 pixels, or None", size)
-        require(width is None or width >= 1, "projection must be at least 1, or None", width)
+        require_side("part_size", 16 if size is None else size)
+        require_count("projection", 1 if width is None else width, most=_MOST_FEATURES)
 
     @property
     def architecture(self) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import ClassVar
 
-from foveate.config.checks import require, require_fraction
+from foveate.config.checks import require, require_finite, require_fraction
 
 
 class Library(StrEnum):
@@ -179,6 +179,7 @@ class OwnConfig:
     """Standard deviation of each colour channel; None: as `mean`."""
 
     def __post_init__(self) -> None:
+        require_finite(self)
         require(self.std is None or min(self.std) > 0, "std must be positive in every channel, or None", self.std)
 
 
@@ -247,6 +248,7 @@ class S3NConfig:
     """The answers whose loss ignores label smoothing."""
 
     def __post_init__(self) -> None:
+        require_finite(self)
         require_fraction("dropout", self.dropout)
         require(self.entropy_threshold >= 0, "entropy_threshold must not be negative, in nats", self.entropy_threshold)
         grid = self.response_grid

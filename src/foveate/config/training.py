@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal
 
-from foveate.config.checks import require, require_fraction
+from foveate.config.checks import require, require_count, require_finite, require_fraction, require_seed
 from foveate.config.data import DataConfig, TransformConfig
 from foveate.config.macnn import MACNNConfig
 from foveate.config.networks import OwnConfig, PlainConfig, S3NConfig
@@ -39,6 +39,9 @@ class SmoothingOver(StrEnum):
     """All but the true class, as S3N's released code does: the same as `all` with c / (c - 1) times the share."""
 
 
+_MOST_PROCESSES = 1024
+"""Each is one of the operating system's; a machine with more processors than that needs no more of ours."""
+
 NetworkConfig = PlainConfig | S3NConfig | MACNNConfig | OwnConfig
 
 
@@ -60,6 +63,7 @@ class OptimiserConfig:
     """Largest norm of the whole gradient; None: not clipped."""
 
     def __post_init__(self) -> None:
+        require_finite(self)
         require(self.learning_rate > 0, "learning_rate must be positive", self.learning_rate)
         require(self.new_learning_rate > 0, "new_learning_rate must be positive", self.new_learning_rate)
         require(0 <= self.momentum < 1, "momentum must be in [0, 1)", self.momentum)
@@ -88,8 +92,8 @@ class HardwareConfig:
     """What evaluates and predicts."""
 
     def __post_init__(self) -> None:
-        require(self.devices >= 1, "devices must be at least 1", self.devices)
-        require(self.workers is None or self.workers >= 0, "workers must not be negative", self.workers)
+        require_count("devices", self.devices, most=_MOST_PROCESSES)
+        require_count("workers", self.workers or 0, least=0, most=_MOST_PROCESSES)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,16 +121,17 @@ class TrainConfig:
     """With the epoch and the photograph's index it fixes the order, each view, each dropped feature and the head."""
 
     def __post_init__(self) -> None:
+        require_finite(self)
         sizes = self.transforms
         require(
             isinstance(self.network, S3NConfig | MACNNConfig) or sizes.source_size in (None, sizes.input_size),
             "a plain network sees one size: source_size must be input_size, or None, without a zoom",
             sizes.source_size,
         )
+        require_count("epochs", self.epochs)
         for epoch in self.keep_epochs:
             require(1 <= epoch <= self.epochs, f"keep_epochs must be in 1 to {self.epochs} (epochs)", epoch)
-        require(self.epochs >= 1, "epochs must be at least 1", self.epochs)
-        require(self.batch_size >= 1, "batch_size must be at least 1", self.batch_size)
-        require(self.seed >= 0, "seed must not be negative", self.seed)
+        require_count("batch_size", self.batch_size)
+        require_seed("seed", self.seed)
         require_fraction("label_smoothing", self.label_smoothing)
         require(self.ema_decay is None or 0 < self.ema_decay < 1, "ema_decay must be in (0, 1)", self.ema_decay)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from foveate.config.checks import require
+from foveate.config.checks import require, require_count, require_seed
 from foveate.config.guided_zoom import GroundingMethod
 
 
@@ -68,10 +68,11 @@ class GroundingStudy:
         count = self.photographs
         require(count is None or count >= 1, "photographs must be at least 1, or None for all", count)
         for name in ("masks", "batch_size"):
-            require(getattr(self, name) >= 1, f"{name} must be at least 1", getattr(self, name))
+            require_count(name, getattr(self, name))
         require(self.stages >= 2, "stages must be at least 2, the head and everything", self.stages)
-        for name in ("sanity_photographs", "examples", "seed"):
-            require(getattr(self, name) >= 0, f"{name} must not be negative", getattr(self, name))
+        for name in ("sanity_photographs", "examples"):
+            require_count(name, getattr(self, name), least=0)
+        require_seed("seed", self.seed)
 
 
 @dataclass(frozen=True, kw_only=True)

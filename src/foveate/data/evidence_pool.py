@@ -12,6 +12,7 @@ It holds no pictures: a patch is cut out of its photograph when it is read.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,14 +23,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Int
 
+from foveate import migrations
 from foveate.config import DataConfig, PoolConfig, TransformConfig
+from foveate.config.checks import require_count, require_names
 from foveate.data.parts import TableInParts
 from foveate.data.patches import WHOLE, PatchRecords
 from foveate.data.records import ArchiveMember, ImageDataset, ImageRecord, photograph_of
 from foveate.documents import read_json, structured, unstructured, write_json
 from foveate.errors import UserError
+from foveate.locks import LOCK
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 SCHEMA = pa.schema(
     [
@@ -64,7 +68,10 @@ class PoolDescription:
     """Of the photographs' ids, labels and sizes in bytes."""
     network_hash: str
     """Of the weights."""
-    schema_version: int = SCHEMA_VERSION
+
+    def __post_init__(self) -> None:
+        require_names(self.class_names)
+        require_count("photographs", self.photographs)
 
 
 class RoundSummary(NamedTuple):
@@ -96,10 +103,21 @@ class EvidencePool:
             pool.check(description)
             if pool.description.data == description.data:
                 return pool
-        elif path.exists() and (not path.is_dir() or any(path.iterdir())):
-            raise UserError(f"a new pool needs an empty folder; {path} holds other files; name another")
-        write_json(path / "pool.json", unstructured(description))
+        cls.check_folder(path)
+        write_json(path / "pool.json", unstructured(description), SCHEMA_VERSION)
         return cls(path, description)
+
+    @staticmethod
+    def check_folder(path: Path) -> None:
+        """Refuse a folder that holds something else than a pool.
+
+        Raises:
+            UserError: It does.
+        """
+        if (path / "pool.json").exists() or not path.exists():
+            return
+        if not path.is_dir() or any(not each.name.startswith(LOCK) for each in path.iterdir()):
+            raise UserError(f"a new pool needs an empty folder; {path} holds other files; name another")
 
     @classmethod
     def open(cls, path: Path) -> EvidencePool:
@@ -111,12 +129,7 @@ class EvidencePool:
         file = path / "pool.json"
         if not file.is_file():
             raise UserError(f"a pool is a folder with a pool.json, as `foveate pool build` makes it; {path} is not one")
-        content = read_json(file)
-        version = content.get("schema_version")
-        if version != SCHEMA_VERSION:
-            raise UserError(
-                f"this version of Foveate reads pools of schema {SCHEMA_VERSION}; {file} has {version!r}; build it anew"
-            )
+        content = read_json(file, SCHEMA_VERSION, migrations.POOL)
         return cls(path, structured(content, PoolDescription, file, "an evidence pool"))
 
     def check(self, description: PoolDescription) -> None:
@@ -241,6 +254,14 @@ def _bytes_of(image: Path | bytes | ArchiveMember) -> int:
 
 
 def hash_of_file(path: Path) -> str:
-    """Return the hash of a file's bytes."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    """Return the hash of a file's bytes.
+
+    Raises:
+        UserError: It is missing or cannot be read.
+    """
+    try:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        reason = os.strerror(error.errno or 0)
+        raise UserError(f"{path} must be a file that can be read ({reason}); restore it from a copy") from error

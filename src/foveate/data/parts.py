@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.ipc
-import pyarrow.parquet as pq
 
 from foveate.atomic import atomic_path
 from foveate.errors import UserError
+from foveate.parquet import read_parquet, write_parquet
 
 _STAMP = b"foveate.parts"
 
@@ -53,8 +53,7 @@ class TableInParts:
 
     def write(self, index: int, rows: pa.Table) -> None:
         """Write one part; what was joined of the parts before is out of date."""
-        with atomic_path(self.file(index)) as temporary:
-            pq.write_table(rows.cast(self.schema), temporary, compression="zstd")
+        write_parquet(self.file(index), rows.cast(self.schema), compression="zstd")
         self.joined.unlink(missing_ok=True)
 
     @property
@@ -106,10 +105,6 @@ class TableInParts:
                 f"a table is used when it is finished; {len(missing)} of {len(self)} parts of {self.folder} are "
                 f"missing; give {self.remake} again: it goes on where it was stopped"
             )
-        try:
-            tables = [pq.read_table(self.file(index), schema=self.schema) for index in range(len(self))]
-        except (OSError, pa.ArrowException) as error:
-            raise UserError(
-                f"a part of {self.folder} cannot be read ({error}); remove that part and give {self.remake} again"
-            ) from error
+        mend = f"remove that file and give {self.remake} again"
+        tables = [read_parquet(self.file(index), "a part of a table", mend, self.schema) for index in range(len(self))]
         return pa.concat_tables(tables) if tables else self.schema.empty_table()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -9,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from jaxtyping import Float, Int
 
-from foveate.atomic import atomic_path
+from foveate.documents import parsed_json
 from foveate.errors import UserError
+from foveate.parquet import read_parquet, write_parquet
 from foveate.types import RankedClass
 
 SCHEMA_VERSION = 1
@@ -22,6 +23,7 @@ SCHEMA_VERSION = 1
 _VERSION_KEY = b"foveate.schema_version"
 _CLASSES_KEY = b"foveate.class_names"
 _METADATA_KEY = b"foveate.metadata"
+_HASH_KEY = b"foveate.sha256"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -79,16 +81,14 @@ def write_predictions(path: Path, table: PredictionTable) -> None:
             _METADATA_KEY: json.dumps(dict(table.metadata)),
         }
     )
+    schema = schema.with_metadata(schema.metadata | {_HASH_KEY: _hash_of(schema.metadata)})
     values = pa.array(table.probabilities.astype(np.float32, copy=False).ravel())
     columns = [
         pa.array(table.ids, pa.string()),
         pa.array(table.labels.astype(np.int32, copy=False)),
         pa.FixedSizeListArray.from_arrays(values, type=schema.field("probabilities").type),
     ]
-    with atomic_path(path) as temporary:
-        pq.write_table(
-            pa.Table.from_arrays(columns, schema=schema), temporary, compression="zstd", use_dictionary=False
-        )
+    write_parquet(path, pa.Table.from_arrays(columns, schema=schema), compression="zstd", dictionaries=False)
 
 
 def read_predictions(path: Path) -> PredictionTable:
@@ -97,15 +97,8 @@ def read_predictions(path: Path) -> PredictionTable:
     Raises:
         UserError: The file is missing or damaged, is not a prediction table, or has another schema version.
     """
-    try:
-        with pq.ParquetFile(path) as file:
-            table = file.read()
-    except (OSError, pa.ArrowException) as error:
-        raise UserError(
-            f"cannot read {path} as a prediction table ({error}): give the Parquet file of a run"
-        ) from error
-    metadata = table.schema.metadata or {}
-    class_names = _class_names(path, metadata)
+    table = read_parquet(path, "a prediction table", "give the Parquet file of a run")
+    class_names, metadata = _origin(path, table.schema.metadata or {})
     if not table.schema.equals(_schema(len(class_names))):
         raise UserError(
             f"{path} does not have the columns of a prediction table: write it again with `write_predictions`"
@@ -116,7 +109,7 @@ def read_predictions(path: Path) -> PredictionTable:
         labels=np.array(table.column("label").to_numpy()),
         probabilities=np.array(probabilities).reshape(table.num_rows, len(class_names)),
         class_names=class_names,
-        metadata=json.loads(metadata[_METADATA_KEY]),
+        metadata=metadata,
     )
 
 
@@ -159,18 +152,32 @@ def _schema(classes: int) -> pa.Schema:
     )
 
 
-def _class_names(path: Path, metadata: Mapping[bytes, bytes]) -> tuple[str, ...]:
+def _origin(path: Path, metadata: Mapping[bytes, bytes]) -> tuple[tuple[str, ...], dict[str, str]]:
+    """Return the names of the classes, and where the answers come from."""
     if not {_VERSION_KEY, _CLASSES_KEY, _METADATA_KEY} <= metadata.keys():
         raise UserError(
             f"{path} is a Parquet file but not a prediction table of Foveate: give the file that a run wrote"
         )
-    version = metadata[_VERSION_KEY].decode()
+    version = metadata[_VERSION_KEY].decode("utf-8", "replace")
     if version != str(SCHEMA_VERSION):
         raise UserError(
-            f"{path} has schema version {version}, this Foveate reads version {SCHEMA_VERSION}: "
+            f"{path} has schema version {version[:9]}, this Foveate reads version {SCHEMA_VERSION}: "
             "predict again, or read it with the Foveate that wrote it"
         )
-    return tuple(json.loads(metadata[_CLASSES_KEY]))
+    try:
+        names, origin = (parsed_json(metadata[key].decode()) for key in (_CLASSES_KEY, _METADATA_KEY))
+    except ValueError as error:
+        raise UserError(f"the metadata of {path} must be JSON ({error}): predict again") from error
+    texts = [*names, *origin.values()] if isinstance(names, list) and isinstance(origin, dict) else [None]
+    if not all(isinstance(each, str) for each in texts) or len(set(names)) < len(names):
+        raise UserError(f"the metadata of {path} must name every class once, and the answers' origin: predict again")
+    if metadata.get(_HASH_KEY, _hash_of(metadata)) != _hash_of(metadata):
+        raise UserError(f"the metadata of {path} have changed since they were written: predict again")
+    return tuple(names), origin
+
+
+def _hash_of(metadata: Mapping[bytes, bytes]) -> bytes:
+    return hashlib.sha256(metadata[_CLASSES_KEY] + metadata[_METADATA_KEY]).hexdigest().encode()
 
 
 def _first_difference(a: tuple[str, ...], b: tuple[str, ...]) -> str:

@@ -16,12 +16,10 @@ import torch
 from jaxtyping import Float
 from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
-from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch import Tensor
 from torch.utils.data import DataLoader
 from typing_extensions import override
 
-from foveate.atomic import atomic_path
 from foveate.config import MACNNConfig, TrainConfig
 from foveate.data.loading import Batch, EvaluationViews, TrainingViews, evaluation_loader, training_loader
 from foveate.data.records import ImageRecord, labels_of
@@ -29,40 +27,11 @@ from foveate.errors import UserError
 from foveate.hardware import autocast_dtype, device_of
 from foveate.methods.inference import network_input
 from foveate.methods.network import Network
+from foveate.training.checkpoints import AtomicCheckpoints, read_checkpoint
 from foveate.training.module import TrainingModule
 from foveate.weights import save_weights
 
 _MONITOR = "validation/top1"
-
-
-class AtomicCheckpoints(TorchCheckpointIO):
-    """Checkpoints that are written whole or not at all: a full disk costs the new one, never the old one."""
-
-    @override
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
-        with atomic_path(Path(path)) as temporary, temporary.open("wb") as stream:
-            torch.save(checkpoint, stream)
-
-    @override
-    def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
-        return read_checkpoint(Path(path))
-
-
-def read_checkpoint(path: Path) -> dict[str, Any]:
-    """Read a checkpoint of an unfinished training.
-
-    Raises:
-        UserError: It is missing or damaged.
-    """
-    try:
-        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        # Torch raises half a dozen unrelated errors for a damaged file.
-        raise UserError(
-            f"a training resumes from a whole checkpoint; {path} cannot be read ({error}); remove {path.parent} to "
-            "start this training over"
-        ) from error
-    return content
 
 
 class EpochLines(Callback):
@@ -170,16 +139,18 @@ def fit(
     lines = EpochLines(say)
     kept = KeptEpochs(folder / "epochs", config.keep_epochs)
     trainer = _trainer(config, folder, [lines, kept, *([_best_checkpoint(folder)] if validation else [])])
-    last = folder / "checkpoints" / "last.ckpt"
+    last, best = (folder / "checkpoints" / f"{name}.ckpt" for name in ("last", "best"))
     begin = 0
     if last.exists():
         say(f"resuming from {last}")
         begin = int(read_checkpoint(last)["epoch"]) + 1
+        if validation:
+            read_checkpoint(best)  # now, rather than when all is trained
     else:
         _prepare(network, config, train, say)
     _run(trainer, module, _loaders(config, trainer, train, validation, begin), last if last.exists() else None)
     # From the file in every case: it holds the averaged weights where they are asked for, also after a resume.
-    chosen = read_checkpoint(folder / "checkpoints" / ("best.ckpt" if validation else "last.ckpt"))
+    chosen = read_checkpoint(best if validation else last)
     module.load_state_dict(chosen["state_dict"])
     measured = chosen["callbacks"][lines.state_key]["measured"]
     spent = {"minutes": round(lines.seconds / 60, 2)}

@@ -16,6 +16,8 @@ from foveate.data.loading import EvaluationViews, evaluation_loader
 from foveate.data.preparation import Splits, checked, load_splits
 from foveate.data.records import ImageRecord
 from foveate.errors import UserError
+from foveate.hardware import device_of
+from foveate.locks import working_in
 from foveate.methods.inference import Classifier
 from foveate.methods.own import OwnNetwork
 from foveate.own_cnns import load_own_weights
@@ -70,9 +72,26 @@ def adopt(
     if (there := _adopted(out, config, network_hash)) is not None:
         say(f"{out} holds {architecture} of {checkpoint} already")
         return there
+    device_of(hardware)
     splits = load_splits(data, say)
     description = RunDescription(config, splits.class_names, splits.name)
     Run.check_start(out, description)
+    with working_in(out, lambda: False):
+        return _adopt(checkpoint, network_hash, splits, description, hardware, out, say)
+
+
+def _adopt(
+    checkpoint: Path,
+    network_hash: str,
+    splits: Splits,
+    description: RunDescription,
+    hardware: HardwareConfig,
+    out: Path,
+    say: Callable[[str], None],
+) -> Run:
+    config, own = description.config, description.config.network
+    assert isinstance(own, OwnConfig)  # which `adopt` put there
+    architecture, data, seed = own.architecture, config.data, config.seed
     network = OwnNetwork.create(own, len(splits.class_names))
     load_own_weights(network.backbone, checkpoint, architecture)
     train, validation = (_readable(records, data, say) for records in (splits.named("train"), splits.validation))

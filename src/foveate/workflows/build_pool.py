@@ -26,6 +26,7 @@ from foveate.data.loading import EvaluationViews, evaluation_loader
 from foveate.data.preparation import checked, load_splits
 from foveate.data.records import ImageRecord
 from foveate.errors import UserError
+from foveate.locks import LOCK, working_in
 from foveate.methods.guided_zoom import ConventionalCNN
 from foveate.progress import progress
 from foveate.report.tables import markdown_table
@@ -69,13 +70,16 @@ def build_pool(
     if not 0 <= first < step:
         raise _no_share(f"{first}/{step}")
     data = replace(run.config.data, root=root.expanduser().resolve()) if root else run.config.data
-    records = checked(load_splits(data).named("train"), on_error or data.on_error, say, data.largest_megapixels)
-    network = run.load_network()
-    pool = EvidencePool.start(Path(out), _description(run, config, data, records))
-    mine = [index for index in pool.parts.missing() if index % step == first]
-    if mine:
-        base = ConventionalCNN.place(network, config.grounding, hardware)
-        _build(pool, base, run, records, mine, hardware.workers)
+    out = Path(out)
+    EvidencePool.check_folder(out)
+    base = ConventionalCNN.place(run.load_network(), config.grounding, hardware)
+    lock = LOCK if step == 1 else f"{LOCK}-{first}-of-{step}"
+    with working_in(out, lambda: any(out.glob("parts/*.parquet")), name=lock):
+        records = checked(load_splits(data).named("train"), on_error or data.on_error, say, data.largest_megapixels)
+        pool = EvidencePool.start(out, _description(run, config, data, records))
+        mine = [index for index in pool.parts.missing() if index % step == first]
+        if mine:
+            _build(pool, base, run, records, mine, hardware.workers)
     missing, parts = pool.parts.missing(), len(pool.parts)
     say(f"{pool.path}: {parts - len(missing)} of {parts} parts are built")
     if not missing:

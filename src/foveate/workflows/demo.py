@@ -11,6 +11,7 @@ import numpy as np
 from foveate.config import DataConfig, DatasetFormat
 from foveate.data.images import read_image
 from foveate.data.plumage import PlumageConfig, draw_plumage
+from foveate.locks import working_in
 from foveate.recipes import plain_plumage, s3n_plumage
 from foveate.report.explanation import explanation_picture
 from foveate.report.tables import markdown_table
@@ -43,6 +44,11 @@ def demo(out: Path, *, say: Callable[[str], None] = print) -> Demo:
         out: A folder for everything that is made.
         say: Receives lines of progress.
     """
+    with working_in(out, lambda: any(out.glob("plumage/images/*/*.jpg"))):
+        return _demo(out, say)
+
+
+def _demo(out: Path, say: Callable[[str], None]) -> Demo:
     say(f"drawing {PLUMAGE.species} species of birds")
     birds = draw_plumage(out / "plumage", PLUMAGE, progress=every(60, say))
     plain, s3n = (

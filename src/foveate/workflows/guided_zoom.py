@@ -32,6 +32,7 @@ from foveate.evaluation.accuracy import mcnemar
 from foveate.evaluation.evidence import Change, EvidenceTable, change
 from foveate.evaluation.hits import HitSummary
 from foveate.guided_runs import GuidedZoomDescription, GuidedZoomRun
+from foveate.methods.networks import create_network
 from foveate.recipes import evidence as evidence_recipe
 from foveate.report.tables import markdown_table
 from foveate.runs import Run, environment
@@ -115,9 +116,12 @@ def guided_zoom(
     made = _started(run, Path(out), pool or PoolConfig(), refinement)
     if other is None:
         _remark_unused(made, refinement, say)
-    build_pool(run, made.pool, made.description.pool, root=root, on_error=on_error, hardware=hardware, say=say)
     if not made.finished:
         config = evidence_config(evidence, evidence_architecture, evidence_start, run, made.pool, hardware)
+        # Tried now, so that an unknown architecture or missing weights are found before the pool is built.
+        create_network(config.network, config.transforms, len(run.class_names))
+    build_pool(run, made.pool, made.description.pool, root=root, on_error=on_error, hardware=hardware, say=say)
+    if not made.finished:
         train(replace(config, epochs=epochs or config.epochs), made.evidence, say=say)
     if tuned and made.description.tuned_on is None:
         tune(made, root=root, on_error=on_error, hardware=hardware, say=say)

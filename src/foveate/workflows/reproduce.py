@@ -8,6 +8,8 @@ from pathlib import Path
 from foveate.config import HardwareConfig
 from foveate.documents import write_json, write_text
 from foveate.errors import UserError
+from foveate.hardware import device_of
+from foveate.locks import working_in
 from foveate.recipes.tables import TABLES, Cell, PaperTable, Quantity, Row, Scale
 from foveate.report.reproduction import MeasuredCell, reproduction_markdown
 from foveate.workflows.figures import FIGURES, make_figure
@@ -55,9 +57,15 @@ def reproduce(
         results=results,
         say=say,
     )
-    if table is None:
-        return make_figure(name, bench, Path(out).expanduser() / f"{name}-{scale.value}", scale, seeds[0])
-    path = Path(out).expanduser() / f"{name}-{scale.value}.md"
+    device_of(bench.hardware)
+    folder = Path(out).expanduser()
+    with working_in(folder, lambda: any(folder.glob("runs/*/checkpoints/*.ckpt"))):
+        if table is None:
+            return make_figure(name, bench, folder / f"{name}-{scale.value}", scale, seeds[0])
+        return _made(table, bench, folder / f"{name}-{scale.value}.md", scale, seeds)
+
+
+def _made(table: PaperTable, bench: Workbench, path: Path, scale: Scale, seeds: Sequence[int]) -> Path:
     known: dict[tuple[Row, Cell], list[float]] = {}
     for seed in seeds:
         for row in table.rows:
@@ -65,7 +73,7 @@ def reproduce(
                 if (training := cell.training(scale)) is not None:
                     known.setdefault((row, cell), []).append(bench.measured(cell.quantity, training, seed))
                     _write(path, table, scale, known)
-    say(path.read_text(encoding="utf-8"))
+    bench.say(path.read_text(encoding="utf-8"))
     return path
 
 

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from foveate.config import OwnConfig, TrainConfig
-from foveate.data.preparation import checked_splits, load_splits
+from foveate.data.preparation import Splits, checked_splits, load_splits
 from foveate.data.records import ImageRecord
 from foveate.errors import UserError
-from foveate.hardware import first_process
+from foveate.hardware import check_devices, first_process
+from foveate.locks import working_in
 from foveate.methods.networks import create_network
-from foveate.runs import Run, RunDescription
+from foveate.runs import Run, RunDescription, finished_otherwise
 from foveate.training.fit import fit
 from foveate.training.losses import check_smoothing
 
@@ -31,7 +33,7 @@ def train(config: TrainConfig, out: Path | str, *, say: Callable[[str], None] = 
         say: Receives lines of progress.
 
     Returns:
-        The finished run.
+        The finished run; one that an earlier call finished is used again.
 
     Raises:
         UserError: Something the user can mend: see its message.
@@ -46,28 +48,43 @@ def train(config: TrainConfig, out: Path | str, *, say: Callable[[str], None] = 
         )
     config = replace(config, data=replace(config.data, root=config.data.root.expanduser().resolve()))
     splits = load_splits(config.data, say)
-    records = splits.named("train")
-    description = RunDescription(config, splits.class_names, splits.name)
+    splits.named("train")
+    description, out = RunDescription(config, splits.class_names, splits.name), Path(out)
+    if first and (run := Run.finished_as(out, description)) is not None:
+        say(f"{out} is trained already")
+        return run
     if first:
-        Run.check_start(Path(out), description)
+        Run.check_start(out, description)
+    with working_in(out, lambda: any(out.glob("checkpoints/*.ckpt"))) if first else nullcontext():
+        return _train(config, splits, description, out, say, first=first)
+
+
+def _train(
+    config: TrainConfig,
+    splits: Splits,
+    description: RunDescription,
+    out: Path,
+    say: Callable[[str], None],
+    *,
+    first: bool,
+) -> Run:
+    records = splits.named("train")
     say(
         f"{splits.name}: {len(splits.class_names)} classes, {len(records)} training, "
         f"{len(splits.validation)} validation and {len(splits.test)} test photographs"
     )
     check_smoothing(len(splits.class_names), config)
-    checked = checked_splits(splits.parts(), config.data.on_error, say, config.data.largest_megapixels)
-    readable, validation = checked["train"], checked.get("validation", ())
-    _check_classes(records, readable)
-    if splits.validation and not validation:
-        raise UserError(
-            f"a validation split must hold photographs that can be read; all {len(splits.validation)} are broken; "
-            "replace them, or set data.validation_fraction to 0"
-        )
+    check_devices(config.hardware)
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)
+        # Before the photographs are read: an unknown architecture or missing weights are found within seconds.
         network = create_network(config.network, config.transforms, len(splits.class_names))
+        checked = checked_splits(splits.parts(), config.data.on_error, say, config.data.largest_megapixels)
+        readable, validation = checked["train"], checked.get("validation", ())
+        _check_classes(records, readable)
+        _check_validation(splits, validation)
         # Only now, so that after a mistake in the command the corrected one may use the same folder.
-        run = Run.start(Path(out), description) if first else Run(Path(out), description)
+        run = Run.start(out, description) if first else Run(out, description)
         if first:
             run.keep_photographs(readable, validation)
         metrics = fit(network, config, readable, validation, run.path, say=say)
@@ -90,15 +107,20 @@ def trained(config: TrainConfig, out: Path, *, say: Callable[[str], None] = prin
         return train(config, out, say=say)
     run = Run.open(out)
     if differing := run.differences(config):
-        raise UserError(
-            f"a finished run is used again for the same configuration; {out} differs in {', '.join(differing)}; name "
-            "another folder, or remove that one"
-        )
+        raise finished_otherwise(out, differing)
     return run
 
 
 def _nothing(line: str) -> None:
     """Take a line of progress and say nothing."""
+
+
+def _check_validation(splits: Splits, readable: Sequence[ImageRecord]) -> None:
+    if splits.validation and not readable:
+        raise UserError(
+            f"a validation split must hold photographs that can be read; all {len(splits.validation)} are broken; "
+            "replace them, or set data.validation_fraction to 0"
+        )
 
 
 def _check_classes(records: Sequence[ImageRecord], readable: Sequence[ImageRecord]) -> None:

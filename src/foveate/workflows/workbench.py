@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from foveate.config import HardwareConfig, PatchConfig, PoolConfig, RefinementConfig
 from foveate.documents import read_json, write_json
@@ -21,6 +21,12 @@ from foveate.workflows.localise import localise
 from foveate.workflows.train import trained
 
 _REFINED = {Quantity.REFINED_3: 3, Quantity.REFINED_5: 5}
+
+_MEASURED: dict[Quantity, tuple[str, Callable[..., object]]] = {
+    Quantity.LOCALISATION: ("test-localisation.json", localise),
+    Quantity.HIT_RATE: ("test-attention.json", analyse_attention),
+}
+"""Which report has a number, and what writes it; the others are the evaluation's."""
 
 _PAPER_LAYERS = {"resnet101.tv_in1k": "layer3.0", "vgg19.tv_in1k": "features.11"}
 """Where Guided Zoom's paper grounds its networks: res4a and conv3_1."""
@@ -64,16 +70,18 @@ class Workbench:
         """Return a number of a run, in per cent; what an earlier call measured is read."""
         run = self.run(training, seed)
         if quantity in _REFINED:
-            return 100 * float(read_json(_refined(self.zoom(run).path, _REFINED[quantity]))["top1"])
+            file = _refined(self.zoom(run).path, _REFINED[quantity])
+            return 100 * _number(read_json(file), file, "top1")
+        report, measure = _MEASURED.get(quantity, ("test-centre.json", evaluate))
+        content, file = self.read(run, report, measure), run.path / "evaluation" / report
         if quantity is Quantity.LOCALISATION:
-            branches = self.read(run, "test-localisation.json", localise)["branches"]
-            return 100 * float(branches.get("joint", branches["original"])["localised"])
+            branch = "joint" if "joint" in content.get("branches", ()) else "original"
+            return 100 * _number(content, file, "branches", branch, "localised")
         if quantity is Quantity.HIT_RATE:
-            return 100 * float(self.read(run, "test-attention.json", analyse_attention)["mean_hit_rate"])
-        content = self.read(run, "test-centre.json", evaluate)
+            return 100 * _number(content, file, "mean_hit_rate")
         of_all = {Quantity.TOP1: "top1", Quantity.TOP5: "top5"}
-        named = content["accuracy"] if quantity in of_all else content["branches"]
-        return 100 * float(named[of_all.get(quantity, quantity.value)]["value"])
+        where = ("accuracy", of_all[quantity]) if quantity in of_all else ("branches", quantity.value)
+        return 100 * _number(content, file, *where, "value")
 
     def read(self, run: Run, name: str, measure: Callable[..., object]) -> dict[str, Any]:
         """Return what a measurement wrote into the run's folder; it is made if it is not there."""
@@ -107,6 +115,14 @@ class Workbench:
                 )
                 write_json(_refined(out, top_k), {"top1": rows[0].change.after})
         return GuidedZoomRun.open(out)
+
+
+def _number(content: object, file: Path, *names: str) -> float:
+    for name in names:
+        content = content.get(name) if isinstance(content, dict) else None
+    if type(content) not in (int, float):
+        raise UserError(f"{file} must say {'.'.join(names)}; it does not; remove it, and it is measured again")
+    return float(cast(float, content))
 
 
 def _refined(zoom: Path, top_k: int) -> Path:

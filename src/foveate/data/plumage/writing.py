@@ -6,8 +6,11 @@ import io
 import json
 import multiprocessing
 import os
+import signal
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
 from itertools import product
@@ -111,7 +114,22 @@ def _notes(draw: Callable[[tuple[int, int]], Note], tasks: list[tuple[int, int]]
         return
     # Forking is unsafe once torch has started its threads.
     with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        yield from pool.map(draw, tasks, chunksize=_CHUNK)
+        with _deaf_children():
+            notes = pool.map(draw, tasks, chunksize=_CHUNK)
+        yield from notes
+
+
+@contextmanager
+def _deaf_children() -> Iterator[None]:
+    """Have processes that are started here pass over Ctrl-C, of which each would print a traceback of its own."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _draw_one(root: Path, config: PlumageConfig, task: tuple[int, int]) -> Note:
