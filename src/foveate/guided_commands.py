@@ -32,6 +32,8 @@ class Checkpoint:
     torchvision."""
     std: tuple[float, float, float] | None = None
     """Standard deviation of each colour channel; None: as --mean."""
+    weights_key: str | None = None
+    """Where in the file the weights lie, such as state_dict_ema; None: the plain ones of those that fit."""
     data: DataConfig = field(default_factory=lambda: DataConfig(root=Path("photographs")))
     """The data set that it was trained with; its classes in their order."""
     transforms: TransformConfig = field(default_factory=TransformConfig)
@@ -55,6 +57,7 @@ class Checkpoint:
             transforms=self.transforms,
             mean=self.mean,
             std=self.std,
+            weights_key=self.weights_key,
             hardware=hardware,
         )
 
@@ -138,8 +141,8 @@ class GuidedZoom:
             return folder
         if self.checkpoint != Checkpoint():
             raise UserError(
-                "--architecture, --library, --mean, --std, --data and --transforms describe a file of weights; "
-                f"{self.network} is none; give the file, or leave them out: a run folder holds its own"
+                "--architecture, --library, --mean, --std, --weights-key, --data and --transforms describe a file of "
+                f"weights; {self.network} is none; give the file, or leave them out: a run folder holds its own"
             )
         return self.network
 

@@ -2,44 +2,34 @@
 
 from __future__ import annotations
 
-from argparse import Namespace
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
-from safetensors.torch import load_file, save
+from safetensors.torch import save
 from torch import Tensor
 
 from foveate.atomic import atomic_path
+from foveate.checkpoints import read_checkpoint
 from foveate.errors import UserError
-
-_WRAPPERS = ("state_dict", "model_state_dict", "model")
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
-    """Read a state dict from a safetensors or torch file, whatever of the usual names it is kept under.
+    """Read a state dict from a safetensors or torch file, whatever name it is kept under; errors as below."""
+    return next(iter(read_state_dicts(path).values()))
+
+
+def read_state_dicts(path: Path) -> dict[str, dict[str, Tensor]]:
+    """Read all state dicts of a file, as `read_checkpoint` does.
 
     Raises:
         UserError: The file is missing or holds no state dict.
     """
-    if not path.is_file():
+    if not path.exists():
         raise UserError(
             f"weights must be a file, a run's folder, or one of auto, package, hub, none; {path} is none of them"
         )
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        with torch.serialization.safe_globals([Namespace]):  # timm's training script keeps its arguments beside it
-            content: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        # Torch and safetensors raise half a dozen unrelated errors for a damaged file.
-        raise UserError(f"weights cannot be read from {path} ({error}); save it again as safetensors") from error
-    kept = [content[name] for name in _WRAPPERS if name in content] if isinstance(content, Mapping) else []
-    content = kept[0] if kept else content
-    if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
-        raise UserError(f"{path} must hold a state dict (names to tensors); got {type(content).__name__}")
-    return dict(content)
+    return read_checkpoint(path)
 
 
 def check_finite(weights: Mapping[str, Tensor], path: Path) -> None:
