@@ -274,7 +274,8 @@ def test_a_network_of_one_size_needs_a_layer_by_name() -> None:
     transformer = create_own_cnn(OwnConfig(architecture="vit_tiny_patch16_224"), CLASSES)
     assert isinstance(transformer, OwnCNN)
     with pytest.raises(
-        UserError, match=r"vit_tiny_patch16_224 answers with AssertionError: .*; name a layer with --pool.grounding"
+        UserError,
+        match=r"vit_tiny_patch16_224 answers with AssertionError; name a layer .*, such as patch_embed\.proj, or take",
     ):
         create_grounding(transformer.eval(), GroundingConfig())
 
