@@ -309,7 +309,10 @@ def test_where_the_evidence_cnn_begins(quick_run: Run, tmp_path: Path, start: Ev
         begun[out] = config
         raise KeyboardInterrupt
 
-    with mock.patch("foveate.workflows.guided_zoom.train", noted):
+    with (
+        mock.patch("foveate.workflows.guided_zoom.train", noted),
+        mock.patch("foveate.workflows.guided_zoom.create_network"),  # instead of a download
+    ):
         for out, architecture in (
             ("same", None),
             ("named", quick_run.config.network.architecture),

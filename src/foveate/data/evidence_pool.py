@@ -29,6 +29,7 @@ from foveate.data.records import ArchiveMember, ImageDataset, ImageRecord, photo
 from foveate.documents import read_json, structured, unstructured, write_json
 from foveate.errors import UserError
 
+_PARTS = "parts"
 SCHEMA_VERSION = 1
 
 SCHEMA = pa.schema(
@@ -86,6 +87,8 @@ class EvidencePool:
     def start(cls, path: Path, description: PoolDescription) -> EvidencePool:
         """Begin a pool, or return to one that was begun in the same way; finished parts stay.
 
+        Where no part is finished yet it may be begun in another way.
+
         Where the same photographs lie elsewhere now, the pool notes the new place.
 
         Raises:
@@ -93,13 +96,19 @@ class EvidencePool:
         """
         if (path / "pool.json").exists():
             pool = cls.open(path)
-            pool.check(description)
-            if pool.description.data == description.data:
+            if cls.begun(path):
+                pool.check(description)
+            if pool.description == description:
                 return pool
         elif path.exists() and (not path.is_dir() or any(path.iterdir())):
             raise UserError(f"a new pool needs an empty folder; {path} holds other files; name another")
         write_json(path / "pool.json", unstructured(description))
         return cls(path, description)
+
+    @staticmethod
+    def begun(path: Path) -> bool:
+        """Say whether a folder is a pool of which a part is finished."""
+        return (path / "pool.json").exists() and any((path / _PARTS).glob("[!.]*"))
 
     @classmethod
     def open(cls, path: Path) -> EvidencePool:
@@ -144,7 +153,7 @@ class EvidencePool:
         """The table, in parts."""
         description = self.description
         return TableInParts(
-            self.path / "parts", SCHEMA, description.photographs, description.config.part_size, "`foveate pool build`"
+            self.path / _PARTS, SCHEMA, description.photographs, description.config.part_size, "`foveate pool build`"
         )
 
     def table(self) -> pa.Table:

@@ -13,7 +13,16 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from foveate.atomic import atomic_path
-from foveate.config import DataConfig, DatasetFormat, HardwareConfig, Keep, OnError, PoolConfig
+from foveate.config import (
+    DataConfig,
+    DatasetFormat,
+    GroundingConfig,
+    HardwareConfig,
+    Keep,
+    OnError,
+    PoolConfig,
+    TransformConfig,
+)
 from foveate.data.evidence_pool import (
     SCHEMA,
     EvidencePool,
@@ -29,6 +38,7 @@ from foveate.data.records import ImageRecord
 from foveate.errors import UserError
 from foveate.file_names import unique_names
 from foveate.methods.guided_zoom import ConventionalCNN
+from foveate.methods.network import Network
 from foveate.progress import progress
 from foveate.report.tables import markdown_table
 from foveate.runs import Run
@@ -71,8 +81,10 @@ def build_pool(
     if not 0 <= first < step:
         raise _no_share(f"{first}/{step}")
     data = replace(run.config.data, root=root.expanduser().resolve()) if root else run.config.data
-    records = checked(load_splits(data).named("train"), on_error or data.on_error, say)
-    network = run.load_network()
+    network, photographs = run.load_network(), load_splits(data).named("train")
+    if not EvidencePool.begun(Path(out)):
+        check_grounding(network, config.grounding, run.config.transforms, hardware)
+    records = checked(photographs, on_error or data.on_error, say)
     pool = EvidencePool.start(Path(out), _description(run, config, data, records))
     mine = [index for index in pool.parts.missing() if index % step == first]
     if mine:
@@ -83,6 +95,19 @@ def build_pool(
     if not missing:
         say(summary_of(pool))
     return pool
+
+
+def check_grounding(
+    network: Network, config: GroundingConfig, transforms: TransformConfig, hardware: HardwareConfig
+) -> None:
+    """Ground a blank image, so that what cannot be done is said before photographs are read and folders made.
+
+    Raises:
+        UserError: The accelerator is not there, the layer is none or gives no feature map, the method does not fit the
+            network, or the network does not answer.
+    """
+    base = ConventionalCNN.place(network, replace(config, masks=1), hardware)
+    base.answer(torch.zeros(1, transforms.source, transforms.source, 3, dtype=torch.uint8), 1)
 
 
 def _description(run: Run, config: PoolConfig, data: DataConfig, records: Sequence[ImageRecord]) -> PoolDescription:
