@@ -20,7 +20,8 @@ from torch import Tensor, nn
 
 from foveate.config import BackboneConfig
 from foveate.errors import UserError
-from foveate.weights import check_finite, read_state_dict
+from foveate.weight_names import fits
+from foveate.weights import check_finite, read_state_dict, read_state_dicts
 
 _PACKAGED = "tf_efficientnet_lite0"
 _INSIDE = "backbone.network."  # before the names of a backbone's weights in those of every network of ours
@@ -180,7 +181,8 @@ def create_backbone(config: BackboneConfig, classes: int, *, pretrained: bool = 
         _load_packaged(network)
     local = None if source in ("package", "hub", "none") else Path(source).expanduser()
     if local is not None and not local.is_dir():
-        _load_local(network, read_state_dict(local), local, config.architecture)
+        body = {name: each for name, each in network.state_dict().items() if not name.startswith(_head_of(network))}
+        _load_local(network, fits(read_state_dicts(local), body)[0].weights, local, config.architecture)
     if config.convolutions_only:
         _cut_to_convolutions(network, config.architecture)
     if local is not None and local.is_dir():
@@ -250,7 +252,7 @@ def _weights_of_run(path: Path) -> dict[str, Tensor]:
 def _load_local(network: TimmNetwork, loaded: Mapping[str, Tensor], path: Path, architecture: str) -> None:
     """The head may have another number of classes, since it is replaced anyway; everything else must fit."""
     expected = network.state_dict()
-    head = f"{network.pretrained_cfg['classifier']}."
+    head = _head_of(network)
     body = {name for name in expected.keys() | loaded.keys() if not name.startswith(head)}
     wrong = sorted(
         name
@@ -264,6 +266,10 @@ def _load_local(network: TimmNetwork, loaded: Mapping[str, Tensor], path: Path, 
         )
     check_finite(loaded, path)
     network.load_state_dict({name: loaded[name] if name in body else expected[name] for name in expected})
+
+
+def _head_of(network: TimmNetwork) -> str:
+    return f"{network.pretrained_cfg['classifier']}."
 
 
 def _cut_to_convolutions(network: TimmNetwork, architecture: str) -> None:

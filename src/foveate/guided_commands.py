@@ -1,8 +1,8 @@
 """The commands around a network that is already trained: taking it in, and questioning it by its evidence."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -14,6 +14,8 @@ from foveate.config import (
     OnError,
     PoolConfig,
     RefinementConfig,
+    Rule,
+    Scores,
     TransformConfig,
 )
 from foveate.errors import UserError
@@ -32,6 +34,8 @@ class Checkpoint:
     torchvision."""
     std: tuple[float, float, float] | None = None
     """Standard deviation of each colour channel; None: as --mean."""
+    weights_key: str | None = None
+    """Where in the file the weights lie, such as state_dict_ema; None: the plain ones of those that fit."""
     data: DataConfig = field(default_factory=lambda: DataConfig(root=Path("photographs")))
     """The data set that it was trained with; its classes in their order."""
     transforms: TransformConfig = field(default_factory=TransformConfig)
@@ -55,6 +59,7 @@ class Checkpoint:
             transforms=self.transforms,
             mean=self.mean,
             std=self.std,
+            weights_key=self.weights_key,
             hardware=hardware,
         )
 
@@ -76,6 +81,45 @@ class Adopt:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Decision:
+    """Algorithm 1: how much the first answer and the evidence of each round count.
+
+    What is not given is as the folder says (`foveate tune` writes it down), else the default.
+    """
+
+    top_k: int | None = None
+    """How many of the network's best classes are considered; the paper takes 3 and 5. The default: 5, or all classes
+    where there are fewer."""
+    weights: tuple[float, ...] | None = None
+    """w of the network's own answer, then w_0 to w_L of the evidence of each round. The default: the paper's, 0.4 0.3
+    0.2 0.1, as far as there are rounds."""
+    rule: Rule | None = None
+    """How the weighted scores of a class become one. The default: sum."""
+    scores: Scores | None = None
+    """What of the two networks is added up. The default: probabilities."""
+    mirrored: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """The Evidence CNN's score of a patch is the mean of that and of its mirror image's: two passes a patch. This is
+    the default."""
+    no_mirrored: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """It is that of the patch alone."""
+    entropy_above: float | Literal["as-written"] | None = "as-written"
+    """Refine only where the entropy of the network's probabilities, in nats, is above this; None: always. The default:
+    None."""
+
+    def over(self, usual: RefinementConfig) -> RefinementConfig:
+        """Return what decides where everything that is not given is as usual."""
+        if self.mirrored and self.no_mirrored:
+            raise UserError("--refinement.mirrored and --refinement.no-mirrored exclude each other; leave one out")
+        given: dict[str, Any] = {name: getattr(self, name) for name in ("top_k", "weights", "rule", "scores")}
+        given = {name: value for name, value in given.items() if value is not None}
+        if self.mirrored or self.no_mirrored:
+            given["mirrored"] = self.mirrored
+        if self.entropy_above != "as-written":
+            given["entropy_above"] = self.entropy_above
+        return replace(usual, **given)
+
+
+@dataclass(frozen=True, kw_only=True)
 class GuidedZoom:
     """Refine the answers of a trained network by the evidence for its best classes: pool, Evidence CNN, decisions."""
 
@@ -86,7 +130,7 @@ class GuidedZoom:
     """The Guided Zoom's folder; what an earlier call finished there is used again."""
     checkpoint: Annotated[Checkpoint, tyro.conf.arg(name="")] = field(default_factory=Checkpoint)
     pool: PoolConfig = field(default_factory=PoolConfig)
-    refinement: RefinementConfig = field(default_factory=RefinementConfig)
+    refinement: Decision = field(default_factory=Decision)
     tuned: bool = False
     """Decide as `foveate tune` fitted it to the validation split, whatever --refinement says; fit it if it is not."""
     tuned_by: Path | None = None
@@ -117,13 +161,17 @@ class GuidedZoom:
             self._refine()
 
     def _refine(self) -> None:
-        from foveate.workflows.guided_zoom import guided_zoom
+        from foveate.runs import Run
+        from foveate.workflows.guided_zoom import guided_zoom, usual_refinement
 
+        run, refinement = Run.open(self._run_folder()), None
+        if self.refinement != Decision() and not self.tuned and self.tuned_by is None:
+            refinement = self.refinement.over(usual_refinement(run, self.out, self.pool))
         guided_zoom(
-            self._run_folder(),
+            run,
             self.out,
             pool=self.pool,
-            refinement=None if self.tuned or self.tuned_by else self.refinement,
+            refinement=refinement,
             tuned=self.tuned,
             tuned_by=self.tuned_by,
             evidence_architecture=self.evidence_architecture,
@@ -146,8 +194,8 @@ class GuidedZoom:
             return folder
         if self.checkpoint != Checkpoint():
             raise UserError(
-                "--architecture, --library, --mean, --std, --data and --transforms describe a file of weights; "
-                f"{self.network} is none; give the file, or leave them out: a run folder holds its own"
+                "--architecture, --library, --mean, --std, --weights-key, --data and --transforms describe a file of "
+                f"weights; {self.network} is none; give the file, or leave them out: a run folder holds its own"
             )
         return self.network
 

@@ -59,25 +59,34 @@ class GuidedZoomRun:
 
     @classmethod
     def start(cls, path: Path, description: GuidedZoomDescription) -> GuidedZoomRun:
-        """Begin one, or return to one that was begun in the same way.
+        """Begin one, or return to one that was begun in the same way; errors as in `check_start`."""
+        run = cls.check_start(path, description)
+        if run is None:
+            run = cls(path, description)
+            run._write()
+        return run
+
+    @classmethod
+    def check_start(cls, path: Path, description: GuidedZoomDescription) -> GuidedZoomRun | None:
+        """Return what was begun in the same way; None where nothing was, or nothing has been computed since.
 
         Raises:
             UserError: The folder holds something else, or a Guided Zoom of another network or pool.
         """
-        if cls.is_at(path):
-            run = cls.open(path)
-            for name, what in (("network_hash", "another network"), ("pool", "another pool")):
-                if getattr(run.description, name) != getattr(description, name):
-                    raise UserError(
-                        f"a Guided Zoom goes on with the network and pool that it began with; {path} began with "
-                        f"{what}{_named(run.description, description)}; name another folder with --out, or remove that "
-                        "one"
-                    )
-            return run
-        cls.network_folder(path)
-        made = cls(path, description)
-        made._write()
-        return made
+        if not cls.is_at(path):
+            cls.network_folder(path)
+            return None
+        run = cls.open(path)
+        for name, what in (("network_hash", "another network"), ("pool", "another pool")):
+            if getattr(run.description, name) != getattr(description, name):
+                if not run._begun:
+                    return None
+                raise UserError(
+                    f"a Guided Zoom goes on with the network and pool that it began with; {path} began with "
+                    f"{what}{_named(run.description, description)}; name another folder with --out, or remove that "
+                    "one"
+                )
+        return run
 
     @classmethod
     def network_folder(cls, path: Path) -> Path:
@@ -127,6 +136,12 @@ class GuidedZoomRun:
     def finished(self) -> bool:
         """Whether it can decide: the Evidence CNN is trained."""
         return (self.evidence / "metrics.json").exists()
+
+    @property
+    def _begun(self) -> bool:
+        """Whether anything has been computed in it."""
+        computed = (self.evidence, self.path / "splits", self.path / "evaluation")
+        return EvidencePool.begun(self.pool) or any(each.exists() for each in computed)
 
     def base_run(self) -> Run:
         """Open the run of the conventional network.

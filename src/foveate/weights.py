@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from argparse import Namespace
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import safe_open
@@ -14,38 +12,32 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from foveate.atomic import atomic_path
+from foveate.checkpoints import read_checkpoint
 from foveate.errors import UserError
 
 _HASH = "foveate.sha256"
 """The only entry of its metadata: safetensors writes several in an order that changes from process to process."""
-_WRAPPERS = ("state_dict", "model_state_dict", "model")
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
-    """Read a state dict from a safetensors or torch file, whatever of the usual names it is kept under.
+    """Read a state dict from a safetensors or torch file, whatever name it is kept under; errors as below."""
+    return next(iter(read_state_dicts(path).values()))
+
+
+def read_state_dicts(path: Path) -> dict[str, dict[str, Tensor]]:
+    """Read all state dicts of a file, as `read_checkpoint` does.
 
     Raises:
         UserError: The file is missing or holds no state dict.
     """
-    if not path.is_file():
+    if not path.exists():
         raise UserError(
             f"weights must be a file, a run's folder, or one of auto, package, hub, none; {path} is none of them"
         )
-    try:
-        if path.suffix == ".safetensors":
-            return load_weights(path)
-        with torch.serialization.safe_globals([Namespace]):  # timm's training script keeps its arguments beside it
-            content: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except UserError:
-        raise
-    except Exception as error:
-        # Torch and safetensors raise half a dozen unrelated errors for a damaged file.
-        raise UserError(f"weights cannot be read from {path} ({error}); save it again as safetensors") from error
-    kept = [content[name] for name in _WRAPPERS if name in content] if isinstance(content, Mapping) else []
-    content = kept[0] if kept else content
-    if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
-        raise UserError(f"{path} must hold a state dict (names to tensors); got {type(content).__name__}")
-    return dict(content)
+    places = read_checkpoint(path)
+    if path.suffix == ".safetensors":
+        _check_written(path, places[""])
+    return places
 
 
 def check_finite(weights: Mapping[str, Tensor], path: Path) -> None:
@@ -76,15 +68,19 @@ def load_weights(path: Path) -> dict[str, Tensor]:
         UserError: It has changed since.
         Exception: What safetensors raises for a file that it cannot read.
     """
+    weights = load_file(path)
+    _check_written(path, weights)
+    return weights
+
+
+def _check_written(path: Path, weights: Mapping[str, Tensor]) -> None:
     with safe_open(path, framework="pt") as content:
         written = (content.metadata() or {}).get(_HASH)
-    weights = load_file(path)
     if written not in (None, hash_of_weights(weights)):
         raise UserError(
             f"weights must be as they were written; {path} has changed since (its SHA-256 is another); restore it from "
             "a copy"
         )
-    return weights
 
 
 def hash_of_weights(weights: Mapping[str, Tensor]) -> str:

@@ -347,7 +347,7 @@ def test_an_unknown_layer_names_close_ones() -> None:
 
 @pytest.mark.parametrize("layer", ["5", "6"])
 def test_a_layer_without_a_feature_map(layer: str) -> None:
-    with pytest.raises(UserError, match=r"must give one feature map \(b, d, h, w\); its output is another"):
+    with pytest.raises(UserError, match=rf"one feature map \(b, d, h, w\); '{layer}' gives \(1, \d+\); name another"):
         wrong(torch.rand(1, 3, 2, 2), 1, layer)
 
 

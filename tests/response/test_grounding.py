@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import cast
 
 import pytest
+import timm
 import torch
 from torch import Tensor, nn
 from torch.testing import assert_close
@@ -98,6 +99,63 @@ def test_the_layer_is_a_field(backbone: Backbone, method: GroundingMethod) -> No
     assert deeper.shape[2:] == (2, 2)
     with pytest.raises(UserError, match="layer must be a module of the network; got 'layer9'"):
         create_grounding(backbone, replace(of(method), layer="layer9"))
+
+
+WITH_LAYER = [GroundingMethod.CEB, GroundingMethod.EB, GroundingMethod.GRAD_CAM]
+
+
+@pytest.mark.parametrize("method", WITH_LAYER)
+@pytest.mark.parametrize(("layer", "shape"), [("global_pool.flatten", r"\(3, 96\)"), ("fc", r"\(3, 5\)")])
+def test_a_layer_without_a_map_names_its_shape_and_those_that_have_one(
+    backbone: Backbone, method: GroundingMethod, layer: str, shape: str
+) -> None:
+    message = (
+        f"one feature map .*; '{layer}' gives {shape}; name another, such as act1, layer1, layer2, layer3, layer4$"
+    )
+    grounding = create_grounding(backbone, replace(of(method), layer=layer))
+    with pytest.raises(UserError, match=message):
+        grounding(photographs(), 2)
+
+
+@pytest.mark.parametrize("method", GroundingMethod)
+def test_only_layers_with_a_map_are_proposed(backbone: Backbone, method: GroundingMethod) -> None:
+    """Also by a method that needs no layer: what is mistyped is said."""
+    for typed in ("global_pool.flaten", "fc2", "layer3.conv", ""):
+        with pytest.raises(UserError, match=r"layer must be a module of the network; got .*; close: ") as raised:
+            create_grounding(backbone, replace(of(method), layer=typed))
+        proposed = str(raised.value).rpartition("close: ")[2].split(", ")
+        for layer in proposed:
+            maps = create_grounding(backbone, replace(FEW, method=GroundingMethod.GRAD_CAM, layer=layer))
+            assert min(maps(photographs(), 1).maps.shape[2:]) > 1
+
+
+@pytest.mark.parametrize("layer", ["blocks.1", "norm", "blocks.0.attn"])
+def test_tokens_are_no_map(layer: str) -> None:
+    network = timm.create_model("test_vit", num_classes=CLASSES).eval()
+    with pytest.raises(UserError, match=rf"'{layer}' gives \(2, 101, 64\); name another, such as patch_embed.proj$"):
+        GradCAM(network, layer)(photographs(2, 160), 1)
+    assert GradCAM(network, "patch_embed.proj")(photographs(2, 160), 1).maps.shape == (2, 1, 10, 10)
+
+
+class Branched(nn.Module):
+    """Its feature map has the channels last, and one of its modules is for training only."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convolution = nn.Conv2d(3, 4, 3)
+        self.last = nn.Identity()
+        self.unused = nn.Linear(1, 1)
+        self.head = nn.Linear(4, CLASSES)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.head(self.last(self.convolution(images).permute(0, 2, 3, 1)).mean(dim=(1, 2)))  # type: ignore[no-any-return]
+
+
+def test_a_map_has_its_channels_first_and_is_computed() -> None:
+    with pytest.raises(UserError, match=r"'last' gives \(2, 62, 62, 4\); name another, such as convolution$"):
+        GradCAM(Branched().eval(), "last")(photographs(2), 1)
+    with pytest.raises(UserError, match=r"'unused' gives nothing, it does not run; name another, such as convolution$"):
+        GradCAM(Branched().eval(), "unused")(photographs(2), 1)
 
 
 def test_the_mean_of_class_maps_is_the_logit_without_its_bias(backbone: Backbone) -> None:

@@ -105,6 +105,35 @@ def test_it_is_evaluated_and_asked_as_any_run(run: Run, plumage: Path, tmp_path:
     assert load(own.path, hardware=SLOW).predict(photograph, top=4).best.class_name in own.class_names
 
 
+def test_a_network_of_one_size_is_adopted_at_another(plumage: Path, tmp_path: Path) -> None:
+    torch.save(timm.create_model("test_vit", num_classes=4).state_dict(), tmp_path / "vit.pth")
+    said: list[str] = []
+    options: dict[str, Any] = {"architecture": "test_vit", "say": said.append}
+    run = taken_in(tmp_path / "vit.pth", tmp_path / "run", plumage, **options)
+    assert "interpolated 'pos_embed': learnt at another image size" in said
+    assert load(run.path, hardware=SLOW).predict(min(plumage.rglob("*.jpg"))).best.class_name in run.class_names
+
+
+def test_averaged_weights_are_taken_where_they_are_named(checkpoint: Path, plumage: Path, tmp_path: Path) -> None:
+    plain = torch.load(checkpoint, weights_only=True)
+    mean = {**plain, "fc.bias": plain["fc.bias"] + 1}
+    file = tmp_path / "model_best.pth.tar"
+    torch.save({"state_dict": plain, "state_dict_ema": mean}, file)
+    said: list[str] = []
+    runs = {
+        key: taken_in(file, tmp_path / f"run {key}", plumage, weights_key=key, say=said.append)
+        for key in (None, "state_dict_ema")
+    }
+    assert said[0] == "took the weights at 'state_dict'; --weights-key takes others: 'state_dict_ema'"
+    for key, weights in ((None, plain), ("state_dict_ema", mean)):
+        loaded = cast(nn.Module, runs[key].load_network().backbone.network).state_dict()
+        assert_close(loaded["fc.bias"], weights["fc.bias"])
+        assert taken_in(file, tmp_path / f"run {key}", plumage, weights_key=key).path == runs[key].path
+    assert taken_in(file, tmp_path / "run None", plumage, weights_key="state_dict").path == runs[None].path
+    with pytest.raises(UserError, match=r"which weights of the file it took \('state_dict_ema'\); name another"):
+        taken_in(file, tmp_path / "run state_dict_ema", plumage)
+
+
 def test_the_same_call_returns_what_is_there(run: Run, checkpoint: Path, plumage: Path) -> None:
     before = run.weights.stat().st_mtime_ns
     said: list[str] = []
@@ -262,7 +291,9 @@ def test_on_the_command_line(
 ) -> None:
     monkeypatch.setattr("foveate.backbones._weights_source", lambda config: "none")  # instead of a download
     described = ["--architecture", "test_resnet", "--data.root", plumage, "--data.format", "cub", *ON_THE_COMMAND_LINE]
+    described += ["--weights-key", "state_dict_ema"]
     run, zoom = tmp_path / "run", tmp_path / "zoom"
+    torch.save({"state_dict_ema": torch.load(checkpoint, weights_only=True)}, checkpoint := tmp_path / "timm.pth.tar")
     assert status("adopt", checkpoint, "--out", run, *described) == 0
     assert "training photographs named rightly, 4 classes" in capsys.readouterr().out
     assert status("evaluate", run, "--hardware.workers", 0) == 0

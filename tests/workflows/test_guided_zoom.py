@@ -6,6 +6,7 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import numpy as np
@@ -19,21 +20,25 @@ from foveate.cli import main
 from foveate.config import (
     DataConfig,
     EvidenceStart,
+    GroundingConfig,
+    GroundingMethod,
     Keep,
     RefinementConfig,
     Rule,
     TrainConfig,
 )
+from foveate.data.evidence_pool import EvidencePool
 from foveate.data.images import read_image
 from foveate.data.preparation import load_splits
 from foveate.errors import UserError
+from foveate.guided_commands import Decision
 from foveate.guided_runs import GuidedZoomRun
 from foveate.methods.guided_zoom import GuidedZoom
 from foveate.methods.plain import PlainNetwork
 from foveate.runs import Run
 from foveate.types import Evidence
 from foveate.weights import save_weights
-from foveate.workflows.guided_zoom import RefinementRow, guided_zoom, paper_rows
+from foveate.workflows.guided_zoom import RefinementRow, guided_zoom, paper_rows, usual_refinement
 from foveate.workflows.judge import assemble, evidence_of_split, hits_of_split
 from foveate.workflows.train import train
 from miniatures import write_folder
@@ -224,6 +229,71 @@ def test_fitting_needs_photographs_held_out(quick_run: Run, tmp_path: Path) -> N
         guided_zoom(run, tmp_path / "birds", tuned=True, hardware=SLOW, say=silent)
 
 
+@pytest.mark.parametrize(("classes", "top_k"), [(2, 2), (3, 3), (4, 4), (5, 5), (200, 5)])
+def test_where_no_k_is_given_it_is_five_or_all_classes(classes: int, top_k: int, tmp_path: Path) -> None:
+    run = mock.Mock(class_names=tuple(map(str, range(classes))))
+    for rounds, weights in ((0, (0.4, 0.3)), (2, (0.4, 0.3, 0.2, 0.1))):
+        pool = replace(POOL, patches=replace(POOL.patches, rounds=rounds))
+        assert usual_refinement(run, tmp_path / "new", pool) == RefinementConfig(top_k=top_k, weights=weights)
+
+
+def test_an_option_changes_what_the_folder_says_and_nothing_else() -> None:
+    fitted = RefinementConfig(top_k=3, weights=(0.7, 0.3), rule=Rule.MAX, mirrored=False, entropy_above=0.2)
+    assert Decision().over(fitted) == fitted
+    assert Decision(top_k=5).over(fitted) == replace(fitted, top_k=5)
+    assert Decision(mirrored=True).over(fitted) == replace(fitted, mirrored=True)
+    assert Decision(no_mirrored=True).over(RefinementConfig()) == RefinementConfig(mirrored=False)
+    assert Decision(entropy_above=None).over(fitted) == replace(fitted, entropy_above=None)
+    assert Decision(rule=Rule.SUM, weights=(1.0, 1.0)).over(fitted) == replace(
+        fitted, rule=Rule.SUM, weights=(1.0, 1.0)
+    )
+    with pytest.raises(UserError, match="exclude each other"):
+        Decision(mirrored=True, no_mirrored=True).over(fitted)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"pool": replace(POOL, grounding=GroundingConfig(layer="blocks.9"))}, "layer must be a module of the network"),
+        (
+            {"pool": replace(POOL, grounding=GroundingConfig(method=GroundingMethod.GRAD_CAM, layer="classifier"))},
+            r"a grounding layer must give one feature map .*; 'classifier' gives \(1, 4\); name another, such as ",
+        ),
+        (
+            {"evidence_architecture": "resnot"},
+            "architecture must be one that timm knows; got 'resnot'",
+        ),
+        ({"epochs": 0}, "epochs must be at least 1; got 0"),
+        ({"split": "validation"}, "the validation split must hold photographs"),
+        ({"hardware": replace(SLOW, accelerator="mps")}, "accelerator must be one of this machine's"),
+    ],
+)
+def test_a_mistake_is_told_before_anything_is_read_or_written(
+    quick_run: Run, evidence: TrainConfig, tmp_path: Path, change: dict[str, Any], message: str
+) -> None:
+    if "hardware" in change and torch.backends.mps.is_available():
+        pytest.skip("this machine has that accelerator")
+    with (
+        mock.patch("foveate.workflows.build_pool.checked", side_effect=AssertionError("photographs are read")),
+        pytest.raises(UserError, match=message),
+    ):
+        made_of(quick_run, tmp_path / "zoom", evidence, **change)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_in_which_nothing_was_computed_takes_another_command(made: GuidedZoomRun, tmp_path: Path) -> None:
+    """As a machine that failed between the first file and the first part leaves it."""
+    for folder, other in (("zoom", {"pool": replace(POOL, whole=False)}), ("again", {"network_hash": "x"})):
+        GuidedZoomRun.start(tmp_path / folder, made.description)
+        description = replace(made.description, **other)
+        EvidencePool.start(tmp_path / folder / "pool", made.open_pool().description)
+        assert GuidedZoomRun.start(tmp_path / folder, description).description == description
+        assert GuidedZoomRun.open(tmp_path / folder).description == description
+        pool = replace(made.open_pool().description, config=description.pool, network_hash=description.network_hash)
+        assert EvidencePool.start(tmp_path / folder / "pool", pool).description == pool
+        assert EvidencePool.open(tmp_path / folder / "pool").description == pool
+
+
 def test_more_classes_than_there_are_is_refused(quick_run: Run, evidence: TrainConfig, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="top_k must be at most the number of classes, 4; got 5; ask for fewer"):
         made_of(quick_run, tmp_path / "zoom", evidence, refinement=RefinementConfig(top_k=5))
@@ -292,8 +362,6 @@ def test_on_the_command_line(quick_run: Run, tmp_path: Path, capsys: pytest.Capt
         "first-always",
     ]
     options += [
-        "--refinement.top-k",
-        "3",
         "--epochs",
         "1",
         "--hardware.precision",
@@ -302,8 +370,12 @@ def test_on_the_command_line(quick_run: Run, tmp_path: Path, capsys: pytest.Capt
         "0",
     ]
     out = str(tmp_path / "zoom")
+    mistyped = [*options, "--pool.grounding.layer", "blocks.9"]
+    assert main(["guided-zoom", str(quick_run.path), "--out", out, *mistyped]) == 2
+    assert "layer must be a module of the network; got 'blocks.9'; close: blocks." in capsys.readouterr().err
     assert main(["guided-zoom", str(quick_run.path), "--out", out, *options]) == 0
     assert "### zoom, test split" in capsys.readouterr().out
+    assert GuidedZoomRun.open(Path(out)).description.refinement == RefinementConfig(top_k=4, weights=(0.4, 0.3))
     assert main(["guided-zoom", str(quick_run.path), "--out", out, *options, "--refinement.top-k", "9"]) == 2
     assert "top_k must be at most the number of classes, 4" in capsys.readouterr().err
 
@@ -316,8 +388,10 @@ def test_where_the_evidence_cnn_begins(quick_run: Run, tmp_path: Path, start: Ev
         begun[out] = config
         raise KeyboardInterrupt
 
-    module = "foveate.workflows.guided_zoom"
-    with mock.patch(f"{module}.train", noted), mock.patch(f"{module}.create_network"):
+    with (
+        mock.patch("foveate.workflows.guided_zoom.train", noted),
+        mock.patch("foveate.workflows.guided_zoom.create_network"),  # instead of a download
+    ):
         for out, architecture in (
             ("same", None),
             ("named", quick_run.config.network.architecture),
@@ -366,11 +440,16 @@ def test_tuning_writes_down_what_fits_and_plots_the_rest(
     pool += ["--pool.patches.rounds", "2"]
     rows = tmp_path / "rows.jsonl"
     assert main(["guided-zoom", base, "--out", str(zoom), *pool, *options, "--tuned", "--results", str(rows)]) == 0
+    assert main(["guided-zoom", base, "--out", str(zoom), *pool, *options, "--results", str(rows) + "2"]) == 0
     asked = ["--refinement.top-k", "2"]
     assert main(["guided-zoom", base, "--out", str(zoom), *pool, *options, *asked, "--results", str(rows)]) == 0
     by_fit, by_hand = map(json.loads, rows.read_text().splitlines())
-    assert (by_fit["tuned_on"], by_fit["top_k"]) == ("train", tuned.description.refinement.top_k)
+    by_default = json.loads(Path(f"{rows}2").read_text())
+    for each in (by_fit, by_default):
+        assert (each["tuned_on"], each["top_k"]) == ("train", tuned.description.refinement.top_k)
+        assert each["weights"] == list(tuned.description.refinement.weights)
     assert (by_hand["tuned_on"], by_hand["top_k"]) == (None, 2)
+    assert by_hand["weights"] == by_fit["weights"]
     with Image.open(zoom / "tuning" / "train.png") as plot:
         assert plot.width > 600
     assert main(["tune", str(zoom), "--split", "test"]) == 2

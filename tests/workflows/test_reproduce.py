@@ -209,7 +209,7 @@ def test_the_command_beside_a_refined_number_asks_for_what_is_measured(quantity:
     options = (tyro.conf.EnumChoicesFromValues, tyro.conf.AvoidSubcommands)  # as `foveate.cli` has them
     asked = tyro.cli(GuidedZoom, args=[*command.split()[2:], "--out", "zoom"], config=options)
     assert asked.pool == PAPER_POOL
-    assert asked.refinement == replace(RefinementConfig.paper(), top_k=top_k)
+    assert asked.refinement.over(RefinementConfig()) == replace(RefinementConfig.paper(), top_k=top_k)
 
 
 def test_each_refined_number_is_that_of_its_own_guided_zoom(

@@ -33,6 +33,7 @@ from foveate.documents import read_json, structured, unstructured, write_json
 from foveate.errors import UserError
 from foveate.locks import LOCK
 
+_PARTS = "parts"
 SCHEMA_VERSION = 2
 
 SCHEMA = pa.schema(
@@ -93,6 +94,8 @@ class EvidencePool:
     def start(cls, path: Path, description: PoolDescription) -> EvidencePool:
         """Begin a pool, or return to one that was begun in the same way; finished parts stay.
 
+        Where no part is finished yet it may be begun in another way.
+
         Where the same photographs lie elsewhere now, the pool notes the new place.
 
         Raises:
@@ -100,8 +103,9 @@ class EvidencePool:
         """
         if (path / "pool.json").exists():
             pool = cls.open(path)
-            pool.check(description)
-            if pool.description.data == description.data:
+            if cls.begun(path):
+                pool.check(description)
+            if pool.description == description:
                 return pool
         cls.check_folder(path)
         write_json(path / "pool.json", unstructured(description), SCHEMA_VERSION)
@@ -118,6 +122,9 @@ class EvidencePool:
             return
         if not path.is_dir() or any(not each.name.startswith(LOCK) for each in path.iterdir()):
             raise UserError(f"a new pool needs an empty folder; {path} holds other files; name another")
+    def begun(path: Path) -> bool:
+        """Say whether a folder is a pool of which a part is finished."""
+        return (path / "pool.json").exists() and any((path / _PARTS).glob("[!.]*"))
 
     @classmethod
     def open(cls, path: Path) -> EvidencePool:
@@ -157,7 +164,7 @@ class EvidencePool:
         """The table, in parts."""
         description = self.description
         return TableInParts(
-            self.path / "parts", SCHEMA, description.photographs, description.config.part_size, "`foveate pool build`"
+            self.path / _PARTS, SCHEMA, description.photographs, description.config.part_size, "`foveate pool build`"
         )
 
     def table(self) -> pa.Table:

@@ -29,5 +29,5 @@ def create_network(
     if isinstance(config, MACNNConfig):
         return MACNN.create(config, classes, transforms.input_size, pretrained=pretrained)
     if isinstance(config, OwnConfig):
-        return OwnNetwork.create(config, classes)
+        return OwnNetwork.create(config, classes, transforms.source)
     return PlainNetwork.create(config, classes, pretrained=pretrained)

@@ -20,9 +20,9 @@ class OwnNetwork(Network):
         self.backbone = backbone
 
     @classmethod
-    def create(cls, config: OwnConfig, classes: int) -> OwnNetwork:
-        """Build it from its configuration, its weights about to be loaded; errors as in `create_own_cnn`."""
-        return cls(create_own_cnn(config, classes))
+    def create(cls, config: OwnConfig, classes: int, side: int | None = None) -> OwnNetwork:
+        """Build it, its weights about to be loaded; arguments and errors as `create_own_cnn` has them."""
+        return cls(create_own_cnn(config, classes, side))
 
     def forward(self, images: Float[Tensor, "b 3 H W"], moment: Moment | None = None) -> BranchLogits:
         """Return the logits of normalised images."""

@@ -17,13 +17,22 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from foveate.errors import UserError
-from foveate.response.layers import check_classes, chosen_classes, private_copy, submodule
+from foveate.response.layers import check_classes, chosen_classes, no_map, private_copy, submodule
 from foveate.response.recorder import Recorder, leaves
 from foveate.response.relevance import Relevance
 from foveate.response.tape import Entry, Tape
 from foveate.types import Grounded
 
 _TAPE: ContextVar[Tape | None] = ContextVar("tape of the running forward pass", default=None)
+
+
+class _NoMapError(Exception):
+    """What the grounding layer gives is no feature map."""
+
+    def __init__(self, output: object) -> None:
+        super().__init__()
+        self.output = output
+
 
 _PIXELS_AT_ONCE = 1 << 21
 """Times classes. ResNet-50's largest feature map of stride 16 has 4 numbers for each pixel: 32 MiB, up to which the C
@@ -105,18 +114,25 @@ class ExcitationBackprop:
         return Grounded(logits, chosen, self._maps(logits, chosen, tape))
 
     def _forward(self, images: Float[Tensor, "b 3 H W"], tape: Tape) -> Float[Tensor, "b c"]:
-        token = _TAPE.set(tape)
         try:
-            with Recorder(tape):
-                logits: Tensor = self._network(images.clone())
-        finally:
-            _TAPE.reset(token)
+            logits = self._recorded(images, tape)
+        except _NoMapError as reason:
+            raise no_map(self._network, self._layer, reason.output, images) from None
         if not (tape.knows(logits) and logits.ndim == 2):
             raise UserError(
                 f"the network must answer with logits (b, c) that rest on layer {self._layer!r}; they do not; "
                 "name a layer between the images and the logits"
             )
         return logits
+
+    def _recorded(self, images: Float[Tensor, "b 3 H W"], tape: Tape) -> object:
+        """Return what the network answers with, whatever that is."""
+        token = _TAPE.set(tape)
+        try:
+            with Recorder(tape):
+                return self._network(images.clone())
+        finally:
+            _TAPE.reset(token)
 
     def _maps(
         self, logits: Float[Tensor, "b c"], classes: Int64[Tensor, "b k"], tape: Tape
@@ -171,7 +187,8 @@ def _leave(_: nn.Module, taken: object, given: object) -> None:
 def _begin(_: nn.Module, __: object, given: object) -> None:
     if (tape := _TAPE.get()) is None:
         return
-    if tape.begun or not (isinstance(given, Tensor) and given.ndim == 4):
-        what = "it runs twice" if tape.begun else "its output is another"
-        raise UserError(f"the grounding layer must give one feature map (b, d, h, w); {what}; name another layer")
+    if tape.begun:
+        raise UserError("a grounding layer must give one feature map (b, d, h, w); it runs twice; name another")
+    if not (isinstance(given, Tensor) and given.ndim == 4):
+        raise _NoMapError(given)
     tape.record(given, Entry((), None))

@@ -7,7 +7,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.nn import functional
 
-from foveate.response.layers import OutputOf, chosen_classes, private_copy, submodule
+from foveate.response.layers import OutputOf, chosen_classes, is_map, no_map, private_copy, submodule
 from foveate.types import Grounded
 
 
@@ -33,16 +33,24 @@ class GradCAM:
             UserError: There is no such layer, or the network cannot be copied.
         """
         self._network = private_copy(network)
+        self._layer = layer
         self._output = OutputOf(submodule(self._network, layer))
 
     def __call__(self, images: Float[Tensor, "b 3 H W"], classes: Int64[Tensor, "b k"] | int) -> Grounded:
-        """Return one map for each class of each image; arguments and errors as `ExcitationBackprop` has them."""
+        """Return one map for each class of each image; arguments and errors as `ExcitationBackprop` has them.
+
+        Raises:
+            UserError: Also where the layer gives no feature map; those that do are named.
+        """
         with torch.inference_mode(mode=False), torch.enable_grad(), torch.autocast(images.device.type, enabled=False):
             with self._output.kept() as seen:
                 logits = self._network(images.clone().requires_grad_())
+            output = seen[0] if seen else None
+            if not is_map(output, images):
+                raise no_map(self._network, self._layer, output, images)
             chosen = chosen_classes(logits, classes)
-            weights = class_gradients(logits, chosen, seen[0]).mean(dim=(3, 4))
-        maps = torch.einsum("bkd,bdhw->bkhw", weights, seen[0].detach()).clamp(min=0)
+            weights = class_gradients(logits, chosen, output).mean(dim=(3, 4))
+        maps = torch.einsum("bkd,bdhw->bkhw", weights, output.detach()).clamp(min=0)
         return Grounded(logits.detach(), chosen, maps.float())
 
 

@@ -15,7 +15,7 @@ from foveate.own_cnns import OwnCNN
 from foveate.response.class_maps import class_maps
 from foveate.response.excitation import ExcitationBackprop
 from foveate.response.gradients import GradCAM, InputGradients
-from foveate.response.layers import chosen_classes, layer_of_stride, private_copy
+from foveate.response.layers import chosen_classes, layer_of_stride, layers_to_propose, private_copy, submodule
 from foveate.response.rise import RISE
 from foveate.types import Grounded, Grounding
 
@@ -53,6 +53,8 @@ def create_grounding(
             network whose head they cannot rest on.
     """
     network = cast(nn.Module, backbone.network)
+    if config.layer is not None:
+        submodule(network, config.layer)  # a method that needs none takes no mistyped one either
     match config.method:
         case GroundingMethod.CEB | GroundingMethod.EB:
             return ExcitationBackprop(network, _layer(backbone, config), contrast=config.method is GroundingMethod.CEB)
@@ -84,10 +86,12 @@ def _layer(backbone: Backbone | OwnCNN, config: GroundingConfig) -> str:
         raise
     except Exception as error:
         # Whatever a network raises that takes no image of the sizes tried.
+        there = ", ".join(layers_to_propose(backbone.network))
+        named = f"such as {there}" if there else "if one gives a feature map (b, d, h, w)"
         raise UserError(
             "a layer of stride 16 is found by images of two sizes; "
-            f"{backbone.architecture} answers with {type(error).__name__}: {error}; name a layer with "
-            "--pool.grounding.layer"
+            f"{backbone.architecture} answers with {type(error).__name__}; name a layer with --pool.grounding.layer, "
+            f"{named}, or take --pool.grounding.method rise, which needs none"
         ) from error
 
 

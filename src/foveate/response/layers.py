@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 import torch
 from jaxtyping import Float, Int64
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from foveate.errors import UserError
 
+_BLANK = 224  # pixels; the side of an image where a network does not say which it takes
 _WIDER = 64  # pixels; a multiple of the strides there are
 
 
@@ -54,13 +55,89 @@ def submodule(network: nn.Module, layer: str) -> nn.Module:
     """Return the module of a name.
 
     Raises:
-        UserError: There is none; the message names close ones.
+        UserError: There is none; the message names close ones that give feature maps.
     """
-    names = [name for name, _ in network.named_modules() if name]
-    if layer not in names:
-        close = ", ".join(difflib.get_close_matches(layer, names, n=5, cutoff=0.3))
-        raise UserError(f"layer must be a module of the network; got {layer!r}; close: {close or 'none'}")
-    return network.get_submodule(layer)
+    if layer and layer in dict(network.named_modules()):
+        return network.get_submodule(layer)
+    sizes = _map_sizes_of_blank(network)
+    names = [name for name, size in sizes.items() if size > (1, 1)]
+    close = ", ".join(difflib.get_close_matches(layer, names, n=5, cutoff=0.3) or _last_of_each(sizes))
+    raise UserError(f"layer must be a module of the network; got {layer!r}; close: {close or 'none'}")
+
+
+def is_map(output: object, images: Float[Tensor, "b 3 H W"]) -> TypeGuard[Tensor]:
+    """Say whether what a module gives is a feature map (b, d, h, w); channels last is none."""
+    if not isinstance(output, Tensor) or output.ndim != 4 or len(output) != len(images):
+        return False
+    return images.shape[2] != images.shape[3] or output.shape[2] == output.shape[3]
+
+
+def no_map(network: nn.Module, layer: str, output: object, images: Float[Tensor, "b 3 H W"]) -> UserError:
+    """Return what is wrong with a grounding layer: what it gives, and which layers give feature maps.
+
+    Args:
+        network: A private copy.
+        layer: Its name.
+        output: What it gave; None: it did not run.
+        images: That were given.
+    """
+    gives = "no tensor" if output is not None else "nothing, it does not run"
+    if isinstance(output, Tensor):
+        gives = f"{tuple(output.shape)}"
+    sizes = _map_sizes(network, images[:1])
+    return UserError(
+        f"a grounding layer must give one feature map (b, d, h, w); {layer!r} gives {gives}; {_proposal(sizes)}"
+    )
+
+
+def layers_to_propose(network: nn.Module) -> tuple[str, ...]:
+    """Return the last layer of each size of feature map that a network has, the largest maps first."""
+    return _last_of_each(_map_sizes_of_blank(network))
+
+
+def _proposal(sizes: Mapping[str, tuple[int, int]]) -> str:
+    proposed = ", ".join(_last_of_each(sizes))
+    return f"name another, such as {proposed}" if proposed else "take a grounding method that needs no layer, as rise"
+
+
+def _last_of_each(sizes: Mapping[str, tuple[int, int]]) -> tuple[str, ...]:
+    last: dict[tuple[int, int], str] = {}
+    for name, size in sizes.items():
+        if size > (1, 1) and (size not in last or name.count(".") <= last[size].count(".")):
+            last[size] = name
+    return tuple(last[size] for size in sorted(last, reverse=True)[-5:])
+
+
+@torch.no_grad()
+def _map_sizes(network: nn.Module, images: Float[Tensor, "b 3 H W"]) -> dict[str, tuple[int, int]]:
+    """Return height and width of the feature maps that modules give, in the order in which they finish."""
+    sizes: dict[str, list[tuple[int, int]]] = {}
+
+    def note(name: str, _: nn.Module, __: object, output: object) -> None:
+        if is_map(output, images):
+            sizes[name] = [*sizes.pop(name, []), (output.shape[2], output.shape[3])]
+
+    # What is inside of attention looks like maps: a number for each two tokens.
+    places = [each for each in network.named_modules() if each[0] and "attn" not in each[0]]
+    handles = [module.register_forward_hook(partial(note, name)) for name, module in places]
+    try:
+        network(images)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return {name: runs[0] for name, runs in sizes.items() if len(runs) == 1}
+
+
+def _map_sizes_of_blank(network: nn.Module) -> dict[str, tuple[int, int]]:
+    """Return the same of a blank image; nothing where the network does not take it."""
+    known = getattr(network, "pretrained_cfg", {}).get("input_size", (3, getattr(network, "image_size", _BLANK)))
+    first = next(network.parameters())
+    try:
+        blank = torch.zeros(1, 3, known[-1], known[-1], device=first.device, dtype=first.dtype)
+        return _map_sizes(private_copy(network), blank)
+    except Exception:
+        # Whatever a network raises that takes no image of this size: then there is nothing to propose.
+        return {}
 
 
 class OutputOf:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import binomtest
 
+from foveate.checkpoints import check_is_file
 from foveate.config import DataConfig, HardwareConfig, Library, OwnConfig, TrainConfig, TransformConfig
 from foveate.data.evidence_pool import hash_of_file
 from foveate.data.loading import EvaluationViews, evaluation_loader
@@ -20,7 +21,7 @@ from foveate.hardware import device_of
 from foveate.locks import working_in
 from foveate.methods.inference import Classifier
 from foveate.methods.own import OwnNetwork
-from foveate.own_cnns import load_own_weights
+from foveate.own_cnns import check_side, load_own_weights
 from foveate.runs import Run, RunDescription
 
 _ASKED = 64
@@ -37,6 +38,7 @@ def adopt(
     transforms: TransformConfig | None = None,
     mean: tuple[float, float, float] | None = None,
     std: tuple[float, float, float] | None = None,
+    weights_key: str | None = None,
     seed: int = 0,
     hardware: HardwareConfig | None = None,
     say: Callable[[str], None] = print,
@@ -56,6 +58,7 @@ def adopt(
             to a square, where most programs cut off its longer side's ends.
         mean: As in `OwnConfig`.
         std: As in `OwnConfig`.
+        weights_key: Where in the file the weights lie, such as state_dict_ema; None: the plain ones of those that fit.
         seed: Of which photographs it is tried on, and of a Guided Zoom's Evidence CNN.
         hardware: Where to compute; None: the fast choice of this machine.
         say: Receives lines of progress.
@@ -69,7 +72,7 @@ def adopt(
     own = OwnConfig(architecture=architecture, library=library, mean=mean, std=std)
     config = TrainConfig(data=data, transforms=transforms or TransformConfig(), network=own, seed=seed)
     network_hash = _hash(checkpoint)
-    if (there := _adopted(out, config, network_hash)) is not None:
+    if (there := _adopted(out, config, network_hash, weights_key)) is not None:
         say(f"{out} holds {architecture} of {checkpoint} already")
         return there
     device_of(hardware)
@@ -77,12 +80,13 @@ def adopt(
     description = RunDescription(config, splits.class_names, splits.name)
     Run.check_start(out, description)
     with working_in(out, lambda: False):
-        return _adopt(checkpoint, network_hash, splits, description, hardware, out, say)
+        return _adopt(checkpoint, network_hash, weights_key, splits, description, hardware, out, say)
 
 
 def _adopt(
     checkpoint: Path,
     network_hash: str,
+    weights_key: str | None,
     splits: Splits,
     description: RunDescription,
     hardware: HardwareConfig,
@@ -92,8 +96,11 @@ def _adopt(
     config, own = description.config, description.config.network
     assert isinstance(own, OwnConfig)  # which `adopt` put there
     architecture, data, seed = own.architecture, config.data, config.seed
-    network = OwnNetwork.create(own, len(splits.class_names))
-    load_own_weights(network.backbone, checkpoint, architecture)
+    network = OwnNetwork.create(own, len(splits.class_names), config.transforms.source)
+    taken = load_own_weights(network.backbone, checkpoint, architecture, key=weights_key)
+    check_side(network.backbone, own, config.transforms.source)
+    for line in taken.remarks:
+        say(line)
     train, validation = (_readable(records, data, say) for records in (splits.named("train"), splits.validation))
     run = Run.start(out, description)
     run.keep_photographs(train, validation)
@@ -102,18 +109,18 @@ def _adopt(
     _tell(right, len(tried), splits, say)
     skipped = len(splits.train) + len(splits.validation) - len(train) - len(validation)
     origin = {"adopted": str(checkpoint), "checkpoint_hash": network_hash}
+    origin |= {"weights_key": weights_key or "", "weights_place": taken.place}
     run.finish(network, {"minutes": 0.0, **origin, "tried": len(tried), "right": right, "skipped": skipped})
     say(f"adopted {architecture} of {checkpoint}: {run.path}")
     return run
 
 
 def _hash(checkpoint: Path) -> str:
-    if not checkpoint.is_file():
-        raise UserError(f"a checkpoint must be a file of weights; {checkpoint} is none; check the path")
+    check_is_file(checkpoint)
     return hash_of_file(checkpoint)
 
 
-def _adopted(out: Path, config: TrainConfig, network_hash: str) -> Run | None:
+def _adopted(out: Path, config: TrainConfig, network_hash: str, key: str | None) -> Run | None:
     """Return the finished run of the same network, where there is one.
 
     Raises:
@@ -121,9 +128,11 @@ def _adopted(out: Path, config: TrainConfig, network_hash: str) -> Run | None:
     """
     if not (out / "run.json").exists() or not (run := Run.open(out)).finished:
         return None
-    differing = run.differences(config)
-    if not differing and run.metrics()["checkpoint_hash"] != network_hash:
+    differing, metrics = run.differences(config), run.metrics()
+    if not differing and metrics["checkpoint_hash"] != network_hash:
         differing = ["its weights"]
+    if not differing and (key or "") not in (metrics.get("weights_key", ""), metrics.get("weights_place")):
+        differing = [f"which weights of the file it took ({metrics.get('weights_place')!r})"]
     if differing:
         raise UserError(
             f"a folder keeps the network that it holds; {out} differs in {', '.join(differing)}; name another with "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,16 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from foveate.atomic import atomic_path
-from foveate.config import DataConfig, DatasetFormat, HardwareConfig, Keep, OnError, PoolConfig
+from foveate.config import (
+    DataConfig,
+    DatasetFormat,
+    GroundingConfig,
+    HardwareConfig,
+    Keep,
+    OnError,
+    PoolConfig,
+    TransformConfig,
+)
 from foveate.data.evidence_pool import (
     SCHEMA,
     EvidencePool,
@@ -26,8 +36,10 @@ from foveate.data.loading import EvaluationViews, evaluation_loader
 from foveate.data.preparation import checked, load_splits
 from foveate.data.records import ImageRecord
 from foveate.errors import UserError
+from foveate.file_names import unique_names
 from foveate.locks import LOCK, working_in
 from foveate.methods.guided_zoom import ConventionalCNN
+from foveate.methods.network import Network
 from foveate.progress import progress
 from foveate.report.tables import markdown_table
 from foveate.runs import Run
@@ -72,19 +84,35 @@ def build_pool(
     data = replace(run.config.data, root=root.expanduser().resolve()) if root else run.config.data
     out = Path(out)
     EvidencePool.check_folder(out)
-    base = ConventionalCNN.place(run.load_network(), config.grounding, hardware)
+    network, photographs = run.load_network(), load_splits(data).named("train")
+    if not EvidencePool.begun(out):
+        check_grounding(network, config.grounding, run.config.transforms, hardware)
     lock = LOCK if step == 1 else f"{LOCK}-{first}-of-{step}"
     with working_in(out, lambda: any(out.glob("parts/*.parquet")), name=lock):
-        records = checked(load_splits(data).named("train"), on_error or data.on_error, say, data.largest_megapixels)
+        records = checked(photographs, on_error or data.on_error, say, data.largest_megapixels)
         pool = EvidencePool.start(out, _description(run, config, data, records))
         mine = [index for index in pool.parts.missing() if index % step == first]
         if mine:
+            base = ConventionalCNN.place(network, config.grounding, hardware)
             _build(pool, base, run, records, mine, hardware.workers)
     missing, parts = pool.parts.missing(), len(pool.parts)
     say(f"{pool.path}: {parts - len(missing)} of {parts} parts are built")
     if not missing:
         say(summary_of(pool))
     return pool
+
+
+def check_grounding(
+    network: Network, config: GroundingConfig, transforms: TransformConfig, hardware: HardwareConfig
+) -> None:
+    """Ground a blank image, so that what cannot be done is said before photographs are read and folders made.
+
+    Raises:
+        UserError: The accelerator is not there, the layer is none or gives no feature map, the method does not fit the
+            network, or the network does not answer.
+    """
+    base = ConventionalCNN.place(network, replace(config, masks=1), hardware)
+    base.answer(torch.zeros(1, transforms.source, transforms.source, 3, dtype=torch.uint8), 1)
 
 
 def _description(run: Run, config: PoolConfig, data: DataConfig, records: Sequence[ImageRecord]) -> PoolDescription:
@@ -199,6 +227,8 @@ def _row(
 def export_patches(pool: EvidencePool, out: Path, *, say: Callable[[str], None] = print) -> int:
     """Write every patch of a pool as a PNG below a folder for each class, to be looked at; return how many.
 
+    Folders and files have the names of classes and photographs as far as a file system takes them (`safe_name`).
+
     Raises:
         UserError: The folder holds something, or the pool is unfinished or empty.
     """
@@ -206,13 +236,18 @@ def export_patches(pool: EvidencePool, out: Path, *, say: Callable[[str], None] 
         raise UserError(f"patches are written into an empty folder; {out} holds something; name another")
     learnt = load_splits(DataConfig(root=pool.path, format=DatasetFormat.POOL, test_fraction=0.0)).train
     records = patches_alone(learnt)
+    folders = unique_names({name: name for name in pool.description.class_names})
+    files = unique_names({each: _stem(each) for each in (record.id.rpartition("#")[0] for record in records)})
     with progress("cutting", len(records)) as advance:
         for done, record in enumerate(records, 1):
-            photograph, number = record.id.rsplit("#", 1)
-            name = (photograph.rpartition(".")[0] or photograph).replace("/", "-")
-            path = out / record.class_name / f"{name}-round-{number}.png"
+            photograph, _, number = record.id.rpartition("#")
+            path = out / folders[record.class_name] / f"{files[photograph]}-round-{number}.png"
             with atomic_path(path) as temporary:
                 read_image(record.image, record.id).save(temporary, format="PNG")
             advance(done)
     say(f"{len(records)} patches: {out}")
     return len(records)
+
+
+def _stem(photograph: str) -> str:
+    return re.sub(r"\.\w{1,5}$", "", photograph).replace("/", "-")

@@ -8,6 +8,8 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from foveate.backbones import is_backbone
 from foveate.config import (
     NAMED_WEIGHTS,
@@ -24,7 +26,7 @@ from foveate.config import (
     Rule,
     TrainConfig,
 )
-from foveate.data.evidence_pool import hash_of_file
+from foveate.data.evidence_pool import EvidencePool, hash_of_file
 from foveate.data.preparation import has_validation
 from foveate.documents import append_json_line, unstructured, write_json, write_text
 from foveate.errors import UserError
@@ -36,8 +38,8 @@ from foveate.methods.networks import create_network
 from foveate.recipes import evidence as evidence_recipe
 from foveate.report.tables import markdown_table
 from foveate.runs import Run, environment
-from foveate.workflows.build_pool import build_pool
-from foveate.workflows.evaluate import settings_of
+from foveate.workflows.build_pool import build_pool, check_grounding
+from foveate.workflows.evaluate import records_of, settings_of
 from foveate.workflows.judge import evidence_of_split, hits_of_split
 from foveate.workflows.train import train
 from foveate.workflows.tune import tune
@@ -112,17 +114,23 @@ def guided_zoom(
     if tuned:
         _check_tunable(run, Path(out), refinement, root)
     other = None if tuned_by is None else _fitted(tuned_by, refinement, tuned=tuned)
-    refinement = refinement if other is None else other.refinement
-    made = _started(run, Path(out), pool or PoolConfig(), refinement)
+    refinement, pool = refinement if other is None else other.refinement, pool or PoolConfig()
+    description = _described(run, Path(out), pool, refinement or usual_refinement(run, Path(out), pool))
+    there = GuidedZoomRun.check_start(Path(out), description)
+    config = evidence_config(evidence, evidence_architecture, evidence_start, run, Path(out) / "pool", hardware)
+    config = config if epochs is None else replace(config, epochs=epochs)
+    records_of(run, replace(run.config.data, root=root or run.config.data.root), split)
+    if there is None or not there.finished:
+        with torch.random.fork_rng():
+            create_network(config.network, config.transforms, len(run.class_names))
+    if not EvidencePool.begun(Path(out) / "pool"):
+        check_grounding(run.load_network(), pool.grounding, run.config.transforms, hardware)
+    made = there or GuidedZoomRun.start(Path(out), description)
     if other is None:
         _remark_unused(made, refinement, say)
-    if not made.finished:
-        config = evidence_config(evidence, evidence_architecture, evidence_start, run, made.pool, hardware)
-        # Tried now, so that an unknown architecture or missing weights are found before the pool is built.
-        create_network(config.network, config.transforms, len(run.class_names))
     build_pool(run, made.pool, made.description.pool, root=root, on_error=on_error, hardware=hardware, say=say)
     if not made.finished:
-        train(replace(config, epochs=epochs or config.epochs), made.evidence, say=say)
+        train(config, made.evidence, say=say)
     if tuned and made.description.tuned_on is None:
         tune(made, root=root, on_error=on_error, hardware=hardware, say=say)
         made = GuidedZoomRun.open(made.path)
@@ -165,12 +173,21 @@ def _fitted(
     return other.description
 
 
-def _started(run: Run, out: Path, pool: PoolConfig, refinement: RefinementConfig | None) -> GuidedZoomRun:
-    """Begin the folder or return to it; nothing is written where there are fewer classes or rounds than asked for."""
-    if refinement is None:
-        there = GuidedZoomRun.is_at(out)
-        few = RefinementConfig(top_k=min(5, len(run.class_names)), weights=_PAPER[: pool.patches.rounds + 2])
-        refinement = GuidedZoomRun.open(out).description.refinement if there else few
+def usual_refinement(run: Run, out: Path, pool: PoolConfig) -> RefinementConfig:
+    """Return how a Guided Zoom decides where nothing is asked for: as its folder says, else as far as the paper goes.
+
+    Args:
+        run: Of the conventional network.
+        out: The Guided Zoom's folder, begun or not.
+        pool: What its evidence pool holds.
+    """
+    if GuidedZoomRun.is_at(out):
+        return GuidedZoomRun.open(out).description.refinement
+    return RefinementConfig(top_k=min(5, len(run.class_names)), weights=_PAPER[: pool.patches.rounds + 2])
+
+
+def _described(run: Run, out: Path, pool: PoolConfig, refinement: RefinementConfig) -> GuidedZoomDescription:
+    """Describe it; refused is what asks for more classes or rounds than there are."""
     if refinement.top_k > len(run.class_names):
         raise UserError(
             f"top_k must be at most the number of classes, {len(run.class_names)}; got {refinement.top_k}; "
@@ -183,13 +200,12 @@ def _started(run: Run, out: Path, pool: PoolConfig, refinement: RefinementConfig
             f"--pool.patches.rounds {refinement.rounds}"
         )
     base = run.path.resolve()
-    description = GuidedZoomDescription(
+    return GuidedZoomDescription(
         base=base.relative_to(out.resolve()) if base.is_relative_to(out.resolve()) else base,
         network_hash=hash_of_file(run.weights),
         pool=pool,
         refinement=refinement,
     )
-    return GuidedZoomRun.start(out, description)
 
 
 def evidence_config(
