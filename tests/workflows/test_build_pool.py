@@ -16,6 +16,7 @@ from torch import Tensor
 from foveate.cli import main
 from foveate.config import GroundingConfig, GroundingMethod, HardwareConfig, Keep, PatchConfig, PoolConfig
 from foveate.data.evidence_pool import EvidencePool
+from foveate.data.preparation import Splits
 from foveate.data.records import ImageRecord
 from foveate.errors import UserError
 from foveate.methods.guided_zoom import ConventionalCNN
@@ -170,6 +171,27 @@ def test_patches_are_exported_as_pictures(pool: EvidencePool, tmp_path: Path) ->
         assert picture.size == (row["right"] - row["left"], row["bottom"] - row["top"])
     with pytest.raises(UserError, match="patches are written into an empty folder"):
         export_patches(pool, tmp_path / "patches", say=silent)
+
+
+HOSTILE = ["../../owl", "/owl", "..", "a/b", "a\0b", "-rf", "NUL", "", "x" * 300, "Owl", "owl", "e\u0301", "\xe9"]
+
+
+def test_nothing_is_exported_outside_the_folder_and_no_patch_replaces_another(plumage: Path, tmp_path: Path) -> None:
+    birds = [each.read_bytes() for each in sorted(plumage.rglob("*.jpg"))[:2]]
+    ids = [
+        f"{place}/../{name}/{'x' * 300}{suffix}" for place, name in enumerate(HOSTILE) for suffix in (".jpg", ".png")
+    ]
+    learnt = [
+        ImageRecord(f"{each}#0", birds[place % 2], place // 2, HOSTILE[place // 2]) for place, each in enumerate(ids)
+    ]
+    splits = Splits("birds", tuple(HOSTILE), learnt, (), ())
+    pool = mock.Mock(path=tmp_path / "pool", description=mock.Mock(class_names=tuple(HOSTILE)))
+    with mock.patch("foveate.workflows.build_pool.load_splits", return_value=splits):
+        assert export_patches(pool, tmp_path / "a" / "b" / "patches", say=silent) == len(learnt)
+    files = [path.relative_to(tmp_path / "a" / "b" / "patches") for path in tmp_path.rglob("*") if path.is_file()]
+    assert {len(each.parts) for each in files} == {2}
+    assert len({str(each).casefold() for each in files}) == len(learnt)
+    assert len({each.parent for each in files}) == len(HOSTILE)
 
 
 @pytest.mark.parametrize("share", [(3, 3), (-1, 2), (0, 0)])

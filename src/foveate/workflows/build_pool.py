@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -26,6 +27,7 @@ from foveate.data.loading import EvaluationViews, evaluation_loader
 from foveate.data.preparation import checked, load_splits
 from foveate.data.records import ImageRecord
 from foveate.errors import UserError
+from foveate.file_names import unique_names
 from foveate.methods.guided_zoom import ConventionalCNN
 from foveate.progress import progress
 from foveate.report.tables import markdown_table
@@ -195,6 +197,8 @@ def _row(
 def export_patches(pool: EvidencePool, out: Path, *, say: Callable[[str], None] = print) -> int:
     """Write every patch of a pool as a PNG below a folder for each class, to be looked at; return how many.
 
+    Folders and files have the names of classes and photographs as far as a file system takes them (`safe_name`).
+
     Raises:
         UserError: The folder holds something, or the pool is unfinished or empty.
     """
@@ -202,13 +206,18 @@ def export_patches(pool: EvidencePool, out: Path, *, say: Callable[[str], None] 
         raise UserError(f"patches are written into an empty folder; {out} holds something; name another")
     learnt = load_splits(DataConfig(root=pool.path, format=DatasetFormat.POOL, test_fraction=0.0)).train
     records = patches_alone(learnt)
+    folders = unique_names({name: name for name in pool.description.class_names})
+    files = unique_names({each: _stem(each) for each in (record.id.rpartition("#")[0] for record in records)})
     with progress("cutting", len(records)) as advance:
         for done, record in enumerate(records, 1):
-            photograph, number = record.id.rsplit("#", 1)
-            name = (photograph.rpartition(".")[0] or photograph).replace("/", "-")
-            path = out / record.class_name / f"{name}-round-{number}.png"
+            photograph, _, number = record.id.rpartition("#")
+            path = out / folders[record.class_name] / f"{files[photograph]}-round-{number}.png"
             with atomic_path(path) as temporary:
                 read_image(record.image, record.id).save(temporary, format="PNG")
             advance(done)
     say(f"{len(records)} patches: {out}")
     return len(records)
+
+
+def _stem(photograph: str) -> str:
+    return re.sub(r"\.\w{1,5}$", "", photograph).replace("/", "-")
