@@ -22,7 +22,7 @@ from torch import Tensor
 
 from foveate.atomic import atomic_path
 from foveate.config import HardwareConfig, OnError, TestViews, TransformConfig
-from foveate.data.datasets.folder import IMAGE_SUFFIXES
+from foveate.data.image_kinds import IMAGE_SUFFIXES
 from foveate.data.images import ImageError, read_image, upright_rgb
 from foveate.data.transforms import evaluation_geometries
 from foveate.documents import write_text

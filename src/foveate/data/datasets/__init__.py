@@ -2,7 +2,7 @@
 
 from foveate.config import DatasetFormat
 from foveate.data.datasets.checks import first_few, missing_files
-from foveate.data.datasets.folder import IMAGE_SUFFIXES
 from foveate.data.datasets.formats import LOADERS, load_dataset
+from foveate.data.image_kinds import IMAGE_SUFFIXES
 
 __all__ = ["IMAGE_SUFFIXES", "LOADERS", "DatasetFormat", "first_few", "load_dataset", "missing_files"]

@@ -7,10 +7,9 @@ from pathlib import Path
 
 from foveate.data.datasets.assembly import Row, Split, assemble, name_of_test
 from foveate.data.datasets.checks import first_few
+from foveate.data.image_kinds import IMAGE_SUFFIXES
 from foveate.data.records import ImageDataset
 from foveate.errors import UserError
-
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm")
 
 
 def load_folder(root: Path) -> ImageDataset:
