@@ -219,43 +219,6 @@ def load(path: Path | str, *, hardware: HardwareConfig | None = None, zoom_above
     return Model(run, Classifier.place(run.load_network(), hardware, zoom_above=zoom_above))
 
 
-def find_photographs(patterns: Sequence[str]) -> tuple[Path, ...]:
-    """Expand files, folders (searched to any depth) and globs; sorted within each, without repeats.
-
-    Hidden files in a folder are passed over, such as the ``._`` files that macOS writes beside photographs.
-
-    Raises:
-        UserError: There are none, or one of them names no photograph.
-    """
-    if not patterns:
-        raise UserError("there must be something to look at; got no path; give photographs, folders or globs")
-    found: dict[Path, None] = {}
-    for pattern in patterns:
-        path = Path(pattern).expanduser()
-        if path.is_dir():
-            paths = sorted(file for file in path.rglob("*") if _is_photograph(file))
-        elif path.is_file():
-            paths = [path]
-        else:
-            paths = _glob(path)
-        if not paths:
-            raise UserError(f"each path must be a photograph, a folder of them or a glob; {pattern!r} names none")
-        found.update(dict.fromkeys(paths))
-    return tuple(found)
-
-
-def _is_photograph(path: Path) -> bool:
-    return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".") and path.is_file()
-
-
-def _glob(pattern: Path) -> list[Path]:
-    below = Path(pattern.anchor)
-    try:
-        return sorted(file for file in below.glob(str(pattern.relative_to(below))) if file.is_file())
-    except ValueError:  # before Python 3.13: a ** that is only a part of a name
-        return []
-
-
 def write_answers(path: Path, answers: Sequence[Prediction]) -> None:
     """Write answers as CSV, JSON or Parquet, by the file's ending: one row for each class of each answer.
 
