@@ -23,6 +23,7 @@ from foveate.config import (
     TrainConfig,
 )
 from foveate.config.checks import require
+from foveate.data.photographs import expanded
 from foveate.defects import of_interruption, raised_as_they_are, reported
 from foveate.errors import UserError
 from foveate.guided_commands import Adopt, GuidedZoom, PoolBuild, PoolExport, Tune, pool_command
@@ -83,7 +84,7 @@ class Train(TrainConfig):
 
     def run(self) -> None:
         """Do it."""
-        if not (existence.expanded(self.out) / "run.json").exists():  # what resumes says itself what it misses
+        if not (expanded(self.out) / "run.json").exists():  # what resumes says itself what it misses
             existence.check_training(self)
         from foveate.workflows.train import train
 

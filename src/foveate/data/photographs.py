@@ -91,7 +91,11 @@ def expanded(path: Path) -> Path:
 
 def printable(path: Path | str) -> str:
     r"""Return a path as text that any file and terminal takes; bytes that are no UTF-8 are written as ``\xe9``."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
+    text = str(path)
+    try:
+        return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    except UnicodeEncodeError:  # half a character, which no file system gave
+        return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _nothing(pattern: str) -> str:
@@ -149,9 +153,10 @@ def _holds(test: Callable[[], bool]) -> bool:
 
 
 def _listed(counts: Counter[str]) -> str:
-    named = [f"{count} {kind}{_mend(kind)}" for kind, count in counts.most_common(_NAMED)]
-    others = counts.total() - sum(count for _, count in counts.most_common(_NAMED))
-    return f"passed over: {', '.join(named)}" + (f", {others} others" if others else "")
+    ordered = sorted(counts.items(), key=lambda each: (-each[1], each[0]))
+    kinds = [f"{count} {kind}{_mend(kind)}" for kind, count in ordered[:_NAMED]]
+    others = sum(count for _, count in ordered[_NAMED:])
+    return f"passed over: {', '.join(kinds)}" + (f", {others} others" if others else "")
 
 
 def _mend(suffix: str) -> str:

@@ -22,6 +22,7 @@ from foveate.errors import UserError
 from foveate.evaluation.evidence import EvidenceTable, evidence_rows, evidence_schema
 from foveate.evaluation.hits import HitSummary, annotations_of, hits_of, summarise
 from foveate.guided_runs import GuidedZoomRun
+from foveate.hardware import device_of
 from foveate.methods.guided_zoom import ConventionalCNN, GuidedZoom
 from foveate.methods.inference import Classifier
 from foveate.progress import progress
@@ -36,8 +37,10 @@ def assemble(made: GuidedZoomRun, hardware: HardwareConfig) -> GuidedZoom:
     """Load both networks of a Guided Zoom and put them together.
 
     Raises:
-        UserError: The Evidence CNN is not trained, or the conventional network is not the pool's.
+        UserError: The hardware is not there, the Evidence CNN is not trained, or the conventional network is not the
+            pool's.
     """
+    device_of(hardware)  # what is not there is said before the weights are read
     pool, evidence = made.description.pool, made.evidence_run()
     return GuidedZoom(
         ConventionalCNN.place(made.base_run().load_network(), pool.grounding, hardware),
@@ -67,6 +70,7 @@ def evidence_of_split(
         UserError: What is kept is of other networks or photographs.
     """
     hardware, run = hardware or HardwareConfig(), made.base_run()
+    device_of(hardware)
     data = run.config.data if root is None else replace(run.config.data, root=root)
     records = checked(records_of(run, data, split), on_error or data.on_error, say)
     top_k = min(max(5, refinement.top_k), len(run.class_names))
