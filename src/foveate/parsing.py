@@ -7,12 +7,14 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import redirect_stderr
+from itertools import dropwhile, takewhile
 from typing import Any
 
 import tyro
 
 from foveate.errors import UserError
 
+_BEGIN = "Error parsing "
 _NUMBERS = {
     r"invalid literal for int\(\) with base 10: (.*)": "must be a whole number",
     r"could not convert string to float: (.*)": "must be a number",
@@ -77,10 +79,10 @@ def _given(arguments: Sequence[str]) -> dict[str, tuple[str, str]]:
 
 
 def _told(box: str) -> str:
-    """Return the sentence in tyro's box, about an option whose value cannot be read."""
-    lines = [line.strip("│╭╮╰╯ ") for line in box.splitlines()[1:-1]]
-    rule = next((place for place, line in enumerate(lines) if line and not line.strip("─")), len(lines))
-    sentence = " ".join(lines[:rule]).removeprefix("Error parsing ")
+    """Return the sentence in tyro's box, drawn or of ASCII, about an option whose value cannot be read."""
+    lines = [line.strip("│╭╮╰╯ ") for line in box.splitlines()]
+    words = dropwhile(lambda line: not line.startswith(_BEGIN), lines)
+    sentence = " ".join(takewhile(lambda line: line.strip("─-"), words)).removeprefix(_BEGIN)
     option, _, reason = sentence.partition(": ")
     for pattern, words in _NUMBERS.items():
         if match := re.fullmatch(pattern, reason):
