@@ -9,7 +9,7 @@ import tyro
 from foveate import existence
 from foveate.config import HardwareConfig, OnError, TestViews
 from foveate.config.checks import require
-from foveate.data.photographs import check_named
+from foveate.data.paths import check_named
 from foveate.errors import UserError
 
 

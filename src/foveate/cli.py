@@ -23,7 +23,7 @@ from foveate.config import (
     TrainConfig,
 )
 from foveate.config.checks import require
-from foveate.data.photographs import expanded
+from foveate.data.paths import expanded
 from foveate.defects import of_interruption, raised_as_they_are, reported
 from foveate.errors import UserError
 from foveate.guided_commands import Adopt, GuidedZoom, PoolBuild, PoolExport, Tune, pool_command

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from foveate.config import NAMED_WEIGHTS, OwnConfig, TrainConfig
-from foveate.data.photographs import expanded
+from foveate.data.paths import expanded
 from foveate.errors import UserError
 
 _RUN, _ZOOM = "run.json", "guided_zoom.json"

@@ -27,7 +27,7 @@ from commands import status
 from foveate.cli import main
 from foveate.config import HardwareConfig, OnError, TestViews
 from foveate.data.images import read_image
-from foveate.data.photographs import Photographs
+from foveate.data.paths import Photographs
 from foveate.errors import UserError
 from foveate.methods.inference import Classifier
 from foveate.runs import Run

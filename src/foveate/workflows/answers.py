@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from foveate.atomic import atomic_path
-from foveate.data.photographs import printable
+from foveate.data.paths import printable
 from foveate.errors import UserError
 from foveate.types import Prediction
 from foveate.workflows.model import Named

@@ -15,7 +15,7 @@ from torch import Tensor
 from foveate.backbones import Normalisation
 from foveate.config import AttentionKind, Branch, HardwareConfig, MACNNConfig, OnError, S3NConfig, TestViews
 from foveate.data.images import read_image, upright_rgb
-from foveate.data.photographs import find_photographs, printable
+from foveate.data.paths import find_photographs, printable
 from foveate.data.transforms import evaluation_geometries
 from foveate.errors import UserError
 from foveate.evaluation.predictions import ranked_classes

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from foveate.config import HardwareConfig, OnError, TestViews
 from foveate.data.images import read_image, upright_rgb
-from foveate.data.photographs import find_photographs, printable
+from foveate.data.paths import find_photographs, printable
 from foveate.data.transforms import evaluation_geometries
 from foveate.decision.nearest import Nearest
 from foveate.decision.refinement import decide, own_scores, refined_probabilities, terms_of

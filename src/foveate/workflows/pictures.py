@@ -16,7 +16,7 @@ from torch import Tensor
 from foveate.backbones import Normalisation
 from foveate.config import OnError
 from foveate.data.images import ImageError, read_image
-from foveate.data.photographs import printable
+from foveate.data.paths import printable
 from foveate.errors import UserError
 from foveate.file_names import safe_name
 from foveate.hardware import processors

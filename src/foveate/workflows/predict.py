@@ -11,7 +11,7 @@ from typing import Generic, NamedTuple, TypeVar
 import pyarrow as pa
 
 from foveate.config import HardwareConfig, OnError, TestViews
-from foveate.data.photographs import find_photographs, printable
+from foveate.data.paths import find_photographs, printable
 from foveate.errors import UserError
 from foveate.progress import progress
 from foveate.types import Prediction

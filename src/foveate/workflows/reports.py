@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from foveate.config import HardwareConfig
-from foveate.data.photographs import printable
+from foveate.data.paths import printable
 from foveate.documents import read_json
 from foveate.errors import UserError
 from foveate.file_names import safe_name

@@ -1,4 +1,4 @@
-"""Photographs that a person names: files, folders, globs."""
+"""Paths that a person gives: photographs as files, folders or globs; and paths as words."""
 
 from __future__ import annotations
 
