@@ -3,7 +3,15 @@
 A recipe is one `TrainConfig`; a variant of it is `dataclasses.replace`; the command line overrides any field.
 """
 
-from foveate.config.data import DataConfig, DatasetFormat, OnError, TestViews, TrainCrop, TransformConfig
+from foveate.config.data import (
+    LARGEST_MEGAPIXELS,
+    DataConfig,
+    DatasetFormat,
+    OnError,
+    TestViews,
+    TrainCrop,
+    TransformConfig,
+)
 from foveate.config.guided_zoom import (
     EvidenceStart,
     GroundingConfig,
@@ -47,6 +55,7 @@ from foveate.config.training import (
 from foveate.config.trust import Background, CurveConfig, GroundingStudy, TrustStudy
 
 __all__ = [
+    "LARGEST_MEGAPIXELS",
     "LARGEST_PARTS",
     "NAMED_WEIGHTS",
     "PARTS",

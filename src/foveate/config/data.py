@@ -8,6 +8,9 @@ from pathlib import Path
 
 from foveate.config.checks import require, require_fraction
 
+LARGEST_MEGAPIXELS = 200
+"""A photograph with more is refused unless that is asked for: a small file may be made to fill the memory."""
+
 
 class DatasetFormat(StrEnum):
     """How photographs and labels are kept; AUTO looks at what lies in the folder."""
@@ -70,11 +73,14 @@ class DataConfig:
     """Seed of both cuts; kept apart from the training's seed so that seeds are compared on the same photographs."""
     on_error: OnError = OnError.STOP
     """What to do about photographs that are missing or cannot be read, found before training starts."""
+    largest_megapixels: int = LARGEST_MEGAPIXELS
+    """Photographs with more million pixels count as those that cannot be read; each needs four times as many bytes."""
 
     def __post_init__(self) -> None:
         require_fraction("validation_fraction", self.validation_fraction)
         require_fraction("test_fraction", self.test_fraction)
         require(self.split_seed >= 0, "split_seed must not be negative", self.split_seed)
+        require(self.largest_megapixels >= 1, "largest_megapixels must be at least 1", self.largest_megapixels)
 
 
 @dataclass(frozen=True, kw_only=True)

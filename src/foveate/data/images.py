@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 
-import numpy as np
 from PIL import ExifTags, Image, ImageOps
 
-from foveate.config import TestViews
-from foveate.data.records import ArchiveMember, ImageSource, Patch
+from foveate.config import LARGEST_MEGAPIXELS, TestViews
+from foveate.data.image_files import ImageError, check_megapixels, check_name, decoding, with_image
+from foveate.data.image_values import blank_warning, to_rgb
+from foveate.data.records import ImageSource, Patch
 from foveate.data.transforms import evaluation_geometries
-from foveate.errors import UserError
 from foveate.types import Size
+
+__all__ = ["ImageError", "blank_warning", "read_image", "to_rgb", "upright_rgb", "upright_size"]
 
 SMALLEST_SIDE = 8
 """Pixels; a picture with a shorter side carries nothing to recognise and is refused."""
@@ -23,83 +24,73 @@ LARGEST_ASPECT = 50.0
 _ORIENTATION = ExifTags.Base.Orientation
 
 
-class ImageError(UserError):
-    """A photograph that is missing, cannot be decoded, or is too small or too long to be one."""
-
-
-def read_image(source: ImageSource, name: str | None = None) -> Image.Image:
+def read_image(
+    source: ImageSource, name: str | None = None, *, largest_megapixels: int | None = LARGEST_MEGAPIXELS
+) -> Image.Image:
     """Decode `source` to an upright RGB image with 8 bits a channel.
 
     EXIF orientation is applied. Greyscale, CMYK, YCCK and palette images are converted; 16-bit greyscale is scaled
-    to 8 bits; transparency is laid over white; of an animation the first frame counts.
+    to 8 bits; transparency is laid over white; of an animation the first frame counts. Pillow's own warnings are
+    ignored in this process from the first picture on.
 
     Args:
         source: A path, the encoded bytes, a member of a shard, or a patch of one of these.
         name: What to call the image in an error, when `source` is not a path.
+        largest_megapixels: A picture with more is refused, for it may be made to fill the memory. None: none is, for
+            what was checked before, as the photograph of a patch was.
 
     Raises:
         ImageError: The file is missing, truncated, not an image, or its shape is not that of a photograph.
     """
     if isinstance(source, Patch):
-        return _patch(source, read_image(source.photograph, name))
-    name = str(source) if isinstance(source, Path) else name or "the image given as bytes"
-    try:
-        with Image.open(_stream(source)) as image:
-            return upright_rgb(image, name)
-    except FileNotFoundError as error:
-        raise ImageError(f"image not found: {name}; restore it, or leave it out (on-error skip)") from error
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-        raise _too_large(name) from error
-    except ImageError:
-        raise
-    except (OSError, SyntaxError, ValueError, EOFError, IndexError) as error:
-        raise ImageError(
-            f"image cannot be decoded: {name} ({error}); replace it, or leave it out (on-error skip)"
-        ) from error
+        return _patch(source, read_image(source.photograph, name, largest_megapixels=None))
+    name = _name(source, name)
+    return _photograph(with_image(source, name, largest_megapixels, _upright), name)
 
 
 def upright_size(source: ImageSource, name: str | None = None) -> Size:
     """Return the size of what `read_image` returns; of an upright photograph only the header is read.
 
     Args:
-        source: As `read_image` takes it; an image that it can decode.
+        source: As `read_image` takes it; an image of any number of pixels that it can decode.
         name: As there.
+
+    Raises:
+        ImageError: As there.
     """
-    if not isinstance(source, Patch):
-        with Image.open(_stream(source)) as image:
-            if image.getexif().get(_ORIENTATION, 1) == 1:
-                return Size(*image.size)
-    return Size(*read_image(source, name).size)
+    size = None if isinstance(source, Patch) else with_image(source, _name(source, name), None, _size_if_upright)
+    return Size(*(size or read_image(source, name, largest_megapixels=None).size))
 
 
-def _patch(patch: Patch, photograph: Image.Image) -> Image.Image:
-    left, top, right, bottom = patch.box
-    (view,) = evaluation_geometries(Size(*photograph.size), patch.transforms, TestViews.CENTRE)
-    pixels = view.crop(float(left), float(top), Size(right - left, bottom - top)).pixels(photograph)
-    square = patch.stretched
-    return pixels if square is None else pixels.resize((square, square), Image.Resampling.BILINEAR)
+def upright_rgb(image: Image.Image, name: str, *, largest_megapixels: int | None = LARGEST_MEGAPIXELS) -> Image.Image:
+    """Turn an opened image as `read_image` does, with the same errors; the image itself stays as it is."""
+    check_megapixels(image.size, name, largest_megapixels)
+    with decoding(name, image.size):
+        upright = ImageOps.exif_transpose(image)
+    return _photograph(upright, name)
 
 
-def upright_rgb(image: Image.Image, name: str) -> Image.Image:
-    """Turn an opened image as `read_image` does, with the same errors about its shape."""
+def _name(source: ImageSource, name: str | None) -> str:
+    name = str(source) if isinstance(source, Path) else name or "the image given as bytes"
+    check_name(name)
+    return name
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    ImageOps.exif_transpose(image, in_place=True)
+    return image
+
+
+def _size_if_upright(image: Image.Image) -> tuple[int, int] | None:
+    return image.size if image.getexif().get(_ORIENTATION, 1) == 1 else None
+
+
+def _photograph(image: Image.Image, name: str) -> Image.Image:
     _check_shape(image.size, name)
-    return to_rgb(ImageOps.exif_transpose(image))
-
-
-def _stream(source: Path | bytes | ArchiveMember) -> Path | io.BytesIO:
-    if isinstance(source, Path):
-        return source
-    return io.BytesIO(source.read() if isinstance(source, ArchiveMember) else source)
-
-
-def _too_large(name: str) -> ImageError:
-    return ImageError(f"an image may have at most {Image.MAX_IMAGE_PIXELS} pixels: {name}; scale it down")
+    return to_rgb(image, name)
 
 
 def _check_shape(size: tuple[int, int], name: str) -> None:
-    # Up to twice its limit Pillow only warns. Warning filters belong to all threads, so they are left alone here.
-    if Image.MAX_IMAGE_PIXELS is not None and size[0] * size[1] > Image.MAX_IMAGE_PIXELS:
-        raise _too_large(name)
     short, long = sorted(size)
     if short < SMALLEST_SIDE or long > LARGEST_ASPECT * short:
         raise ImageError(
@@ -108,19 +99,9 @@ def _check_shape(size: tuple[int, int], name: str) -> None:
         )
 
 
-def to_rgb(image: Image.Image) -> Image.Image:
-    """Convert an image of any mode to 8-bit RGB, by the rules of `read_image`."""
-    if image.mode in {"I", "F"} or image.mode.startswith("I;16"):
-        return _wide_grey_to_rgb(image)
-    if image.has_transparency_data:
-        rgba = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
-    return image.convert("RGB")
-
-
-def _wide_grey_to_rgb(image: Image.Image) -> Image.Image:
-    """16-bit integers span 0..65535; floating-point images span 0..1 when nothing in them exceeds 1, else 0..255."""
-    values = np.asarray(image, dtype=np.float32)
-    white = 65535.0 if image.mode != "F" else 1.0 if values.max() <= 1.0 else 255.0
-    values = values * (255.0 / white)
-    return Image.fromarray(np.clip(values + 0.5, 0, 255).astype(np.uint8)).convert("RGB")
+def _patch(patch: Patch, photograph: Image.Image) -> Image.Image:
+    left, top, right, bottom = patch.box
+    (view,) = evaluation_geometries(Size(*photograph.size), patch.transforms, TestViews.CENTRE)
+    pixels = view.crop(float(left), float(top), Size(right - left, bottom - top)).pixels(photograph)
+    square = patch.stretched
+    return pixels if square is None else pixels.resize((square, square), Image.Resampling.BILINEAR)
