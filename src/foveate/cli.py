@@ -15,6 +15,7 @@ from foveate.analysis_commands import Attention, Grounding, Localise, Trust
 from foveate.answer_commands import Explain, Predict
 from foveate.atomic import mend_of
 from foveate.config import (
+    LARGEST_MEGAPIXELS,
     DataConfig,
     DatasetFormat,
     HardwareConfig,
@@ -55,6 +56,8 @@ class Data:
     """With --draw: seed of everything in the pictures."""
     on_error: OnError = OnError.STOP
     """What to do about photographs that cannot be read."""
+    largest_megapixels: int = LARGEST_MEGAPIXELS
+    """Photographs with more million pixels count as those that cannot be read."""
 
     def run(self) -> None:
         """Do it."""
@@ -67,7 +70,14 @@ class Data:
         if self.draw:
             config = PlumageConfig(self.species, self.train_per_species, self.test_per_species, self.size, self.seed)
             draw_plumage(self.root, config, progress=every(100, print))
-        describe_dataset(DataConfig(root=self.root, format=self.format, on_error=self.on_error))
+        describe_dataset(
+            DataConfig(
+                root=self.root,
+                format=self.format,
+                on_error=self.on_error,
+                largest_megapixels=self.largest_megapixels,
+            )
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

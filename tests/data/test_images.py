@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import io
-import threading
-import warnings
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -190,23 +187,6 @@ def test_the_smallest_and_longest_picture_still_count(size: tuple[int, int]) -> 
     assert read_image(encoded(Image.new("L", size))).size == size
 
 
-@pytest.mark.parametrize("limit", [100, 239])
-@pytest.mark.parametrize("action", ["error", "ignore"])
-def test_a_decompression_bomb_is_refused(
-    limit: int, action: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Pillow warns above its limit, raises above twice the limit; the caller may hush its warning."""
-    path = tmp_path / "bomb.png"
-    PICTURE.save(path)  # 240 pixels
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
-    with warnings.catch_warnings():
-        warnings.simplefilter(action)
-        with pytest.raises(ImageError, match=rf"at most {limit} pixels: .*bomb\.png; scale it down"):
-            read_image(path)
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 240)
-    assert read_image(path).size == (20, 12)
-
-
 def test_bytes_and_members_go_by_the_name_given(tmp_path: Path) -> None:
     with pytest.raises(ImageError, match="decoded: the image given as bytes"):
         read_image(b"nothing")
@@ -214,23 +194,3 @@ def test_bytes_and_members_go_by_the_name_given(tmp_path: Path) -> None:
         read_image(b"nothing", "a bird")
     with pytest.raises(ImageError, match=r"not found: birds\.tar/7"):
         read_image(ArchiveMember(tmp_path / "birds.tar", 0, 9), "birds.tar/7")
-
-
-def test_reads_that_overlap_leave_the_warning_filters_alone() -> None:
-    """Filters belong to all threads: two reads that each restore them would leave the other's behind."""
-    opened, may_go_on = threading.Event(), threading.Event()
-
-    class Slow(ArchiveMember):
-        def read(self) -> bytes:
-            opened.set()
-            may_go_on.wait(timeout=10)
-            return encoded(PICTURE)
-
-    before = list(warnings.filters)
-    with ThreadPoolExecutor(1) as pool:
-        slow = pool.submit(read_image, Slow(Path("unused"), 0, 0))
-        assert opened.wait(timeout=10)
-        during = list(warnings.filters)
-        may_go_on.set()
-        slow.result()
-    assert during == before == list(warnings.filters)

@@ -8,10 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from foveate.config import DataConfig, OnError
 from foveate.data.datasets import DatasetFormat, load_dataset
-from foveate.data.preparation import Splits, checked, load_splits
+from foveate.data.preparation import Splits, checked, checked_splits, load_splits
 from foveate.data.records import ImageRecord
 from foveate.errors import UserError
 from miniatures import write_folder
@@ -92,3 +93,22 @@ def test_checked_says_what_it_leaves_out(plumage: Path, tmp_path: Path) -> None:
     assert len(said) == 3
     with pytest.raises(UserError, match="1 of 3"):
         checked((good[0], missing, good[2]), OnError.STOP, said.append)
+
+
+def test_all_splits_are_checked_in_one_go(plumage: Path, tmp_path: Path) -> None:
+    splits = load_splits(DataConfig(root=plumage))
+    missing = replace(splits.train[0], image=tmp_path / "gone.jpg")
+    dark = tmp_path / "dark.png"
+    Image.new("L", (20, 20)).save(dark)
+    parts = {"train": (missing, *splits.train[1:3]), "test": (splits.test[0], replace(missing, image=dark))}
+    said: list[str] = []
+    readable = checked_splits(parts, OnError.SKIP, said.append)
+    assert readable == {"train": splits.train[1:3], "test": parts["test"]}
+    assert said[:2] == ["reading 5 photographs once", "left out 1 of 3 photographs in train that cannot be read:"]
+    assert str(tmp_path / "gone.jpg") in said[2]
+    (warning,) = said[3:]
+    assert warning.startswith(
+        f"warning: 1 of 2 photographs in test are nearly blank:\n  {dark} is nearly blank: all of"
+    )
+    with pytest.raises(UserError, match=r"1 of 5 photographs .*\(1 of 3 in train\)"):
+        checked_splits(parts, OnError.STOP, said.append)

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Iterator
 from itertools import cycle
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -72,6 +72,16 @@ def test_path_text_bytes_and_image_give_the_same_answer(model: Model, birds: lis
         answers = [model.predict(photograph) for photograph in (birds[0], str(birds[0]), birds[0].read_bytes(), image)]
     assert [answer.image for answer in answers] == [str(birds[0]), str(birds[0]), "image", "image"]
     assert len({(answer.top, answer.entropy) for answer in answers}) == 1
+
+
+def test_an_array_and_an_open_file_give_the_same_answer_and_a_list_is_sent_on(model: Model, birds: list[Path]) -> None:
+    with Image.open(birds[0]) as image, birds[0].open("rb") as file:
+        forms: list[Any] = [np.asarray(image.convert("RGB")), file]
+        answers = [model.predict(birds[0]), *(model.predict(each) for each in forms)]
+        assert [answer.top for answer in model.predict_many(forms[:1] * 2)] == [answers[0].top] * 2
+    assert len({(answer.top, answer.entropy) for answer in answers}) == 1
+    with pytest.raises(UserError, match="predict takes one photograph; got a list; give it to predict_many"):
+        model.predict(cast(Any, birds[:2]))
 
 
 def test_a_photograph_that_lies_on_its_side_is_turned_however_it_comes(model: Model, birds: list[Path]) -> None:

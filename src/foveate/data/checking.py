@@ -2,78 +2,119 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from itertools import repeat
 from typing import NamedTuple
 
-from foveate.config import OnError
-from foveate.data.datasets import missing_files
-from foveate.data.images import ImageError, read_image
+from foveate.config import LARGEST_MEGAPIXELS, OnError
+from foveate.data.images import ImageError, blank_warning, read_image
 from foveate.data.records import ArchiveMember, ImageRecord, photograph_of
 from foveate.errors import UserError
 from foveate.hardware import processors
 
-_NAMED = 5  # how many broken photographs an error lists
+_NAMED = 20  # how many photographs of a split a message lists
 _AT_A_TIME = 1024  # photographs that wait for a thread; each that waits takes memory
 
 
 class Checked(NamedTuple):
-    """The photographs that can be read, in their order, and the message about each of the others."""
+    """The photographs of a split that can be read, in their order, and what there is to say of them."""
 
     readable: Sequence[ImageRecord]
-    problems: tuple[str, ...]
+    problems: tuple[str, ...] = ()
+    """A message about each of the others."""
+    blank: tuple[str, ...] = ()
+    """A message about each that can be read and is nearly blank."""
+
+
+class _Verdict(NamedTuple):
+    problem: str | None
+    blank: str | None
 
 
 def check_images(
-    records: Sequence[ImageRecord],
+    splits: Mapping[str, Sequence[ImageRecord]],
     on_error: OnError = OnError.STOP,
     progress: Callable[[int], None] | None = None,
-) -> Checked:
+    largest_megapixels: int | None = LARGEST_MEGAPIXELS,
+) -> dict[str, Checked]:
     """Decode every photograph once, on all cores.
 
     Args:
-        records: The photographs.
+        splits: The photographs of each split, by its name.
         on_error: Whether a broken one stops or is left out.
         progress: Called after each photograph with the number done.
+        largest_megapixels: A photograph with more is a broken one; None: none is.
 
     Raises:
-        UserError: Some cannot be read and `on_error` is `stop`, or none can be read.
+        UserError: Some cannot be read and `on_error` is `stop`, or none can be read. The message is about all splits.
     """
-    if on_error is OnError.STOP and (absent := missing_files(records)):
-        raise _unusable([f"image not found: {_place(record)}" for record in absent], len(records))
-    problems: dict[int, str] = {}
+    checks, offset = {}, 0
     with ThreadPoolExecutor(processors()) as pool:
-        for start in range(0, len(records), _AT_A_TIME):
-            answers = pool.map(_problem, records[start : start + _AT_A_TIME])
-            for position, problem in enumerate(answers, start):
-                if problem is not None:
-                    problems[position] = problem
-                if progress is not None:
-                    progress(position + 1)
-    if problems and (on_error is OnError.STOP or len(problems) == len(records)):
-        raise _unusable(list(problems.values()), len(records))
+        for name, records in splits.items():
+            verdicts = _verdicts(pool, records, largest_megapixels)
+            checks[name] = _checked(records, _counted(verdicts, offset, progress))
+            offset += len(records)
+    if any(each.problems for each in checks.values()) and (
+        on_error is OnError.STOP or not any(each.readable for each in checks.values())
+    ):
+        raise _unusable(splits, checks)
+    return checks
+
+
+def listed(lines: Sequence[str]) -> str:
+    """Return the first lines for a message, each on its own, and count the rest."""
+    more = [f"and {len(lines) - _NAMED} more"] if len(lines) > _NAMED else []
+    return "".join(f"\n  {line}" for line in [*lines[:_NAMED], *more])
+
+
+def _verdicts(pool: Executor, records: Sequence[ImageRecord], largest: int | None) -> Iterator[_Verdict]:
+    for start in range(0, len(records), _AT_A_TIME):
+        batch = records[start : start + _AT_A_TIME]
+        yield from pool.map(_verdict, batch, repeat(largest))
+
+
+def _counted(verdicts: Iterator[_Verdict], offset: int, progress: Callable[[int], None] | None) -> Iterator[_Verdict]:
+    for done, verdict in enumerate(verdicts, offset + 1):
+        if progress is not None:
+            progress(done)
+        yield verdict
+
+
+def _checked(records: Sequence[ImageRecord], verdicts: Iterator[_Verdict]) -> Checked:
+    problems: dict[int, str] = {}
+    blank = []
+    for place, (problem, warning) in enumerate(verdicts):
+        if problem is not None:
+            problems[place] = problem
+        if warning is not None:
+            blank.append(warning)
     # The caller's own where it is whole: what makes its records when they are asked for goes on doing so.
     readable = tuple(each for place, each in enumerate(records) if place not in problems) if problems else records
-    return Checked(readable, tuple(problems.values()))
+    return Checked(readable, tuple(problems.values()), tuple(blank))
 
 
-def _unusable(problems: Sequence[str], count: int) -> UserError:
-    listed = "\n  ".join(problems[:_NAMED])
-    more = f"\n  and {len(problems) - _NAMED} more" if len(problems) > _NAMED else ""
-    return UserError(
-        f"{len(problems)} of {count} photographs cannot be used; restore or remove them, or leave them out (on-error "
-        f"skip):\n  {listed}{more}"
-    )
+def _verdict(record: ImageRecord, largest: int | None) -> _Verdict:
+    name = _place(record)
+    try:
+        return _Verdict(None, blank_warning(read_image(record.image, name, largest_megapixels=largest), name))
+    except ImageError as error:
+        return _Verdict(str(error), None)
 
 
 def _place(record: ImageRecord) -> str:
     image = photograph_of(record.image)
-    return f"{record.id} in {image.archive}" if isinstance(image, ArchiveMember) else str(image or record.id)
+    if isinstance(image, bytes):
+        return record.id
+    return f"{record.id} in {image.archive}" if isinstance(image, ArchiveMember) else str(image)
 
 
-def _problem(record: ImageRecord) -> str | None:
-    try:
-        read_image(record.image, record.id)
-    except ImageError as error:
-        return str(error)
-    return None
+def _unusable(splits: Mapping[str, Sequence[ImageRecord]], checks: Mapping[str, Checked]) -> UserError:
+    broken = {name: each.problems for name, each in checks.items() if each.problems}
+    shares = [f"{len(problems)} of {len(splits[name])} in {name}" for name, problems in broken.items()]
+    counted = f" ({', '.join(shares)})" if len(splits) > 1 else ""
+    problems, count = sum(map(len, broken.values())), sum(map(len, splits.values()))
+    return UserError(
+        f"{problems} of {count} photographs cannot be used{counted}; restore or remove them, or leave them out "
+        f"(on-error skip):{''.join(map(listed, broken.values()))}"
+    )

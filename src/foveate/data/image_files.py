@@ -102,11 +102,12 @@ def check_megapixels(size: tuple[int, int], name: str, largest_megapixels: int |
 
 
 def printable(name: str) -> str:
-    """Return a name as it can be printed: what is no UTF-8 is escaped."""
+    """Return a name as it can be printed on a line: what is no UTF-8, or moves the cursor, is escaped."""
     try:
-        return os.fsencode(name).decode("utf-8", "backslashreplace")
+        name = os.fsencode(name).decode("utf-8", "backslashreplace")
     except UnicodeEncodeError:  # half a character that stands for no byte
-        return name.encode("utf-8", "backslashreplace").decode()
+        name = name.encode("utf-8", "backslashreplace").decode()
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in name)
 
 
 def check_name(name: str) -> None:
@@ -129,6 +130,8 @@ def _opened(source: Path | bytes | ArchiveMember, name: str) -> Iterator[BinaryI
             stream = io.BytesIO(source.read() if isinstance(source, ArchiveMember) else source)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise ImageError(f"image not found: {name}; restore it, or leave it out (on-error skip)") from error
+    except ImageError:
+        raise
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         raise _undecodable(name, _reason(error)) from error
     with stream:

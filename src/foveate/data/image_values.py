@@ -61,8 +61,8 @@ def _wide_grey_to_rgb(image: Image.Image, name: str) -> Image.Image:
             "replace it, or leave it out (on-error skip)"
         )
     white = 65535.0 if image.mode != "F" else 1.0 if values.max() <= 1.0 else 255.0
-    grey = values * (255.0 / white)
-    rgb = Image.fromarray(np.clip(grey + 0.5, 0, 255).astype(np.uint8)).convert("RGB")
+    grey = np.clip(values, 0, white) * (255.0 / white)
+    rgb = Image.fromarray((grey + 0.5).astype(np.uint8)).convert("RGB")
     rgb.info[_RANGE] = _odd_range(values, white)
     return rgb
 
@@ -74,5 +74,6 @@ def _odd_range(values: Float[np.ndarray, "h w"], white: float) -> str | None:
     if outside >= _OUTSIDE:
         return f"{outside:.0%} of its values lie outside 0..{white:.0f}; scale them to that range"
     if high < _DARK * white:
-        return f"its values reach {high:.4g}, where white is {white:.0f}; scale them to that range"
+        reach = f"{high:.2g}" if white == 1 else f"{high:.0f}"
+        return f"its values reach {reach}, where white is {white:.0f}; scale them to that range"
     return None

@@ -7,7 +7,7 @@ from pathlib import Path
 from PIL import ExifTags, Image, ImageOps
 
 from foveate.config import LARGEST_MEGAPIXELS, TestViews
-from foveate.data.image_files import ImageError, check_megapixels, check_name, decoding, with_image
+from foveate.data.image_files import ImageError, check_megapixels, check_name, decoding, printable, with_image
 from foveate.data.image_values import blank_warning, to_rgb
 from foveate.data.records import ImageSource, Patch
 from foveate.data.transforms import evaluation_geometries
@@ -73,7 +73,7 @@ def upright_rgb(image: Image.Image, name: str, *, largest_megapixels: int | None
 def _name(source: ImageSource, name: str | None) -> str:
     name = str(source) if isinstance(source, Path) else name or "the image given as bytes"
     check_name(name)
-    return name
+    return printable(name)
 
 
 def _upright(image: Image.Image) -> Image.Image:

@@ -57,7 +57,7 @@ class TrainingViews(Dataset[Batch]):
     def __getitem__(self, draw: Draw) -> Batch:
         """Return the view of one photograph in one epoch, without the batch dimension."""
         record = self.records[draw.position]
-        image = read_image(record.image, record.id)
+        image = read_image(record.image, record.id, largest_megapixels=None)
         generator = np.random.default_rng([self.seed, _VIEW, draw.epoch, draw.position])
         view = train_geometry(Size(*image.size), self.transforms, generator).pixels(image)
         return _example([np.asarray(view)], record.label, draw.position)
@@ -83,7 +83,7 @@ class EvaluationViews(Dataset[Batch]):
     def __getitem__(self, index: int) -> Batch:
         """Return the views of one photograph, without the batch dimension."""
         record = self.records[index]
-        image = read_image(record.image, record.id)
+        image = read_image(record.image, record.id, largest_megapixels=None)
         geometries = evaluation_geometries(Size(*image.size), self.transforms, self.views)
         pixels = [np.asarray(geometry.pixels(image)) for geometry in geometries]
         return _example(pixels, record.label, index)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from foveate.config import DataConfig, OnError
-from foveate.data.checking import check_images
+from foveate.config import LARGEST_MEGAPIXELS, DataConfig, OnError
+from foveate.data.checking import check_images, listed
 from foveate.data.datasets import load_dataset
 from foveate.data.records import ImageRecord
 from foveate.data.splits import hold_out
@@ -23,6 +23,11 @@ class Splits:
     train: Sequence[ImageRecord]
     validation: Sequence[ImageRecord]
     test: Sequence[ImageRecord]
+
+    def parts(self) -> dict[str, Sequence[ImageRecord]]:
+        """Return the splits that hold photographs, by name."""
+        splits = {"train": self.train, "validation": self.validation, "test": self.test}
+        return {name: records for name, records in splits.items() if records}
 
     def named(self, split: str) -> Sequence[ImageRecord]:
         """Return the photographs of the split called train, validation or test.
@@ -58,17 +63,37 @@ def checked(
     records: Sequence[ImageRecord],
     on_error: OnError,
     say: Callable[[str], None],
+    largest_megapixels: int | None = LARGEST_MEGAPIXELS,
 ) -> Sequence[ImageRecord]:
-    """Return the photographs that can be read; say how many were left out, and why.
+    """Return the photographs that can be read; say which were left out, which are nearly blank, and why.
 
     Raises:
         UserError: As `check_images` does.
     """
-    say(f"reading {len(records)} photographs once")
-    with progress("reading", len(records)) as advance:
-        result = check_images(records, on_error, advance)
-    if result.problems:
-        say(f"left out {len(result.problems)} of {len(records)} photographs that cannot be read:")
-        for problem in result.problems:
-            say(f"  {problem}")
-    return result.readable
+    return checked_splits({"": records}, on_error, say, largest_megapixels)[""]
+
+
+def checked_splits(
+    splits: Mapping[str, Sequence[ImageRecord]],
+    on_error: OnError,
+    say: Callable[[str], None],
+    largest_megapixels: int | None = LARGEST_MEGAPIXELS,
+) -> dict[str, Sequence[ImageRecord]]:
+    """Return what `checked` does for each of several splits; what is wrong in any is said in one go.
+
+    Raises:
+        UserError: As `check_images` does.
+    """
+    count = sum(map(len, splits.values()))
+    say(f"reading {count} photographs once")
+    with progress("reading", count) as advance:
+        checks = check_images(splits, on_error, advance, largest_megapixels)
+    for name, (_, problems, blank) in checks.items():
+        whole = f"{len(splits[name])} photographs" + (f" in {name}" if len(splits) > 1 else "")
+        if problems:
+            say(f"left out {len(problems)} of {whole} that cannot be read:")
+            for problem in problems:
+                say(f"  {problem}")
+        if blank:
+            say(f"warning: {len(blank)} of {whole} are nearly blank:{listed(blank)}")
+    return {name: each.readable for name, each in checks.items()}

@@ -48,4 +48,5 @@ def hold_out(records: Sequence[ImageRecord], fraction: float, seed: int) -> Spli
 
 
 def _rank(record: ImageRecord, seed: int) -> bytes:
-    return hashlib.sha256(f"{seed}/{record.id}".encode()).digest()
+    # A name that is no UTF-8 is refused by the check of the photographs, with all others that are.
+    return hashlib.sha256(f"{seed}/{record.id}".encode(errors="surrogatepass")).digest()

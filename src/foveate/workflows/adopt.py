@@ -114,7 +114,7 @@ def _adopted(out: Path, config: TrainConfig, network_hash: str) -> Run | None:
 
 
 def _readable(records: Sequence[ImageRecord], data: DataConfig, say: Callable[[str], None]) -> Sequence[ImageRecord]:
-    return checked(records, data.on_error, say) if records else ()
+    return checked(records, data.on_error, say, data.largest_megapixels) if records else ()
 
 
 def _sample(records: Sequence[ImageRecord], seed: int) -> list[ImageRecord]:

@@ -86,7 +86,7 @@ class Analysis:
             )
         if len(boxed) < len(records):
             self.say(f"left out {len(records) - len(boxed)} of {len(records)} photographs without a box")
-        return checked(boxed, self.on_error, self.say)
+        return checked(boxed, self.on_error, self.say, self.data.largest_megapixels)
 
     def batches(self, records: Sequence[ImageRecord], what: str) -> Iterator[tuple[Batch, tuple[Geometry, ...]]]:
         """Yield photographs, `batch_size` at a time, with the geometry of the first view of each."""

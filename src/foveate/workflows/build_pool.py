@@ -71,7 +71,7 @@ def build_pool(
     if not 0 <= first < step:
         raise _no_share(f"{first}/{step}")
     data = replace(run.config.data, root=root.expanduser().resolve()) if root else run.config.data
-    records = checked(load_splits(data).named("train"), on_error or data.on_error, say)
+    records = checked(load_splits(data).named("train"), on_error or data.on_error, say, data.largest_megapixels)
     network = run.load_network()
     pool = EvidencePool.start(Path(out), _description(run, config, data, records))
     mine = [index for index in pool.parts.missing() if index % step == first]

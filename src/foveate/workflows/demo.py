@@ -71,7 +71,9 @@ def _explained(run: Run, answers: Evaluation, plain: Evaluation, target: Path) -
     missed = plain.table.probabilities.argmax(1) != labels
     index = int(np.argmax(probabilities.max(1) + 2.0 * right + 1.0 * (right & missed)))
     record = answers.records[index]
-    explanation = Explainer.of(run).explain(read_image(record.image), Path(record.id).name, record.class_name)
+    explanation = Explainer.of(run).explain(
+        read_image(record.image, largest_megapixels=None), Path(record.id).name, record.class_name
+    )
     explanation_picture(explanation, target)
     return target
 

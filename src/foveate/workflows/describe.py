@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from foveate.config import DataConfig
-from foveate.data.preparation import Splits, checked, load_splits
+from foveate.data.preparation import Splits, checked_splits, load_splits
 from foveate.data.records import ImageRecord
 from foveate.report.tables import markdown_table
 
@@ -28,8 +28,8 @@ def describe_dataset(config: DataConfig, *, say: Callable[[str], None] = print) 
         UserError: The data set is not as it should be, or a photograph cannot be read and `on_error` is `stop`.
     """
     splits = load_splits(config)
-    parts = {"train": splits.train, "validation": splits.validation, "test": splits.test}
-    rows = [_row(name, checked(records, config.on_error, say)) for name, records in parts.items() if records]
+    readable = checked_splits(splits.parts(), config.on_error, say, config.largest_megapixels)
+    rows = [_row(name, records) for name, records in readable.items()]
     header = ("split", "photographs", "classes", "fewest per class", "most per class", "with box", "with parts")
     say(f"{splits.name} in {Path(config.root)}: {len(splits.class_names)} classes\n")
     table = markdown_table(header, rows)
@@ -41,4 +41,4 @@ def _row(name: str, records: Sequence[ImageRecord]) -> tuple[str, ...]:
     counts = Counter(record.label for record in records).values()
     boxes = sum(record.box is not None for record in records)
     parts = sum(bool(record.parts) for record in records)
-    return name, *map(str, (len(records), len(counts), min(counts), max(counts), boxes, parts))
+    return name, *map(str, (len(records), len(counts), min(counts, default=0), max(counts, default=0), boxes, parts))

@@ -99,7 +99,7 @@ def evaluate(
     classifier = Classifier.place(run.load_network(), hardware, zoom_above=zoom_above)
     data = run.config.data if root is None else replace(run.config.data, root=root)
     on_error = on_error or data.on_error
-    records = checked(records_of(run, data, split), on_error, say)
+    records = checked(records_of(run, data, split), on_error, say, data.largest_megapixels)
     shown = EvaluationViews(records, run.config.transforms, views)
     answers, milliseconds = _answers(classifier, evaluation_loader(shown, batch_size, workers=hardware.workers))
     origin = {"run": run.path, "split": split, "views": views, "root": data.root, "dataset": run.description.dataset}

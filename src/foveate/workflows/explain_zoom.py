@@ -143,7 +143,10 @@ class ZoomExplainer:
         records = [
             (self.pool.records[row], distance) for row, distance in zip(rows, distances, strict=True) if row >= 0
         ]
-        return tuple(PoolPatch(each.id, distance, read_image(each.image, each.id)) for each, distance in records)
+        return tuple(
+            PoolPatch(each.id, distance, read_image(each.image, each.id, largest_megapixels=None))
+            for each, distance in records
+        )
 
 
 def explain_zoom(

@@ -11,7 +11,7 @@ from jaxtyping import Float
 
 from foveate.config import HardwareConfig, OnError, RefinementConfig, TestViews, TransformConfig
 from foveate.data.evidence_pool import hash_of_file, hash_of_photographs
-from foveate.data.images import read_image
+from foveate.data.images import upright_size
 from foveate.data.loading import EvaluationViews, evaluation_loader
 from foveate.data.parts import TableInParts
 from foveate.data.preparation import checked
@@ -27,7 +27,6 @@ from foveate.methods.guided_zoom import ConventionalCNN, GuidedZoom
 from foveate.methods.inference import Classifier
 from foveate.progress import progress
 from foveate.runs import Run
-from foveate.types import Size
 from foveate.workflows.evaluate import records_of
 
 _PART = 64
@@ -72,7 +71,7 @@ def evidence_of_split(
     hardware, run = hardware or HardwareConfig(), made.base_run()
     device_of(hardware)
     data = run.config.data if root is None else replace(run.config.data, root=root)
-    records = checked(records_of(run, data, split), on_error or data.on_error, say)
+    records = checked(records_of(run, data, split), on_error or data.on_error, say, data.largest_megapixels)
     top_k = min(max(5, refinement.top_k), len(run.class_names))
     rounds = made.description.pool.patches.rounds + 1
     seen = "-mirrored" if refinement.mirrored else ""
@@ -107,7 +106,7 @@ def _in_photograph(
     places: Float[np.ndarray, "r 2"], record: ImageRecord, transforms: TransformConfig
 ) -> Float[np.ndarray, "r 2"]:
     photograph = photograph_of(record.image)
-    (view,) = evaluation_geometries(Size(*read_image(photograph).size), transforms, TestViews.CENTRE)
+    (view,) = evaluation_geometries(upright_size(photograph, record.id), transforms, TestViews.CENTRE)
     return view.points_back(places)
 
 

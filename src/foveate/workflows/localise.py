@@ -198,7 +198,7 @@ def _draw_examples(
         for index, box, values, view in zip(batch.position.tolist(), boxes, shares, views, strict=True):
             found = box_of(values, analysis.size, best.chosen_threshold)
             overlap = 0.0 if found is None else float(intersection_over_union(np.array(found), box))
-            picture = view.pixels(read_image(shown[index].image, shown[index].id))
+            picture = view.pixels(read_image(shown[index].image, shown[index].id, largest_megapixels=None))
             examples.append(LocalisedPhotograph(picture, values, Box(*map(float, box)), found, overlap))
     words = f"{branch.value}, threshold {best.chosen_threshold:.2f}; from the best box to the worst"
     localisation_sheet(

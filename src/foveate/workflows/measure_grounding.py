@@ -150,7 +150,7 @@ def measure_grounding(
     device_of(hardware)  # what is not there is said before the weights are read
     data = run.config.data if root is None else replace(run.config.data, root=root)
     classifier, on_error = Classifier.place(run.load_network(), hardware), on_error or data.on_error
-    records = checked(_drawn(records_of(run, data, split), study), on_error, say)
+    records = checked(_drawn(records_of(run, data, split), study), on_error, say, data.largest_megapixels)
     subject = _subject(run, classifier, records, study, hardware)
     measures: dict[str, GroundingMeasures] = {}
     examples: dict[str, list[Float[np.ndarray, "h w"]]] = {}

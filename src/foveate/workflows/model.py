@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import IOBase
 from itertools import islice
+from os import PathLike
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,7 +20,9 @@ from torch import Tensor
 
 from foveate.config import HardwareConfig, TestViews, TransformConfig
 from foveate.config.checks import require
-from foveate.data.images import ImageError, read_image, upright_rgb
+from foveate.data.images import ImageError, blank_warning
+from foveate.data.paths import printable
+from foveate.data.photographs import Photograph, name_of, read_photograph
 from foveate.data.transforms import evaluation_geometries
 from foveate.errors import UserError
 from foveate.evaluation.predictions import ranked_classes
@@ -30,10 +34,24 @@ from foveate.runs import Run
 from foveate.types import Prediction, Size
 from foveate.workflows.judge import assemble
 
-Photograph = Path | str | bytes | Image.Image
 
-_Views = tuple[np.ndarray, ...]  # of one photograph, for each size: (v, H, W, 3)
-_Submitted = list[tuple[str, Future[_Views]]]
+class _Decoded(NamedTuple):
+    """Of one photograph."""
+
+    pixels: tuple[np.ndarray, ...]
+    """For each size, (v, H, W, 3)."""
+    warning: str | None
+    """That it is nearly blank."""
+
+
+_Submitted = list[tuple[str, Future[_Decoded]]]
+
+
+class Remarks(NamedTuple):
+    """Who is told what of photographs, in words that name them."""
+
+    unreadable: Callable[[str], None] | None = None
+    doubtful: Callable[[str], None] | None = None
 
 
 class Named(NamedTuple):
@@ -65,7 +83,7 @@ class Model:
         entropy_threshold: float | None = None,
         views: TestViews = TestViews.CENTRE,
     ) -> Prediction:
-        """Answer for one photograph: a path, encoded bytes or a Pillow image. See `predict_many`."""
+        """Answer for one photograph, in any of the forms of `read_photograph`. See `predict_many`."""
         answers = self.predict_many([photograph], top=top, entropy_threshold=entropy_threshold, views=views)
         return next(answers)
 
@@ -78,17 +96,20 @@ class Model:
         views: TestViews = TestViews.CENTRE,
         batch_size: int = 16,
         unreadable: Callable[[str], None] | None = None,
+        doubtful: Callable[[str], None] | None = None,
     ) -> Iterator[Prediction]:
         """Answer for many photographs, in their order, a batch at a time.
 
         Args:
-            photographs: Paths, encoded bytes or Pillow images; also without end: two batches are held at a time.
+            photographs: Each in any of the forms of `read_photograph`, such as a path; also without end: two batches
+                are held at a time.
             top: How many classes each answer ranks; at most all.
             entropy_threshold: Nats; an answer whose entropy is above it is marked not sure. None: all are sure.
             views: Which views of a photograph are averaged.
             batch_size: Photographs at a time.
             unreadable: Receives what is wrong with each photograph that cannot be read, which is then left out.
                 None: that is an error.
+            doubtful: Receives a warning of each photograph that is nearly blank.
 
         Raises:
             UserError: A photograph is missing or cannot be read, an argument is out of range, the network's answer is
@@ -110,7 +131,7 @@ class Model:
                 f"a Guided Zoom looks for evidence in one view of a photograph, views {TestViews.CENTRE}; got {views}; "
                 "leave it out"
             )
-        for names, pixels in self._decoded_batches(photographs, views, batch_size, unreadable):
+        for names, pixels in self._decoded_batches(photographs, views, batch_size, Remarks(unreadable, doubtful)):
             for name, row in zip(names, self._probabilities(*pixels), strict=True):
                 yield self._answer(name, row, top, entropy_threshold)
 
@@ -120,6 +141,7 @@ class Model:
         *,
         batch_size: int = 16,
         unreadable: Callable[[str], None] | None = None,
+        doubtful: Callable[[str], None] | None = None,
     ) -> Iterator[Named]:
         """Name each photograph and its class, the best one of `predict_many`, and nothing else.
 
@@ -127,14 +149,18 @@ class Model:
         takes fewer passes (docs/performance.md), and with one as many.
 
         Args:
-            photographs: Paths, encoded bytes or Pillow images; also without end: two batches are held at a time.
+            photographs: Each in any of the forms of `read_photograph`, such as a path; also without end: two batches
+                are held at a time.
             batch_size: Photographs at a time.
             unreadable: As in `predict_many`.
+            doubtful: As in `predict_many`.
 
         Raises:
             UserError: A photograph is missing or cannot be read, or the network's answer is not finite.
         """
-        for names, pixels in self._decoded_batches(photographs, TestViews.CENTRE, batch_size, unreadable):
+        for names, pixels in self._decoded_batches(
+            photographs, TestViews.CENTRE, batch_size, Remarks(unreadable, doubtful)
+        ):
             if self.refiner is None:
                 best = self.classifier.probabilities(pixels[0]).argmax(1)
             else:
@@ -159,26 +185,24 @@ class Model:
         photographs: Iterable[Photograph],
         views: TestViews,
         batch_size: int,
-        unreadable: Callable[[str], None] | None,
+        remarks: Remarks,
     ) -> Iterator[tuple[list[str], list[UInt8[Tensor, "b v H W 3"]]]]:
         """Decode the next batch on all processors while the caller's network looks at this one."""
         _check_several(photographs, batch_size)
         with _workers() as pool:
             this: _Submitted = []
-            for following in _submitted(photographs, batch_size, lambda each: pool.submit(self._views, each, views)):
-                decoded = _readable(this, unreadable)
+            for following in _submitted(photographs, batch_size, lambda each: pool.submit(self._decoded, each, views)):
+                decoded = _readable(this, remarks)
                 this = following
                 if decoded:
                     each = zip(*(pixels for _, pixels in decoded), strict=True)
                     yield [name for name, _ in decoded], [torch.from_numpy(np.stack(size)) for size in each]
 
-    def _views(self, photograph: Photograph, views: TestViews) -> _Views:
-        if isinstance(photograph, Image.Image):
-            image = upright_rgb(photograph, "the Pillow image")
-        else:
-            image = read_image(photograph if isinstance(photograph, bytes) else Path(photograph))
+    def _decoded(self, photograph: Photograph, views: TestViews) -> _Decoded:
+        image = read_photograph(photograph)
         geometries = (evaluation_geometries(Size(*image.size), each, views) for each in self._seen)
-        return tuple(np.stack([np.asarray(view.pixels(image)) for view in each]) for each in geometries)
+        pixels = tuple(np.stack([np.asarray(view.pixels(image)) for view in each]) for each in geometries)
+        return _Decoded(pixels, blank_warning(image, printable(name_of(photograph))))
 
     def _answer(self, name: str, row: Float[Tensor, " c"], top: int, threshold: float | None) -> Prediction:
         entropy = float(torch.special.entr(row.double()).sum())
@@ -223,7 +247,7 @@ def _workers() -> Iterator[ThreadPoolExecutor]:
 
 def _check_several(photographs: Iterable[Photograph], batch_size: int) -> None:
     require(batch_size >= 1, "batch_size must be at least 1", batch_size)
-    if isinstance(photographs, Path | str | bytes | Image.Image):
+    if isinstance(photographs, PathLike | str | bytes | bytearray | Image.Image | IOBase):
         raise UserError(
             f"many photographs are asked about at a time; got one {type(photographs).__name__}; put it in a list, or "
             "take `predict`"
@@ -231,26 +255,27 @@ def _check_several(photographs: Iterable[Photograph], batch_size: int) -> None:
 
 
 def _submitted(
-    photographs: Iterable[Photograph], batch_size: int, submit: Callable[[Photograph], Future[_Views]]
+    photographs: Iterable[Photograph], batch_size: int, submit: Callable[[Photograph], Future[_Decoded]]
 ) -> Iterator[_Submitted]:
     """Yield batches whose decoding has begun, each when it is asked for, and an empty one at the end."""
     waiting = iter(photographs)
     while batch := list(islice(waiting, batch_size)):
-        yield [(_name(each), submit(each)) for each in batch]
+        yield [(name_of(each), submit(each)) for each in batch]
     yield []
 
 
-def _readable(batch: _Submitted, unreadable: Callable[[str], None] | None) -> list[tuple[str, _Views]]:
-    decoded = []
+def _readable(batch: _Submitted, remarks: Remarks) -> list[tuple[str, tuple[np.ndarray, ...]]]:
+    """Wait for a batch; leave out what cannot be read, where somebody is told."""
+    readable = []
     for name, future in batch:
         try:
-            decoded.append((name, future.result()))
+            pixels, warning = future.result()
         except ImageError as error:
-            if unreadable is None:
+            if remarks.unreadable is None:
                 raise
-            unreadable(str(error))
-    return decoded
-
-
-def _name(photograph: Photograph) -> str:
-    return str(photograph) if isinstance(photograph, Path | str) else "image"
+            remarks.unreadable(str(error))
+            continue
+        if warning is not None and remarks.doubtful is not None:
+            remarks.doubtful(warning)
+        readable.append((name, pixels))
+    return readable

@@ -57,7 +57,8 @@ def name_paths(
     if out is not None:
         check_ending(out)
     model, paths = load(run, hardware=hardware, zoom_above=zoom_above), find_photographs(patterns, say)
-    answers = model.classify_many(paths, unreadable=(problems := _Problems(on_error, say)).add)
+    problems = _Problems(on_error, say)
+    answers = model.classify_many(paths, unreadable=problems.add, doubtful=problems.doubt)
     return _written(answers, len(paths), problems, _Form(NAMES, row_of, _name_line), out, say)
 
 
@@ -87,7 +88,12 @@ def predict_paths(
     model, paths = load(run, hardware=hardware, zoom_above=zoom_above), find_photographs(patterns, say)
     problems = _Problems(on_error, say)
     answers = model.predict_many(
-        paths, top=top, entropy_threshold=entropy_threshold, views=views, unreadable=problems.add
+        paths,
+        top=top,
+        entropy_threshold=entropy_threshold,
+        views=views,
+        unreadable=problems.add,
+        doubtful=problems.doubt,
     )
     return _written(answers, len(paths), problems, _Form(ANSWERS, rows_of, _line), out, say)
 
@@ -105,6 +111,10 @@ class _Problems:
         self.messages.append(message)
         if self.on_error is OnError.SKIP:
             self.say(message)
+
+    def doubt(self, message: str) -> None:
+        """Warn of a photograph that is answered for."""
+        self.say(f"warning: {message}")
 
     def check(self, answers: int, where: str) -> None:
         """Stop after the work, with all of them, where that was asked for."""

@@ -33,4 +33,4 @@ def answer_sheet_of(evaluation: Evaluation, path: Path, *, title: str, each: int
 def _answer(evaluation: Evaluation, index: int) -> SheetAnswer:
     record, table = evaluation.records[index], evaluation.table
     top = ranked_classes(table.probabilities[index], table.class_names, 3)
-    return SheetAnswer(read_image(record.image), record.class_name, top)
+    return SheetAnswer(read_image(record.image, largest_megapixels=None), record.class_name, top)

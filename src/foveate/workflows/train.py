@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from foveate.config import OwnConfig, TrainConfig
-from foveate.data.preparation import checked, load_splits
+from foveate.data.preparation import checked_splits, load_splits
 from foveate.data.records import ImageRecord
 from foveate.errors import UserError
 from foveate.hardware import first_process
@@ -22,8 +22,8 @@ from foveate.training.losses import check_smoothing
 def train(config: TrainConfig, out: Path | str, *, say: Callable[[str], None] = print) -> Run:
     """Train what `config` describes, in the folder `out`.
 
-    Every training photograph is read once first. An interrupted training is continued by the same call. Worker
-    processes are spawned on macOS and Windows: a script calls this below ``if __name__ == "__main__":``.
+    Every photograph, also of the test split, is read once first. An interrupted training is continued by the same call.
+    Worker processes are spawned on macOS and Windows: a script calls this below ``if __name__ == "__main__":``.
 
     Args:
         config: A recipe, or a variant of one by `dataclasses.replace`.
@@ -55,9 +55,14 @@ def train(config: TrainConfig, out: Path | str, *, say: Callable[[str], None] = 
         f"{len(splits.validation)} validation and {len(splits.test)} test photographs"
     )
     check_smoothing(len(splits.class_names), config)
-    readable = checked(records, config.data.on_error, say)
-    validation = checked(splits.validation, config.data.on_error, say) if splits.validation else ()
+    checked = checked_splits(splits.parts(), config.data.on_error, say, config.data.largest_megapixels)
+    readable, validation = checked["train"], checked.get("validation", ())
     _check_classes(records, readable)
+    if splits.validation and not validation:
+        raise UserError(
+            f"a validation split must hold photographs that can be read; all {len(splits.validation)} are broken; "
+            "replace them, or set data.validation_fraction to 0"
+        )
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)
         network = create_network(config.network, config.transforms, len(splits.class_names))

@@ -262,7 +262,7 @@ def _examples(kept: _Kept, done: TrustReport, counting: str, split: str, root: P
                 f"{split} split of {data.root}; restore it, or give `foveate evaluate` again"
             )
         top = ranked_classes(kept.probabilities[counting][row[each.example]], kept.run.class_names, 3)
-        shown.append(SheetAnswer(read_image(record.image, record.id), record.class_name, top))
+        shown.append(SheetAnswer(read_image(record.image, record.id, largest_megapixels=None), record.class_name, top))
     return shown
 
 
