@@ -62,31 +62,32 @@ def with_image(
     """
     with _opened(source, name) as stream:
         _hush_pillow()
-        _prepare(stream, name)
+        kind = _kind(stream, name)
         try:
-            return _used(stream, name, largest_megapixels, use)
+            return _used(stream, name, kind, largest_megapixels, use)
         except Image.DecompressionBombError:
             # Pillow's own limit is lower, and its plug-ins ask after it too.
             with _limit_of(largest_megapixels):
                 try:
-                    return _used(stream, name, largest_megapixels, use)
+                    return _used(stream, name, kind, largest_megapixels, use)
                 except Image.DecompressionBombError as error:
                     raise _too_large(name, largest_megapixels) from error
 
 
 @contextmanager
-def decoding(name: str, size: tuple[int, int] = (0, 0)) -> Iterator[None]:
+def decoding(name: str, size: tuple[int, int] = (0, 0), kind: str | None = None) -> Iterator[None]:
     """Turn whatever goes wrong inside Pillow, its plug-ins or their libraries into an `ImageError`.
 
     A damaged file makes them raise nearly anything. Nothing of Foveate is called in here, so that no error of its own
     is hidden. Too little memory stays a `MemoryError` where a picture of this size, in pixels, may truly need more.
+    ``kind`` is what the first bytes tell of.
     """
     try:
         yield
     except Image.DecompressionBombError:
         raise
     except UnidentifiedImageError as error:
-        raise _undecodable(name, "it is no picture of a known kind, or damaged") from error
+        raise _undecodable(name, f"it is a damaged {kind}" if kind else "it is no picture of a known kind") from error
     except MemoryError as error:
         if size[0] * size[1] > _SMALL:
             raise
@@ -144,23 +145,28 @@ def _check_regular(path: Path, name: str) -> None:
         raise _undecodable(name, next((what for test, what in _SPECIAL if test(mode)), "it is no file"))
 
 
-def _prepare(stream: BinaryIO, name: str) -> None:
+def _kind(stream: BinaryIO, name: str) -> str | None:
+    """Return the kind that the first bytes tell of, where not every installation reads it; prepare its reading."""
     with decoding(name):
         start = stream.read(64)
-        stream.seek(0)
+    if not start:
+        raise _undecodable(name, "it is empty")
     kind = kind_of(start)
     if kind is None:
-        return
+        return None
     if not kind.readable:
         raise ImageError(
             f"image cannot be decoded: {name} (it is {kind.name}); {kind.mend}, or leave it out (on-error skip)"
         )
     if kind.name == "HEIC":
         prepare_heic()
+    return kind.name
 
 
-def _used(stream: BinaryIO, name: str, largest_megapixels: int | None, use: Callable[[Image.Image], _T]) -> _T:
-    with decoding(name):
+def _used(
+    stream: BinaryIO, name: str, kind: str | None, largest_megapixels: int | None, use: Callable[[Image.Image], _T]
+) -> _T:
+    with decoding(name, kind=kind):
         image = Image.open(stream)
     with image:
         check_megapixels(image.size, name, largest_megapixels)
