@@ -81,8 +81,8 @@ def _given(arguments: Sequence[str]) -> dict[str, tuple[str, str]]:
 def _told(box: str) -> str:
     """Return the sentence in tyro's box, drawn or of ASCII, about an option whose value cannot be read."""
     lines = [line.strip("│╭╮╰╯ ") for line in box.splitlines()]
-    words = dropwhile(lambda line: not line.startswith(_BEGIN), lines)
-    sentence = " ".join(takewhile(lambda line: line.strip("─-"), words)).removeprefix(_BEGIN)
+    told = dropwhile(lambda line: not line.startswith(_BEGIN), lines)
+    sentence = " ".join(takewhile(lambda line: line.strip("─-"), told)).removeprefix(_BEGIN)
     option, _, reason = sentence.partition(": ")
     for pattern, words in _NUMBERS.items():
         if match := re.fullmatch(pattern, reason):

@@ -371,7 +371,7 @@ def test_the_next_batch_is_decoded_while_the_network_looks_at_this_one(
         assert following is None or begun[str(following)].wait(timeout=20)
         return torch.full((len(images), 4), 0.25)
 
-    monkeypatch.setattr("foveate.workflows.model.read_image", decoded)
+    monkeypatch.setattr("foveate.workflows.model.read_photograph", decoded)
     monkeypatch.setattr(Classifier, "probabilities", look)
     assert len(list(model.predict_many(birds[:3], batch_size=1))) == 3
 
@@ -397,6 +397,35 @@ def test_an_answer_that_is_not_finite_is_refused(
     for ask in (model.predict, lambda bird: next(model.classify_many([bird]))):
         with pytest.raises(UserError, match="answer must be finite; that for 1 of 1 images"):
             ask(birds[0])
+
+
+def test_a_nearly_blank_photograph_is_answered_for_and_warned_of(
+    model: Model, birds: list[Path], tmp_path: Path
+) -> None:
+    Image.new("RGB", (64, 64), "black").save(tmp_path / "night.png")
+    shutil.copy(birds[0], tmp_path / "bird.jpg")
+    said: list[str] = []
+    assert predict_paths(model.run.path, [str(tmp_path)], out=tmp_path / "answers.csv", say=said.append) == (2, 0)
+    assert said[0].startswith(f"warning: {tmp_path / 'night.png'} is nearly blank")
+    assert len(said) == 2
+
+
+def test_a_name_that_is_not_utf_8_costs_no_other_answer(
+    quick_run: Run, birds: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copy(birds[0], tmp_path / "bird.jpg")
+    shutil.copy(birds[0], os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.jpg"))
+    out = tmp_path / "answers.csv"
+    for paths in (
+        [tmp_path],
+        [f"{tmp_path}/*.jpg"],
+        [os.fsdecode(b"%s/caf\xe9.jpg" % os.fsencode(tmp_path)), tmp_path],
+    ):
+        status("predict", quick_run.path, *paths, "--out", out)
+        told = capsys.readouterr()
+        answered = {line.split(",")[0] for line in out.read_text(encoding="utf-8").splitlines()[1:]}
+        assert str(tmp_path / "bird.jpg") in answered
+        assert f"{tmp_path}/caf\\xe9.jpg" in (told.err + "".join(answered))
 
 
 def test_one_photograph_is_no_list_of_them(model: Model, birds: list[Path]) -> None:

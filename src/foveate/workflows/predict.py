@@ -16,13 +16,12 @@ from foveate.errors import UserError
 from foveate.progress import progress
 from foveate.types import Prediction
 from foveate.workflows.answers import ANSWERS, NAMES, Row, answer_file, check_ending, row_of, rows_of, write_answers
-from foveate.workflows.model import Model, Named, Photograph, load
+from foveate.workflows.model import Model, Named, load
 
 __all__ = [
     "Answered",
     "Model",
     "Named",
-    "Photograph",
     "find_photographs",
     "load",
     "name_paths",
