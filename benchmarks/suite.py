@@ -20,7 +20,7 @@ import tyro
 
 from cases import CASES
 from foveate.errors import UserError
-from foveate.hardware import keep_freed_memory
+from foveate.memory import keep_freed_memory
 from foveate.runs import commit
 from harness import Budget, measured
 

@@ -26,6 +26,8 @@ from foveate.runs import Run
 from foveate.workflows.train import train
 from zooms import SLOW, made_of
 
+os.environ.setdefault("FOVEATE_DEBUG", "1")  # an error that nobody foresaw fails a test where it arises
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with OpenVINO's: more than a minute, for which the other process would else wait at the end."""

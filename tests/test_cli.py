@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import json
 import platform
 import subprocess
 import sys
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+import foveate
 from commands import status
 from foveate.cli import main
+from foveate.config import HardwareConfig
+from foveate.errors import UserError
 from foveate.guided_runs import GuidedZoomRun
 from foveate.locks import working_in
 from foveate.recipes import RECIPES
@@ -128,13 +134,9 @@ def test_the_shell_completes(capsys: pytest.CaptureFixture[str]) -> None:
         ("fly", "fly"),
         ("train plane", "plane"),
         ("train plain", "--out"),
-        ("train plain --out x --epochs many", "many"),
-        ("train plain --out x --epochs 0", "epochs must be at least 1; got 0"),
         ("train plain --out x --learning 1", "--learning"),
+        ("train plain --out x --data.format birds", "--data.format"),
         ("evaluate x --split tset", "tset"),
-        ("evaluate nowhere", "a run is a folder with a run.json"),
-        ("predict nowhere x.jpg", "a run is a folder with a run.json"),
-        ("data nowhere", "the data set's folder must exist"),
     ],
 )
 def test_a_mistake_ends_with_status_2_and_a_reason(
@@ -146,6 +148,99 @@ def test_a_mistake_ends_with_status_2_and_a_reason(
     assert message in told.err
     assert "Traceback" not in told.err
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("train plain --out x --epochs many", "--epochs must be a whole number; got 'many'"),
+        ("train plain --out x --epochs=1.5", "--epochs must be a whole number; got '1.5'"),
+        ("train plain --out x --optimiser.momentum much", "--optimiser.momentum must be a number; got 'much'"),
+        ("train plain --out x --epochs 1" + 5000 * "0", "--epochs must be a smaller number; got 5001 digits"),
+        ("train plain --out x --epochs 0", "--epochs must be at least 1; got 0"),
+        ("train plain --out x --batch-size=0", "--batch-size must be at least 1; got 0"),
+        ("train plain --out x --hardware.workers -1", "--hardware.workers must not be negative; got -1"),
+        (
+            "train plain --out x --transforms.input-size 300",
+            "--transforms.input-size: resize_size must be at least input_size (300); got 256",
+        ),
+        ("train s3n --out x --network.radius 3", "--network.radius must be in [0.001, 1)"),
+        ("evaluate x --batch-size 0", "--batch-size must be at least 1; got 0"),
+        ("localise x --batch_size -3", "--batch_size must be at least 1; got -3"),
+        ("attention x --batch-size 0", "--batch-size must be at least 1; got 0"),
+        ("predict x y --top 0", "--top must be at least 1; got 0"),
+        ("predict x y --entropy-threshold nan", "--entropy-threshold must not be negative, in nats; got nan"),
+        ("grounding x --photographs 0", "--photographs must be at least 1, or None for all; got 0"),
+        ("grounding x --curves.steps 0", "--curves.steps must be at least 1; got 0"),
+        ("trust x --bins 0", "--bins must be at least 1; got 0"),
+        ("pool build x --out y --pool.part-size 0", "--pool.part-size must be at least 1; got 0"),
+        ("guided-zoom x --out y --refinement.top-k 0", "--refinement.top-k must be at least 1; got 0"),
+    ],
+)
+def test_an_option_that_breaks_a_rule_is_named(
+    arguments: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert status(*arguments.split()) == 2
+    told = capsys.readouterr().err
+    assert told.startswith(f"foveate: {message}")
+    assert told.count("\n") == 1
+
+
+_WORK = """train evaluate predict explain localise attention measure_grounding trust tune adopt guided_zoom build_pool
+reproduce describe"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("evaluate nowhere", "a run is a folder with a run.json"),
+        ("evaluate empty", "a run is a folder with a run.json"),
+        ("predict nowhere x.jpg", "a run is a folder with a run.json"),
+        ("predict run nowhere.jpg", "'nowhere.jpg' names none"),
+        ("predict run run *.jpg", "'*.jpg' names none"),
+        ("predict run", "got no path; give photographs"),
+        ("predict ~nobody.at.all x.jpg", "~ must be the home folder of somebody here"),
+        ("explain nowhere x.jpg", "a run is a folder with a run.json"),
+        ("explain run nowhere.jpg", "'nowhere.jpg' names none"),
+        ("localise nowhere", "a run is a folder with a run.json"),
+        ("attention nowhere", "a run is a folder with a run.json"),
+        ("grounding nowhere", "a run is a folder with a run.json"),
+        ("trust nowhere", "a run is a folder with a run.json"),
+        ("evaluate run --root nowhere", "the data set's folder must exist; got nowhere"),
+        ("trust run --root nowhere", "the data set's folder must exist; got nowhere"),
+        ("data nowhere", "the data set's folder must exist; got nowhere"),
+        ("train plain --out x --data.root nowhere", "the data set's folder must exist; got nowhere"),
+        ("train plain --out x --data.root run --network.backbone.weights no.pth", "a path that must exist; got no.pth"),
+        ("tune nowhere", "a Guided Zoom is a folder with a guided_zoom.json"),
+        ("guided-zoom nowhere --out x", "a run is a folder with a run.json"),
+        ("guided-zoom run --out x --tuned-by nowhere", "the Guided Zoom of --tuned-by must exist; got nowhere"),
+        ("adopt nowhere.pth --out x", "the checkpoint must exist; got nowhere.pth"),
+        ("adopt run/run.json --out x --architecture a --data.root nowhere", "folder must exist; got nowhere"),
+        ("pool build nowhere --out x", "a run is a folder with a run.json"),
+        ("pool export nowhere --out x", "the pool's folder must exist; got nowhere"),
+        ("reproduce s3n-1 --archives nowhere", "the folder of the data sets must exist; got nowhere"),
+    ],
+)
+def test_a_path_that_leads_nowhere_is_named_before_the_work_is_imported(
+    arguments: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Importing torch takes seconds, so no workflow may be needed."""
+    for name in _WORK.split():
+        monkeypatch.setitem(sys.modules, f"foveate.workflows.{name}", None)
+    for name in ("run", "empty"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "run" / "run.json").touch()
+    monkeypatch.chdir(tmp_path)
+    assert status(*arguments.split()) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("foveate: ")
+    assert message in told
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["empty", "run"]
+
+
+def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert status("--version") == 0
+    assert capsys.readouterr().out == f"foveate {foveate.__version__}\n"
 
 
 def test_predicting_nothing_is_a_mistake(quick_run: Run, capsys: pytest.CaptureFixture[str]) -> None:
@@ -172,6 +267,92 @@ def test_an_interruption_has_its_own_status(
     assert status("train", "plain", "--out", tmp_path / "run") == 130
     continues = "; the same command continues where it was saved" if saved else ""
     assert capsys.readouterr().err == f"foveate: interrupted{continues}\n"
+class Recipes:
+    """Stands for a command whose work fails."""
+
+    def __init__(self, error: BaseException, while_handling: BaseException | None = None) -> None:
+        self.error, self.while_handling = error, while_handling
+
+    def run(self) -> None:
+        self.error.__context__ = self.while_handling
+        raise self.error
+
+
+@pytest.fixture
+def failing(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+    """Run a command that fails in a given way."""
+
+    def fail(error: BaseException, while_handling: BaseException | None = None) -> int:
+        monkeypatch.setattr("foveate.cli.parsed", lambda *_, **__: Recipes(error, while_handling))
+        return status("recipes")
+
+    return fail
+
+
+@pytest.mark.parametrize(
+    ("error", "while_handling"),
+    [
+        (KeyboardInterrupt(), None),
+        (RuntimeError("unexpected pos 64 vs 0"), KeyboardInterrupt()),  # torch.save, closing its file
+        (ImportError("initialization failed"), KeyboardInterrupt()),
+        (UserError("cannot write it"), KeyboardInterrupt()),
+    ],
+)
+def test_an_interruption_has_its_own_status(
+    error: BaseException,
+    while_handling: BaseException | None,
+    failing: Callable[..., int],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Whatever else goes wrong on the way out."""
+    assert failing(error, while_handling) == 130
+    told = capsys.readouterr().err
+    assert told.startswith("foveate: interrupted")
+    assert told.count("\n") == 1
+
+
+def test_what_nobody_foresaw_is_a_defect_whose_traceback_is_kept(
+    failing: Callable[..., int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    defect = TypeError(f"two\nlines \udce9 {'x' * 5000}")
+    with pytest.raises(TypeError):  # under test it is seen where it arises
+        failing(defect)
+    monkeypatch.setenv("FOVEATE_DEBUG", "0")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    assert failing(defect) == 1
+    told = capsys.readouterr().err
+    (file,) = tmp_path.iterdir()
+    assert told.startswith("foveate: defect: TypeError: two lines ")
+    assert f"its traceback is in {file}; please report it" in told
+    assert told.count("\n") == 1
+    assert len(told) < 700
+    assert "Traceback (most recent call last)" in (kept := file.read_text(encoding="utf-8"))
+    assert "raise self.error" in kept
+    # Where no file can be written it is still reported.
+    monkeypatch.setattr(Path, "write_text", lambda *_, **__: (_ for _ in ()).throw(OSError("full")))
+    assert failing(defect) == 1
+    assert "its traceback could not be written" in capsys.readouterr().err
+
+
+def test_what_a_terminal_cannot_show_is_shown_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(screen, encoding="ascii"))
+    monkeypatch.setattr(RECIPES["plain"], "__doc__", "caf\udce9 Häher")
+    assert status("recipes") == 0
+    assert b"caf\\udce9 H\\xe4her" in screen.getvalue()
+
+
+@pytest.mark.parametrize("work", ["load", "evaluate", "explain", "localise", "measure_grounding"])
+def test_an_accelerator_that_is_not_there_is_named_before_the_work(
+    work: str, quick_run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.backends.mps.is_available", lambda: False)
+    monkeypatch.setattr(Run, "load_network", lambda *_: pytest.fail("weights were read"))
+    picture = [str(next((quick_run.config.data.root / "images").rglob("*.jpg")))]
+    with pytest.raises(UserError, match=r"accelerator must be one of this machine's .*; got mps"):
+        getattr(foveate, work)(
+            quick_run.path, *([picture] if work == "explain" else []), hardware=HardwareConfig(accelerator="mps")
+        )
 
 
 def test_help_comes_without_waiting_for_torch() -> None:

@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from foveate.workflows.guided_zoom import RefinementRow, guided_zoom
     from foveate.workflows.localise import LocalisationReport, localise
     from foveate.workflows.measure_grounding import GroundingReport, measure_grounding
-    from foveate.workflows.predict import Model, load
+    from foveate.workflows.model import Model, load
     from foveate.workflows.train import train
     from foveate.workflows.trust import TrustReport, measure_trust
     from foveate.workflows.tune import tune
@@ -77,7 +77,7 @@ _PUBLIC = {
     "Library": "foveate.config",
     "LocalisationReport": "foveate.workflows.localise",
     "MACNNConfig": "foveate.config",
-    "Model": "foveate.workflows.predict",
+    "Model": "foveate.workflows.model",
     "PartPoint": "foveate.types",
     "Partition": "foveate.config",
     "PatchConfig": "foveate.config",
@@ -104,7 +104,7 @@ _PUBLIC = {
     "evaluate": "foveate.workflows.evaluate",
     "explain": "foveate.workflows.explain",
     "guided_zoom": "foveate.workflows.guided_zoom",
-    "load": "foveate.workflows.predict",
+    "load": "foveate.workflows.model",
     "localise": "foveate.workflows.localise",
     "measure_grounding": "foveate.workflows.measure_grounding",
     "measure_trust": "foveate.workflows.trust",

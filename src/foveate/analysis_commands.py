@@ -6,7 +6,9 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
+from foveate import existence
 from foveate.config import GroundingStudy, HardwareConfig, OnError, TestViews, TrustStudy
+from foveate.config.checks import require
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +29,13 @@ class _Analysis:
     results: Path | None = None
     """A file of JSON lines to which one row is added; not that of `evaluate`."""
 
+    def __post_init__(self) -> None:
+        require(self.batch_size >= 1, "batch_size must be at least 1", self.batch_size)
+
+    def _check_paths(self) -> None:
+        existence.check_run(self.run_folder)
+        existence.check_data(self.root)
+
     def _options(self) -> dict[str, Any]:
         return {each.name: getattr(self, each.name) for each in fields(self) if each.name != "run_folder"}
 
@@ -37,6 +46,7 @@ class Localise(_Analysis):
 
     def run(self) -> None:
         """Do it."""
+        self._check_paths()
         from foveate.workflows.localise import localise
 
         done = localise(self.run_folder, **self._options())
@@ -50,6 +60,7 @@ class Attention(_Analysis):
 
     def run(self) -> None:
         """Do it."""
+        self._check_paths()
         from foveate.workflows.attention import analyse_attention
 
         done = analyse_attention(self.run_folder, **self._options())
@@ -76,6 +87,8 @@ class Grounding:
 
     def run(self) -> None:
         """Do it."""
+        existence.check_run(self.run_folder)
+        existence.check_data(self.root)
         from foveate.workflows.measure_grounding import measure_grounding
 
         measure_grounding(
@@ -110,6 +123,8 @@ class Trust:
 
     def run(self) -> None:
         """Do it."""
+        existence.check_run_or_zoom(self.folder)
+        existence.check_data(self.root)
         from foveate.workflows.trust import measure_trust
 
         measure_trust(

@@ -10,7 +10,9 @@ from typing import Annotated, Literal
 
 import tyro
 
+from foveate import __version__, existence
 from foveate.analysis_commands import Attention, Grounding, Localise, Trust
+from foveate.answer_commands import Explain, Predict
 from foveate.atomic import mend_of
 from foveate.config import (
     LARGEST_MEGAPIXELS,
@@ -21,9 +23,14 @@ from foveate.config import (
     TestViews,
     TrainConfig,
 )
+from foveate.config.checks import require
+from foveate.data.paths import expanded
+from foveate.defects import raised_as_they_are, reported
 from foveate.errors import UserError
 from foveate.guided_commands import Adopt, GuidedZoom, PoolBuild, PoolExport, Tune, pool_command
 from foveate.locks import interruption_behind
+from foveate.memory import keep_freed_memory
+from foveate.parsing import parsed
 from foveate.recipes import RECIPES
 from foveate.recipes.tables import Scale
 
@@ -61,8 +68,6 @@ class Data:
 
     def run(self) -> None:
         """Do it."""
-        from foveate.data.roots import existing_root
-
         config = DataConfig(
             root=self.root,
             format=self.format,
@@ -73,7 +78,7 @@ class Data:
             largest_megapixels=self.largest_megapixels,
         )
         if not self.draw:
-            existing_root(self.root)  # what follows imports torch, which takes seconds
+            existence.check_data(self.root)
         from foveate.data.plumage import PlumageConfig, draw_plumage
         from foveate.workflows.demo import every
         from foveate.workflows.describe import describe_dataset
@@ -98,6 +103,8 @@ class Train(TrainConfig):
 
     def run(self) -> None:
         """Do it."""
+        if not (expanded(self.out) / "run.json").exists():  # what resumes says itself what it misses
+            existence.check_training(self)
         from foveate.workflows.train import train
 
         train(TrainConfig(**{each.name: getattr(self, each.name) for each in fields(TrainConfig)}), self.out)
@@ -128,8 +135,13 @@ class Evaluate:
     sheet: Path | None = None
     """Also write a PNG sheet of right and wrong answers here."""
 
+    def __post_init__(self) -> None:
+        require(self.batch_size >= 1, "batch_size must be at least 1", self.batch_size)
+
     def run(self) -> None:
         """Do it."""
+        existence.check_run(self.run_folder)
+        existence.check_data(self.root)
         from foveate.runs import Run
         from foveate.workflows.evaluate import evaluate, evaluation_markdown
         from foveate.workflows.sheet import answer_sheet_of
@@ -154,89 +166,6 @@ class Evaluate:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Predict:
-    """Name what is in photographs: files, folders, globs."""
-
-    run_folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
-    """The run folder, or a Guided Zoom's, for refined answers."""
-    paths: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="PATHS...")]
-    """Photographs, folders of them, globs."""
-    top: int = 5
-    """How many classes each answer ranks."""
-    entropy_threshold: float | None = None
-    """Nats; an answer whose entropy is above it is reported as not sure. None: all are sure."""
-    views: TestViews = TestViews.CENTRE
-    """Which views of a photograph are averaged."""
-    zoom_above: float | None = None
-    """Of an S3N run: look closer only where the entropy of the first look, in nats, is above this; None: always.
-    `evaluate --split validation` shows what each threshold saves; at most the entropy threshold."""
-    names_only: bool = False
-    """Name each photograph's class and nothing else. A Guided Zoom of several rounds then looks at less evidence,
-    for the same classes."""
-    out: Path | None = None
-    """Write the answers here (.csv, .json or .parquet) rather than to the screen."""
-    on_error: OnError = OnError.STOP
-    """What to do about photographs that cannot be read."""
-    hardware: HardwareConfig = field(default_factory=HardwareConfig)
-
-    def run(self) -> None:
-        """Do it.
-
-        Raises:
-            UserError: Something the user can mend: see its message.
-        """
-        from foveate.workflows.predict import name_paths, predict_paths
-
-        if self.names_only:
-            if (self.top, self.entropy_threshold, self.views) != (5, None, TestViews.CENTRE):
-                raise UserError(
-                    "--names-only names one class of one view, whatever the doubt; leave it out, or leave out --top, "
-                    "--entropy-threshold and --views"
-                )
-            name_paths(
-                self.run_folder,
-                self.paths,
-                zoom_above=self.zoom_above,
-                out=self.out,
-                on_error=self.on_error,
-                hardware=self.hardware,
-            )
-            return
-        predict_paths(
-            self.run_folder,
-            self.paths,
-            top=self.top,
-            entropy_threshold=self.entropy_threshold,
-            views=self.views,
-            zoom_above=self.zoom_above,
-            out=self.out,
-            on_error=self.on_error,
-            hardware=self.hardware,
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Explain:
-    """Show where an S3N run looked closer, an MA-CNN run's parts, or a Guided Zoom's evidence: a picture each."""
-
-    run_folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
-    """The run folder, or a Guided Zoom's: then the numbers are also written, as JSON."""
-    images: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="IMAGE...")]
-    """Photographs, folders of them, globs."""
-    epochs: tuple[int, ...] | None = None
-    """Show the evidence over training, at these epochs of a run trained with --keep-epochs; without numbers: at all."""
-    out: Path | None = None
-    """Folder for the pictures; None: explanations/ in the run folder."""
-    hardware: HardwareConfig = field(default_factory=HardwareConfig)
-
-    def run(self) -> None:
-        """Do it."""
-        from foveate.workflows.explain import explain
-
-        explain(self.run_folder, self.images, epochs=self.epochs, out=self.out, hardware=self.hardware)
-
-
-@dataclass(frozen=True, kw_only=True)
 class Reproduce:
     """Make a table or figure of the papers: train what is missing, go on with what was stopped, skip what is done."""
 
@@ -256,6 +185,7 @@ class Reproduce:
 
     def run(self) -> None:
         """Do it."""
+        existence.check_there(self.archives, "the folder of the data sets")
         from foveate.workflows.reproduce import reproduce
 
         reproduce(
@@ -346,22 +276,17 @@ def _commands() -> dict[str, Callable[..., _Command]]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; 0 when done, 2 for what the user can mend, 130 when interrupted."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(line_buffering=True)  # so that the log of a long training can be followed
+    """Run one command; 0 when done, 1 for a defect, 2 for what the user can mend, 130 when interrupted."""
+    words = sys.argv[1:] if arguments is None else arguments
+    if words == ["--version"]:
+        print(f"foveate {__version__}")
+        return 0
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # Line by line, so that the log of a long training can be followed; and whatever a name holds is printed.
+            stream.reconfigure(line_buffering=True, errors="backslashreplace")
     try:
-        command: _Command = tyro.extras.subcommand_cli_from_dict(
-            _commands(),
-            prog="foveate",
-            description="Fine-grained image recognition that looks closer and shows why.",
-            args=arguments,
-            # A recipe's method is its own: its fields are options, not a further subcommand.
-            config=(tyro.conf.EnumChoicesFromValues, tyro.conf.AvoidSubcommands),
-        )
-        from foveate.hardware import keep_freed_memory
-
-        keep_freed_memory()
-        command.run()
+        _run(words)
     except UserError as error:
         if (interruption := interruption_behind(error)) is not None:
             return _interrupted(interruption)
@@ -371,16 +296,16 @@ def main(arguments: list[str] | None = None) -> int:
         # The reader, such as `head`, has seen enough; nothing more may be written, not even at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except OSError as error:
-        mend = mend_of(error)
-        if mend is None:
-            raise
-        print(f"foveate: {error}; {mend}", file=sys.stderr)
-        return 2
     except (Exception, KeyboardInterrupt) as error:
-        if (interruption := interruption_behind(error)) is None:
+        if (interruption := interruption_behind(error)) is not None:
+            return _interrupted(interruption)
+        if isinstance(error, OSError) and (mend := mend_of(error)) is not None:
+            print(f"foveate: {error}; {mend}", file=sys.stderr)
+            return 2
+        if raised_as_they_are():
             raise
-        return _interrupted(interruption)
+        print(f"foveate: {reported(error)}", file=sys.stderr)
+        return 1
     return 0
 
 
@@ -388,6 +313,19 @@ def _interrupted(error: KeyboardInterrupt) -> int:
     notes = dict.fromkeys(getattr(error, "__notes__", ()))  # of nested work each notes it
     print("; ".join(["foveate: interrupted", *notes]), file=sys.stderr)
     return 130
+
+
+def _run(words: list[str]) -> None:
+    command: _Command = parsed(
+        _commands(),
+        words,
+        prog="foveate",
+        description="Fine-grained image recognition that looks closer and shows why.",
+        # A recipe's method is its own: its fields are options, not a further subcommand.
+        config=(tyro.conf.EnumChoicesFromValues, tyro.conf.AvoidSubcommands),
+    )
+    keep_freed_memory()
+    command.run()
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
+from foveate import existence
 from foveate.config import (
     DataConfig,
     EvidenceStart,
@@ -43,13 +44,16 @@ class Checkpoint:
 
     def adopt(self, file: Path, out: Path, hardware: HardwareConfig) -> None:
         """Take it in."""
-        from foveate.workflows.adopt import adopt
+        existence.check_there(file, "the checkpoint")
 
         if self.architecture is None:
             raise UserError(
                 f"a checkpoint needs the name of its architecture; {file} came without; give --architecture, such as "
                 "resnet50, and --data.root, the data set that it was trained with"
             )
+        existence.check_data(self.data.root)
+        from foveate.workflows.adopt import adopt
+
         adopt(
             file,
             out,
@@ -153,6 +157,9 @@ class GuidedZoom:
 
     def run(self) -> None:
         """Do it."""
+        existence.check_network(self.network)
+        existence.check_data(self.root)
+        existence.check_there(self.tuned_by, "the Guided Zoom of --tuned-by")
         from foveate.guided_runs import GuidedZoomRun
         from foveate.locks import working_in
 
@@ -216,6 +223,8 @@ class Tune:
 
     def run(self) -> None:
         """Do it."""
+        existence.check_zoom(self.zoom_folder)
+        existence.check_data(self.root)
         from foveate.guided_runs import GuidedZoomRun
         from foveate.locks import working_in
         from foveate.workflows.tune import tune
@@ -244,6 +253,8 @@ class PoolBuild:
 
     def run(self) -> None:
         """Do it."""
+        existence.check_run(self.run_folder)
+        existence.check_data(self.root)
         from foveate.workflows.build_pool import build_pool, parsed_share
 
         build_pool(
@@ -268,6 +279,7 @@ class PoolExport:
 
     def run(self) -> None:
         """Do it."""
+        existence.check_there(self.pool_folder, "the pool's folder")
         from foveate.data.evidence_pool import EvidencePool
         from foveate.workflows.build_pool import export_patches
 

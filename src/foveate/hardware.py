@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import platform
 from pathlib import Path
@@ -13,7 +12,6 @@ from foveate.config import HardwareConfig
 from foveate.errors import UserError
 
 _WIDEST_FIRST = ("amx_bf16", "avx512_bf16", "bf16", "avx512f", "sve", "avx2")
-_TRIM_THRESHOLD, _MMAP_MAX, _ARENA_MAX = -1, -4, -8  # of glibc's malloc.h
 
 
 def device_of(config: HardwareConfig) -> torch.device:
@@ -66,22 +64,6 @@ def _cpu_has_bf16() -> bool:
 def processors() -> int:
     """Return how many processors this process may use; in a container or a batch job fewer than the machine has."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def keep_freed_memory() -> bool:
-    """Have the C library keep the memory of freed tensors for the next ones; for a process that is Foveate's own.
-
-    glibc gives every large block back to the kernel, which must then clear and map it page by page for the next
-    tensor: on some machines half of a training step (docs/log.md). The process keeps what it once needed.
-
-    Returns:
-        Whether there is something to set: glibc has it, other C libraries need none or offer none.
-    """
-    if platform.libc_ver()[0] != "glibc":
-        return False
-    mallopt = ctypes.CDLL(None).mallopt
-    # No blocks of their own for large tensors, nothing trimmed, and one heap for autograd's threads and the main one.
-    return all(mallopt(*setting) for setting in ((_MMAP_MAX, 0), (_TRIM_THRESHOLD, -1), (_ARENA_MAX, 1)))
 
 
 def first_process() -> bool:

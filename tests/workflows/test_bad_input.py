@@ -114,7 +114,7 @@ def strip(path: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "message"), [(truncated, "cannot be decoded"), (one_pixel, "is 1x1"), (strip, "is 20000x20")]
 )
-def test_a_broken_photograph_is_named_before_the_work(
+def test_a_broken_photograph_is_named_and_costs_nothing_else(
     damage: Callable[[Path], None],
     message: str,
     quick_run: Run,
@@ -125,7 +125,6 @@ def test_a_broken_photograph_is_named_before_the_work(
     for path in root.glob("owl/*"):
         damage(path)
     answers = tmp_path / "answers.csv"
-    answers.write_text("old")
     commands = (
         ("data", root),
         ("train", "plain", "--data.root", root, "--out", tmp_path / "run", *TINY),
@@ -137,7 +136,37 @@ def test_a_broken_photograph_is_named_before_the_work(
         assert message in told
         assert str(root / "owl") in told
     assert not (tmp_path / "run").exists()
-    assert answers.read_text() == "old"
+    named = {line.split(",")[0] for line in answers.read_text().splitlines()[1:]}
+    assert named == {str(root / "wren" / f"{number}.jpg") for number in range(3)}
+
+
+def test_bad_files_of_all_splits_are_named_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = tmp_path / "birds"
+    for split in ("train", "test"):
+        photographs(root / split, owl=2, wren=2)
+    broken = [root / "train" / "owl" / "0.jpg", root / "train" / "wren" / "1.jpg", root / "test" / "owl" / "1.jpg"]
+    for path in broken:
+        path.write_bytes(path.read_bytes()[:200])
+    (root / "test" / "wren" / "0.jpg").rename(root / "test" / "wren" / os.fsdecode(b"caf\xe9.jpg"))
+    os.mkfifo(root / "train" / "wren" / "pipe.jpg")
+    train = ("train", "plain", "--data.root", root, "--out", tmp_path / "run", *TINY)
+    for command in (("data", root), train):
+        assert status(*command) == 2
+        told = capsys.readouterr().err
+        assert "5 of 9 photographs cannot be used (3 of 5 in train, 2 of 4 in test)" in told
+        for named in (*map(str, broken), "caf\\xe9.jpg; rename it", "pipe.jpg (it is a named pipe)"):
+            assert named in told
+    assert status("data", root, "--on-error", "skip") == 0
+    assert "left out 2 of 4 photographs in test" in capsys.readouterr().out
+
+
+def test_a_name_that_is_not_utf8_does_not_stop_the_cut_of_a_test_split(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = photographs(tmp_path / "birds", owl=3, wren=3)
+    (root / "owl" / "0.jpg").rename(root / "owl" / os.fsdecode(b"caf\xe9.jpg"))
+    assert status("train", "plain", "--data.root", root, "--out", tmp_path / "run", *TINY) == 2
+    assert "owl/caf\\xe9.jpg; rename it" in capsys.readouterr().err
 
 
 def test_bad_files_of_all_splits_are_named_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -36,7 +36,7 @@ from foveate.methods.inference import Classifier
 from foveate.methods.s3n import S3N
 from foveate.runs import Run, RunDescription
 from foveate.workflows.evaluate import Evaluation, evaluate, records_of, settings_of
-from foveate.workflows.predict import load
+from foveate.workflows.model import load
 from miniatures import write_cub, write_folder
 
 
@@ -179,7 +179,14 @@ def test_a_data_set_that_has_moved_is_found_through_its_root(
     run = Run(own_run.path, replace(own_run.description, config=replace(own_run.config, data=gone)))
     with pytest.raises(UserError, match=r"folder must exist; got .*gone"):
         evaluate(run, say=silent)
-    answers = evaluate(run, root=moved, batch_size=5, hardware=run.config.hardware, say=silent).table
+    before, said = evaluated.report.with_suffix(".json").read_text(encoding="utf-8"), list[str]()
+    done = evaluate(run, root=moved, batch_size=5, hardware=run.config.hardware, say=said.append)
+    answers = done.table
+    assert evaluated.report.with_suffix(".json").read_text(encoding="utf-8") == before
+    assert (done.report.name, said[-1]) == (
+        "test-centre-root-moved.md",
+        "test-centre.md was measured with another root and stays; this is test-centre-root-moved.md",
+    )
     assert answers.ids == evaluated.table.ids
     assert_allclose(answers.probabilities, evaluated.table.probabilities, rtol=1e-4, atol=1e-6)
 

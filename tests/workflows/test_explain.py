@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import shutil
 from pathlib import Path
 
@@ -14,7 +16,8 @@ from foveate.data.images import read_image
 from foveate.errors import UserError
 from foveate.runs import Run
 from foveate.workflows.explain import Explainer, explain
-from foveate.workflows.predict import load
+from foveate.workflows.model import load
+from foveate.workflows.pictures import picture_paths, shown_name
 
 
 def silent(line: str) -> None:
@@ -67,26 +70,97 @@ def test_a_grey_photograph_is_explained_as_it_is_predicted(own_run: Run, bird: P
     assert explanation.answer[0].class_name == predicted.best.class_name
 
 
-def test_a_picture_for_each_photograph(own_run: Run, bird: Path, tmp_path: Path) -> None:
-    twin = shutil.copy(bird, tmp_path / bird.name)
-    pictures = explain(own_run, [str(bird), str(twin)], hardware=own_run.config.hardware, say=silent)
-    assert [picture.name for picture in pictures] == [f"{bird.stem}-explained.png", f"{bird.stem}-2-explained.png"]
-    assert all(picture.parent == own_run.path / "explanations" for picture in pictures)
-    assert size_of(pictures[0])[0] > 800
+def hashed(photograph: Path) -> str:
+    """What tells a photograph from others of its name: a hash of its whole path."""
+    return hashlib.sha256(os.fsencode(photograph.resolve())).hexdigest()[:8]
+
+
+def picture_of(photograph: Path, ending: str = "explained") -> str:
+    return f"{photograph.parent.name}-{photograph.name}-{hashed(photograph)}-{ending}.png"
+
+
+def test_each_photograph_has_a_picture_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever it is called elsewhere, and whether it is asked for alone; the same one's is replaced."""
+    names = ("x/a/img.jpg", "x/b/img.jpg", "y/a/img.jpg", "x/a-b/img.jpg", "x/a/b-img.jpg", "x/a/img.png")
+    for name in names:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    monkeypatch.chdir(tmp_path / "x")
+    asked = ("a/img.jpg", "b/img.jpg", "../y/a/img.jpg", "a-b/img.jpg", "a/b-img.jpg", "a/img.png")
+    written = [picture_paths([Path(each)], tmp_path / "out", "explained")[0] for each in asked]
+    assert [each.name for each in written] == [picture_of(tmp_path / name) for name in names]
+    assert len({*written}) == 6
+    monkeypatch.chdir(tmp_path / "y")
+    again = picture_paths([Path("a/img.jpg"), tmp_path / "x/b/../a/img.jpg"], tmp_path / "out", "explained")
+    assert again == (written[2], written[0])
+
+
+@pytest.mark.parametrize(
+    ("path", "title"),
+    [
+        ("a/img.jpg", "a/img.jpg"),
+        ("/deep/er/img.jpg", "er/img.jpg"),
+        ("/img.jpg", "img.jpg"),
+        ("a/caf\udce9.jpg", "a/caf\\xe9.jpg"),
+    ],
+)
+def test_a_title_says_where_a_photograph_lies(path: str, title: str) -> None:
+    assert shown_name(Path(path)) == title
+
+
+def test_a_title_says_where_here_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert shown_name(Path("img.jpg")) == f"{tmp_path.name}/img.jpg"
+
+
+@pytest.mark.parametrize(
+    "name", ["a" * 250 + ".jpg", "-rf.jpg", "..jpg", "a\nb.jpg", "caf\udce9.jpg", "50%.jpg", "é" * 120]
+)
+def test_any_name_gives_one_file_in_the_folder(name: str, tmp_path: Path) -> None:
+    (picture,) = picture_paths([tmp_path / "con" / name], tmp_path, "explained")
+    picture.touch()
+    assert picture.parent == tmp_path
+    assert [each.name for each in tmp_path.iterdir()] == [picture.name]
+
+
+def test_pictures_lie_in_the_run(own_run: Run, bird: Path) -> None:
+    (picture,) = explain(own_run, [str(bird)], hardware=own_run.config.hardware, say=silent)
+    assert picture == own_run.path / "explanations" / picture_of(bird)
+    assert size_of(picture)[0] > 800
+
+
+def test_bad_photographs_stop_before_the_drawing_or_are_left_out(
+    own_run: Run, bird: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad, out = [tmp_path / "a.jpg", tmp_path / "c.jpg"], tmp_path / "out"
+    shutil.copy(bird, tmp_path / "b.jpg")
+    for photograph in bad:
+        photograph.write_bytes(b"no picture")
+    command = ("explain", own_run.path, tmp_path, "--out", out)
+    assert status(*command) == 2
+    told = capsys.readouterr()
+    assert told.err.startswith("foveate: 2 of 3 photographs cannot be read:")
+    assert all(str(photograph) in told.err for photograph in bad)
+    assert not out.exists()
+    assert status(*command, "--on-error", "skip") == 0
+    told = capsys.readouterr()
+    assert all(str(photograph) in told.out for photograph in bad)
+    assert [each.name for each in out.iterdir()] == [picture_of(tmp_path / "b.jpg")]
+    assert status("explain", own_run.path, *bad, "--on-error", "skip") == 2
+    assert "2 of 2 photographs cannot be read" in capsys.readouterr().err
 
 
 def test_evidence_over_training(own_run: Run, bird: Path, tmp_path: Path) -> None:
     every = explain(own_run, [str(bird)], epochs=(), out=tmp_path / "every", say=silent)
     last = explain(own_run, [str(bird)], epochs=(2,), out=tmp_path / "last", say=silent)
-    assert every[0].name == f"{bird.stem}-epochs.png"
+    assert every[0].name == picture_of(bird, "epochs")
     assert size_of(every[0])[1] > size_of(last[0])[1]
 
 
 def test_the_command(own_run: Run, bird: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert status("explain", own_run.path, bird, "--out", tmp_path) == 0
-    assert capsys.readouterr().out.split() == [str(tmp_path / f"{bird.stem}-explained.png")]
+    assert capsys.readouterr().out.split() == [str(tmp_path / picture_of(bird))]
     assert status("explain", own_run.path, bird, "--out", tmp_path, "--epochs", 1, 2) == 0
-    assert (tmp_path / f"{bird.stem}-epochs.png").exists()
+    assert (tmp_path / picture_of(bird, "epochs")).exists()
 
 
 def test_a_run_that_looks_once_has_nothing_to_show(quick_run: Run, bird: Path) -> None:

@@ -62,7 +62,9 @@ def test_it_explains_the_answer_that_predict_gives(own_run: Run, bird: Path) -> 
 
 def test_the_picture_and_the_command(own_run: Run, bird: Path, tmp_path: Path) -> None:
     assert status("explain", own_run.path, bird, "--out", tmp_path) == 0
-    with Image.open(tmp_path / f"{bird.stem}-explained.png") as picture:
+    (written,) = tmp_path.iterdir()
+    assert written.name.startswith(f"{bird.parent.name}-{bird.name}-")
+    with Image.open(written) as picture:
         assert picture.width == 1792
         assert picture.height > 1500
 

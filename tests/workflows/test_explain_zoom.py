@@ -228,9 +228,11 @@ def test_on_the_command_line(
     bird = next(plumage.glob("images/*/*.jpg"))
     options = ["--hardware.precision", "float32", "--hardware.workers", 0]
     assert status("explain", own.path, bird, *options) == 0
-    picture = own.path / "explanations" / f"{bird.stem}-explained.png"
-    assert capsys.readouterr().out.split() == [str(picture)]
-    assert picture.with_suffix(".json").exists()
+    picture = Path(capsys.readouterr().out.strip())
+    assert picture.parent == own.path / "explanations"
+    assert picture.name.startswith(f"{bird.parent.name}-{bird.name}-")
+    document = json.loads(picture.with_suffix(".json").read_text())
+    assert (document["photograph"], document["path"]) == (f"{bird.parent.name}/{bird.name}", str(bird))
     assert status("predict", own.path, bird, "--out", tmp_path / "answers.csv", *options) == 0
     said = json.loads(picture.with_suffix(".json").read_text())["verdict"]["class_name"]
     assert said in (tmp_path / "answers.csv").read_text().splitlines()[1]

@@ -111,10 +111,14 @@ def test_random_networks_rank_otherwise(measured: GroundingReport) -> None:
     assert measured.measures[CHANCE].correlations == ()
 
 
-def test_the_same_study_gives_the_same_numbers(measured: GroundingReport, own_run: Run, tmp_path: Path) -> None:
+def test_the_same_study_gives_the_same_numbers(
+    measured: GroundingReport, own_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("foveate.runs.commit", lambda: "the code that measures")
     study = replace(STUDY, methods=(GroundingMethod.EB,), batch_size=5)
     rows = tmp_path / "rows.jsonl"
-    again = measure_grounding(own_run, study, hardware=SLOW, results=rows, say=silent).measures["eb"]
+    again_report = measure_grounding(own_run, study, hardware=SLOW, results=rows, say=silent)
+    again = again_report.measures["eb"]
     first = measured.measures["eb"]
     assert (again.in_box, again.near_part) == (first.in_box, first.near_part)
     assert again.correlations == pytest.approx(first.correlations, abs=1e-3)
@@ -123,6 +127,10 @@ def test_the_same_study_gives_the_same_numbers(measured: GroundingReport, own_ru
     assert (eb["measured"], eb["grounding"], eb["photographs"], eb["masks"]) == ("grounding", "eb", 5, None)
     assert eb["deletion"] == round(100 * again.deletion.value, 2)
     assert chance["grounding"] == CHANCE
+    # Of the code that measured, which is not that of the training.
+    assert own_run.environment()["commit"] != "the code that measures"
+    assert (eb["commit"], chance["commit"]) == ("the code that measures",) * 2
+    assert (again_report.report.stem, measured.report.stem) == ("test-grounding-methods-eb", "test-grounding")
 
 
 def test_the_true_class_can_be_grounded(measured: GroundingReport, own_run: Run) -> None:

@@ -8,6 +8,9 @@ import json
 import math
 import os
 import shutil
+import threading
+from collections.abc import Iterator
+from itertools import cycle
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,13 +20,18 @@ import pytest
 import torch
 from numpy.testing import assert_allclose
 from PIL import Image
+from safetensors.torch import load_file, save_file
 
+from commands import status
 from foveate.cli import main
 from foveate.config import HardwareConfig, OnError, TestViews
+from foveate.data.images import read_image
+from foveate.data.paths import Photographs
 from foveate.errors import UserError
 from foveate.methods.inference import Classifier
 from foveate.runs import Run
-from foveate.types import Prediction
+from foveate.types import Prediction, RankedClass
+from foveate.workflows import answers as answer_files
 from foveate.workflows.evaluate import evaluate
 from foveate.workflows.predict import Model, find_photographs, load, name_paths, predict_paths, write_answers
 
@@ -161,7 +169,7 @@ def test_what_is_no_photograph_is_named(model: Model, tmp_path: Path) -> None:
 def test_the_three_files_agree_with_each_other_and_the_model(model: Model, birds: list[Path], tmp_path: Path) -> None:
     said: list[str] = []
     for ending in ("csv", "json", "PARQUET"):
-        answers = predict_paths(
+        counts = predict_paths(
             model.run.path,
             list(map(str, birds)),
             top=3,
@@ -169,19 +177,20 @@ def test_the_three_files_agree_with_each_other_and_the_model(model: Model, birds
             out=tmp_path / f"answers.{ending}",
             say=said.append,
         )
+        assert counts == (7, 0)
     rows = json.loads((tmp_path / "answers.json").read_text(encoding="utf-8"))
     assert pq.read_table(tmp_path / "answers.PARQUET").to_pylist() == rows
     with (tmp_path / "answers.csv").open(encoding="utf-8", newline="") as stream:
         table = list(csv.DictReader(stream))
     assert [{name: str(value) for name, value in row.items()} for row in rows] == table
     assert [(row["image"], row["rank"]) for row in rows] == [(str(path), rank) for path in birds for rank in (1, 2, 3)]
-    assert [(row["class_name"], row["probability"]) for row in rows] == [each for a in answers for each in a.top]
     # The command computes as is fast on this machine, so this compares with a model that does too.
     expected = load(model.run.path).predict_many(birds, top=3, entropy_threshold=0.5)
-    for answer, each, row in zip(answers, expected, rows[::3], strict=True):
-        assert [ranked.class_name for ranked in answer.top] == [ranked.class_name for ranked in each.top]
-        assert_allclose([p for _, p in answer.top], [p for _, p in each.top], rtol=1e-4)
-        assert (row["entropy"], row["sure"]) == (answer.entropy, answer.sure)
+    for number, each in enumerate(expected):
+        top, row = rows[3 * number : 3 * number + 3], rows[3 * number]
+        assert [ranked["class_name"] for ranked in top] == [ranked.class_name for ranked in each.top]
+        assert_allclose([ranked["probability"] for ranked in top], [p for _, p in each.top], rtol=1e-4)
+        assert row["entropy"] == pytest.approx(each.entropy, rel=1e-4)
         assert row["sure"] == (row["entropy"] <= 0.5)
     assert said[0] == f"7 answers in {tmp_path / 'answers.csv'}"
 
@@ -192,14 +201,14 @@ def test_names_alone_are_the_best_classes(
     best = [(answer.image, answer.best.class_name) for answer in model.predict_many(birds, batch_size=3)]
     assert list(model.classify_many(birds, batch_size=2)) == best
     said: list[str] = []
-    assert list(name_paths(model.run.path, list(map(str, birds)), say=said.append)) == best
+    assert name_paths(model.run.path, list(map(str, birds)), say=said.append) == (len(birds), 0)
     assert said == [f"{image}: {name}" for image, name in best]
     (tmp_path / "broken.jpg").write_bytes(b"no picture")
     mixed = [str(birds[0]), str(tmp_path / "broken.jpg")]
     out = tmp_path / "names.csv"
     name_paths(model.run.path, mixed, out=out, on_error=OnError.SKIP, say=said.append)
     assert out.read_text() == f"image,class_name\n{birds[0]},{best[0][1]}\n"
-    assert said[-2:] == ["left out 1 of 2 photographs that cannot be read", f"1 answers in {out}"]
+    assert said[-2:] == [f"1 answers in {out}", "left out 1 of 2 photographs that cannot be read"]
     name_paths(model.run.path, mixed[1:], out=out, on_error=OnError.SKIP, say=said.append)
     assert out.read_text() == "image,class_name\n"
     name_paths(model.run.path, mixed[:1], out=tmp_path / "names.json", say=said.append)
@@ -220,20 +229,216 @@ def test_an_unknown_ending_is_refused_before_the_work(model: Model, tmp_path: Pa
         write_answers(tmp_path / "answers", [])
 
 
-def test_broken_photographs_stop_or_are_left_out(model: Model, birds: list[Path], tmp_path: Path) -> None:
-    good = shutil.copy(birds[0], tmp_path / "good.jpg")
-    (tmp_path / "broken.jpg").write_bytes(b"no picture")
+def test_broken_photographs_are_named_and_cost_no_other_answer(model: Model, birds: list[Path], tmp_path: Path) -> None:
+    bad = [tmp_path / "album" / name for name in ("a.jpg", "z.jpg")]
+    bad[0].parent.mkdir()
+    for photograph in bad:
+        photograph.write_bytes(b"no picture")
+    good = shutil.copy(birds[0], tmp_path / "album" / "good.jpg")
+    old, said = tmp_path / "answers.csv", list[str]()
+    with pytest.raises(
+        UserError, match=r"2 of 3 photographs cannot be read; 1 answers to the others are in .*csv"
+    ) as told:
+        predict_paths(model.run.path, [str(tmp_path / "album")], top=1, out=old, say=said.append)
+    assert all(str(photograph) in str(told.value) for photograph in bad)
+    assert [line.split(",")[0] for line in old.read_text().splitlines()] == ["image", str(good)]
+    assert said == [f"1 answers in {old}"]
+    with pytest.raises(UserError, match="2 of 3 photographs cannot be read; 1 answers to the others were given above"):
+        predict_paths(model.run.path, [str(tmp_path / "album")], say=said.append)
+    assert said[1].startswith(str(good))
+    said.clear()
+    assert predict_paths(model.run.path, [str(tmp_path / "album")], on_error=OnError.SKIP, say=said.append) == (1, 2)
+    assert [str(photograph) in line for photograph, line in zip(bad, said, strict=False)] == [True, True]
+    assert said[2].startswith(str(good))
+    assert said[3] == "left out 2 of 3 photographs that cannot be read"
+
+
+def test_where_nothing_can_be_read_earlier_answers_stay(model: Model, tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"no picture")
     old = tmp_path / "answers.csv"
     old.write_text("old")
-    with pytest.raises(UserError, match=r"cannot be decoded: .*broken\.jpg"):
+    with pytest.raises(UserError, match=r"1 of 1 photographs cannot be read:\n.*a\.jpg"):
         predict_paths(model.run.path, [str(tmp_path)], out=old, say=silent)
     assert old.read_text() == "old"
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["a.jpg", "answers.csv"]
+
+
+@pytest.mark.parametrize("ending", ["csv", "json", "parquet"])
+def test_what_fails_in_the_middle_leaves_no_part_of_a_file(
+    ending: str, model: Model, birds: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object, **__: object) -> Iterator[Prediction]:
+        yield answer
+        raise KeyboardInterrupt
+
+    answer, old = model.predict(birds[0]), tmp_path / f"answers.{ending}"
+    old.write_text("old")
+    monkeypatch.setattr(Model, "predict_many", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        predict_paths(model.run.path, [str(birds[0])], out=old, say=silent)
+    assert [(each.name, each.read_text()) for each in tmp_path.iterdir()] == [(old.name, "old")]
+
+
+class Counted(Prediction):
+    """An answer; it is known how many live."""
+
+    living = 0
+
+    def __new__(cls, *_: object) -> Counted:
+        Counted.living += 1
+        return super().__new__(cls)
+
+    def __del__(self) -> None:
+        Counted.living -= 1
+
+
+class Endless:
+    """A model that answers often."""
+
+    def __init__(self) -> None:
+        self.most = 0
+
+    def predict_many(self, paths: object, **_: object) -> Iterator[Prediction]:
+        for number in range(600):
+            self.most = max(self.most, Counted.living)
+            yield Counted(f"{number}.jpg", (RankedClass("owl", 0.75), RankedClass("wren", 0.25)), 0.5)
+
+
+@pytest.mark.parametrize("ending", ["csv", "json", "parquet"])
+def test_no_answer_is_kept_in_memory(ending: str, album: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    endless, file = Endless(), album / f"answers.{ending}"
+    monkeypatch.setattr(answer_files, "_ROW_GROUP", 64)
+    monkeypatch.setattr("foveate.workflows.predict.load", lambda *_, **__: endless)
+    assert predict_paths(album / "run", ["b.jpg"], out=file, say=silent) == (600, 0)
+    assert 1 <= endless.most <= 2
+    rows = {"csv": csv_rows, "json": json_rows, "parquet": parquet_rows}[ending](file)
+    assert [row["image"] for row in rows] == [f"{number}.jpg" for number in range(600) for _ in range(2)]
+    assert [str(row["rank"]) for row in rows] == ["1", "2"] * 600
+    if ending == "parquet":
+        assert pq.ParquetFile(file).num_row_groups > 10
+
+
+def csv_rows(file: Path) -> list[dict[str, Any]]:
+    with file.open(encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def json_rows(file: Path) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = json.loads(file.read_text(encoding="utf-8"))
+    return rows
+
+
+def parquet_rows(file: Path) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = pq.read_table(file).to_pylist()
+    return rows
+
+
+@pytest.mark.parametrize("ending", ["csv", "json", "parquet"])
+def test_a_name_that_is_no_text_costs_no_answer(ending: str, tmp_path: Path) -> None:
+    answers = [
+        Prediction(name, (RankedClass("owl", 1.0),), 0.0) for name in ("caf\udce9.jpg", "\ud800.jpg", 'a,"\n.jpg')
+    ]
+    file = tmp_path / f"answers.{ending}"
+    write_answers(file, answers)
+    rows = {"csv": csv_rows, "json": json_rows, "parquet": parquet_rows}[ending](file)
+    assert [row["image"] for row in rows] == ["caf\\xe9.jpg", "\\ud800.jpg", 'a,"\n.jpg']
+
+
+def test_no_answers_are_a_file_too(tmp_path: Path) -> None:
+    for ending in ("csv", "json", "parquet"):
+        write_answers(tmp_path / f"answers.{ending}", [])
+    assert (tmp_path / "answers.csv").read_text() == "image,rank,class_name,probability,entropy,sure\n"
+    assert json_rows(tmp_path / "answers.json") == []
+    assert pq.read_table(tmp_path / "answers.parquet").column_names == list(answer_files.ANSWERS.names)
+
+
+def test_photographs_without_end_are_answered_as_they_come(model: Model, birds: list[Path]) -> None:
+    drawn: list[Path] = []
+
+    def photographs() -> Iterator[Path]:
+        for photograph in cycle(birds):
+            drawn.append(photograph)
+            yield photograph
+
+    answers = model.predict_many(photographs(), batch_size=2)
+    assert [next(answers).image for _ in range(3)] == [str(each) for each in birds[:3]]
+    assert len(drawn) == 6  # three batches: two were answered for, the next is being decoded
+
+
+def test_the_next_batch_is_decoded_while_the_network_looks_at_this_one(
+    model: Model, birds: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The network waits until the next photograph is being decoded; it would wait in vain if that came after it."""
+    begun = {str(each): threading.Event() for each in birds}
+    waiting = iter(birds[1:3])
+
+    def decoded(photograph: Path) -> Image.Image:
+        begun[str(photograph)].set()
+        return read_image(photograph)
+
+    def look(_: Classifier, images: torch.Tensor) -> torch.Tensor:
+        following = next(waiting, None)
+        assert following is None or begun[str(following)].wait(timeout=20)
+        return torch.full((len(images), 4), 0.25)
+
+    monkeypatch.setattr("foveate.workflows.model.read_photograph", decoded)
+    monkeypatch.setattr(Classifier, "probabilities", look)
+    assert len(list(model.predict_many(birds[:3], batch_size=1))) == 3
+
+
+def test_an_answer_that_is_not_finite_is_refused(
+    quick_run: Run, birds: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By every command, and in Python; weights that are numbers may still be too large."""
+    run = shutil.copytree(quick_run.path, tmp_path / "run", ignore=shutil.ignore_patterns("checkpoints", "logs"))
+    weights = load_file(run / "model.safetensors")
+    (head,) = (name for name in weights if name.endswith("classifier.weight"))
+    weights[head].fill_(3e38)
+    save_file(weights, run / "model.safetensors")
+    out = tmp_path / "answers.csv"
+    options = ("--hardware.workers", 0, "--hardware.precision", "float32")
+    for command in (("predict", run, birds[0], "--out", out), ("evaluate", run)):
+        assert status(*command, *options) == 2
+        told = capsys.readouterr()
+        assert "a network's answer must be finite" in told.err
+        assert "nan%" not in told.out
+    assert not out.exists()
+    model = load(run, hardware=HardwareConfig(accelerator="cpu", precision="float32"))
+    for ask in (model.predict, lambda bird: next(model.classify_many([bird]))):
+        with pytest.raises(UserError, match="answer must be finite; that for 1 of 1 images"):
+            ask(birds[0])
+
+
+def test_a_nearly_blank_photograph_is_answered_for_and_warned_of(
+    model: Model, birds: list[Path], tmp_path: Path
+) -> None:
+    Image.new("RGB", (64, 64), "black").save(tmp_path / "night.png")
+    shutil.copy(birds[0], tmp_path / "bird.jpg")
     said: list[str] = []
-    (answer,) = predict_paths(model.run.path, [str(tmp_path)], on_error=OnError.SKIP, say=said.append)
-    assert answer.image == str(good)
-    assert "broken.jpg" in said[0]
-    assert said[1].startswith(str(good))
-    assert said[2] == "left out 1 of 2 photographs that cannot be read"
+    assert predict_paths(model.run.path, [str(tmp_path)], out=tmp_path / "answers.csv", say=said.append) == (2, 0)
+    assert said[0].startswith(f"warning: {tmp_path / 'night.png'} is nearly blank")
+    assert len(said) == 2
+
+
+def test_a_name_that_is_not_utf_8_costs_no_other_answer(
+    quick_run: Run, birds: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copy(birds[0], tmp_path / "bird.jpg")
+    out, named = tmp_path / "answers.csv", os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.jpg")
+    shutil.copy(birds[0], named)
+    status("predict", quick_run.path, named, f"{tmp_path}/*.jpg", tmp_path, "--out", out)
+    told = capsys.readouterr()
+    answered = {line.split(",")[0] for line in out.read_text(encoding="utf-8").splitlines()[1:]}
+    assert str(tmp_path / "bird.jpg") in answered
+    assert f"{tmp_path}/caf\\xe9.jpg" in (told.err + "".join(answered))
+
+
+def test_one_photograph_is_no_list_of_them(model: Model, birds: list[Path]) -> None:
+    for one in (str(birds[0]), birds[0], birds[0].read_bytes()):
+        with pytest.raises(UserError, match="put it in a list"):
+            next(model.predict_many(one))  # type: ignore[arg-type]  # as a mistake would
+    with pytest.raises(UserError, match="batch_size must be at least 1; got 0"):
+        next(model.classify_many(birds, batch_size=0))
 
 
 @pytest.fixture
@@ -262,10 +467,34 @@ def test_files_folders_and_globs(album: Path, patterns: list[str], found: list[s
     assert [path.as_posix() for path in find_photographs(patterns)] == found
 
 
+def test_what_is_passed_over_in_a_folder_is_said(album: Path) -> None:
+    os.mkfifo(album / "pipe.jpg")
+    (album / "loop.jpg").symlink_to("loop.jpg")
+    (album / "deep" / "up").symlink_to("..")
+    (album / "deep" / "noend").touch()
+    said: list[str] = []
+    found = find_photographs(["."], said.append)
+    assert [path.as_posix() for path in found] == ["a.PNG", "b.jpg", "deep/er/c.webp"]
+    empty = "without content (a pipe, a device, or a link that leads nowhere)"
+    assert said == [f".: passed over: 2 {empty}, 1 .txt, 1 without an ending"]
+    for pattern in ("pipe.jpg", "loop.jpg", "x" * 5000, "/dev/zero"):
+        with pytest.raises(UserError, match="names none"):
+            find_photographs([pattern])
+
+
+def test_many_paths_take_little(album: Path) -> None:
+    found = find_photographs(["."])
+    assert found[1:] == Photographs(["b.jpg", "deep/er/c.webp"])
+    assert found[0] == Path("a.PNG")
+    assert not any(isinstance(each, Path) for each in found.names)
+
+
 def test_absolute_globs_and_the_home_folder(album: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert find_photographs([f"{album}/*.PNG", str(album / "b.jpg")]) == (album / "a.PNG", album / "b.jpg")
+    assert find_photographs([f"{album}/*.PNG", str(album / "b.jpg")]) == Photographs(
+        [f"{album}/a.PNG", f"{album}/b.jpg"]
+    )
     monkeypatch.setenv("USERPROFILE" if os.name == "nt" else "HOME", str(album))
-    assert find_photographs(["~/deep/*/*.webp"]) == (album / "deep" / "er" / "c.webp",)
+    assert find_photographs(["~/deep/*/*.webp"]) == Photographs([f"{album}/deep/er/c.webp"])
 
 
 @pytest.mark.parametrize("pattern", ["gone.jpg", "*.tiff", "folder.jpg", "a**z", "deep/er/*/x"])

@@ -54,7 +54,7 @@ def upright_size(
     """Return the size of what `read_image` returns; of an upright photograph only the header is read.
 
     Args:
-        source: As `read_image` takes it; an image that it can decode.
+        source: As `read_image` takes it; an image of any number of pixels that it can decode.
         name: As there.
         largest_megapixels: As there.
 

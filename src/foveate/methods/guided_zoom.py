@@ -10,13 +10,12 @@ from jaxtyping import Bool, Float, Int64, UInt8
 from torch import Tensor
 
 from foveate.config import GroundingConfig, HardwareConfig, PatchConfig, Scores, TransformConfig
-from foveate.errors import UserError
-from foveate.methods.inference import Classifier
+from foveate.methods.inference import Classifier, check_answers
 from foveate.methods.macnn import MACNN
 from foveate.methods.network import Network
 from foveate.methods.s3n import S3N, shrink
 from foveate.response.grounding import create_grounding
-from foveate.types import Evidence, Grounded, Grounding, Size
+from foveate.types import BranchLogits, Evidence, Grounded, Grounding, Size
 from foveate.zoom.patches import boxes_around, cut, elsewhere, erase, strongest
 
 
@@ -51,15 +50,13 @@ class ConventionalCNN:
         parts = torch.split(images, self.batch_size)
         asked = [classes] * len(parts) if isinstance(classes, int) else torch.split(classes, self.batch_size)
         grounded = Grounded(*map(torch.cat, zip(*map(self._answer, parts, asked), strict=True)))
-        _check_finite(grounded.logits)
+        check_answers(BranchLogits(grounded.logits))
         return grounded
 
     def logits(self, images: UInt8[Tensor, "n H W 3"]) -> Float[Tensor, "n c"]:
         """Return the logits alone, which costs no grounding; arguments and errors as in `answer`."""
         parts = torch.split(images, self.batch_size)
-        logits = torch.cat([self.classifier.logits(each).decision.float() for each in parts])
-        _check_finite(logits)
-        return logits
+        return torch.cat([self.classifier.logits(each).decision.float() for each in parts])
 
     def _answer(self, images: UInt8[Tensor, "n H W 3"], classes: Int64[Tensor, "n k"] | int) -> Grounded:
         network, inputs = self.classifier.network, self.classifier.inputs(images)
@@ -283,12 +280,3 @@ def centre_part(boxes: Int64[Tensor, "m 4"], transforms: TransformConfig) -> Flo
     end = start + transforms.input_size / transforms.resize_size
     corner, size = boxes[:, :2].float(), (boxes[:, 2:] - boxes[:, :2]).float()
     return torch.cat((corner + start * size, corner + end * size), dim=1)
-
-
-def _check_finite(logits: Float[Tensor, "b c"]) -> None:
-    finite = logits.isfinite().all(1)
-    if not finite.all():
-        raise UserError(
-            f"logits must be finite; those of {int((~finite).sum())} of {len(finite)} images are not: the network's "
-            "weights are damaged; restore them from a copy"
-        )

@@ -40,6 +40,21 @@ def decision(answers: Mapping[Branch, _Answer]) -> _Answer:
     return answers[Branch.JOINT if Branch.JOINT in answers else Branch.ORIGINAL]
 
 
+def check_answers(answers: BranchLogits) -> None:
+    """Refuse logits that are not finite: their probabilities would be none, or those of chance.
+
+    Raises:
+        UserError: Some are NaN or infinite, in any branch.
+    """
+    finite = torch.stack([logits.isfinite().all(-1) for logits in answers.present().values()]).all(0)
+    if not finite.all():
+        raise UserError(
+            f"a network's answer must be finite; that for {int((~finite).sum())} of {len(finite)} images is NaN or "
+            "infinite: its weights are damaged or too large; restore them from a copy, or try --hardware.precision "
+            "float32"
+        )
+
+
 @dataclass(frozen=True)
 class Classifier:
     """A network in evaluation mode on its device; `probabilities` may be called from several threads."""
@@ -100,11 +115,16 @@ class Classifier:
         }
 
     def logits(self, images: UInt8[Tensor, "n H W 3"]) -> BranchLogits:
-        """Return every branch's logits, on the network's device."""
+        """Return every branch's logits, on the network's device.
+
+        Raises:
+            UserError: They are not finite, as in `check_answers`.
+        """
         network: Callable[[Tensor], Any] = self.network
         if self.zoom_above is not None:
             network = partial(self._looking().look_where_unsure, zoom_above=self.zoom_above)
         answers: BranchLogits = self._called(network, images)
+        check_answers(answers)
         return answers
 
     def features(self, images: UInt8[Tensor, "n H W 3"]) -> Float[Tensor, "n d"]:
@@ -126,9 +146,10 @@ class Classifier:
         """Return all that an S3N network sees on its way to its answers.
 
         Raises:
-            UserError: The network is of another method.
+            UserError: The network is of another method, or its answer is not finite.
         """
         look: Look = self._called(self._looking().look, images)
+        check_answers(look.logits)
         return look
 
     def check_looks(self) -> None:
@@ -147,17 +168,19 @@ class Classifier:
         """Return each branch's answers and its map of one class for each image, as `branch_maps` does."""
         asked = classes.to(self.device)
         maps: BranchMaps = self._called(lambda inputs: branch_maps(self.network, inputs, asked, places), images)
+        check_answers(maps.logits)
         return maps
 
     def look_at_parts(self, images: UInt8[Tensor, "b H W 3"]) -> PartsLook:
         """Return all that an MA-CNN network sees on its way to its answers.
 
         Raises:
-            UserError: The network is of another method.
+            UserError: The network is of another method, or its answer is not finite.
         """
         if not isinstance(self.network, MACNN):
             raise UserError("only an MA-CNN network finds parts; this run is of another method; train macnn-slice")
         look: PartsLook = self._called(self.network.look, images)
+        check_answers(look.logits)
         return look
 
     @torch.inference_mode()

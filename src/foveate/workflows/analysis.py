@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from foveate.config import DataConfig, HardwareConfig, OnError, OwnConfig, TestViews
+from foveate.config.checks import require
 from foveate.data.geometry import Geometry
 from foveate.data.images import upright_size
 from foveate.data.loading import Batch, EvaluationViews, evaluation_loader
@@ -17,9 +18,11 @@ from foveate.data.preparation import checked
 from foveate.data.records import ImageRecord
 from foveate.data.transforms import evaluation_geometries
 from foveate.errors import UserError
+from foveate.hardware import device_of
 from foveate.methods.inference import Classifier
 from foveate.progress import progress
 from foveate.runs import Run, commit
+from foveate.workflows.reports import measured_with, report_path
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,7 @@ class Analysis:
     data: DataConfig
     on_error: OnError
     batch_size: int
-    workers: int | None
+    hardware: HardwareConfig
     say: Callable[[str], None]
 
     @classmethod
@@ -46,16 +49,27 @@ class Analysis:
         say: Callable[[str], None],
     ) -> Analysis:
         """Load the network; arguments as `foveate.evaluate` takes them, errors as `Run.load_network`."""
+        require(batch_size >= 1, "batch_size must be at least 1", batch_size)
         run = run if isinstance(run, Run) else Run.open(Path(run).expanduser())
         hardware = hardware or HardwareConfig()
+        device_of(hardware)  # what is not there is said before the weights are read
         data = run.config.data if root is None else replace(run.config.data, root=root)
         classifier = Classifier.place(run.load_network(), hardware)
-        return cls(run, classifier, data, on_error or data.on_error, batch_size, hardware.workers, say)
+        return cls(run, classifier, data, on_error or data.on_error, batch_size, hardware, say)
 
     @property
     def size(self) -> int:
         """Side of the first view, in pixels."""
         return self.run.config.transforms.input_size
+
+    @property
+    def settings(self) -> dict[str, object]:
+        """What is measured depends on beside the run and the split."""
+        return measured_with(self.data.root, self.on_error, self.classifier, self.hardware)
+
+    def report(self, name: str, what: str) -> Path:
+        """Return where a report is to be written, as `report_path` does."""
+        return report_path(self.run.path / "evaluation", name, self.settings, what, self.say)
 
     def boxed(self, records: Sequence[ImageRecord], what: str) -> Sequence[ImageRecord]:
         """Return the photographs that have a box and can be read; say how many have none.
@@ -79,7 +93,7 @@ class Analysis:
         views = EvaluationViews(records, self.run.config.transforms)
         done = 0
         with progress(what, len(records)) as advance:
-            for batch in evaluation_loader(views, self.batch_size, workers=self.workers):
+            for batch in evaluation_loader(views, self.batch_size, workers=self.hardware.workers):
                 yield batch, tuple(self.first_view(records[index]) for index in batch.position.tolist())
                 done += len(batch.position)
                 advance(done)

@@ -75,7 +75,7 @@ def analyse_attention(
     if not summary.parts:
         say("no part is annotated in these photographs: strong and weak attention are not counted by part")
     title = f"{analysis.run.path.name}, {split} split"
-    report = analysis.run.path / "evaluation" / f"{split}-attention.md"
+    report = analysis.report(f"{split}-attention", "attention")
     done = AttentionReport(summary, report, attention_markdown(summary, title))
     _write(analysis, done, split, title)
     if results is not None:
@@ -91,6 +91,7 @@ def _write(analysis: Analysis, done: AttentionReport, split: str, title: str) ->
         "root": str(analysis.data.root),
         "split": split,
         **asdict(done.summary),
+        "settings": analysis.settings,
         "environment": environment(),
     }
     write_json(done.report.with_suffix(".json"), content)

@@ -23,6 +23,7 @@ from foveate.config import (
     S3NConfig,
     TestViews,
 )
+from foveate.config.checks import require
 from foveate.data.loading import Batch, EvaluationViews, evaluation_loader
 from foveate.data.preparation import checked, load_splits
 from foveate.data.records import ImageRecord, labels_of
@@ -31,10 +32,12 @@ from foveate.errors import UserError
 from foveate.evaluation.accuracy import Accuracy, Estimate, measure_accuracy
 from foveate.evaluation.gating import Gated, at_threshold, gate_curve
 from foveate.evaluation.predictions import PredictionTable, write_predictions
+from foveate.hardware import device_of
 from foveate.methods.inference import Classifier, decision
 from foveate.methods.s3n import S3N
 from foveate.report.tables import accuracy_markdown, gate_markdown
 from foveate.runs import Run, environment
+from foveate.workflows.reports import measured_with, report_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +71,8 @@ def evaluate(
 ) -> Evaluation:
     """Evaluate the run's network; write `evaluation/<split>-<views>` as JSON, Markdown and Parquet.
 
-    With `zoom_above` the name ends in it, and the full evaluation's files stay as they are.
+    With `zoom_above` the name ends in it, and the full evaluation's files stay as they are. So do those of one with
+    another root, precision or the like: the name then says what differs (`report_path`).
 
     Args:
         run: A finished run, or its folder.
@@ -84,14 +88,18 @@ def evaluate(
         say: Receives lines of progress.
 
     Raises:
-        UserError: The split is empty, the data set's classes are not the run's, something cannot be read, or
-            `zoom_above` is negative, there are several views, or the run is no S3N that looks closer.
+        UserError: The hardware is not there, the split is empty, the data set's classes are not the run's, something
+            cannot be read, the network's answer is not finite, or `zoom_above` is negative, there are several views, or
+            the run is no S3N that looks closer.
     """
+    require(batch_size >= 1, "batch_size must be at least 1", batch_size)
     run = run if isinstance(run, Run) else Run.open(Path(run).expanduser())
     hardware = hardware or HardwareConfig()
+    device_of(hardware)  # what is not there is said before the weights are read
     classifier = Classifier.place(run.load_network(), hardware, zoom_above=zoom_above)
     data = run.config.data if root is None else replace(run.config.data, root=root)
-    records = checked(records_of(run, data, split, say), on_error or data.on_error, say, data.largest_megapixels)
+    on_error = on_error or data.on_error
+    records = checked(records_of(run, data, split, say), on_error, say, data.largest_megapixels)
     shown = EvaluationViews(records, run.config.transforms, views)
     answers, milliseconds = _answers(classifier, evaluation_loader(shown, batch_size, workers=hardware.workers))
     origin = {"run": run.path, "split": split, "views": views, "root": data.root, "dataset": run.description.dataset}
@@ -106,10 +114,11 @@ def evaluate(
     )
     accuracy = measure_accuracy(table.probabilities, table.labels)
     name = f"{split}-{views.value}" + ("" if zoom_above is None else f"-above-{zoom_above:g}")
-    report = run.path / "evaluation" / f"{name}.md"
+    settings = measured_with(data.root, on_error, classifier, hardware)
+    report = report_path(run.path / "evaluation", name, settings, "evaluation", say)
     branches, gate = _branch_top1(answers, table), _gate(classifier, answers, table, views)
     done = Evaluation(accuracy, table, records, report, branches, milliseconds, gate)
-    _write(run, done, answers)
+    _write(run, done, answers, settings)
     if results is not None:
         append_json_line(results, result_row(run, split, views, done, zoom_above), timed="milliseconds")
     return done
@@ -173,7 +182,9 @@ def records_of(
     return records
 
 
-def _write(run: Run, done: Evaluation, answers: Mapping[Branch, Float[np.ndarray, "n c"]]) -> None:
+def _write(
+    run: Run, done: Evaluation, answers: Mapping[Branch, Float[np.ndarray, "n c"]], settings: Mapping[str, object]
+) -> None:
     report, table = done.report, done.table
     write_predictions(report.with_suffix(".parquet"), table)
     if len(answers) > 1:
@@ -188,6 +199,7 @@ def _write(run: Run, done: Evaluation, answers: Mapping[Branch, Float[np.ndarray
         "gate": [asdict(each) for each in done.gate],
         "milliseconds": done.milliseconds,
         **table.metadata,
+        "settings": dict(settings),
         "environment": environment(),
     }
     write_json(report.with_suffix(".json"), measured)

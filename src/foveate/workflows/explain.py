@@ -13,12 +13,14 @@ from PIL import Image
 from torch import Tensor
 
 from foveate.backbones import Normalisation
-from foveate.config import AttentionKind, Branch, HardwareConfig, MACNNConfig, S3NConfig, TestViews
+from foveate.config import AttentionKind, Branch, HardwareConfig, MACNNConfig, OnError, S3NConfig, TestViews
 from foveate.data.images import read_image, upright_rgb
+from foveate.data.paths import find_photographs, printable
 from foveate.data.transforms import evaluation_geometries
 from foveate.errors import UserError
 from foveate.evaluation.predictions import ranked_classes
 from foveate.guided_runs import GuidedZoomRun
+from foveate.hardware import device_of
 from foveate.methods.inference import Classifier, decision
 from foveate.methods.s3n import Look
 from foveate.report.explanation import Explanation, ZoomedView, evidence_picture, explanation_picture
@@ -27,10 +29,10 @@ from foveate.runs import Run
 from foveate.types import RankedClass, Size
 from foveate.workflows.explain_parts import PartsExplainer
 from foveate.workflows.explain_zoom import explain_zoom
-from foveate.workflows.pictures import picture_of, picture_paths
-from foveate.workflows.predict import find_photographs
+from foveate.workflows.pictures import picture_of, picture_paths, readable, shown_name
 
 _SHOWN = 5  # classes of the decision
+_Draw = Callable[[Image.Image, str, Path], None]
 
 
 @dataclass(frozen=True)
@@ -42,15 +44,15 @@ class Explainer:
 
     @classmethod
     def of(cls, run: Run, hardware: HardwareConfig | None = None, epoch: int | None = None) -> Explainer:
-        """Load the weights; arguments and errors as in `Run.load_network`."""
-        return cls(run, Classifier.place(run.load_network(epoch), hardware or HardwareConfig()))
+        """Load the weights; arguments and errors as in `Run.load_network`, or the run is not one of S3N."""
+        hardware = hardware or HardwareConfig()
+        device_of(hardware)  # what is not there is said before the weights are read
+        classifier = Classifier.place(run.load_network(epoch), hardware)
+        classifier.check_looks()
+        return cls(run, classifier)
 
     def explain(self, image: Image.Image, title: str, truth: str | None = None) -> Explanation:
-        """Return what the network saw in a photograph.
-
-        Raises:
-            UserError: The run is not one of S3N.
-        """
+        """Return what the network saw in a photograph."""
         image = upright_rgb(image, title)
         (view,) = evaluation_geometries(Size(*image.size), self.run.config.transforms, TestViews.CENTRE)
         look = self.classifier.look(torch.from_numpy(np.array(view.pixels(image)))[None])
@@ -78,6 +80,7 @@ def explain(
     *,
     epochs: Sequence[int] | None = None,
     out: Path | None = None,
+    on_error: OnError = OnError.STOP,
     hardware: HardwareConfig | None = None,
     say: Callable[[str], None] = print,
 ) -> tuple[Path, ...]:
@@ -88,7 +91,9 @@ def explain(
             is shown as `explain_zoom` does.
         patterns: Photographs, folders, globs.
         epochs: Show the evidence over training instead, at these of the S3N run's kept epochs; empty: at all of them.
-        out: Folder for the pictures, named after the photographs; None: `explanations/` in the run folder.
+        out: Folder for the pictures, named after the photographs (`picture_paths`); None: `explanations/` in the run
+            folder.
+        on_error: Whether photographs that cannot be read stop it, before anything is drawn, or are left out.
         hardware: Where to compute; None: the fast choice of this machine.
         say: Receives the path of each picture.
 
@@ -98,30 +103,36 @@ def explain(
     if isinstance(run, GuidedZoomRun) or (not isinstance(run, Run) and GuidedZoomRun.is_at(Path(run).expanduser())):
         if epochs is not None:
             raise UserError("evidence over training is shown of S3N runs; a Guided Zoom keeps no epochs; leave it out")
-        return explain_zoom(run, patterns, out=out, hardware=hardware, say=say)
-    run = run if isinstance(run, Run) else Run.open(Path(run).expanduser())
-    folder = out or run.path / "explanations"
-    photographs = find_photographs(patterns)
-    targets = picture_paths(photographs, folder, "explained" if epochs is None else "epochs")
-    if epochs is None and isinstance(run.config.network, MACNNConfig):
-        by_parts = PartsExplainer.of(run, hardware)
-        for photograph, target in zip(photographs, targets, strict=True):
-            parts_picture(by_parts.explain(read_image(photograph), photograph.name), target)
-            say(str(target))
-        return targets
-    if epochs is None:
-        explainer = Explainer.of(run, hardware)
-        for photograph, target in zip(photographs, targets, strict=True):
-            explanation_picture(explainer.explain(read_image(photograph), photograph.name), target)
-            say(str(target))
-        return targets
-    stages = {epoch: Explainer.of(run, hardware, epoch) for epoch in _kept(run, epochs)}
-    for photograph, target in zip(photographs, targets, strict=True):
-        image = read_image(photograph)
-        rows = [(f"epoch {epoch}", each.explain(image, photograph.name)) for epoch, each in stages.items()]
-        evidence_picture(rows, target)
-        say(str(target))
+        return explain_zoom(run, patterns, out=out, on_error=on_error, hardware=hardware, say=say)
+    run, photographs = (
+        run if isinstance(run, Run) else Run.open(Path(run).expanduser()),
+        find_photographs(patterns, say),
+    )
+    draw = _drawing(run, hardware) if epochs is None else _drawing_over_training(run, _kept(run, epochs), hardware)
+    shown = readable(photographs, on_error, say)
+    targets = picture_paths(shown, out or run.path / "explanations", "explained" if epochs is None else "epochs")
+    for photograph, target in zip(shown, targets, strict=True):
+        draw(read_image(photograph), shown_name(photograph), target)
+        say(printable(target))
     return targets
+
+
+def _drawing(run: Run, hardware: HardwareConfig | None) -> _Draw:
+    """Return what draws a photograph, by its title, into a file."""
+    if isinstance(run.config.network, MACNNConfig):
+        by_parts = PartsExplainer.of(run, hardware)
+        return lambda image, title, target: parts_picture(by_parts.explain(image, title), target)
+    explainer = Explainer.of(run, hardware)
+    return lambda image, title, target: explanation_picture(explainer.explain(image, title), target)
+
+
+def _drawing_over_training(run: Run, epochs: Sequence[int], hardware: HardwareConfig | None) -> _Draw:
+    stages = {epoch: Explainer.of(run, hardware, epoch) for epoch in epochs}
+
+    def draw(image: Image.Image, title: str, target: Path) -> None:
+        evidence_picture([(f"epoch {epoch}", each.explain(image, title)) for epoch, each in stages.items()], target)
+
+    return draw
 
 
 def _kept(run: Run, epochs: Sequence[int]) -> Sequence[int]:

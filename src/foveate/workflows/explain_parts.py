@@ -14,6 +14,7 @@ from foveate.config import PARTS, Branch, HardwareConfig, TestViews
 from foveate.data.images import upright_rgb
 from foveate.data.transforms import evaluation_geometries
 from foveate.evaluation.predictions import ranked_classes
+from foveate.hardware import device_of
 from foveate.methods.inference import Classifier, decision
 from foveate.methods.macnn import PartsLook
 from foveate.report.parts_picture import Crop, Part, PartsExplanation
@@ -34,7 +35,9 @@ class PartsExplainer:
     @classmethod
     def of(cls, run: Run, hardware: HardwareConfig | None = None) -> PartsExplainer:
         """Load the weights; errors as in `Run.load_network`."""
-        return cls(run, Classifier.place(run.load_network(), hardware or HardwareConfig()))
+        hardware = hardware or HardwareConfig()
+        device_of(hardware)  # what is not there is said before the weights are read
+        return cls(run, Classifier.place(run.load_network(), hardware))
 
     def explain(self, image: Image.Image, title: str, truth: str | None = None) -> PartsExplanation:
         """Return what the network saw in a photograph.

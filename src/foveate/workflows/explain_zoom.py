@@ -12,8 +12,9 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
-from foveate.config import HardwareConfig, TestViews
+from foveate.config import HardwareConfig, OnError, TestViews
 from foveate.data.images import read_image, upright_rgb
+from foveate.data.paths import find_photographs, printable
 from foveate.data.transforms import evaluation_geometries
 from foveate.decision.nearest import Nearest
 from foveate.decision.refinement import decide, own_scores, refined_probabilities, terms_of
@@ -27,9 +28,8 @@ from foveate.report.zoom_reasons import zoom_document
 from foveate.runs import Run
 from foveate.types import Box, Size
 from foveate.workflows.judge import assemble
-from foveate.workflows.pictures import picture_paths
+from foveate.workflows.pictures import picture_paths, readable, shown_name
 from foveate.workflows.pool_features import PoolFeatures, pool_features
-from foveate.workflows.predict import find_photographs
 
 
 @dataclass(frozen=True)
@@ -154,6 +154,7 @@ def explain_zoom(
     patterns: Sequence[str],
     *,
     out: Path | None = None,
+    on_error: OnError = OnError.STOP,
     hardware: HardwareConfig | None = None,
     say: Callable[[str], None] = print,
 ) -> tuple[Path, ...]:
@@ -162,7 +163,9 @@ def explain_zoom(
     Args:
         made: A finished Guided Zoom, or its folder.
         patterns: Photographs, folders, globs.
-        out: Folder for both, named after the photographs; None: `explanations/` in the Guided Zoom's folder.
+        out: Folder for both, named after the photographs (`picture_paths`); None: `explanations/` in the Guided Zoom's
+            folder.
+        on_error: Whether photographs that cannot be read stop it, before anything is drawn, or are left out.
         hardware: Where to compute; None: the fast choice of this machine.
         say: Receives the path of each picture.
 
@@ -170,14 +173,15 @@ def explain_zoom(
         UserError: The Guided Zoom is unfinished, or a photograph cannot be read.
     """
     made = made if isinstance(made, GuidedZoomRun) else GuidedZoomRun.open(Path(made).expanduser())
-    photographs = find_photographs(patterns)
-    targets = picture_paths(photographs, out or made.path / "explanations", "explained")
-    explainer = ZoomExplainer.of(made, hardware, say)
-    for photograph, target in zip(photographs, targets, strict=True):
-        explanation = explainer.explain(read_image(photograph), photograph.name, besides=photograph)
+    photographs, explainer = find_photographs(patterns, say), ZoomExplainer.of(made, hardware, say)
+    shown = readable(photographs, on_error, say)
+    targets = picture_paths(shown, out or made.path / "explanations", "explained")
+    for photograph, target in zip(shown, targets, strict=True):
+        explanation = explainer.explain(read_image(photograph), shown_name(photograph), besides=photograph)
         zoom_picture(explanation, target)
-        write_json(target.with_suffix(".json"), zoom_document(explanation))
-        say(str(target))
+        document = {"path": printable(photograph.absolute()), **zoom_document(explanation)}
+        write_json(target.with_suffix(".json"), document)
+        say(printable(target))
     return targets
 
 

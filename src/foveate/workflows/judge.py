@@ -36,8 +36,10 @@ def assemble(made: GuidedZoomRun, hardware: HardwareConfig) -> GuidedZoom:
     """Load both networks of a Guided Zoom and put them together.
 
     Raises:
-        UserError: The Evidence CNN is not trained, or the conventional network is not the pool's.
+        UserError: The hardware is not there, the Evidence CNN is not trained, or the conventional network is not the
+            pool's.
     """
+    device_of(hardware)  # what is not there is said before the weights are read
     pool, evidence = made.description.pool, made.evidence_run()
     return GuidedZoom(
         ConventionalCNN.place(made.base_run().load_network(), pool.grounding, hardware),

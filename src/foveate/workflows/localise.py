@@ -114,7 +114,7 @@ def localise(
     branches = {
         branch: measure_localisation(each.right, each.overlaps, chosen[branch]) for branch, each in measured.items()
     }
-    report = analysis.run.path / "evaluation" / f"{split}-localisation.md"
+    report = analysis.report(f"{split}-localisation", "localisation")
     title = f"{analysis.run.path.name}, {split} split"
     markdown = localisation_markdown(branches, title, len(records), f"{len(others)} photographs: {chosen_on}")
     done = LocalisationReport(branches, len(records), chosen_on, len(others), report, markdown)
@@ -176,6 +176,7 @@ def _write(analysis: Analysis, done: LocalisationReport, split: str, title: str)
         "chosen_on": done.chosen_on,
         "chosen_photographs": done.chosen_photographs,
         "branches": {branch.value: asdict(each) for branch, each in done.branches.items()},
+        "settings": analysis.settings,
         "environment": environment(),
     }
     write_json(done.report.with_suffix(".json"), content)

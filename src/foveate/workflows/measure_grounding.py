@@ -26,7 +26,8 @@ from foveate.documents import append_json_line, unstructured, write_json, write_
 from foveate.errors import UserError
 from foveate.evaluation.hits import annotations_of, hits_of
 from foveate.evaluation.maps import area, deletion_and_insertion, energy_inside, mean_of, rank_correlation
-from foveate.methods.inference import Classifier
+from foveate.hardware import device_of
+from foveate.methods.inference import Classifier, check_answers
 from foveate.own_cnns import OwnCNN
 from foveate.progress import progress
 from foveate.report.grounding import GroundingMeasures, MapExample, grounding_markdown, map_sheet, plot_grounding
@@ -34,9 +35,10 @@ from foveate.response.grounding import create_grounding
 from foveate.response.layers import chosen_classes
 from foveate.response.randomisation import cascade, randomised, weighted_layers
 from foveate.runs import Run, environment
-from foveate.types import Box, Grounded, Grounding, Size
+from foveate.types import Box, BranchLogits, Grounded, Grounding, Size
 from foveate.workflows.analysis import boxes_in_view
 from foveate.workflows.evaluate import records_of
+from foveate.workflows.reports import measured_with, report_path
 from foveate.zoom.patches import strongest
 
 CHANCE = "chance"
@@ -68,6 +70,7 @@ class _Subject:
         device, dtype = self.classifier.device, self.classifier.dtype
         with torch.autocast(device.type, dtype, enabled=dtype is not torch.float32):
             logits: Tensor = cast(nn.Module, self.backbone.network)(inputs)
+        check_answers(BranchLogits(logits))
         return logits.float()
 
     def asked(self, inputs: Float[Tensor, "b 3 H W"], labels: Int64[Tensor, " b"]) -> Int64[Tensor, " b"]:
@@ -144,11 +147,11 @@ def measure_grounding(
     """
     run = run if isinstance(run, Run) else Run.open(Path(run).expanduser())
     study, hardware = study or GroundingStudy(), hardware or HardwareConfig()
+    device_of(hardware)  # what is not there is said before the weights are read
     data = run.config.data if root is None else replace(run.config.data, root=root)
-    records = checked(
-        _drawn(records_of(run, data, split), study), on_error or data.on_error, say, data.largest_megapixels
-    )
-    subject = _subject(run, records, study, hardware)
+    classifier, on_error = Classifier.place(run.load_network(), hardware), on_error or data.on_error
+    records = checked(_drawn(records_of(run, data, split), study), on_error, say, data.largest_megapixels)
+    subject = _subject(run, classifier, records, study, hardware)
     measures: dict[str, GroundingMeasures] = {}
     examples: dict[str, list[Float[np.ndarray, "h w"]]] = {}
     left_out: dict[str, str] = {}
@@ -164,12 +167,21 @@ def measure_grounding(
             say(f"{method.value} is measured")
     chance = _ChanceMaps(np.random.default_rng(study.seed))
     measures[CHANCE] = _summary(subject, _per_photograph(subject, chance, CHANCE)[0], (), None)
-    done = GroundingReport(measures, run.path / "evaluation" / f"{split}-grounding.md", left_out)
-    say(_written(subject, done, split, examples))
+    settings = measured_with(data.root, on_error, classifier, hardware) | _told(study)
+    report = report_path(run.path / "evaluation", f"{split}-grounding", settings, "grounding", say)
+    done = GroundingReport(measures, report, left_out)
+    say(_written(subject, done, split, examples, settings))
     if results is not None:
         for row in _rows(subject, done, split):
             append_json_line(results, row, timed="milliseconds")
     return done
+
+
+def _told(study: GroundingStudy) -> dict[str, object]:
+    """Return what of a study changes what is measured, as settings."""
+    told = unstructured(study)
+    del told["batch_size"]
+    return told
 
 
 def _drawn(records: Sequence[ImageRecord], study: GroundingStudy) -> Sequence[ImageRecord]:
@@ -178,11 +190,16 @@ def _drawn(records: Sequence[ImageRecord], study: GroundingStudy) -> Sequence[Im
     return [records[index] for index in order[: study.photographs].tolist()]
 
 
-def _subject(run: Run, records: Sequence[ImageRecord], study: GroundingStudy, hardware: HardwareConfig) -> _Subject:
+def _subject(
+    run: Run,
+    classifier: Classifier,
+    records: Sequence[ImageRecord],
+    study: GroundingStudy,
+    hardware: HardwareConfig,
+) -> _Subject:
     transforms = replace(run.config.transforms, source_size=None)
     sizes = (upright_size(record.image, record.id, largest_megapixels=None) for record in records)
     geometries = [evaluation_geometries(size, transforms, TestViews.CENTRE)[0] for size in sizes]
-    classifier = Classifier.place(run.load_network(), hardware)
     views = EvaluationViews(records, transforms)
     return _Subject(run, classifier, records, geometries, views, study, hardware.workers)
 
@@ -286,7 +303,11 @@ def _summary(
 
 
 def _written(
-    subject: _Subject, done: GroundingReport, split: str, examples: Mapping[str, list[Float[np.ndarray, "h w"]]]
+    subject: _Subject,
+    done: GroundingReport,
+    split: str,
+    examples: Mapping[str, list[Float[np.ndarray, "h w"]]],
+    settings: Mapping[str, object],
 ) -> str:
     """Write everything that was measured, and return it as Markdown."""
     study, report = subject.study, done.report
@@ -303,6 +324,7 @@ def _written(
         "random_layers": random,
         "methods": {name: unstructured(each) for name, each in done.measures.items()},
         "left_out": dict(done.left_out),
+        "settings": dict(settings),
         "environment": environment(),
     }
     write_json(report.with_suffix(".json"), content)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -11,24 +14,68 @@ from PIL import Image
 from torch import Tensor
 
 from foveate.backbones import Normalisation
+from foveate.config import OnError
+from foveate.data.images import ImageError, read_image
+from foveate.data.paths import printable
 from foveate.errors import UserError
+from foveate.file_names import safe_name
+from foveate.hardware import processors
+
+_HASHED = 8  # hexadecimal digits of the hash of a photograph's whole path
+
+
+def shown_name(photograph: Path) -> str:
+    """Return what a photograph is called in titles: its folder's name and its own."""
+    folder = photograph.parent.name
+    folder = photograph.parent.resolve().name if folder in ("", "..") else folder
+    return printable(f"{folder}/{photograph.name}" if folder else photograph.name)
 
 
 def picture_paths(photographs: Sequence[Path], folder: Path, ending: str) -> tuple[Path, ...]:
-    """Name a picture after each photograph; photographs of one name in several folders are numbered.
+    """Name a picture after each photograph: its folder, its name, a hash of its whole path, and what it shows.
+
+    So a photograph always gets the same picture, and no other one's: not that of a photograph of the same name
+    elsewhere, nor of another kind.
 
     Raises:
         UserError: A picture would take the place of one of the photographs.
     """
-    targets: dict[Path, None] = {}
-    for photograph in photographs:
-        numbers = ("", *(f"-{number}" for number in range(2, len(photographs) + 1)))
-        names = (folder / f"{photograph.stem}{number}-{ending}.png" for number in numbers)
-        targets[next(name for name in names if name not in targets)] = None
+    targets = [folder / f"{_picture_name(photograph)}-{ending}.png" for photograph in photographs]
     taken = {path.resolve() for path in targets} & {path.resolve() for path in photographs}
     if taken:
         raise UserError(f"a picture never replaces a photograph; {min(taken)} is one; name another folder with --out")
     return tuple(targets)
+
+
+def _picture_name(photograph: Path) -> str:
+    whole = hashlib.sha256(os.fsencode(photograph.resolve())).hexdigest()[:_HASHED]
+    return f"{safe_name(shown_name(photograph).replace('/', '-'))}-{whole}"
+
+
+def readable(photographs: Sequence[Path], on_error: OnError, say: Callable[[str], None]) -> list[Path]:
+    """Decode every photograph once, and return those that can be read; say what is wrong with the others.
+
+    Raises:
+        UserError: Some cannot be read and that stops, or none can; all of them are named.
+    """
+    with ThreadPoolExecutor(processors()) as pool:
+        problems = dict(zip(photographs, pool.map(_problem, photographs), strict=True))
+    good = [path for path, problem in problems.items() if problem is None]
+    bad = [problem for problem in problems.values() if problem is not None]
+    if bad and (on_error is OnError.STOP or not good):
+        listed = "\n  ".join(bad)
+        raise UserError(f"{len(bad)} of {len(problems)} photographs cannot be read:\n  {listed}")
+    for problem in bad:
+        say(problem)
+    return good
+
+
+def _problem(photograph: Path) -> str | None:
+    try:
+        read_image(photograph)
+    except ImageError as error:
+        return str(error)
+    return None
 
 
 def picture_of(images: Float[Tensor, "1 3 H W"], normalisation: Normalisation) -> Image.Image:

@@ -41,6 +41,7 @@ from foveate.report.trust import (
 from foveate.runs import Run, environment
 from foveate.workflows.evaluate import records_of
 from foveate.workflows.judge import evidence_of_split
+from foveate.workflows.reports import kept_report, measured_with, report_path
 
 FIRST, REFINED = "first answer", "refined answer"
 
@@ -53,7 +54,12 @@ class _Kept(NamedTuple):
     ids: tuple[str, ...]
     labels: Int[np.ndarray, " n"]
     probabilities: Mapping[str, Float[np.ndarray, "n c"]]
-    report: Path
+    name: str
+    """Of the report."""
+    settings: Mapping[str, object]
+    """How the answers were made, beside the run, as far as the report's name does not say it."""
+    folder: Path
+    """Of the report."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,26 +113,28 @@ def measure_trust(
     if isinstance(folder, GuidedZoomRun):
         kept = _refined(folder, split, root, on_error, hardware, say)
     else:
-        kept = _predicted(folder, split, views)
+        kept = _predicted(folder, split, views, root)
     judged = {name: Judged.of(each, kept.labels) for name, each in kept.probabilities.items()}
     measures = {name: _measures(each, study.bins) for name, each in judged.items()}
-    done = TrustReport(measures, _alarms(judged), _pairs(kept, judged, study), kept.report)
-    say(_written(kept, done, judged, study, split, root))
+    settings = {**kept.settings, **unstructured(study)}
+    report = report_path(kept.folder, kept.name, settings, "judgement", say)
+    done = TrustReport(measures, _alarms(judged), _pairs(kept, judged, study), report)
+    say(_written(kept, done, judged, study, split, root, settings))
     if results is not None:
         append_json_line(results, _row(kept, done, split))
     return done
 
 
-def _predicted(run: Run, split: str, views: TestViews) -> _Kept:
-    name = f"{split}-{views.value}"
-    file = run.path / "evaluation" / f"{name}.parquet"
+def _predicted(run: Run, split: str, views: TestViews, root: Path | None) -> _Kept:
+    folder = run.path / "evaluation"
+    file = kept_report(folder, f"{split}-{views.value}", root).with_suffix(".parquet")
     if not file.exists():
         raise UserError(
             f"answers are judged that are kept; {run.path} keeps none of the {split} split, views {views.value}; give "
             f"`foveate evaluate {run.path} --split {split} --views {views.value}` first"
         )
     table = read_predictions(file)
-    return _Kept(run, table.ids, table.labels, {"answer": table.probabilities}, file.with_name(f"{name}-trust.md"))
+    return _Kept(run, table.ids, table.labels, {"answer": table.probabilities}, f"{file.stem}-trust", {}, folder)
 
 
 def _refined(
@@ -141,7 +149,10 @@ def _refined(
     table = evidence_of_split(made, split, config, root=root, on_error=on_error, hardware=hardware, say=say)
     refined = refined_probabilities(table.probabilities, table.evidence.classes, table.refined(config), config.scores)
     answers = {FIRST: table.probabilities.numpy(), REFINED: refined.numpy()}
-    return _Kept(made.base_run(), table.ids, table.labels, answers, made.path / "evaluation" / f"{split}-trust.md")
+    run, folder = made.base_run(), made.path / "evaluation"
+    data = run.config.data if root is None else replace(run.config.data, root=root)
+    settings = {**measured_with(data.root, on_error or data.on_error), **unstructured(config)}
+    return _Kept(run, table.ids, table.labels, answers, f"{split}-trust", settings, folder)
 
 
 def _measures(judged: Judged, bins: int) -> TrustMeasures:
@@ -174,7 +185,13 @@ def _pairs(kept: _Kept, judged: Mapping[str, Judged], study: TrustStudy) -> tupl
 
 
 def _written(
-    kept: _Kept, done: TrustReport, judged: Mapping[str, Judged], study: TrustStudy, split: str, root: Path | None
+    kept: _Kept,
+    done: TrustReport,
+    judged: Mapping[str, Judged],
+    study: TrustStudy,
+    split: str,
+    root: Path | None,
+    settings: Mapping[str, object],
 ) -> str:
     """Write everything that was measured, and return it as Markdown."""
     counting, names = list(judged)[-1], kept.run.class_names
@@ -191,6 +208,7 @@ def _written(
         "alarms": _told_alarms(done),
         "confusion": {"answers": counting, "class_names": list(names), "matrix": matrix.tolist()},
         "pairs": [unstructured(each) for each in done.pairs],
+        "settings": dict(settings),
         "environment": environment(),
     }
     write_json(done.report.with_suffix(".json"), content)

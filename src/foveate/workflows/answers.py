@@ -1,0 +1,141 @@
+"""Files of answers, written batch by batch and whole or not at all: CSV, JSON, Parquet."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from foveate.atomic import atomic_path
+from foveate.data.paths import printable
+from foveate.errors import UserError
+from foveate.types import Prediction
+from foveate.workflows.model import Named
+
+Row = Mapping[str, Any]
+_Write = Callable[[Sequence[Row]], None]
+
+NAMES = pa.schema({"image": pa.string(), "class_name": pa.string()})
+"""Columns of a file of names."""
+
+ANSWERS = pa.schema(
+    {
+        "image": pa.string(),
+        "rank": pa.int64(),
+        "class_name": pa.string(),
+        "probability": pa.float64(),
+        "entropy": pa.float64(),
+        "sure": pa.bool_(),
+    }
+)
+"""Columns of a file of answers, which has one row for each class of each answer."""
+
+_ROW_GROUP = 16384  # rows of a Parquet file that are written together
+
+
+def rows_of(answer: Prediction) -> list[Row]:
+    """Return an answer as rows of `ANSWERS`, the best class first."""
+    return [
+        {
+            "image": printable(answer.image),
+            "rank": rank,
+            "class_name": printable(ranked.class_name),
+            "probability": ranked.probability,
+            "entropy": answer.entropy,
+            "sure": answer.sure,
+        }
+        for rank, ranked in enumerate(answer.top, 1)
+    ]
+
+
+def row_of(named: Named) -> list[Row]:
+    """Return a name as the row of `NAMES`."""
+    return [{"image": printable(named.image), "class_name": printable(named.class_name)}]
+
+
+def write_answers(path: Path, answers: Iterable[Prediction]) -> None:
+    """Write answers as CSV, JSON or Parquet, by the file's ending: one row for each class of each answer.
+
+    Raises:
+        UserError: The ending is another one, or the file cannot be written.
+    """
+    with answer_file(path, ANSWERS) as write:
+        for answer in answers:
+            write(rows_of(answer))
+
+
+def check_ending(path: Path) -> None:
+    """Refuse a file that answers are not written to.
+
+    Raises:
+        UserError: Its ending is another one.
+    """
+    if path.suffix.lower() not in _WRITERS:
+        raise UserError(f"answers are written as {', '.join(_WRITERS)}; got {path.name!r}; choose one of these endings")
+
+
+@contextmanager
+def answer_file(path: Path, schema: pa.Schema) -> Iterator[_Write]:
+    """Yield what adds rows to a file, which is there, whole, when the block has succeeded; no row is kept in memory.
+
+    Raises:
+        UserError: The ending is another one, or the file cannot be written; what was there before is untouched.
+    """
+    check_ending(path)
+    with atomic_path(path) as temporary, _WRITERS[path.suffix.lower()](temporary, schema) as write:
+        yield write
+
+
+@contextmanager
+def _csv(path: Path, schema: pa.Schema) -> Iterator[_Write]:
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.DictWriter(stream, schema.names, lineterminator="\n")
+        writer.writeheader()
+        yield writer.writerows
+
+
+@contextmanager
+def _json(path: Path, _: pa.Schema) -> Iterator[_Write]:
+    with path.open("w", encoding="utf-8") as stream:
+        before = "["
+
+        def write(rows: Sequence[Row]) -> None:
+            nonlocal before
+            for row in rows:
+                text = json.dumps(row, indent=1, ensure_ascii=False).replace("\n", "\n ")
+                stream.write(f"{before}\n {text}")
+                before = ","
+
+        yield write
+        stream.write("[]\n" if before == "[" else "\n]\n")
+
+
+@contextmanager
+def _parquet(path: Path, schema: pa.Schema) -> Iterator[_Write]:
+    waiting: list[Row] = []
+    with pq.ParquetWriter(path, schema) as writer:
+
+        def flush() -> None:
+            writer.write_table(pa.Table.from_pylist(waiting, schema))
+            waiting.clear()
+
+        def write(rows: Sequence[Row]) -> None:
+            waiting.extend(rows)
+            if len(waiting) >= _ROW_GROUP:
+                flush()
+
+        yield write
+        flush()
+
+
+_WRITERS: Mapping[str, Callable[[Path, pa.Schema], AbstractContextManager[_Write]]] = {
+    ".csv": _csv,
+    ".json": _json,
+    ".parquet": _parquet,
+}

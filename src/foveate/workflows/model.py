@@ -1,0 +1,281 @@
+"""A trained network that answers for photographs: `foveate.load`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import IOBase
+from itertools import islice
+from os import PathLike
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from PIL import Image
+from torch import Tensor
+
+from foveate.config import HardwareConfig, TestViews, TransformConfig
+from foveate.config.checks import require
+from foveate.data.images import ImageError, blank_warning
+from foveate.data.paths import printable
+from foveate.data.photographs import Photograph, name_of, read_photograph
+from foveate.data.transforms import evaluation_geometries
+from foveate.errors import UserError
+from foveate.evaluation.predictions import ranked_classes
+from foveate.guided_runs import GuidedZoomRun
+from foveate.hardware import device_of, processors
+from foveate.methods.inference import Classifier
+from foveate.methods.refiner import Refiner
+from foveate.runs import Run
+from foveate.types import Prediction, Size
+from foveate.workflows.judge import assemble
+
+
+class _Decoded(NamedTuple):
+    """Of one photograph."""
+
+    pixels: tuple[np.ndarray, ...]
+    """For each size, (v, H, W, 3)."""
+    warning: str | None
+    """That it is nearly blank."""
+
+
+_Submitted = list[tuple[str, Future[_Decoded]]]
+
+
+class Remarks(NamedTuple):
+    """Who is told what of photographs, in words that name them."""
+
+    unreadable: Callable[[str], None] | None = None
+    doubtful: Callable[[str], None] | None = None
+
+
+class Named(NamedTuple):
+    """A photograph, and the name of its class."""
+
+    image: str
+    class_name: str
+
+
+@dataclass(frozen=True)
+class Model:
+    """A trained run, or a Guided Zoom of one, ready to answer; `foveate.load` makes it."""
+
+    run: Run
+    classifier: Classifier
+    refiner: Refiner | None = None
+    """Of a Guided Zoom: what decides by the evidence for the run's best classes."""
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The classes it can tell apart."""
+        return self.run.class_names
+
+    def predict(
+        self,
+        photograph: Photograph,
+        *,
+        top: int = 5,
+        entropy_threshold: float | None = None,
+        views: TestViews = TestViews.CENTRE,
+    ) -> Prediction:
+        """Answer for one photograph, in any of the forms of `read_photograph`. See `predict_many`."""
+        answers = self.predict_many([photograph], top=top, entropy_threshold=entropy_threshold, views=views)
+        return next(answers)
+
+    def predict_many(
+        self,
+        photographs: Iterable[Photograph],
+        *,
+        top: int = 5,
+        entropy_threshold: float | None = None,
+        views: TestViews = TestViews.CENTRE,
+        batch_size: int = 16,
+        unreadable: Callable[[str], None] | None = None,
+        doubtful: Callable[[str], None] | None = None,
+    ) -> Iterator[Prediction]:
+        """Answer for many photographs, in their order, a batch at a time.
+
+        Args:
+            photographs: Each in any of the forms of `read_photograph`, such as a path; also without end: two batches
+                are held at a time.
+            top: How many classes each answer ranks; at most all.
+            entropy_threshold: Nats; an answer whose entropy is above it is marked not sure. None: all are sure.
+            views: Which views of a photograph are averaged.
+            batch_size: Photographs at a time.
+            unreadable: Receives what is wrong with each photograph that cannot be read, which is then left out.
+                None: that is an error.
+            doubtful: Receives a warning of each photograph that is nearly blank.
+
+        Raises:
+            UserError: A photograph is missing or cannot be read, an argument is out of range, the network's answer is
+                not finite, or several views are asked of a Guided Zoom or of a network that looks closer at some
+                photographs only.
+        """
+        if top < 1:
+            raise UserError(f"top must be at least 1; got {top}")
+        if entropy_threshold is not None and not entropy_threshold >= 0:
+            raise UserError(f"entropy_threshold must not be negative, in nats; got {entropy_threshold}")
+        closer = self.classifier.zoom_above
+        if closer is not None and entropy_threshold is not None and entropy_threshold < closer:
+            raise UserError(
+                f"what is not looked at closer must count as sure: zoom_above, {closer}, must not be above "
+                f"entropy_threshold, {entropy_threshold}; lower the one or raise the other"
+            )
+        if self.refiner is not None and views is not TestViews.CENTRE:
+            raise UserError(
+                f"a Guided Zoom looks for evidence in one view of a photograph, views {TestViews.CENTRE}; got {views}; "
+                "leave it out"
+            )
+        for names, pixels in self._decoded_batches(photographs, views, batch_size, Remarks(unreadable, doubtful)):
+            for name, row in zip(names, self._probabilities(*pixels), strict=True):
+                yield self._answer(name, row, top, entropy_threshold)
+
+    def classify_many(
+        self,
+        photographs: Iterable[Photograph],
+        *,
+        batch_size: int = 16,
+        unreadable: Callable[[str], None] | None = None,
+        doubtful: Callable[[str], None] | None = None,
+    ) -> Iterator[Named]:
+        """Name each photograph and its class, the best one of `predict_many`, and nothing else.
+
+        A Guided Zoom then looks at a class's evidence only while the class can still win, which with several rounds
+        takes fewer passes (docs/performance.md), and with one as many.
+
+        Args:
+            photographs: Each in any of the forms of `read_photograph`, such as a path; also without end: two batches
+                are held at a time.
+            batch_size: Photographs at a time.
+            unreadable: As in `predict_many`.
+            doubtful: As in `predict_many`.
+
+        Raises:
+            UserError: A photograph is missing or cannot be read, or the network's answer is not finite.
+        """
+        for names, pixels in self._decoded_batches(
+            photographs, TestViews.CENTRE, batch_size, Remarks(unreadable, doubtful)
+        ):
+            if self.refiner is None:
+                best = self.classifier.probabilities(pixels[0]).argmax(1)
+            else:
+                best = self.refiner.classes(*(each[:, 0] for each in pixels))
+            yield from map(Named, names, (self.class_names[label] for label in best.tolist()))
+
+    def _probabilities(
+        self, images: UInt8[Tensor, "b v H W 3"], source: UInt8[Tensor, "b 1 Hs Ws 3"] | None = None
+    ) -> Float[Tensor, "b c"]:
+        if self.refiner is None or source is None:
+            return self.classifier.probabilities(images)
+        return self.refiner.probabilities(images[:, 0], source[:, 0])
+
+    @property
+    def _seen(self) -> tuple[TransformConfig, ...]:
+        """What a photograph is turned into: what the network sees, and what patches are cut from."""
+        seen = self.run.config.transforms
+        return (seen,) if self.refiner is None else (seen, self.refiner.source_of(seen))
+
+    def _decoded_batches(
+        self,
+        photographs: Iterable[Photograph],
+        views: TestViews,
+        batch_size: int,
+        remarks: Remarks,
+    ) -> Iterator[tuple[list[str], list[UInt8[Tensor, "b v H W 3"]]]]:
+        """Decode the next batch on all processors while the caller's network looks at this one."""
+        _check_several(photographs, batch_size)
+        with _workers() as pool:
+            this: _Submitted = []
+            for following in _submitted(photographs, batch_size, lambda each: pool.submit(self._decoded, each, views)):
+                decoded = _readable(this, remarks)
+                this = following
+                if decoded:
+                    each = zip(*(pixels for _, pixels in decoded), strict=True)
+                    yield [name for name, _ in decoded], [torch.from_numpy(np.stack(size)) for size in each]
+
+    def _decoded(self, photograph: Photograph, views: TestViews) -> _Decoded:
+        image = read_photograph(photograph)
+        geometries = (evaluation_geometries(Size(*image.size), each, views) for each in self._seen)
+        pixels = tuple(np.stack([np.asarray(view.pixels(image)) for view in each]) for each in geometries)
+        return _Decoded(pixels, blank_warning(image, printable(name_of(photograph))))
+
+    def _answer(self, name: str, row: Float[Tensor, " c"], top: int, threshold: float | None) -> Prediction:
+        entropy = float(torch.special.entr(row.double()).sum())
+        ranked = ranked_classes(row.numpy(), self.class_names, top)
+        return Prediction(name, ranked, entropy, threshold is None or entropy <= threshold)
+
+
+def load(path: Path | str, *, hardware: HardwareConfig | None = None, zoom_above: float | None = None) -> Model:
+    """Load a finished run's network, or a Guided Zoom with both of its networks, ready to predict.
+
+    Args:
+        path: The run folder, or the Guided Zoom's.
+        hardware: Where to compute; none: the fast choice of this machine.
+        zoom_above: Of an S3N run: look closer only where the entropy of the first look, in nats, is above this; None:
+            always. `foveate evaluate --split validation` shows what each threshold saves.
+
+    Raises:
+        UserError: The hardware is not there; the folder is neither, or not finished, its weights are missing or not its
+            own; or `zoom_above` is negative, or given for what is no S3N that looks closer.
+    """
+    path, hardware = Path(path).expanduser(), hardware or HardwareConfig()
+    device_of(hardware)  # what is not there is said before the weights are read
+    if GuidedZoomRun.is_at(path):
+        if zoom_above is not None:
+            raise UserError("zoom_above says where an S3N run looks closer; got a Guided Zoom; leave it out")
+        made = GuidedZoomRun.open(path)
+        zoom = assemble(made, hardware)
+        return Model(made.base_run(), zoom.conventional.classifier, Refiner.of(zoom, made.description.refinement))
+    run = Run.open(path)
+    return Model(run, Classifier.place(run.load_network(), hardware, zoom_above=zoom_above))
+
+
+@contextmanager
+def _workers() -> Iterator[ThreadPoolExecutor]:
+    """Yield threads for all processors; what waits is not begun any more where the block fails or is left."""
+    pool = ThreadPoolExecutor(processors())
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _check_several(photographs: Iterable[Photograph], batch_size: int) -> None:
+    require(batch_size >= 1, "batch_size must be at least 1", batch_size)
+    if isinstance(photographs, PathLike | str | bytes | bytearray | Image.Image | IOBase):
+        raise UserError(
+            f"many photographs are asked about at a time; got one {type(photographs).__name__}; put it in a list, or "
+            "take `predict`"
+        )
+
+
+def _submitted(
+    photographs: Iterable[Photograph], batch_size: int, submit: Callable[[Photograph], Future[_Decoded]]
+) -> Iterator[_Submitted]:
+    """Yield batches whose decoding has begun, each when it is asked for, and an empty one at the end."""
+    waiting = iter(photographs)
+    while batch := list(islice(waiting, batch_size)):
+        yield [(name_of(each), submit(each)) for each in batch]
+    yield []
+
+
+def _readable(batch: _Submitted, remarks: Remarks) -> list[tuple[str, tuple[np.ndarray, ...]]]:
+    """Wait for a batch; leave out what cannot be read, where somebody is told."""
+    readable = []
+    for name, future in batch:
+        try:
+            pixels, warning = future.result()
+        except ImageError as error:
+            if remarks.unreadable is None:
+                raise
+            remarks.unreadable(str(error))
+            continue
+        if warning is not None and remarks.doubtful is not None:
+            remarks.doubtful(warning)
+        readable.append((name, pixels))
+    return readable

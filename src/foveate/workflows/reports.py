@@ -1,0 +1,105 @@
+"""Where the reports of a run lie: one for each way of measuring, and none in the place of another."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from foveate.config import HardwareConfig
+from foveate.data.paths import printable
+from foveate.documents import read_json
+from foveate.errors import UserError
+from foveate.file_names import safe_name
+from foveate.methods.inference import Classifier
+
+_WORDS = 60  # characters of a name that say what differs; beyond, a hash does
+
+
+def measured_with(
+    root: Path, on_error: str, classifier: Classifier | None = None, hardware: HardwareConfig | None = None
+) -> dict[str, Any]:
+    """Return what a measurement depends on beside the run and the name of its report, as JSON holds it."""
+    settings = {"root": printable(root.expanduser().resolve()), "on_error": str(on_error)}
+    if classifier is None or hardware is None:
+        return settings
+    precision = str(classifier.dtype).removeprefix("torch.")
+    return settings | {
+        "accelerator": classifier.device.type,
+        "precision": precision,
+        "runtime": hardware.runtime.value,
+    }
+
+
+def report_path(
+    folder: Path, name: str, settings: Mapping[str, Any], what: str, say: Callable[[str], None] = print
+) -> Path:
+    """Return where the Markdown of a report is to be written; say what it replaces, or what stays beside it.
+
+    Args:
+        folder: The run's folder of reports.
+        name: Of the report, without an ending.
+        settings: What it was measured with; its JSON must hold them as ``settings``.
+        what: Of which kind it is, for what is said.
+        say: Receives it.
+    """
+    plain = folder / f"{name}.md"
+    differing = _differing(plain, settings)
+    if differing:
+        path = _beside(plain, {key: settings[key] for key in differing}, settings)
+        say(f"{plain.name} was measured with another {', '.join(differing)} and stays; this is {path.name}")
+    else:
+        path = plain
+    file = path.with_suffix(".json")
+    if file.exists():
+        say(f"replaces the {what} of {datetime.fromtimestamp(file.stat().st_mtime):%Y-%m-%d %H:%M}: {path}")
+    return path
+
+
+def kept_report(folder: Path, name: str, root: Path | None) -> Path:
+    """Return the report of a name; where a root is given, the one that was measured there, if there is one."""
+    plain = folder / f"{name}.md"
+    if root is None:
+        return plain
+    wanted = printable(root.expanduser().resolve())
+    reports = [plain, *(file.with_suffix(".md") for file in sorted(folder.glob(f"{name}-*.json")))]
+    measured = (each for each in reports if each.with_suffix(".parquet").exists())
+    return next((each for each in measured if (_settings(each) or {}).get("root") == wanted), plain)
+
+
+def _beside(plain: Path, differing: Mapping[str, Any], settings: Mapping[str, Any]) -> Path:
+    """Name a report after what differs from the plain one; with a hash where that alone is not enough."""
+    words = safe_name("-".join(f"{key}-{_word(key, value)}".replace("_", "-") for key, value in differing.items()))
+    path = plain.with_name(f"{plain.stem}-{words}.md")
+    if len(words) <= _WORDS and not _differing(path, settings):
+        return path
+    whole = hashlib.sha256(json.dumps(dict(settings), sort_keys=True).encode()).hexdigest()[:8]
+    return plain.with_name(f"{plain.stem}-{safe_name('-'.join(differing).replace('_', '-'))[:_WORDS]}-{whole}.md")
+
+
+def _word(key: str, value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return "+".join(map(str, value))
+    return Path(value).name if key == "root" else "other" if isinstance(value, dict) else str(value)
+
+
+def _differing(report: Path, settings: Mapping[str, Any]) -> list[str]:
+    """Name the settings in which a report that is there differs; one of an older version says not all of them."""
+    before = _settings(report)
+    return [] if before is None else [key for key, value in settings.items() if before.get(key, value) != value]
+
+
+def _settings(report: Path) -> Mapping[str, Any] | None:
+    """Return what a report was measured with, nothing where it does not say; None: there is none."""
+    file = report.with_suffix(".json")
+    if not file.exists():
+        return None
+    try:
+        content = read_json(file)
+    except UserError:  # damaged: there is nothing in it to keep
+        return {}
+    settings = content.get("settings", {})
+    return settings if isinstance(settings, dict) else {}

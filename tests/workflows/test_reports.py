@@ -1,0 +1,78 @@
+"""A report takes the place of none that was measured otherwise."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from foveate.workflows.reports import kept_report, measured_with, report_path
+
+SETTINGS = {"root": "/birds", "on_error": "stop", "precision": "bfloat16", "methods": ["eb"], "curves": {"steps": 4}}
+
+
+def written(folder: Path, settings: dict[str, Any], said: list[str]) -> str:
+    """Write a report as a command does, and return its name."""
+    report = report_path(folder, "test-centre", settings, "evaluation", said.append)
+    report.with_suffix(".parquet").touch()
+    report.with_suffix(".json").write_text(json.dumps({"settings": settings}))
+    return report.stem
+
+
+def test_the_same_settings_replace_and_say_so(tmp_path: Path) -> None:
+    said: list[str] = []
+    assert [written(tmp_path, SETTINGS, said) for _ in range(2)] == ["test-centre"] * 2
+    (line,) = said
+    assert line.startswith("replaces the evaluation of 20")
+    assert line.endswith(f": {tmp_path / 'test-centre.md'}")
+
+
+@pytest.mark.parametrize(
+    ("other", "name"),
+    [
+        ({"root": "/elsewhere/jays"}, "test-centre-root-jays"),
+        ({"on_error": "skip"}, "test-centre-on-error-skip"),
+        ({"precision": "float32", "on_error": "skip"}, "test-centre-on-error-skip-precision-float32"),
+        ({"methods": ["eb", "ceb"]}, "test-centre-methods-eb+ceb"),
+        ({"curves": {"steps": 9}}, "test-centre-curves-other"),
+        ({"seed": 3}, "test-centre"),  # of which the earlier version said nothing
+    ],
+)
+def test_other_settings_have_another_name(other: dict[str, Any], name: str, tmp_path: Path) -> None:
+    said: list[str] = []
+    written(tmp_path, SETTINGS, said)
+    assert [written(tmp_path, SETTINGS | other, said) for _ in range(2)] == [name] * 2
+    assert ("and stays" in said[0]) == (name != "test-centre")
+    assert "replaces the evaluation" in said[-1]
+    assert written(tmp_path, SETTINGS, said) == "test-centre"
+
+
+def test_folders_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    roots = ("/birds", "/a/jays", "/b/jays", "/c/" + "j" * 300)
+    names = [written(tmp_path, SETTINGS | {"root": root}, []) for root in roots]
+    assert names[:2] == ["test-centre", "test-centre-root-jays"]
+    assert len({*names}) == 4
+    assert [written(tmp_path, SETTINGS | {"root": root}, []) for root in roots] == names
+
+
+@pytest.mark.parametrize("content", ["{}", "[]", "not JSON", '{"settings": 3}'])
+def test_what_does_not_say_how_it_was_measured_is_replaced(content: str, tmp_path: Path) -> None:
+    (tmp_path / "test-centre.json").write_text(content)
+    said: list[str] = []
+    assert written(tmp_path, SETTINGS, said) == "test-centre"
+    assert "replaces" in said[0]
+
+
+def test_the_report_of_a_root_is_found(tmp_path: Path) -> None:
+    for root in ("/birds", "/jays"):
+        written(tmp_path, SETTINGS | {"root": root}, [])
+    assert kept_report(tmp_path, "test-centre", None).stem == "test-centre"
+    assert kept_report(tmp_path, "test-centre", Path("/jays")).stem == "test-centre-root-jays"
+    assert kept_report(tmp_path, "test-centre", Path("/owls")).stem == "test-centre"
+
+
+def test_a_root_is_the_same_however_it_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert measured_with(Path("x/../birds"), "stop") == measured_with(tmp_path / "birds", "stop")
