@@ -238,7 +238,7 @@ def test_pixels_are_read_at_the_source_size(source: int | None, pixels: int) -> 
 # What the paper leaves open is as in the reference. Why Foveate's differs from its first design: docs/log.md.
 PRESETS: list[tuple[str, object, object, object]] = [
     # field, paper, reference, foveate
-    ("entropy_from", EntropySource.LOGITS, EntropySource.CLASS_MAPS, EntropySource.LOGITS),
+    ("entropy_from", EntropySource.LOGITS, EntropySource.CLASS_MAPS_AND_BIAS, EntropySource.LOGITS),
     ("entropy_threshold", 0.2, 0.2, 0.2),
     ("aggregation", Aggregation.SUM, Aggregation.MEAN, Aggregation.MEAN),
     ("response_grid", None, 31, 31),
@@ -249,11 +249,12 @@ PRESETS: list[tuple[str, object, object, object]] = [
     ("kernel", AttentionKernel.PAPER, AttentionKernel.HALF, AttentionKernel.HALF),
     ("radius", pytest.approx(0.12728, rel=1e-4), 0.09, 0.15),
     ("radius_complementary", pytest.approx(0.42426, rel=1e-4), 0.3, 0.3),
-    ("radius_rate", 1e-2, 1e-4, 1e-2),  # the paper gives none
+    ("radius_rate", 10.0, 1e-4, 1e-2),  # the paper's: 0.01 where pretrained layers have 0.001
     ("sampling_floor", 0.0, 0.09, 0.03),
     ("both_until", 0.0, 21 / 60, 0.0),
     ("train_partition", Partition.PROBABILITY, Partition.PROBABILITY, Partition.ALL),
     ("test_partition", Partition.PROBABILITY, Partition.EXTREMES, Partition.ALL),
+    ("views_together", False, False, True),
     ("fusion", Fusion.OWN, Fusion.OWN, Fusion.TIED),
     ("branch_block", False, True, False),
     ("regulariser_width", 13 / 31, 13 / 31, 13 / 31),
