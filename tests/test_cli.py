@@ -129,6 +129,10 @@ def test_the_shell_completes(capsys: pytest.CaptureFixture[str]) -> None:
         ("train plain", "--out"),
         ("train plain --out x --epochs many", "many"),
         ("train plain --out x --epochs 0", "epochs must be at least 1; got 0"),
+        (
+            "train evidence-resnet101 --out x --epochs 5",
+            "epochs must be 0 beside steps; to give epochs, make steps None",
+        ),
         ("train plain --out x --learning 1", "--learning"),
         ("evaluate x --split tset", "tset"),
         ("evaluate nowhere", "a run is a folder with a run.json"),

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import FrozenInstanceError, fields
+from functools import partial
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -118,6 +119,8 @@ REFUSED: list[tuple[Maker, str, Any, str]] = [
     (HardwareConfig, "devices", 0, "devices must be at least 1"),
     (HardwareConfig, "workers", -1, "workers must not be negative"),
     (training, "epochs", 0, "epochs must be at least 1"),
+    (partial(training, epochs=0), "steps", 0, "steps must be at least 1, or None"),
+    (partial(training, steps=100), "epochs", 15, "epochs must be 0 beside steps; to give epochs, make steps None"),
     (training, "batch_size", 0, "batch_size must be at least 1"),
     (training, "seed", -1, "seed must not be negative"),
     (training, "ema_decay", 0.0, "ema_decay must be in (0, 1)"),
@@ -279,7 +282,7 @@ GUIDED_ZOOM_PRESETS: list[tuple[str, object, object, object]] = [
     ("pool.patches.rounds", 2, 2, 0),
     ("pool.patches.elsewhere", False, False, True),
     ("pool.patches.stretch", False, True, False),
-    ("pool.keep", Keep.CORRECT, Keep.FIRST_ALWAYS, Keep.CORRECT),
+    ("pool.keep", Keep.CORRECT, Keep.ERASED_CORRECT, Keep.CORRECT),
     ("pool.whole", False, False, True),
     ("refinement.top_k", 5, 5, 5),
     ("refinement.weights", (0.4, 0.3, 0.2, 0.1), (0.4, 0.3, 0.2, 0.1), (0.4, 0.3)),

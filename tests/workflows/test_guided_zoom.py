@@ -282,7 +282,7 @@ def test_on_the_command_line(quick_run: Run, tmp_path: Path, capsys: pytest.Capt
         "--pool.patches.source-size",
         "96",
         "--pool.keep",
-        "first-always",
+        "erased-correct",
     ]
     options += [
         "--refinement.top-k",
@@ -354,7 +354,14 @@ def test_tuning_writes_down_what_fits_and_plots_the_rest(
     assert table.right_after(tuned.description.refinement).sum() <= tried["fitted"][0]["right"]
     assert 0 <= min(tried["held_out"].values()) <= max(tried["held_out"].values()) <= 1
     base = str(tuned.description.base)
-    pool = ["--pool.grounding.method", "class-maps", "--pool.patches.source-size", "96", "--pool.keep", "first-always"]
+    pool = [
+        "--pool.grounding.method",
+        "class-maps",
+        "--pool.patches.source-size",
+        "96",
+        "--pool.keep",
+        "erased-correct",
+    ]
     pool += ["--pool.patches.rounds", "2"]
     rows = tmp_path / "rows.jsonl"
     assert main(["guided-zoom", base, "--out", str(zoom), *pool, *options, "--tuned", "--results", str(rows)]) == 0

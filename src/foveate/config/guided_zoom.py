@@ -103,7 +103,10 @@ class Keep(StrEnum):
     CORRECT = "correct"
     """Round l of a photograph while the network still classifies it correctly, l squares being erased (the text)."""
     FIRST_ALWAYS = "first-always"
-    """The first round of every photograph, later ones as above (released code)."""
+    """The first round of every photograph, later ones as above."""
+    ERASED_CORRECT = "erased-correct"
+    """The first round of every photograph, whatever its class was taken for; then round l while the network classifies
+    the photograph with l squares erased correctly (released code)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,7 +132,7 @@ class PoolConfig:
     @classmethod
     def reference(cls) -> PoolConfig:
         """Return the settings of the authors' released code; `whole` is one version's only."""
-        return replace(cls.paper(), patches=PatchConfig.reference(), keep=Keep.FIRST_ALWAYS)
+        return replace(cls.paper(), patches=PatchConfig.reference(), keep=Keep.ERASED_CORRECT)
 
     def __post_init__(self) -> None:
         require(self.part_size >= 1, "part_size must be at least 1", self.part_size)

@@ -117,7 +117,7 @@ def guided_zoom(
     build_pool(run, made.pool, made.description.pool, root=root, on_error=on_error, hardware=hardware, say=say)
     if not made.finished:
         config = evidence_config(evidence, evidence_architecture, evidence_start, run, made.pool, hardware)
-        train(replace(config, epochs=epochs or config.epochs), made.evidence, say=say)
+        train(replace(config, epochs=epochs, steps=None) if epochs else config, made.evidence, say=say)
     if tuned and made.description.tuned_on is None:
         tune(made, root=root, on_error=on_error, hardware=hardware, say=say)
         made = GuidedZoomRun.open(made.path)

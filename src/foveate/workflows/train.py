@@ -48,7 +48,7 @@ def train(config: TrainConfig, out: Path | str, *, say: Callable[[str], None] = 
     splits = load_splits(config.data)
     records = splits.named("train")
     description = RunDescription(config, splits.class_names, splits.name)
-    if first:
+    if first and config.steps is None:  # else its epochs are known once the photographs are counted
         Run.check_start(Path(out), description)
     say(
         f"{splits.name}: {len(splits.class_names)} classes, {len(records)} training, "
@@ -58,6 +58,10 @@ def train(config: TrainConfig, out: Path | str, *, say: Callable[[str], None] = 
     readable = checked(records, config.data.on_error, say)
     validation = checked(splits.validation, config.data.on_error, say) if splits.validation else ()
     _check_classes(records, readable)
+    if config.steps is not None:
+        config = config.counted(len(readable))
+        description = replace(description, config=config)
+        say(f"{config.epochs} epochs of {len(readable)} photographs")
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)
         network = create_network(config.network, config.transforms, len(splits.class_names))
@@ -84,7 +88,7 @@ def trained(config: TrainConfig, out: Path, *, say: Callable[[str], None] = prin
         say(f"training {out.name}")
         return train(config, out, say=say)
     run = Run.open(out)
-    if differing := run.differences(config):
+    if differing := run.differences(config.counted(len(run.trained_ids()))):
         raise UserError(
             f"a finished run is used again for the same configuration; {out} differs in {', '.join(differing)}; name "
             "another folder, or remove that one"
