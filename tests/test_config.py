@@ -273,34 +273,34 @@ def test_presets_hold_what_the_table_says(field: str, paper: object, reference: 
     assert getattr(S3NConfig(), field) == foveate
 
 
-GUIDED_ZOOM_PRESETS: list[tuple[str, object, object, object]] = [
-    # field, paper, reference, foveate
-    ("pool.grounding.method", GroundingMethod.CEB, GroundingMethod.CEB, GroundingMethod.EB),
-    ("pool.patches.patch", 150 / 448, 150 / 448, 150 / 448),
-    ("pool.patches.erased", 85 / 448, 84 / 448, 85 / 448),
-    ("pool.patches.source_size", 448, 448, 448),
-    ("pool.patches.rounds", 2, 2, 0),
-    ("pool.patches.elsewhere", False, False, True),
-    ("pool.patches.stretch", False, True, False),
-    ("pool.keep", Keep.CORRECT, Keep.ERASED_CORRECT, Keep.CORRECT),
-    ("pool.whole", False, False, True),
-    ("refinement.top_k", 5, 5, 5),
-    ("refinement.weights", (0.4, 0.3, 0.2, 0.1), (0.4, 0.3, 0.2, 0.1), (0.4, 0.3)),
-    ("refinement.rule", Rule.SUM, Rule.SUM, Rule.SUM),
-    ("refinement.scores", Scores.PROBABILITIES, Scores.LOGITS, Scores.PROBABILITIES),
-    ("refinement.mirrored", False, False, True),
-    ("refinement.entropy_above", None, None, None),
+GUIDED_ZOOM_PRESETS: list[tuple[str, object, object, object, object]] = [
+    # field, paper, reference (Caffe), reference (PyTorch), foveate
+    ("pool.grounding.method", GroundingMethod.CEB, GroundingMethod.CEB, GroundingMethod.GRAD_CAM, GroundingMethod.EB),
+    ("pool.patches.patch", 150 / 448, 150 / 448, 150 / 448, 150 / 448),
+    ("pool.patches.erased", 85 / 448, 84 / 448, 84 / 448, 85 / 448),
+    ("pool.patches.source_size", 448, 448, 448, 448),
+    ("pool.patches.rounds", 2, 2, 2, 0),
+    ("pool.patches.elsewhere", False, False, False, True),
+    ("pool.patches.stretch", False, True, False, False),
+    ("pool.keep", Keep.CORRECT, Keep.ERASED_CORRECT, Keep.ERASED_CORRECT, Keep.CORRECT),
+    ("pool.whole", False, False, True, True),
+    ("refinement.top_k", 5, 5, 5, 5),
+    ("refinement.weights", (0.4, 0.3, 0.2, 0.1), (0.4, 0.3, 0.2, 0.1), (0.4, 0.3, 0.2, 0.1), (0.4, 0.3)),
+    ("refinement.rule", Rule.SUM, Rule.SUM, Rule.SUM, Rule.SUM),
+    ("refinement.scores", Scores.PROBABILITIES, Scores.LOGITS, Scores.PROBABILITIES, Scores.PROBABILITIES),
+    ("refinement.mirrored", False, False, False, True),
+    ("refinement.entropy_above", None, None, None, None),
 ]
 
 
-@pytest.mark.parametrize(("field", "paper", "reference", "foveate"), GUIDED_ZOOM_PRESETS)
+@pytest.mark.parametrize(("field", "paper", "caffe", "pytorch", "foveate"), GUIDED_ZOOM_PRESETS)
 def test_guided_zooms_presets_hold_what_the_table_says(
-    field: str, paper: object, reference: object, foveate: object
+    field: str, paper: object, caffe: object, pytorch: object, foveate: object
 ) -> None:
     part, name = field.split(".", 1)
     config: type[PoolConfig | RefinementConfig] = {"pool": PoolConfig, "refinement": RefinementConfig}[part]
-    found = [attrgetter(name)(each) for each in (config.paper(), config.reference(), config())]
-    assert found == [paper, reference, foveate]
+    presets = (config.paper(), config.reference(), config.reference_pytorch(), config())
+    assert [attrgetter(name)(each) for each in presets] == [paper, caffe, pytorch, foveate]
 
 
 def test_the_table_of_guided_zooms_presets_names_every_choice() -> None:

@@ -207,6 +207,7 @@ def test_a_row_for_the_file_of_results(
     assert (row["method"], row["conventional"], row["grounding"]) == ("guided-zoom", "plain", "class-maps")
     assert (row["top_k"], row["rounds"], row["weights"]) == (3, 2, [0.4, 0.3, 0.2, 0.1])
     assert row["tuned_on"] is None
+    assert (row["keep"], row["stretch"], row["scores"]) == ("erased-correct", False, "probabilities")
 
 
 def test_fitting_needs_photographs_held_out(quick_run: Run, tmp_path: Path) -> None:

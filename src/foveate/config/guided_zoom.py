@@ -66,8 +66,8 @@ class PatchConfig:
     """Whether the evidence of a later round must lie outside the squares erased before. A black square is conspicuous
     itself: without this the same patch is often found, and counted, again."""
     stretch: bool = False
-    """Whether a patch that the view's edge cuts off is first stretched to the full square, as the released code does;
-    it is then resampled twice."""
+    """Whether a patch that the view's edge cuts off is first stretched to the full square, as the release for Caffe
+    does; it is then resampled twice."""
 
     @property
     def side(self) -> int:
@@ -76,8 +76,13 @@ class PatchConfig:
 
     @classmethod
     def reference(cls) -> PatchConfig:
-        """Return the settings of the authors' released code."""
+        """Return the settings of the authors' release for Caffe."""
         return cls(erased=84 / 448, rounds=2, elsewhere=False, stretch=True)
+
+    @classmethod
+    def reference_pytorch(cls) -> PatchConfig:
+        """Return the settings of the authors' release for PyTorch."""
+        return replace(cls.reference(), stretch=False)
 
     @classmethod
     def paper(cls) -> PatchConfig:
@@ -117,8 +122,8 @@ class PoolConfig:
     patches: PatchConfig = PatchConfig()
     keep: Keep = Keep.CORRECT
     whole: bool = True
-    """Whether the Evidence CNN also learns from each photograph of the pool as a whole, as one version of the released
-    code does; its training is then longer by as many photographs."""
+    """Whether the Evidence CNN also learns from each photograph of the pool as a whole, as the release for PyTorch
+    has it; its training is then longer by as many photographs."""
     part_size: int = 128
     """Photographs of one part: what a killed build repeats at most."""
     batch_size: int = 32
@@ -131,8 +136,15 @@ class PoolConfig:
 
     @classmethod
     def reference(cls) -> PoolConfig:
-        """Return the settings of the authors' released code; `whole` is one version's only."""
+        """Return the settings of the authors' release for Caffe, which grounds by cEB."""
         return replace(cls.paper(), patches=PatchConfig.reference(), keep=Keep.ERASED_CORRECT)
+
+    @classmethod
+    def reference_pytorch(cls) -> PoolConfig:
+        """Return the settings of the authors' release for PyTorch; its `grounding.layer` is the last feature map."""
+        grounding = GroundingConfig(method=GroundingMethod.GRAD_CAM)
+        patches = PatchConfig.reference_pytorch()
+        return replace(cls.reference(), grounding=grounding, patches=patches, whole=True)
 
     def __post_init__(self) -> None:
         require(self.part_size >= 1, "part_size must be at least 1", self.part_size)
@@ -154,7 +166,7 @@ class Scores(StrEnum):
 
     PROBABILITIES = "probabilities"
     LOGITS = "logits"
-    """As the released code does."""
+    """As the authors' release for Caffe does."""
 
 
 class Rule(StrEnum):
@@ -186,8 +198,13 @@ class RefinementConfig:
 
     @classmethod
     def reference(cls) -> RefinementConfig:
-        """Return the settings of the authors' released code."""
+        """Return the settings of the authors' release for Caffe."""
         return replace(cls.paper(), scores=Scores.LOGITS)
+
+    @classmethod
+    def reference_pytorch(cls) -> RefinementConfig:
+        """Return the settings of the authors' release for PyTorch: the text's."""
+        return cls.paper()
 
     def __post_init__(self) -> None:
         require(self.top_k >= 1, "top_k must be at least 1", self.top_k)

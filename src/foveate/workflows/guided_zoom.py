@@ -35,7 +35,7 @@ from foveate.recipes import evidence as evidence_recipe
 from foveate.report.tables import markdown_table
 from foveate.runs import Run, environment
 from foveate.workflows.build_pool import build_pool
-from foveate.workflows.evaluate import settings_of
+from foveate.workflows.evaluate import schedule_of, settings_of
 from foveate.workflows.judge import evidence_of_split, hits_of_split
 from foveate.workflows.train import train
 from foveate.workflows.tune import tune
@@ -323,6 +323,7 @@ def result_row(
         "base": config.network.architecture,
         "conventional": config.network.method,
         **settings_of(config.network),
+        "schedule": schedule_of(config.optimiser),
         "dataset": run.description.dataset,
         "split": split,
         "input_size": config.transforms.input_size,
@@ -334,6 +335,9 @@ def result_row(
         "rounds": row.config.rounds,
         "weights": list(row.config.weights),
         "tuned_on": tuned_on,
+        "keep": made.description.pool.keep.value,
+        "stretch": made.description.pool.patches.stretch,
+        "scores": row.config.scores.value,
         "whole": made.description.pool.whole,
         "mirrored": row.config.mirrored,
         "before": round(100 * row.change.before, 2),
