@@ -134,6 +134,10 @@ def test_the_shell_completes(capsys: pytest.CaptureFixture[str]) -> None:
         ("fly", "fly"),
         ("train plane", "plane"),
         ("train plain", "--out"),
+        (
+            "train evidence-resnet101 --out x --epochs 5",
+            "epochs must be 0 beside steps; to give epochs, make steps None",
+        ),
         ("train plain --out x --learning 1", "--learning"),
         ("train plain --out x --data.format birds", "--data.format"),
         ("evaluate x --split tset", "tset"),

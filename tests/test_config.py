@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import FrozenInstanceError, fields
+from functools import partial
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -118,6 +119,8 @@ REFUSED: list[tuple[Maker, str, Any, str]] = [
     (HardwareConfig, "devices", 0, "devices must be at least 1"),
     (HardwareConfig, "workers", -1, "workers must not be negative"),
     (training, "epochs", 0, "epochs must be at least 1"),
+    (partial(training, epochs=0), "steps", 0, "steps must be at least 1, or None"),
+    (partial(training, steps=100), "epochs", 15, "epochs must be 0 beside steps; to give epochs, make steps None"),
     (training, "batch_size", 0, "batch_size must be at least 1"),
     (training, "seed", -1, "seed must not be negative"),
     (training, "ema_decay", 0.0, "ema_decay must be in (0, 1)"),
@@ -238,7 +241,7 @@ def test_pixels_are_read_at_the_source_size(source: int | None, pixels: int) -> 
 # What the paper leaves open is as in the reference. Why Foveate's differs from its first design: docs/log.md.
 PRESETS: list[tuple[str, object, object, object]] = [
     # field, paper, reference, foveate
-    ("entropy_from", EntropySource.LOGITS, EntropySource.CLASS_MAPS, EntropySource.LOGITS),
+    ("entropy_from", EntropySource.LOGITS, EntropySource.CLASS_MAPS_AND_BIAS, EntropySource.LOGITS),
     ("entropy_threshold", 0.2, 0.2, 0.2),
     ("aggregation", Aggregation.SUM, Aggregation.MEAN, Aggregation.MEAN),
     ("response_grid", None, 31, 31),
@@ -249,11 +252,12 @@ PRESETS: list[tuple[str, object, object, object]] = [
     ("kernel", AttentionKernel.PAPER, AttentionKernel.HALF, AttentionKernel.HALF),
     ("radius", pytest.approx(0.12728, rel=1e-4), 0.09, 0.15),
     ("radius_complementary", pytest.approx(0.42426, rel=1e-4), 0.3, 0.3),
-    ("radius_rate", 1e-2, 1e-4, 1e-2),  # the paper gives none
+    ("radius_rate", 10.0, 1e-4, 1e-2),  # the paper's: 0.01 where pretrained layers have 0.001
     ("sampling_floor", 0.0, 0.09, 0.03),
     ("both_until", 0.0, 21 / 60, 0.0),
     ("train_partition", Partition.PROBABILITY, Partition.PROBABILITY, Partition.ALL),
     ("test_partition", Partition.PROBABILITY, Partition.EXTREMES, Partition.ALL),
+    ("views_together", False, False, True),
     ("fusion", Fusion.OWN, Fusion.OWN, Fusion.TIED),
     ("branch_block", False, True, False),
     ("regulariser_width", 13 / 31, 13 / 31, 13 / 31),
@@ -269,34 +273,34 @@ def test_presets_hold_what_the_table_says(field: str, paper: object, reference: 
     assert getattr(S3NConfig(), field) == foveate
 
 
-GUIDED_ZOOM_PRESETS: list[tuple[str, object, object, object]] = [
-    # field, paper, reference, foveate
-    ("pool.grounding.method", GroundingMethod.CEB, GroundingMethod.CEB, GroundingMethod.EB),
-    ("pool.patches.patch", 150 / 448, 150 / 448, 150 / 448),
-    ("pool.patches.erased", 85 / 448, 84 / 448, 85 / 448),
-    ("pool.patches.source_size", 448, 448, 448),
-    ("pool.patches.rounds", 2, 2, 0),
-    ("pool.patches.elsewhere", False, False, True),
-    ("pool.patches.stretch", False, True, False),
-    ("pool.keep", Keep.CORRECT, Keep.FIRST_ALWAYS, Keep.CORRECT),
-    ("pool.whole", False, False, True),
-    ("refinement.top_k", 5, 5, 5),
-    ("refinement.weights", (0.4, 0.3, 0.2, 0.1), (0.4, 0.3, 0.2, 0.1), (0.4, 0.3)),
-    ("refinement.rule", Rule.SUM, Rule.SUM, Rule.SUM),
-    ("refinement.scores", Scores.PROBABILITIES, Scores.LOGITS, Scores.PROBABILITIES),
-    ("refinement.mirrored", False, False, True),
-    ("refinement.entropy_above", None, None, None),
+GUIDED_ZOOM_PRESETS: list[tuple[str, object, object, object, object]] = [
+    # field, paper, reference (Caffe), reference (PyTorch), foveate
+    ("pool.grounding.method", GroundingMethod.CEB, GroundingMethod.CEB, GroundingMethod.GRAD_CAM, GroundingMethod.EB),
+    ("pool.patches.patch", 150 / 448, 150 / 448, 150 / 448, 150 / 448),
+    ("pool.patches.erased", 85 / 448, 84 / 448, 84 / 448, 85 / 448),
+    ("pool.patches.source_size", 448, 448, 448, 448),
+    ("pool.patches.rounds", 2, 2, 2, 0),
+    ("pool.patches.elsewhere", False, False, False, True),
+    ("pool.patches.stretch", False, True, False, False),
+    ("pool.keep", Keep.CORRECT, Keep.ERASED_CORRECT, Keep.ERASED_CORRECT, Keep.CORRECT),
+    ("pool.whole", False, False, True, True),
+    ("refinement.top_k", 5, 5, 5, 5),
+    ("refinement.weights", (0.4, 0.3, 0.2, 0.1), (0.4, 0.3, 0.2, 0.1), (0.4, 0.3, 0.2, 0.1), (0.4, 0.3)),
+    ("refinement.rule", Rule.SUM, Rule.SUM, Rule.SUM, Rule.SUM),
+    ("refinement.scores", Scores.PROBABILITIES, Scores.LOGITS, Scores.PROBABILITIES, Scores.PROBABILITIES),
+    ("refinement.mirrored", False, False, False, True),
+    ("refinement.entropy_above", None, None, None, None),
 ]
 
 
-@pytest.mark.parametrize(("field", "paper", "reference", "foveate"), GUIDED_ZOOM_PRESETS)
+@pytest.mark.parametrize(("field", "paper", "caffe", "pytorch", "foveate"), GUIDED_ZOOM_PRESETS)
 def test_guided_zooms_presets_hold_what_the_table_says(
-    field: str, paper: object, reference: object, foveate: object
+    field: str, paper: object, caffe: object, pytorch: object, foveate: object
 ) -> None:
     part, name = field.split(".", 1)
     config: type[PoolConfig | RefinementConfig] = {"pool": PoolConfig, "refinement": RefinementConfig}[part]
-    found = [attrgetter(name)(each) for each in (config.paper(), config.reference(), config())]
-    assert found == [paper, reference, foveate]
+    presets = (config.paper(), config.reference(), config.reference_pytorch(), config())
+    assert [attrgetter(name)(each) for each in presets] == [paper, caffe, pytorch, foveate]
 
 
 def test_the_table_of_guided_zooms_presets_names_every_choice() -> None:

@@ -24,7 +24,7 @@ SLOW = HardwareConfig(accelerator="cpu", precision="float32", workers=0)
 POOL = PoolConfig(
     grounding=GroundingConfig(method=GroundingMethod.CLASS_MAPS),
     patches=PatchConfig(source_size=96, rounds=2),
-    keep=Keep.FIRST_ALWAYS,
+    keep=Keep.ERASED_CORRECT,
 )
 REFINEMENT = replace(RefinementConfig.paper(), top_k=3)
 

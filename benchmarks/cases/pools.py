@@ -29,7 +29,7 @@ def building(quick: bool) -> Built:
     # Every label the network's own answer, so that no photograph drops out before its evidence is erased.
     answers = network.classifier.logits(images).decision.argmax(1).tolist()
     records = [ImageRecord(str(place), Path(), label, "") for place, label in enumerate(answers)]
-    config = PoolConfig(patches=PatchConfig(source_size=source, rounds=2), keep=Keep.FIRST_ALWAYS)
+    config = PoolConfig(patches=PatchConfig(source_size=source, rounds=2), keep=Keep.ERASED_CORRECT)
     return Built(
         sides={
             "pool": lambda: evidence_rows(network, images, records, config),

@@ -26,6 +26,7 @@ from foveate.config import (
 from foveate.errors import UserError
 from foveate.methods.network import Moment
 from foveate.methods.s3n import S3N, Look, shrink
+from foveate.response.class_maps import class_maps, on_grid
 
 BACKBONE = BackboneConfig(architecture="test_resnet", weights="none")
 FOVEATE = S3NConfig(backbone=BACKBONE)
@@ -401,6 +402,45 @@ def test_a_branch_block_stands_before_the_zoomed_heads() -> None:
     with torch.no_grad():
         blocked(photographs())
     assert sizes == [2]
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_batch_norms_see_both_zoomed_views_or_each_by_itself(together: bool) -> None:
+    made, twin = (network(replace(FOVEATE, views_together=together)).train() for _ in range(2))
+    sizes = calls_of(made.backbone)
+    with torch.no_grad():
+        look = made.look(photographs(3), moment(count=3))
+        twin.backbone(look.original)
+        if together:
+            expected = twin.backbone(torch.cat(list(look.views.values()))).chunk(2)
+        else:
+            expected = tuple(map(twin.backbone, look.views.values()))
+    assert sizes == ([3, 6] if together else [3, 3, 3])
+    for branch, features in zip(look.views, expected, strict=True):
+        assert_close(look.features[branch], features)
+    for one, other in zip(made.backbone.buffers(), twin.backbone.buffers(), strict=True):
+        assert_close(one, other)  # running statistics, and how often they were updated
+
+
+def test_views_together_or_not_differ_in_training_alone() -> None:
+    both = [network(replace(FOVEATE, views_together=each)) for each in (True, False)]
+    with torch.no_grad():
+        tested, trained = ([made.train(mode).look(photographs(), moment()) for made in both] for mode in (False, True))
+    for branch in tested[0].views:
+        assert_close(*(look.features[branch] for look in tested))
+        assert different(*(look.features[branch] for look in trained))
+
+
+def test_the_released_preset_chooses_classes_by_the_heads_bias() -> None:
+    """With a bias that outweighs every map the first class alone responds."""
+    made = network(replace(SPARSE["reference"], branch_block=False))
+    head = made.backbone.classifier
+    with torch.no_grad():
+        head.bias.copy_(torch.tensor([1e4, *[0.0] * 6]))
+        look = made.look(photographs())
+        first = on_grid(class_maps(look.features[Branch.ORIGINAL], head.weight, torch.zeros(2, 1).long()), 31)[:, 0]
+    low, high = first.amin(dim=(1, 2), keepdim=True), first.amax(dim=(1, 2), keepdim=True)
+    assert_close(look.response, (first - low) / (high - low), rtol=0, atol=1e-4)
 
 
 def test_what_learns_at_which_rate() -> None:

@@ -69,12 +69,16 @@ def naive_top_entropy(scores: Sequence[float]) -> float:
     return -sum(p * math.log(p) for p in best if p > 0)
 
 
-def naive_response(features: Map, weight: Map, logits: Sequence[float], config: S3NConfig) -> Map:
+def naive_response(
+    features: Map, weight: Map, logits: Sequence[float], config: S3NConfig, bias: Sequence[float]
+) -> Map:
     """Eq. 3, scaled to [0, 1]."""
     maps = naive_class_maps(features, weight)
+    if config.entropy_from is EntropySource.CLASS_MAPS_AND_BIAS:
+        maps = [each + more for each, more in zip(maps, bias, strict=True)]
     if config.response_grid is not None:
         maps = [naive_interpolated(each, config.response_grid, config.placement) for each in maps]
-    scores = [each.mean() for each in maps] if config.entropy_from is EntropySource.CLASS_MAPS else list(logits)
+    scores = list(logits) if config.entropy_from is EntropySource.LOGITS else [each.mean() for each in maps]
     best = sorted(range(len(scores)), key=lambda index: -scores[index])[:5]
     total = maps[best[0]]
     if naive_top_entropy(scores) > config.entropy_threshold:

@@ -45,6 +45,8 @@ def test_published_numbers_are_the_papers() -> None:
     assert published["s3n-1"][("FGVC-Aircraft", "hit rate")] == 97.22
     assert published["s3n-2"][("S3N O+D+C", "top-1")] == 88.5
     assert published["s3n-2"][("S3N O+D+C", "localisation")] == 65.2
+    branches = {"S3N O": 86.0, "S3N O+D": 87.0, "S3N O+C": 86.8, "S3N O+D+C": 87.9}
+    assert {row: value for (row, of), value in published["s3n-2"].items() if of == "original"} == branches
     assert published["s3n-3"][("Class response based attention", "CUB-200-2011")] == 87.8
     assert published["s3n-4"][("All", "CUB-200-2011")] == 87.7
     assert published["s3n-5"][("S3N", "Stanford Cars")] == 94.7

@@ -157,7 +157,7 @@ def test_every_recipe_says_what_it_is(name: str) -> None:
 
 
 def test_s3ns_baseline_on_cub_is_the_papers() -> None:
-    """S3N, section 4; the side of 600 and the 30 epochs with one drop after 20 are its released configuration's."""
+    """S3N, section 4; the side of 600 and the one drop before the 20th of 30 epochs are its release's."""
     config = ft_resnet50_cub()
     assert config.network.architecture == "resnet50.tv_in1k"
     assert (config.transforms.input_size, config.transforms.resize_size) == (448, 600)
@@ -165,24 +165,24 @@ def test_s3ns_baseline_on_cub_is_the_papers() -> None:
     assert (config.optimiser.momentum, config.optimiser.weight_decay) == (0.9, 1e-4)
     assert rates(config, per_epoch=3) == {
         0: (0.001, 0.01),
-        19: (0.001, 0.01),
-        20: (0.0001, 0.001),
+        18: (0.001, 0.01),
+        19: (0.0001, 0.001),
         29: (0.0001, 0.001),
     }
     assert (config.epochs, config.data.format, config.label_smoothing) == (30, DatasetFormat.CUB, 0.0)
 
 
 def test_guided_zooms_baseline_on_cub_is_the_papers() -> None:
-    """Guided Zoom, section 4; on 5,994 photographs its 30,000 batches of 64 are 320.3 epochs."""
-    config = ft_resnet101_cub()
+    """Guided Zoom, section 4; 5,994 photographs are 94 batches of 64, of which 30,000 are 319.1 epochs."""
+    config = ft_resnet101_cub().counted(5_994)
     assert config.network.architecture == "resnet101.tv_in1k"
     assert (config.transforms.input_size, config.transforms.resize_size) == (448, 475)
     assert config.transforms.train_crop is TrainCrop.OFFSET
-    assert (config.batch_size, config.epochs, config.optimiser.momentum) == (64, 320, 0.9)
-    moved = rates(config, per_epoch=3)
+    assert (config.batch_size, config.epochs, config.optimiser.momentum) == (64, 319, 0.9)
+    moved = rates(config, per_epoch=94)
     at = {epoch: rate for epoch, (rate, new) in moved.items() if rate == new}
     assert at[0] == 0.001
-    drops = {iterations: at[iterations * 320 // 30_000] for iterations in (9_000, 11_000, 19_000, 21_000, 29_000)}
+    drops = {iterations: at[iterations // 94] for iterations in (9_000, 11_000, 19_000, 21_000, 29_000)}
     assert drops == pytest.approx({9_000: 1e-3, 11_000: 1e-4, 19_000: 1e-4, 21_000: 1e-5, 29_000: 1e-5})
 
 
@@ -191,7 +191,7 @@ def rates(config: TrainConfig, per_epoch: int) -> dict[int, tuple[float, float]]
     network = torch.nn.ModuleDict({"old": torch.nn.Linear(1, 1), "new": torch.nn.Linear(1, 1)})
     optimiser = build_optimiser(network, [ParameterGroup(list(network["new"].parameters()))], config.optimiser)
     schedule = build_schedule(optimiser, config.optimiser, config.epochs * per_epoch)
-    wanted = (0, 19, 20, 29) if config.epochs == 30 else range(config.epochs)
+    wanted = (0, 18, 19, 29) if config.epochs == 30 else range(config.epochs)
     seen: dict[int, tuple[float, float]] = {}
     for epoch in range(config.epochs):
         if epoch in wanted:
@@ -206,7 +206,7 @@ def rates(config: TrainConfig, per_epoch: int) -> dict[int, tuple[float, float]]
 @pytest.mark.parametrize(
     ("name", "architecture", "format", "published"),
     [
-        ("ft-resnet50-cub", "resnet50.tv_in1k", DatasetFormat.CUB, "86.0"),  # S3N, table 3
+        ("ft-resnet50-cub", "resnet50.tv_in1k", DatasetFormat.CUB, "86.0"),  # S3N, table 5
         ("ft-resnet50-aircraft", "resnet50.tv_in1k", DatasetFormat.AIRCRAFT, "89.9"),
         ("ft-resnet50-cars", "resnet50.tv_in1k", DatasetFormat.CARS, "92.6"),
         ("ft-resnet101-cub", "resnet101.tv_in1k", DatasetFormat.CUB, "82.3"),  # Guided Zoom, table 1
@@ -226,10 +226,33 @@ def test_a_papers_recipe_states_the_published_number(
     assert recipe().optimiser.schedule is Schedule.STEP
 
 
-@pytest.mark.parametrize(("name", "epochs"), [("ft-resnet101-dogs", 160), ("ft-resnet101-aircraft", 288)])
-def test_thirty_thousand_batches_of_64_in_epochs(name: str, epochs: int) -> None:
-    """30,000 x 64 / 12,000 = 160; 30,000 x 64 / 6,667 = 287.99."""
-    assert RECIPES[name]().epochs == epochs
+@pytest.mark.parametrize(
+    ("name", "photographs", "epochs"),
+    [
+        ("ft-resnet101-dogs", 12_000, 160),  # 30,000 of 188 = 159.6
+        ("ft-resnet101-aircraft", 6_667, 286),  # of 105 = 285.7
+        ("evidence-resnet101", 12_345, 155),  # of 193 = 155.4
+        ("evidence-resnet101", 64, 30_000),
+        ("evidence-resnet101", 10_000_000, 1),  # an epoch at least
+    ],
+)
+def test_thirty_thousand_batches_of_64_in_epochs(name: str, photographs: int, epochs: int) -> None:
+    config = RECIPES[name]()
+    assert (config.steps, config.batch_size) == (30_000, 64)
+    assert config.counted(photographs) == replace(config, steps=None, epochs=epochs)
+
+
+@pytest.mark.parametrize("name", ["s3n-reference-cub", "s3n-slice-reference", "s3n-resnet50-cub"])
+def test_the_released_rate_falls_before_the_40th_of_60_epochs(name: str) -> None:
+    moved = rates(RECIPES[name](), per_epoch=3)
+    assert [moved[epoch] for epoch in (0, 38, 39, 59)] == [(0.001, 0.01)] * 2 + [(0.0001, 0.001)] * 2
+
+
+@pytest.mark.parametrize("name", ["macnn-vgg19-cub", "macnn-vgg19-aircraft", "macnn-vgg19-cars"])
+def test_guided_zooms_other_base_network_sees_what_the_first_does(name: str) -> None:
+    """Its text: the same input image sizes."""
+    sizes, own = (RECIPES[each]().transforms for each in (name, "ft-resnet101-cub"))
+    assert replace(sizes, flip=own.flip) == own
 
 
 def test_the_papers_evidence_cnn_trains_as_the_paper_says() -> None:

@@ -73,6 +73,34 @@ def test_what_the_tables_compare_is_told_apart() -> None:
     assert "81.0 ± 1.4" in lines[0]
 
 
+def test_rows_of_the_former_presets_are_marked_and_not_averaged_with_new_ones() -> None:
+    """A row that does not say how the rate moved is older than S3N's presets are now; Foveate's own has not changed."""
+    names = ("paper", "reference", "foveate")
+    old = [row(0, 80.0, method="s3n", preset=name) for name in names]
+    new = [row(1, 84.0, method="s3n", preset=name, schedule=None) for name in names]
+    marked = row(2, 82.0, method="s3n", preset="former reference", schedule=None)
+    others = [row(0, 70.0, method="macnn", preset="paper"), row(1, 72.0, method="macnn", preset="paper", schedule=None)]
+    lines = [
+        [line.split("|")[at].strip() for at in (1, 6, 7)]
+        for line in summary_table([*old, *new, marked, *others]).splitlines()[2:]
+    ]
+    assert lines == [
+        ["s3n (former paper)", "0", "80.0"],
+        ["s3n (former reference)", "0, 2", "81.0 ± 1.4"],
+        ["s3n (foveate)", "0, 1", "82.0 ± 2.8"],
+        ["s3n (paper)", "1", "84.0"],
+        ["s3n (reference)", "1", "84.0"],
+        ["macnn (paper)", "0, 1", "71.0 ± 1.4"],
+    ]
+
+
+def test_rows_of_another_schedule_are_lines_of_their_own() -> None:
+    """So those of the papers' recipes before their rates fell where they do now."""
+    rows = [row(0, 80.0), row(1, 82.0, schedule=None), row(2, 84.0, schedule="step 0.633")]
+    names = [line.split("|")[1].strip() for line in summary_table(rows).splitlines()[2:]]
+    assert names == ["plain", "plain (step 0.633)"]
+
+
 def test_guided_zooms_are_a_table_of_their_own() -> None:
     zoom: dict[str, object] = {
         **{"method": "guided-zoom", "conventional": "s3n", "preset": "foveate", "base_source_size": 448},
@@ -89,6 +117,9 @@ def test_guided_zooms_are_a_table_of_their_own() -> None:
         row(1, 86.0, **zoom, evidence_start="conventional"),
         row(1, 87.0, **zoom, evidence_start="conventional", whole=True, mirrored=True),
         row(2, 87.0, **zoom, evidence_start="conventional", whole=False, mirrored=False),
+        row(3, 87.0, **zoom, evidence_start="conventional", keep="correct", stretch=False, scores="probabilities"),
+        row(4, 87.0, **zoom, keep="erased-correct", stretch=True, scores="logits"),
+        row(5, 87.0, **{**zoom, "preset": "paper"}),
     ]
     table = with_results(f"{BEGIN}{END}", rows).split("\n\n")[2]
     lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()]
@@ -96,8 +127,14 @@ def test_guided_zooms_are_a_table_of_their_own() -> None:
     expected = ["0.4 0.3 0.2 0.1", "0, 1", "80.0 ± 0.0", "83.5 ± 2.1", "+3.5", "35", "20", "6", "0.01, 0.01"]
     assert lines[2] == [*settings, *expected, "95.0", "70.0 ± 0.0", "9.0 ± 0.0"]
     assert lines[3][6:10] == ["fitted to validation", "0, 1", "80.0 ± 0.0", "83.5 ± 0.7"]
-    assert [line[3] for line in lines[4:]] == ["conventional, 15 epochs", "conventional, 15 epochs, whole, mirrored"]
-    assert [line[7] for line in lines[4:]] == ["1, 2", "1"]
+    assert [line[3] for line in lines[4:]] == [
+        "conventional, 15 epochs",
+        "conventional, 15 epochs, whole, mirrored",
+        "pretrained, 15 epochs, keep erased-correct, stretch True, scores logits",
+        "pretrained, 15 epochs",
+    ]
+    assert [line[7] for line in lines[4:]] == ["1, 2, 3", "1", "4", "5"]
+    assert lines[7][0] == "s3n (former paper)"
 
 
 def test_only_what_lies_between_the_markers_is_made_anew() -> None:

@@ -44,12 +44,13 @@ configs = st.builds(
 @given(configs, st.integers(0, 10_000), st.integers(1, 7), st.integers(2, 5), st.sampled_from([0.3, 3.0, 10.0]))
 def test_agrees_with_plain_loops(config: S3NConfig, seed: int, classes: int, cells: int, sharpness: float) -> None:
     features, weight, logits = case(seed, classes, cells, sharpness)
+    bias = 3 * torch.randn(classes, generator=torch.Generator().manual_seed(seed))
     expected = [
-        naive_response(each.double().numpy(), weight.double().numpy(), scores.tolist(), config)
+        naive_response(each.double().numpy(), weight.double().numpy(), scores.tolist(), config, bias.tolist())
         for each, scores in zip(features, logits, strict=True)
     ]
     assert_close(
-        response(features, weight, logits, config), torch.tensor(np.array(expected)).float(), rtol=0, atol=1e-4
+        response(features, weight, logits, config, bias), torch.tensor(np.array(expected)).float(), rtol=0, atol=1e-4
     )
 
 
@@ -66,6 +67,26 @@ def test_an_entropy_at_the_threshold_is_sure() -> None:
     logits = torch.tensor([[500.0, 0.0]] * 2)  # the second probability is 0 in float32: no entropy at all
     config = replace(OWN_GRID, entropy_threshold=0.0)
     assert_close(response(features, weight, logits, config), response(features, weight[:1], logits[:, :1], config))
+
+
+@pytest.mark.parametrize(("source", "first"), [(EntropySource.CLASS_MAPS, 1), (EntropySource.CLASS_MAPS_AND_BIAS, 0)])
+def test_the_heads_bias_may_choose_another_class(source: EntropySource, first: int) -> None:
+    """The maps' means are 10 and 20, and the gate is sure of the second class; the bias makes them 40 and 20."""
+    features = torch.tensor([[[[40.0, 0.0], [0.0, 0.0]], [[0.0, 0.0], [0.0, 80.0]]]])
+    config = replace(OWN_GRID, entropy_from=source)
+    seen = response(features, torch.eye(2), torch.zeros(1, 2), config, torch.tensor([30.0, 0.0]))
+    assert seen[0].tolist() == [[[1.0, 0.0], [0.0, 0.0]], [[0.0, 0.0], [0.0, 1.0]]][first]
+
+
+def test_the_heads_bias_counts_in_the_entropy() -> None:
+    """Without it the first class is sure (means 10 and 0); a bias of 10 for the second makes it ln 2 = 0.69 nats."""
+    features = torch.tensor([[[[40.0, 0.0], [0.0, 0.0]], [[0.0, 0.0], [-20.0, 20.0]]]])
+    config = replace(OWN_GRID, entropy_from=EntropySource.CLASS_MAPS_AND_BIAS)
+    sure, unsure = (
+        response(features, torch.eye(2), torch.zeros(1, 2), config, torch.tensor([0.0, bias])) for bias in (0.0, 10.0)
+    )
+    assert sure[0].tolist() == [[1.0, 0.0], [0.0, 0.0]]
+    assert_close(unsure[0], torch.tensor([[1.0, 1 / 3], [0.0, 2 / 3]]))
 
 
 def test_only_the_five_best_classes_respond() -> None:

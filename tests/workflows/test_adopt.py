@@ -232,7 +232,7 @@ def test_guided_zoom_of_a_vgg(plumage: Path, tmp_path: Path, monkeypatch: pytest
     zoom = tmp_path / "zoom"
     options = {"architecture": "vgg16", "library": Library.TORCHVISION}
     run = taken_in(tmp_path / "vgg.safetensors", GuidedZoomRun.network_folder(zoom), plumage, **options)
-    pool = PoolConfig(patches=PatchConfig(source_size=96, rounds=1), keep=Keep.FIRST_ALWAYS)
+    pool = PoolConfig(patches=PatchConfig(source_size=96, rounds=1), keep=Keep.ERASED_CORRECT)
     evidence = replace(
         evidence_recipe(),
         transforms=TransformConfig(input_size=32, resize_size=40),
@@ -298,7 +298,7 @@ def test_on_the_command_line(
     assert "training photographs named rightly, 4 classes" in capsys.readouterr().out
     assert status("evaluate", run, "--hardware.workers", 0) == 0
     assert status("predict", run, plumage / "images", "--top", 1, "--out", tmp_path / "answers.csv") == 0
-    pool = ["--pool.patches.source-size", 96, "--pool.patches.rounds", 0, "--pool.keep", "first-always"]
+    pool = ["--pool.patches.source-size", 96, "--pool.patches.rounds", 0, "--pool.keep", "erased-correct"]
     asked = [*pool, "--refinement.top-k", 2, "--refinement.weights", 0.5, 0.5, "--epochs", 1]
     asked += ["--evidence-architecture", "test_efficientnet"]
     capsys.readouterr()

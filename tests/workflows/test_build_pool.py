@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -28,7 +29,7 @@ SLOW = HardwareConfig(accelerator="cpu", precision="float32", workers=0)
 CONFIG = PoolConfig(
     grounding=GroundingConfig(method=GroundingMethod.CLASS_MAPS),
     patches=PatchConfig(source_size=64, rounds=2),
-    keep=Keep.FIRST_ALWAYS,
+    keep=Keep.ERASED_CORRECT,
     part_size=10,
     batch_size=4,
 )
@@ -79,9 +80,16 @@ def test_a_round_is_kept_while_the_answer_is_right() -> None:
     assert [len(each) for each in base.images] == [3, 2, 2]
 
 
-def test_the_released_code_keeps_the_first_round_of_every_photograph() -> None:
+def test_the_first_round_of_every_photograph_may_be_kept() -> None:
     kept, _ = scripted([[0, 0, 1], [0, 1], [1, 1]], Keep.FIRST_ALWAYS)
     assert kept == [("a", 0), ("a", 1), ("b", 0), ("c", 0), ("c", 1), ("c", 2)]
+
+
+def test_the_released_code_asks_the_erased_photographs_alone() -> None:
+    """a: right, wrong; b: wrong when whole, then right twice; c: wrong when whole, right, wrong."""
+    kept, base = scripted([[0, 0, 0], [1, 1, 1], [1, 0]], Keep.ERASED_CORRECT)
+    assert kept == [("a", 0), ("b", 0), ("b", 1), ("b", 2), ("c", 0), ("c", 1)]
+    assert [len(each) for each in base.images] == [3, 3, 2]
 
 
 def test_each_round_hides_the_evidence_of_those_before() -> None:
@@ -111,6 +119,16 @@ def test_the_pool_describes_itself(pool: EvidencePool, quick_run: Run) -> None:
         0 <= left < right <= 64
         for left, right in zip(table["left"].to_pylist(), table["right"].to_pylist(), strict=True)
     )
+
+
+def test_a_pool_of_the_former_rule_keeps_it(pool: EvidencePool, tmp_path: Path) -> None:
+    """Its name in a pool's document means what it did."""
+    former = replace(pool.description, config=replace(CONFIG, keep=Keep.FIRST_ALWAYS))
+    EvidencePool.start(tmp_path / "pool", former)
+    assert json.loads((tmp_path / "pool" / "pool.json").read_text())["config"]["keep"] == "first-always"
+    assert EvidencePool.open(tmp_path / "pool").description == former
+    with pytest.raises(UserError, match="was built with other settings"):
+        EvidencePool.start(tmp_path / "pool", pool.description)
 
 
 def test_processes_that_share_the_work_build_the_same_pool(pool: EvidencePool, quick_run: Run, tmp_path: Path) -> None:
@@ -204,7 +222,7 @@ def test_on_the_command_line(
     pool: EvidencePool, quick_run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     options = ["--pool.grounding.method", "class-maps", "--pool.patches.source-size", "64", "--pool.part-size", "10"]
-    options += ["--pool.keep", "first-always", "--pool.batch-size", "4", "--hardware.precision", "float32"]
+    options += ["--pool.keep", "erased-correct", "--pool.batch-size", "4", "--hardware.precision", "float32"]
     options += ["--pool.patches.rounds", "2"]
     out = str(tmp_path / "pool")
     assert main(["pool", "build", str(quick_run.path), "--out", out, "--share", "0/2", *options]) == 0

@@ -19,11 +19,14 @@ from foveate.config import (
     BackboneConfig,
     Branches,
     DataConfig,
+    EntropySource,
     HardwareConfig,
     NetworkConfig,
+    OptimiserConfig,
     Partition,
     PlainConfig,
     S3NConfig,
+    Schedule,
     TestViews,
     TrainConfig,
 )
@@ -35,7 +38,7 @@ from foveate.evaluation.predictions import read_predictions
 from foveate.methods.inference import Classifier
 from foveate.methods.s3n import S3N
 from foveate.runs import Run, RunDescription
-from foveate.workflows.evaluate import Evaluation, evaluate, records_of, settings_of
+from foveate.workflows.evaluate import Evaluation, evaluate, records_of, schedule_of, settings_of
 from foveate.workflows.model import load
 from miniatures import write_cub, write_folder
 
@@ -144,6 +147,11 @@ def test_where_to_look_closer_is_checked(own_run: Run, s3n_run: Run) -> None:
     [
         (S3NConfig(), "foveate", None, None),
         (S3NConfig.reference(BackboneConfig(architecture="resnet50")), "reference", None, None),
+        (replace(S3NConfig.paper(), radius_rate=0.01, views_together=True), "former paper", None, None),
+        (
+            replace(S3NConfig.reference(), entropy_from=EntropySource.CLASS_MAPS, views_together=True),
+            *("former reference", None, None),
+        ),
         (S3NConfig(attention=AttentionKind.SALIENCY), "foveate", "saliency", None),
         (replace(S3NConfig.paper(), test_partition=Partition.ALL), "paper", None, "probability/all"),
         (S3NConfig(train_partition=Partition.RANDOM, test_partition=Partition.RANDOM), "foveate", None, "random"),
@@ -157,6 +165,18 @@ def test_a_row_says_what_the_tables_compare(
     told = settings_of(config)
     assert (told["preset"], told["attention"], told["partition"]) == (preset, attention, partition)
     assert told["decides_from"] == ("o+d+c" if isinstance(config, S3NConfig) else None)
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        (OptimiserConfig(), None),
+        (OptimiserConfig(schedule=Schedule.STEP, milestones=(39 / 60, 0.9)), "step 0.65 0.9"),
+        (OptimiserConfig(schedule=Schedule.COSINE), "cosine"),
+    ],
+)
+def test_a_row_says_how_the_rate_moved_unless_as_usual(config: OptimiserConfig, words: str | None) -> None:
+    assert schedule_of(config) == words
 
 
 def test_flipped_views_give_the_mean_of_the_two(evaluated: Evaluation, own_run: Run) -> None:
@@ -232,6 +252,7 @@ def test_a_row_of_results_says_what_was_done(evaluated: Evaluation, own_run: Run
         "seed": 0,
         "top5": 100.0,
         "epochs": 2,
+        "schedule": None,
         "minutes": own_run.metrics()["minutes"],
         "command": own_run.environment()["command"],
         "commit": own_run.environment()["commit"],

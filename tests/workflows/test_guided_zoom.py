@@ -214,6 +214,7 @@ def test_a_row_for_the_file_of_results(
     assert (row["method"], row["conventional"], row["grounding"]) == ("guided-zoom", "plain", "class-maps")
     assert (row["top_k"], row["rounds"], row["weights"]) == (3, 2, [0.4, 0.3, 0.2, 0.1])
     assert row["tuned_on"] is None
+    assert (row["keep"], row["stretch"], row["scores"]) == ("erased-correct", False, "probabilities")
 
 
 def test_fitting_needs_photographs_held_out(quick_run: Run, tmp_path: Path) -> None:
@@ -359,7 +360,7 @@ def test_on_the_command_line(quick_run: Run, tmp_path: Path, capsys: pytest.Capt
         "--pool.patches.source-size",
         "96",
         "--pool.keep",
-        "first-always",
+        "erased-correct",
     ]
     options += [
         "--epochs",
@@ -436,7 +437,14 @@ def test_tuning_writes_down_what_fits_and_plots_the_rest(
     assert table.right_after(tuned.description.refinement).sum() <= tried["fitted"][0]["right"]
     assert 0 <= min(tried["held_out"].values()) <= max(tried["held_out"].values()) <= 1
     base = str(tuned.description.base)
-    pool = ["--pool.grounding.method", "class-maps", "--pool.patches.source-size", "96", "--pool.keep", "first-always"]
+    pool = [
+        "--pool.grounding.method",
+        "class-maps",
+        "--pool.patches.source-size",
+        "96",
+        "--pool.keep",
+        "erased-correct",
+    ]
     pool += ["--pool.patches.rounds", "2"]
     rows = tmp_path / "rows.jsonl"
     assert main(["guided-zoom", base, "--out", str(zoom), *pool, *options, "--tuned", "--results", str(rows)]) == 0

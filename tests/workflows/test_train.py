@@ -20,7 +20,7 @@ from foveate.data.datasets import DatasetFormat
 from foveate.errors import UserError
 from foveate.methods.networks import create_network
 from foveate.runs import Run
-from foveate.workflows.train import train
+from foveate.workflows.train import train, trained
 from miniatures import write_folder
 
 OPTIONS = {
@@ -73,6 +73,25 @@ def test_a_training_that_is_finished_says_so_and_changes_nothing(quick_run: Run,
     with pytest.raises(UserError, match=r"never overwritten; .* differs in config\.epochs, config\.seed; name another"):
         train(replace(quick, epochs=3, seed=1), quick_run.path, say=silent)
     assert {file: file.stat().st_mtime_ns for file in quick_run.path.rglob("*")} == before
+
+
+def test_steps_become_epochs_once_the_photographs_are_counted(quick: TrainConfig, tmp_path: Path) -> None:
+    """24 photographs are three batches of 8; the run is that of so many epochs, and resumes as one."""
+    seven, lines = replace(quick, epochs=0, steps=7), list[str]()
+    with mock.patch("foveate.workflows.train.fit", side_effect=KeyboardInterrupt) as fit:
+        for _ in range(2):
+            with pytest.raises(KeyboardInterrupt):
+                train(seven, tmp_path / "run", say=lines.append)
+        with pytest.raises(UserError, match=r"differs in config\.epochs;"):
+            train(replace(seven, steps=8), tmp_path / "run", say=silent)
+    assert fit.call_args.args[1] == Run.open(tmp_path / "run").config == quick
+    assert lines.count("2 epochs of 24 photographs") == 2
+
+
+def test_a_finished_run_serves_the_steps_that_it_took(quick_run: Run, quick: TrainConfig) -> None:
+    assert trained(replace(quick, epochs=0, steps=5), quick_run.path, say=silent) == quick_run
+    with pytest.raises(UserError, match=r"differs in config\.epochs;"):
+        trained(replace(quick, epochs=0, steps=8), quick_run.path, say=silent)
 
 
 def test_the_data_sets_place_is_kept_whole(quick_run: Run, quick: TrainConfig) -> None:

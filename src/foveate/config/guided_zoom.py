@@ -71,8 +71,8 @@ class PatchConfig:
     """Whether the evidence of a later round must lie outside the squares erased before. A black square is conspicuous
     itself: without this the same patch is often found, and counted, again."""
     stretch: bool = False
-    """Whether a patch that the view's edge cuts off is first stretched to the full square, as the released code does;
-    it is then resampled twice."""
+    """Whether a patch that the view's edge cuts off is first stretched to the full square, as the release for Caffe
+    does; it is then resampled twice."""
 
     @property
     def side(self) -> int:
@@ -81,8 +81,13 @@ class PatchConfig:
 
     @classmethod
     def reference(cls) -> PatchConfig:
-        """Return the settings of the authors' released code."""
+        """Return the settings of the authors' release for Caffe."""
         return cls(erased=84 / 448, rounds=2, elsewhere=False, stretch=True)
+
+    @classmethod
+    def reference_pytorch(cls) -> PatchConfig:
+        """Return the settings of the authors' release for PyTorch."""
+        return replace(cls.reference(), stretch=False)
 
     @classmethod
     def paper(cls) -> PatchConfig:
@@ -108,7 +113,10 @@ class Keep(StrEnum):
     CORRECT = "correct"
     """Round l of a photograph while the network still classifies it correctly, l squares being erased (the text)."""
     FIRST_ALWAYS = "first-always"
-    """The first round of every photograph, later ones as above (released code)."""
+    """The first round of every photograph, later ones as above."""
+    ERASED_CORRECT = "erased-correct"
+    """The first round of every photograph, whatever its class was taken for; then round l while the network classifies
+    the photograph with l squares erased correctly (released code)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,8 +127,8 @@ class PoolConfig:
     patches: PatchConfig = PatchConfig()
     keep: Keep = Keep.CORRECT
     whole: bool = True
-    """Whether the Evidence CNN also learns from each photograph of the pool as a whole, as one version of the released
-    code does; its training is then longer by as many photographs."""
+    """Whether the Evidence CNN also learns from each photograph of the pool as a whole, as the release for PyTorch
+    has it; its training is then longer by as many photographs."""
     part_size: int = 128
     """Photographs of one part: what a killed build repeats at most."""
     batch_size: int = 32
@@ -133,8 +141,15 @@ class PoolConfig:
 
     @classmethod
     def reference(cls) -> PoolConfig:
-        """Return the settings of the authors' released code; `whole` is one version's only."""
-        return replace(cls.paper(), patches=PatchConfig.reference(), keep=Keep.FIRST_ALWAYS)
+        """Return the settings of the authors' release for Caffe, which grounds by cEB."""
+        return replace(cls.paper(), patches=PatchConfig.reference(), keep=Keep.ERASED_CORRECT)
+
+    @classmethod
+    def reference_pytorch(cls) -> PoolConfig:
+        """Return the settings of the authors' release for PyTorch; its `grounding.layer` is the last feature map."""
+        grounding = GroundingConfig(method=GroundingMethod.GRAD_CAM)
+        patches = PatchConfig.reference_pytorch()
+        return replace(cls.reference(), grounding=grounding, patches=patches, whole=True)
 
     def __post_init__(self) -> None:
         require_count("part_size", self.part_size)
@@ -156,7 +171,7 @@ class Scores(StrEnum):
 
     PROBABILITIES = "probabilities"
     LOGITS = "logits"
-    """As the released code does."""
+    """As the authors' release for Caffe does."""
 
 
 class Rule(StrEnum):
@@ -188,8 +203,13 @@ class RefinementConfig:
 
     @classmethod
     def reference(cls) -> RefinementConfig:
-        """Return the settings of the authors' released code."""
+        """Return the settings of the authors' release for Caffe."""
         return replace(cls.paper(), scores=Scores.LOGITS)
+
+    @classmethod
+    def reference_pytorch(cls) -> RefinementConfig:
+        """Return the settings of the authors' release for PyTorch: the text's."""
+        return cls.paper()
 
     def __post_init__(self) -> None:
         require_finite(self)

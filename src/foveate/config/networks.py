@@ -60,7 +60,9 @@ class EntropySource(StrEnum):
 
     LOGITS = "logits"
     CLASS_MAPS = "class-maps"
-    """The means of the class maps on the response grid, as the released code does: no bias, borders weigh less."""
+    """The means of the class maps on the response grid, where borders weigh less; no bias."""
+    CLASS_MAPS_AND_BIAS = "class-maps-and-bias"
+    """The same and the head's bias, as the released code has it: its class maps are a convolution with that bias."""
 
 
 class Aggregation(StrEnum):
@@ -226,7 +228,8 @@ class S3NConfig:
     radius_complementary: float = 0.3
     """beta_2, where the complementary radius starts."""
     radius_rate: float = 0.01
-    """Learning rate of both radii (of their logarithms), as a multiple of the pretrained layers'."""
+    """Learning rate of both radii (of their logarithms), as a multiple of the pretrained layers'. To first order a rate
+    of r on the logarithm moves a radius as r times the square of the radius would on the radius itself."""
     sampling_floor: float = 0.03
     """What every cell of a sampling map gets beside the attention: the less, the stronger the zoom; no cell has less
     than 0.001 in all."""
@@ -241,6 +244,9 @@ class S3NConfig:
     regulariser_rate: float = 0.0
     """Learning rate of k, as a multiple of the pretrained layers'; 0: fixed."""
 
+    views_together: bool = True
+    """Whether both zoomed views pass through the backbone in one batch, so that training normalises over both; else
+    one after the other, each over itself. At test time it makes no difference."""
     fusion: Fusion = Fusion.TIED
     branch_block: bool = False
     """A 3x3 convolution of stride 2 with batch norm and ReLU in front of each zoomed view's pooling."""
@@ -299,9 +305,11 @@ class S3NConfig:
             kernel=AttentionKernel.PAPER,
             radius=_SQUARE_ROOT_OF_TWO * 0.09,
             radius_complementary=_SQUARE_ROOT_OF_TWO * 0.3,
+            radius_rate=10.0,
             sampling_floor=0.0,
             train_partition=Partition.PROBABILITY,
             test_partition=Partition.PROBABILITY,
+            views_together=False,
             fusion=Fusion.OWN,
         )
 
@@ -310,7 +318,7 @@ class S3NConfig:
         """Return the settings of the authors' released code; its loss also needs the recipe's label smoothing."""
         return cls(
             backbone=backbone or BackboneConfig(),
-            entropy_from=EntropySource.CLASS_MAPS,
+            entropy_from=EntropySource.CLASS_MAPS_AND_BIAS,
             placement=CellPlacement.CORNERS,
             radius=0.09,
             radius_rate=1e-4,
@@ -319,6 +327,7 @@ class S3NConfig:
             train_partition=Partition.PROBABILITY,
             test_partition=Partition.EXTREMES,
             regulariser_rate=1e-4,
+            views_together=False,
             fusion=Fusion.OWN,
             branch_block=True,
             hard_targets=(Branch.DISCRIMINATIVE, Branch.JOINT),

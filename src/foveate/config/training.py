@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from math import ceil
 from typing import Literal
 
 from foveate.config.checks import require, require_count, require_finite, require_fraction, require_seed
@@ -106,6 +107,9 @@ class TrainConfig:
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
     hardware: HardwareConfig = field(default_factory=HardwareConfig)
     epochs: int = 15
+    """Passes over the training photographs; 0 where `steps` is given."""
+    steps: int | None = None
+    """In place of `epochs`: about so many batches, rounded to whole epochs once the photographs are counted."""
     batch_size: int = 16
     """Photographs per step, over all devices together."""
     label_smoothing: float = 0.1
@@ -128,10 +132,27 @@ class TrainConfig:
             "a plain network sees one size: source_size must be input_size, or None, without a zoom",
             sizes.source_size,
         )
-        require_count("epochs", self.epochs)
-        for epoch in self.keep_epochs:
-            require(1 <= epoch <= self.epochs, f"keep_epochs must be in 1 to {self.epochs} (epochs)", epoch)
+        if self.steps is None:
+            require_count("epochs", self.epochs)
+            for epoch in self.keep_epochs:
+                require(1 <= epoch <= self.epochs, f"keep_epochs must be in 1 to {self.epochs} (epochs)", epoch)
+        else:
+            require_count("steps", self.steps)
+            require(self.epochs == 0, "epochs must be 0 beside steps; to give epochs, make steps None", self.epochs)
         require_count("batch_size", self.batch_size)
         require_seed("seed", self.seed)
         require_fraction("label_smoothing", self.label_smoothing)
         require(self.ema_decay is None or 0 < self.ema_decay < 1, "ema_decay must be in (0, 1)", self.ema_decay)
+
+    def counted(self, photographs: int) -> TrainConfig:
+        """Return the same training with `epochs` in place of `steps`; of at least one epoch.
+
+        Args:
+            photographs: How many it learns from; the last batch of an epoch may be smaller than the others.
+
+        Raises:
+            UserError: One of `keep_epochs` lies beyond the last.
+        """
+        if self.steps is None:
+            return self
+        return replace(self, steps=None, epochs=max(1, round(self.steps / ceil(photographs / self.batch_size))))

@@ -125,7 +125,8 @@ class S3N(Network):
         cells = self.config.response_grid or features.shape[-1]
         salient = None if self.saliency is None else self.saliency(original, cells)
         with torch.autocast(images.device.type, enabled=False):
-            where = response(features, self.backbone.classifier.weight, logits, self.config)
+            head = self.backbone.classifier
+            where = response(features, head.weight, logits, self.config, head.bias)
             attention = self._attend(where if salient is None else salient, images, moment)
             maps = {branch: getattr(attention, branch.value) for branch in _ZOOMED if branch.value in self.fusion.heads}
             grids = self._grids(maps)
@@ -161,7 +162,11 @@ class S3N(Network):
     def _features(self, views: dict[Branch, Float[Tensor, "b 3 H W"]]) -> dict[Branch, Float[Tensor, "b d _ _"]]:
         if not views:
             return {}
-        features = self.backbone(torch.cat(list(views.values()))).chunk(len(views))
+        # The statistics of a batch norm count in training alone; otherwise one pass does for both.
+        if self.config.views_together or not self.training:
+            features = self.backbone(torch.cat(list(views.values()))).chunk(len(views))
+        else:
+            features = tuple(self.backbone(view) for view in views.values())
         blocks = [self.blocks[branch.value] if self.blocks else nn.Identity() for branch in views]
         return {branch: block(each) for branch, block, each in zip(views, blocks, features, strict=True)}
 

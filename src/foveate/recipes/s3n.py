@@ -1,8 +1,8 @@
 """S3N: the rows of its tables at full size, and small ones for two processor cores.
 
 The paper (ICCV 2019, section 4): ResNet-50 at 448 pixels, SGD with momentum 0.9 and weight decay 1e-4, batch 16, 60
-epochs, 0.001 for pretrained and 0.01 for new layers. The drop by ten after epoch 40, the squash to 600 and the training
-crop are the released configuration's.
+epochs, 0.001 for pretrained and 0.01 for new layers. The drop by ten before the 40th epoch, the squash to 600 and the
+training crop are the released configuration's.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from foveate.recipes.laptop import plain, plain_plumage, plain_slice
 
 _RESNET50 = BackboneConfig(architecture="resnet50.tv_in1k")
 _RELEASED_OPTIMISER = OptimiserConfig(
-    learning_rate=0.001, new_learning_rate=0.01, schedule=Schedule.STEP, milestones=(2 / 3,)
+    learning_rate=0.001, new_learning_rate=0.01, schedule=Schedule.STEP, milestones=(39 / 60,)
 )
 
 

@@ -186,7 +186,7 @@ _S3N_1 = PaperTable(
 _S3N_2 = PaperTable(
     "S3N, Table 2: branches",
     (
-        _branches("S3N O", "o", localisation=57.7, total=86.0),
+        _branches("S3N O", "o", localisation=57.7, original=86.0, total=86.0),
         _branches("S3N O+D", "od", localisation=59.2, original=87.0, discriminative=86.5, total=87.6),
         _branches("S3N O+C", "oc", localisation=56.6, original=86.8, complementary=85.3, total=87.3),
         _branches("S3N D+C", "dc", localisation=62.6, discriminative=87.1, complementary=85.6, total=87.5),

@@ -18,7 +18,7 @@ BEGIN, END = "<!-- results: made by `make docs` -->", "<!-- end of results -->"
 # A row without "views" is of a centre crop.
 _ONE_METHOD = (
     *("method", "decides_from", "attention", "partition", "base", "dataset", "split", "views"),
-    *("input_size", "source_size", "epochs", "zoom_above"),
+    *("input_size", "source_size", "epochs", "schedule", "zoom_above"),
 )
 _BRANCHES = ("original", "discriminative", "complementary", "joint", "mean")
 
@@ -51,7 +51,7 @@ def _line(group: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
 
 
 def _name(row: Mapping[str, Any]) -> str:
-    settings = (_preset(row), *(row.get(name) for name in ("decides_from", "attention", "partition")))
+    settings = (_preset(row), *(row.get(name) for name in ("decides_from", "attention", "partition", "schedule")))
     named = [str(each) for each in settings if each]
     if row.get("zoom_above") is not None:
         named.append(f"closer above {row['zoom_above']:g} nats")
@@ -59,8 +59,13 @@ def _name(row: Mapping[str, Any]) -> str:
 
 
 def _preset(row: Mapping[str, Any]) -> str | None:
-    """Return the preset's name; with the options that it was made with where it is nobody's."""
+    """Return the preset's name; with the options that it was made with where it is nobody's.
+
+    Rows of S3N that do not say how the rate moved are older than its presets are now.
+    """
     preset: str | None = row.get("preset")
+    if preset in ("paper", "reference") and "schedule" not in row and "s3n" in (row["method"], row.get("conventional")):
+        return f"former {preset}"
     options = re.findall(r"--network\.\S+ \S+", str(row["command"])) if preset == "own" else ()
     return " ".join(["own", *options]) if options else preset
 
@@ -106,9 +111,11 @@ def _command(row: Mapping[str, Any]) -> str:
 
 
 _ONE_ZOOM = (
-    *("conventional", "preset", "decides_from", "attention", "partition", "base", "dataset", "split"),
+    *("conventional", "decides_from", "attention", "partition", "schedule", "base", "dataset", "split"),
     *("input_size", "base_source_size", "grounding", "top_k", "rounds", "tuned_on"),
 )
+_USUAL_ZOOM = {"keep": "correct", "stretch": False, "scores": "probabilities"}
+"""What rows without these entries have; their pools were built by the defaults."""
 
 
 def refinement_table(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -116,7 +123,7 @@ def refinement_table(rows: Sequence[Mapping[str, Any]]) -> str:
     groups: dict[tuple[Any, ...], list[Mapping[str, Any]]] = defaultdict(list)
     for row in rows:
         weights = () if _freely_fitted(row) else tuple(row["weights"])  # what is fitted differs from seed to seed
-        groups[*(row.get(name) for name in _ONE_ZOOM), _evidence(row), weights].append(row)
+        groups[*(row.get(name) for name in _ONE_ZOOM), _preset(row), _evidence(row), weights].append(row)
     header = (
         *("network", "source", "grounding", "evidence", "k", "L", "weights", "seeds", "before", "after", "gain"),
         *("changed", "mended", "spoiled", "p", "peaks in the box", "near a part", "passes"),
@@ -153,6 +160,7 @@ def _evidence(row: Mapping[str, Any]) -> str:
     """Return how the Evidence CNN was trained and what it is shown; rows that do not say are older than the choice."""
     named = [f"{row.get('evidence_start', 'pretrained')}, {row['epochs']} epochs"]
     named += [name for name in ("whole", "mirrored") if row.get(name)]
+    named += [f"{name} {row[name]}" for name, usual in _USUAL_ZOOM.items() if row.get(name, usual) != usual]
     return ", ".join(named)
 
 

@@ -20,6 +20,7 @@ def response(
     weight: Float[Tensor, "c d"],
     logits: Float[Tensor, "b c"],
     config: S3NConfig,
+    bias: Float[Tensor, " c"] | None = None,
 ) -> Float[Tensor, "b g g"]:
     """Return R, where the predicted classes respond, in [0, 1] and float32.
 
@@ -30,13 +31,17 @@ def response(
         weight: W^fc of the linear head; always of the predicted classes, never of the labels, in training too.
         logits: The head's answers.
         config: Of which the fields from `entropy_from` to `detach_response` count.
+        bias: Of the linear head; CLASS_MAPS_AND_BIAS chooses classes by it. It raises a map everywhere alike, so the
+            response of the chosen classes is the same with it and without.
     """
     features, weight, logits = (each.float() for each in (features, weight, logits))
     if config.detach_response:
         features, weight, logits = (each.detach() for each in (features, weight, logits))
     cells = config.response_grid
-    if config.entropy_from is EntropySource.CLASS_MAPS:
+    if config.entropy_from is not EntropySource.LOGITS:
         logits = mean_of_class_maps(features, weight, cells, config.placement)
+    if config.entropy_from is EntropySource.CLASS_MAPS_AND_BIAS and bias is not None:
+        logits = logits + bias.detach().float()
     best = logits.topk(min(TOP, logits.shape[1])).indices
     maps = on_grid(class_maps(features, weight, best), cells, config.placement)
     several = maps.sum(1) if config.aggregation is Aggregation.SUM else maps.mean(1)
@@ -62,7 +67,7 @@ def mean_of_class_maps(
     cells: int | None,
     placement: CellPlacement = CellPlacement.CORNERS,
 ) -> Float[Tensor, "b c"]:
-    """Return the mean over the response grid of every class's map, without making one of them.
+    """Return the mean over the response grid of every class's map, without the bias and without making one of them.
 
     The mean of an interpolated map is a weighted sum of its cells: pool the features with these weights first.
     """

@@ -197,7 +197,7 @@ def evidence_rows(
             break
         grounded = base.answer(erase(images[live], erased[live]), labels[live, None])
         correct = grounded.logits.argmax(1) == labels[live]
-        kept = correct | (number == 0 and config.keep is Keep.FIRST_ALWAYS)
+        kept = correct | (number == 0 and config.keep is not Keep.CORRECT)
         maps = elsewhere(grounded.maps[:, 0], erased[live], view) if patches.elsewhere else grounded.maps[:, 0]
         peak = strongest(maps, view)
         places = peak.places * (source.width / view.width)
@@ -211,7 +211,7 @@ def evidence_rows(
         hidden = labels.new_zeros(len(images), 1, 4)
         hidden[live, 0] = boxes_around(peak.places, round(patches.erased * view.width), view)
         erased = torch.cat((erased, hidden), dim=1)
-        live = live[correct]
+        live = live[kept if config.keep is Keep.ERASED_CORRECT else correct]
     rows.sort(key=lambda row: row[0])  # stable: the rounds of a photograph stay in their order
     return pa.Table.from_pylist([row for _, row in rows], schema=SCHEMA)
 

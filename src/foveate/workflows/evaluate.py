@@ -15,12 +15,15 @@ from torch.utils.data import DataLoader
 from foveate.config import (
     Branch,
     DataConfig,
+    EntropySource,
     HardwareConfig,
     MACNNConfig,
     NetworkConfig,
     OnError,
+    OptimiserConfig,
     OwnConfig,
     S3NConfig,
+    Schedule,
     TestViews,
 )
 from foveate.config.checks import require
@@ -232,6 +235,7 @@ def result_row(
         "branches": {name: round(100 * top1.value, 2) for name, top1 in done.branches.items()},
         "milliseconds": done.milliseconds,
         "epochs": None if isinstance(config.network, OwnConfig) else config.epochs,
+        "schedule": schedule_of(config.optimiser),
         "minutes": run.metrics()["minutes"],
         "command": trained["command"],
         "commit": trained["commit"],
@@ -247,13 +251,31 @@ def _gated(done: Evaluation, zoom_above: float | None) -> dict[str, object]:
     return {"zoom_above": zoom_above, "looked_again": round(100 * gate.share, 2), "passes": round(gate.passes, 3)}
 
 
+def schedule_of(config: OptimiserConfig) -> str | None:
+    """Say how the learning rate moved; None for the usual one-cycle, and in rows that are older than this entry."""
+    if config.schedule is Schedule.ONE_CYCLE:
+        return None
+    drops = [f"{share:.3g}" for share in config.milestones if config.schedule is Schedule.STEP]
+    return " ".join([config.schedule.value, *drops])
+
+
+def _former() -> dict[str, S3NConfig]:
+    """Return the presets as they were until 2026-11-27, which runs of that time have."""
+    paper, reference = (replace(each, views_together=True) for each in (S3NConfig.paper(), S3NConfig.reference()))
+    return {
+        "former paper": replace(paper, radius_rate=0.01),
+        "former reference": replace(reference, entropy_from=EntropySource.CLASS_MAPS),
+    }
+
+
 _COMPARED = ("backbone", "branches", "attention", "train_partition", "test_partition")
 
 
 def settings_of(config: NetworkConfig) -> dict[str, str | None]:
     """Name what the tables compare; entries that another method has not are None.
 
-    ``preset`` is the one that the configuration is but for that, the backbone and MA-CNN's sizes, else "own";
+    ``preset`` is the one that the configuration is but for that, the backbone and MA-CNN's sizes, else "own"; S3N's two
+    that were not yet right have names of their own (docs/deviations.md);
     ``decides_from`` S3N's branches; ``attention`` and ``partition`` (in training and in testing) are None where they
     are the preset's.
     """
@@ -264,7 +286,7 @@ def settings_of(config: NetworkConfig) -> dict[str, str | None]:
         return {"preset": preset, "decides_from": None, "attention": None, "partition": None}
     if not isinstance(config, S3NConfig):
         return dict.fromkeys(("preset", "decides_from", "attention", "partition"))
-    presets = {"foveate": S3NConfig(), "paper": S3NConfig.paper(), "reference": S3NConfig.reference()}
+    presets = {"foveate": S3NConfig(), "paper": S3NConfig.paper(), "reference": S3NConfig.reference()} | _former()
     compared = {name: getattr(config, name) for name in _COMPARED}
     name = next((name for name, each in presets.items() if config == replace(each, **compared)), "own")
     alike = presets.get(name, S3NConfig())

@@ -39,7 +39,7 @@ from foveate.recipes import evidence as evidence_recipe
 from foveate.report.tables import markdown_table
 from foveate.runs import Run, environment
 from foveate.workflows.build_pool import build_pool, check_grounding
-from foveate.workflows.evaluate import records_of, settings_of
+from foveate.workflows.evaluate import records_of, schedule_of, settings_of
 from foveate.workflows.judge import evidence_of_split, hits_of_split
 from foveate.workflows.train import train
 from foveate.workflows.tune import tune
@@ -118,7 +118,7 @@ def guided_zoom(
     description = _described(run, Path(out), pool, refinement or usual_refinement(run, Path(out), pool))
     there = GuidedZoomRun.check_start(Path(out), description)
     config = evidence_config(evidence, evidence_architecture, evidence_start, run, Path(out) / "pool", hardware)
-    config = config if epochs is None else replace(config, epochs=epochs)
+    config = config if epochs is None else replace(config, epochs=epochs, steps=None)
     records_of(run, replace(run.config.data, root=root or run.config.data.root), split)
     if there is None or not there.finished:
         with torch.random.fork_rng():
@@ -345,6 +345,7 @@ def result_row(
         "base": config.network.architecture,
         "conventional": config.network.method,
         **settings_of(config.network),
+        "schedule": schedule_of(config.optimiser),
         "dataset": run.description.dataset,
         "split": split,
         "input_size": config.transforms.input_size,
@@ -356,6 +357,9 @@ def result_row(
         "rounds": row.config.rounds,
         "weights": list(row.config.weights),
         "tuned_on": tuned_on,
+        "keep": made.description.pool.keep.value,
+        "stretch": made.description.pool.patches.stretch,
+        "scores": row.config.scores.value,
         "whole": made.description.pool.whole,
         "mirrored": row.config.mirrored,
         "before": round(100 * row.change.before, 2),

@@ -48,7 +48,7 @@ def train(config: TrainConfig, out: Path | str, *, say: Callable[[str], None] = 
         )
     config = replace(config, data=replace(config.data, root=config.data.root.expanduser().resolve()))
     splits = load_splits(config.data, say)
-    splits.named("train")
+    config = config.counted(len(splits.named("train")))
     description, out = RunDescription(config, splits.class_names, splits.name), Path(out)
     if first and (run := Run.finished_as(out, description)) is not None:
         say(f"{out} is trained already")
@@ -106,6 +106,8 @@ def trained(config: TrainConfig, out: Path, *, say: Callable[[str], None] = prin
         say(f"training {out.name}")
         return train(config, out, say=say)
     run = Run.open(out)
+    if config.steps is not None:
+        config = config.counted(len(load_splits(config.data).named("train")))
     if differing := run.differences(config):
         raise finished_otherwise(out, differing)
     return run
