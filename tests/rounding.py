@@ -1,8 +1,8 @@
 """What the tests compute in, and noise of the size of rounding: on what a processor rounds no test may depend.
 
 ``FOVEATE_PRECISION=bf16`` runs them in bfloat16, which a processor without it emulates; without it they run in float32
-on every machine. ``FOVEATE_TEST_NOISE=1`` adds noise of one step of bfloat16 to what every backbone and every network
-answers, another number is other noise.
+on every machine. ``FOVEATE_TEST_NOISE=1`` adds noise of one step of bfloat16 to what every CNN makes of its images: a
+backbone's features, another network's logits. Another number is other noise.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_hook
 
 from foveate.backbones import Backbone
-from foveate.methods.network import Network
 from foveate.own_cnns import OwnCNN
 
 _STEP = 2**-7  # from 1 to the next number of bfloat16
@@ -34,7 +33,7 @@ def add_noise() -> None:
 
 
 def _disturb(module: nn.Module, answers: Any, seed: int) -> None:
-    if isinstance(module, Backbone | OwnCNN | Network):
+    if isinstance(module, Backbone | OwnCNN):
         with torch._C.DisableTorchFunction():
             for values in _tensors(answers):
                 # A smooth function of the value alone: two ways to one answer still agree, and so do all of one batch.

@@ -50,7 +50,7 @@ class Drawn:
 
 
 def zoom(sharpness: float, rounds: int = 2) -> GuidedZoom:
-    slow = HardwareConfig(accelerator="cpu")
+    slow = HardwareConfig(accelerator="cpu", precision="float32")
     torch.manual_seed(0)
     backbone = BackboneConfig(architecture="test_resnet", weights="none")
     network = PlainNetwork.create(PlainConfig(backbone=backbone), CLASSES)

@@ -38,7 +38,7 @@ from foveate.response.grounding import create_grounding
 from foveate.types import Grounded, Size
 from oracles.guided_zoom import naive_box, naive_elsewhere, naive_erased, naive_rounds
 
-SLOW = HardwareConfig(accelerator="cpu")
+SLOW = HardwareConfig(accelerator="cpu", precision="float32")
 BACKBONE = BackboneConfig(architecture="test_resnet", weights="none")
 CLASSES = 6
 PATCHES = PatchConfig(patch=0.3, erased=0.2, source_size=64, rounds=2)

@@ -62,8 +62,8 @@ def random_network(config: TrainConfig, classes: int) -> Network:
 def alike() -> dict[str, TrainConfig]:
     """Group the recipes that train the same network in the same way, on whatever photographs; one of each is enough.
 
-    How much of a photograph an MA-CNN's parts show makes no other network of it. A method's first recipe with a backbone
-    keeps it, the others of that backbone have one of timm's small ones in its place.
+    How much of a photograph an MA-CNN's parts show makes no other network of it. A method's first recipe with a
+    backbone keeps it, the others of that backbone have one of timm's small ones in its place.
     """
     groups: dict[object, dict[str, TrainConfig]] = {}
     known: set[object] = set()
