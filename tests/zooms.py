@@ -20,7 +20,7 @@ from foveate.guided_runs import GuidedZoomRun
 from foveate.runs import Run
 from foveate.workflows.guided_zoom import guided_zoom
 
-SLOW = HardwareConfig(accelerator="cpu", precision="float32", workers=0)
+SLOW = HardwareConfig(accelerator="cpu", workers=0)
 POOL = PoolConfig(
     grounding=GroundingConfig(method=GroundingMethod.CLASS_MAPS),
     patches=PatchConfig(source_size=96, rounds=2),

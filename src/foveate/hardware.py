@@ -12,6 +12,8 @@ from foveate.config import HardwareConfig
 from foveate.errors import UserError
 
 _WIDEST_FIRST = ("amx_bf16", "avx512_bf16", "bf16", "avx512f", "sve", "avx2")
+_PRECISION = "FOVEATE_PRECISION"
+_DTYPES = {"bf16": torch.bfloat16, "float32": torch.float32}
 
 
 def device_of(config: HardwareConfig) -> torch.device:
@@ -46,11 +48,16 @@ def check_devices(config: HardwareConfig) -> None:
 
 
 def autocast_dtype(config: HardwareConfig) -> torch.dtype:
-    """Return bfloat16 where it is asked for, or where the device multiplies it natively; else float32."""
-    if config.precision == "float32":
-        return torch.float32
-    if config.precision == "bf16":
-        return torch.bfloat16
+    """Return bfloat16 where it is asked for, or where the device multiplies it natively; else float32.
+
+    Raises:
+        UserError: The environment's FOVEATE_PRECISION, which says what `auto` means, is none of the precisions.
+    """
+    precision = config.precision if config.precision != "auto" else os.environ.get(_PRECISION, "auto")
+    if precision not in ("auto", *_DTYPES):
+        raise UserError(f"{_PRECISION} must be auto, {' or '.join(_DTYPES)}; got {precision!r}")
+    if precision in _DTYPES:
+        return _DTYPES[precision]
     kind = device_of(config).type
     native = {"cuda": lambda: torch.cuda.is_bf16_supported(including_emulation=False), "cpu": _cpu_has_bf16}
     return torch.bfloat16 if native.get(kind, bool)() else torch.float32

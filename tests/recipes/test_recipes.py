@@ -50,26 +50,43 @@ FULL = {name: recipe for name, recipe in RECIPES.items() if recipe().data.root.n
 
 
 def random_network(config: TrainConfig, classes: int) -> Network:
-    assert not isinstance(config.network, OwnConfig)
-    backbone = replace(config.network.backbone, weights="none")
+    network = config.network
+    assert not isinstance(network, OwnConfig)
+    network = replace(network, backbone=replace(network.backbone, weights="none"))
+    if isinstance(network, MACNNConfig):
+        network = replace(network, part_size=64)
     transforms = replace(config.transforms, input_size=96, source_size=None)
-    return create_network(replace(config.network, backbone=backbone), transforms, classes)
+    return create_network(network, transforms, classes)
 
 
 def alike() -> dict[str, TrainConfig]:
     """Group the recipes that train the same network in the same way, on whatever photographs; one of each is enough.
 
-    How much of a photograph an MA-CNN's parts show makes no other network of it.
+    How much of a photograph an MA-CNN's parts show makes no other network of it. A method's first recipe with a
+    backbone keeps it, the others of that backbone have one of timm's small ones in its place.
     """
     groups: dict[object, dict[str, TrainConfig]] = {}
+    known: set[object] = set()
     for name, recipe in RECIPES.items():
         config = recipe()
         network = config.network
         if isinstance(network, MACNNConfig):
             network = replace(network, crop=MACNNConfig().crop)
         key = (network, config.optimiser, config.label_smoothing, config.smoothing_over)
-        groups.setdefault(key, {})[name] = config
+        groups.setdefault(key, {})[name] = config if key in groups else narrowed(config, known)
     return {" ".join(group): next(iter(group.values())) for group in groups.values()}
+
+
+def narrowed(config: TrainConfig, known: set[object]) -> TrainConfig:
+    """Return the recipe as it is where its method with its backbone is not known yet, else with a small backbone."""
+    network = config.network
+    assert not isinstance(network, OwnConfig)
+    key = (type(network), network.backbone)
+    if key not in known:
+        known.add(key)
+        return config
+    small = "test_resnet" if "resnet" in network.backbone.architecture else "test_efficientnet"
+    return replace(config, network=replace(network, backbone=BackboneConfig(architecture=small)))
 
 
 class Shown(NamedTuple):

@@ -88,6 +88,12 @@ def test_a_random_batch_norm_has_seen_the_images() -> None:
         assert norm.momentum == 0.1
 
 
+def test_a_random_batch_norm_that_is_shown_one_value_keeps_what_it_starts_with() -> None:
+    copied = randomised(small(), ("0", "1"), torch.randn(1, 3, 3, 3), seed=0)
+    assert torch.equal(copied.get_buffer("1.running_mean"), torch.zeros(8))
+    assert torch.equal(copied.get_buffer("1.running_var"), torch.ones(8))
+
+
 def test_a_layer_that_cannot_reset_itself_keeps_its_mean_and_spread() -> None:
     layer = Scale()
     layer.scale = nn.Parameter(torch.randn(4000).mul(3).add(7))

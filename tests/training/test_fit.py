@@ -6,7 +6,8 @@ import errno
 import re
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -16,9 +17,22 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from foveate.config import BackboneConfig, OnError, Partition, PlainConfig, S3NConfig, TrainConfig
+from foveate.config import (
+    BackboneConfig,
+    Branches,
+    MACNNConfig,
+    NetworkConfig,
+    OnError,
+    Partition,
+    PlainConfig,
+    S3NConfig,
+    TrainConfig,
+    TransformConfig,
+)
 from foveate.data.loading import Batch
+from foveate.data.plumage import PlumageConfig, draw_plumage
 from foveate.errors import UserError
+from foveate.methods.networks import create_network
 from foveate.runs import Run
 from foveate.training.checkpoints import AtomicCheckpoints
 from foveate.training.fit import EpochLines
@@ -156,6 +170,87 @@ def test_it_learns_a_few_pictures_by_heart(small: TrainConfig, tmp_path: Path) -
     losses = [float(found.group(1)) for line in lines if (found := re.search(r"train/loss ([\d.]+)", line))]
     assert len(losses) == 20
     assert losses[-1] < 0.2 * losses[0]
+
+
+@dataclass
+class Steps:
+    """What a training showed and held, step by step: which photographs, and the weights before."""
+
+    positions: list[list[int]] = field(default_factory=list)
+    weights: list[dict[str, torch.Tensor]] = field(default_factory=list)
+
+    def recorded(self, patched: pytest.MonkeyPatch) -> None:
+        original = TrainingModule.training_step
+
+        def step(module: TrainingModule, batch: Batch) -> torch.Tensor:
+            self.positions.append(batch.position.tolist())
+            self.weights.append({name: value.clone() for name, value in module.network.state_dict().items()})
+            return original(module, batch)
+
+        patched.setattr(TrainingModule, "training_step", step)
+
+
+@pytest.fixture
+def three(quick: TrainConfig, tmp_path: Path) -> TrainConfig:
+    """A training with three photographs, seen at 32 pixels: a feature map of one cell is left of each."""
+    birds = PlumageConfig(species=3, train_per_species=1, test_per_species=1, size=64)
+    data = replace(quick.data, root=draw_plumage(tmp_path / "birds", birds, workers=1))
+    return replace(quick, data=data, transforms=TransformConfig(input_size=32, resize_size=36))
+
+
+def test_a_last_photograph_alone_trains_and_changes_no_other_step(
+    three: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = replace(three, batch_size=2)
+    here, torchs = Steps(), Steps()
+    with monkeypatch.context() as patched:
+        here.recorded(patched)
+        run = train(config, tmp_path / "run", say=quiet)
+    with monkeypatch.context() as patched:
+        torchs.recorded(patched)
+        patched.setattr("foveate.training.module.SingleValues", nullcontext)
+        with pytest.raises(ValueError, match="more than 1 value per channel"):
+            train(config, tmp_path / "torchs", say=quiet)
+    assert [len(shown) for shown in here.positions] == [2, 1, 2, 1]
+    assert all(sorted(many + alone) == [0, 1, 2] for many, alone in (here.positions[:2], here.positions[2:]))
+    assert len(torchs.weights) == 2
+    for before, expected in zip(here.weights, torchs.weights, strict=False):
+        assert all(torch.equal(before[name], value) for name, value in expected.items())
+    assert any(not torch.equal(before, here.weights[1][name]) for name, before in here.weights[2].items())
+    assert all(value.isfinite().all() for value in weights(run).values())
+
+
+def test_photographs_that_are_shown_one_by_one_train(three: TrainConfig, tmp_path: Path) -> None:
+    run = train(replace(three, batch_size=1), tmp_path / "run", say=quiet)
+    assert all(value.isfinite().all() for value in weights(run).values())
+
+
+SELECTIVE = BackboneConfig(architecture="skresnet18", weights="none")
+"""It normalises pooled features: of a single photograph one value a channel, whatever the size of its maps."""
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        PlainConfig(backbone=SELECTIVE),
+        S3NConfig(backbone=SELECTIVE),
+        S3NConfig(backbone=SELECTIVE, branches=Branches.O),
+        MACNNConfig(backbone=SELECTIVE, parts=2, part_size=64, grouping_epochs=0),
+        MACNNConfig(backbone=SELECTIVE, parts=2, part_size=64, grouping_epochs=1),
+    ],
+    ids=["plain", "s3n", "s3n-o", "macnn", "macnn-grouping"],
+)
+def test_every_method_learns_from_a_single_photograph(
+    quick: TrainConfig, monkeypatch: pytest.MonkeyPatch, network: NetworkConfig
+) -> None:
+    monkeypatch.setattr(TrainingModule, "log", mock.Mock())
+    config = replace(quick, network=network)
+    module = TrainingModule(create_network(network, config.transforms, 4), config, [2])
+    pixels = torch.randint(0, 256, (1, 1, 64, 64, 3), dtype=torch.uint8)
+    torch.autograd.backward(module.training_step(Batch(pixels, torch.tensor([2]), torch.tensor([0]))))
+    gradients = [each.grad for each in module.parameters() if each.grad is not None]
+    assert gradients
+    assert all(each.isfinite().all() for each in gradients)
 
 
 def test_waiting_is_what_passes_between_two_steps(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -86,6 +86,17 @@ def test_one_cycle_survives_a_training_of_a_single_step() -> None:
     assert len(rates(OptimiserConfig(), 1)) == 1
 
 
+@pytest.mark.parametrize("schedule", Schedule)
+def test_the_momentum_stays_as_set_at_every_step(schedule: Schedule) -> None:
+    network, config = nn.Linear(2, 2), OptimiserConfig(momentum=0.8, schedule=schedule)
+    optimiser = build_optimiser(network, [ParameterGroup([network.bias])], config)
+    schedule_of_rates = build_schedule(optimiser, config, 20)
+    for _ in range(20):
+        assert [group["momentum"] for group in optimiser.param_groups] == [0.8, 0.8]
+        optimiser.step()
+        schedule_of_rates.step()
+
+
 def test_class_weights_by_hand() -> None:
     weights = class_weights([0, 0, 0, 1], classes=3)
     torch.testing.assert_close(weights, torch.tensor([4 / (2 * 3), 4 / (2 * 1), 0.0]))

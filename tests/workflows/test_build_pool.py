@@ -25,7 +25,7 @@ from foveate.runs import Run
 from foveate.types import Grounded
 from foveate.workflows.build_pool import build_pool, evidence_rows, export_patches
 
-SLOW = HardwareConfig(accelerator="cpu", precision="float32", workers=0)
+SLOW = HardwareConfig(accelerator="cpu", workers=0)
 CONFIG = PoolConfig(
     grounding=GroundingConfig(method=GroundingMethod.CLASS_MAPS),
     patches=PatchConfig(source_size=64, rounds=2),

@@ -45,7 +45,7 @@ def silent(line: str) -> None:
 
 @pytest.fixture(scope="module")
 def model(quick_run: Run) -> Model:
-    return load(quick_run.path, hardware=HardwareConfig(accelerator="cpu", precision="float32"))
+    return load(quick_run.path, hardware=HardwareConfig(accelerator="cpu"))
 
 
 @pytest.fixture(scope="module")

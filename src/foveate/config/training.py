@@ -84,7 +84,8 @@ class HardwareConfig:
     devices: int = 1
     """How many devices (or CPU processes) share each batch."""
     precision: Literal["auto", "bf16", "float32"] = "auto"
-    """`auto`: bf16 autocast where the processor multiplies it natively, else float32."""
+    """`auto`: bf16 autocast where the processor multiplies it natively, else float32; or what the environment's
+    FOVEATE_PRECISION says."""
     channels_last: bool = True
     workers: int | None = None
     """Processes that decode photographs; None: one per core but one, at most 8. The result does not depend on it."""

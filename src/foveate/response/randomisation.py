@@ -15,6 +15,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from foveate.batch_norms import SingleValues
+
 _Module = TypeVar("_Module", bound=nn.Module)
 
 
@@ -70,7 +72,8 @@ def _see(network: nn.Module, norms: Sequence[_BatchNorm], images: Float[Tensor, 
     for norm in norms:
         norm.momentum = 1.0
         norm.train()
-    network(images)
+    with SingleValues():
+        network(images)
     for norm, momentum in zip(norms, before, strict=True):
         norm.momentum = momentum
         norm.eval()

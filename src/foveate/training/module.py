@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack
 from typing import Any
 
 import lightning.pytorch as pl
@@ -14,6 +14,7 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.nn import functional
 
+from foveate.batch_norms import SingleValues
 from foveate.config import TrainConfig
 from foveate.data.loading import Batch
 from foveate.methods.inference import network_input
@@ -53,7 +54,7 @@ class TrainingModule(pl.LightningModule):
 
     def training_step(self, batch: Batch) -> Tensor:
         """Return the loss of one batch."""
-        with FastDepthwiseGradients() if self.device.type == "cpu" else nullcontext():
+        with self._modes(batch):
             lesson = self.network.lesson(self._inputs(batch), self._moment(batch))
             loss = lesson_loss(lesson, batch.labels, self.config, self.weight)
         for name, value in {"loss": loss.detach(), **lesson.measured}.items():
@@ -69,6 +70,14 @@ class TrainingModule(pl.LightningModule):
         options: dict[str, Any] = {"batch_size": len(batch.labels), "sync_dist": True}
         self.log("validation/top1", top1, **options)
         self.log("validation/loss", loss, **options)
+
+    def _modes(self, batch: Batch) -> ExitStack:
+        modes = ExitStack()
+        if self.device.type == "cpu":
+            modes.enter_context(FastDepthwiseGradients())
+        if len(batch.labels) == 1:
+            modes.enter_context(SingleValues())
+        return modes
 
     def _moment(self, batch: Batch) -> Moment:
         seed = self.config.seed * _STREAMS + _NOISE
