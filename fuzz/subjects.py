@@ -1,0 +1,193 @@
+"""A few drawn birds, small finished runs of them and a Guided Zoom: made once, copied where something is damaged."""
+
+from __future__ import annotations
+
+import importlib
+import io
+import os
+import re
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from foveate.cli import main
+from foveate.data.plumage import PlumageConfig, draw_plumage
+from fuzz.running import Verdict, fork, place_of
+
+_BEFORE_FORKING = (
+    *(f"foveate.workflows.{name}" for name in ("adopt", "attention", "build_pool", "demo", "describe", "evaluate")),
+    *(f"foveate.workflows.{name}" for name in ("explain", "guided_zoom", "localise", "measure_grounding", "predict")),
+    *(f"foveate.workflows.{name}" for name in ("reproduce", "sheet", "train", "trust", "tune")),
+    "torch.utils.tensorboard",
+    "matplotlib.backends.backend_agg",
+    "torch._dynamo",
+)
+SLOW = ("--hardware.accelerator", "cpu", "--hardware.workers", "0", "--hardware.precision", "float32")
+_SMALL = ("--network.backbone.architecture", "test_efficientnet", "--network.backbone.weights", "none")
+_VIEWS = ("--batch-size", "8", "--transforms.input-size", "64", "--transforms.resize-size", "72")
+TINY = (*_SMALL, *_VIEWS, *SLOW)
+S3N = (*TINY, "--transforms.source-size", "96")
+MACNN = (
+    *("--network.parts", "2", "--network.hidden", "16", "--network.part-size", "48", "--network.object-stream"),
+    *("--network.classifying-epochs", "1", "--network.start-steps", "5", *S3N),
+)
+POOL = (
+    *("--pool.grounding.method", "class-maps", "--pool.patches.source-size", "96", "--pool.patches.rounds", "2"),
+    *("--pool.keep", "first-always"),
+)
+_MOST_LINES, _MOST_CHARACTERS = 15, 2500
+
+
+class Answer(NamedTuple):
+    """What a command ended with and said."""
+
+    status: int
+    out: str
+    err: str
+    raised: str | None = None
+    """The kind of the exception that it let pass, if it did."""
+
+
+def ask(arguments: Sequence[object]) -> Answer:
+    """Call the command line in this process, with all that it and the libraries below it write."""
+    status, raised = 1, None
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        kept = os.dup(1), os.dup(2)
+        _redirect(out.fileno(), err.fileno())
+        try:
+            status = main(list(map(str, arguments)))
+        except SystemExit as end:
+            status = end.code if isinstance(end.code, int) else int(end.code is not None)
+        except BaseException as error:
+            raised = f"{place_of(error)}: {re.sub(r'[0-9]+', 'N', str(error))[:60]!r}"
+        finally:
+            _redirect(*kept)
+            for stream in kept:
+                os.close(stream)
+        words = [(each.seek(0), each.read().decode(errors="replace"))[1] for each in (out, err)]
+    return Answer(status, words[0], words[1], raised)
+
+
+def _redirect(out: int, err: int) -> None:
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOBase):
+            stream.flush()
+    os.dup2(out, 1)
+    os.dup2(err, 2)
+
+
+def manners(answer: Answer) -> str | None:
+    """Return the kind of fault in how a command ended, whatever it was asked; None where it ended as it should."""
+    if answer.raised is not None:
+        return f"raises {answer.raised}"
+    if answer.status not in (0, 2, 130):
+        return f"ends with status {answer.status}: {answer.err.strip().splitlines()[-1:]!s:.80}"
+    for sign in ("Traceback", "__tyro"):
+        if sign in answer.err + answer.out:
+            return f"shows {sign!r}"
+    if answer.status and not answer.err.strip() and not answer.out.strip():
+        return "ends with status 2 and no word"
+    lines = answer.err.splitlines()
+    words = re.sub(r"[^\w\s.,;:'/()-]| {2,}", "", answer.err)  # without the frames of the parser's boxes
+    if len(lines) > _MOST_LINES or len(words) > _MOST_CHARACTERS:
+        return f"says a page: {re.sub(r'[0-9]+', 'N', words.strip())[:50]!r}"
+    if answer.status == 0 and "Warning" in answer.err:
+        return f"warns: {next(line for line in lines if 'Warning' in line).rpartition('/')[2][:80]}"
+    return None
+
+
+def judged(answer: Answer, words: str, expected: str | None = None) -> Verdict:
+    """Judge an answer; where `expected` is given and the command is content, it must have said just that."""
+    fault = manners(answer)
+    if fault is None and answer.status == 0 and expected is not None and answer.out != expected:
+        fault = "gives another answer"
+    return Verdict("answered" if answer.status == 0 else "refused", fault, f"{words}: {answer.err.strip()[-160:]}")
+
+
+@dataclass(frozen=True)
+class Subjects:
+    """Folders of what was made."""
+
+    root: Path
+
+    @property
+    def birds(self) -> Path:
+        """Four species in CUB's layout, 6 training and 3 test pictures of each, 96 pixels."""
+        return self.root / "birds"
+
+    @property
+    def photograph(self) -> Path:
+        """One of them."""
+        return sorted(self.birds.glob("images/*/*.jpg"))[0]
+
+    @property
+    def plain(self) -> Path:
+        """A finished run, evaluated."""
+        return self.root / "plain"
+
+    @property
+    def s3n(self) -> Path:
+        """A finished run of S3N, evaluated."""
+        return self.root / "s3n"
+
+    @property
+    def zoom(self) -> Path:
+        """A finished Guided Zoom of the plain run, tuned."""
+        return self.root / "zoom"
+
+
+def load_modules() -> None:
+    """Import what the commands import late, so that no child has to."""
+    for name in _BEFORE_FORKING:
+        importlib.import_module(name)
+
+
+def make(root: Path, *, zoom: bool = True) -> Subjects:
+    """Make them, in a child of this process: what computes must not be forked.
+
+    Raises:
+        RuntimeError: A command failed; its words are in the message.
+    """
+    made = Subjects(root)
+    root.mkdir(parents=True, exist_ok=True)
+    load_modules()
+    held = ("--data.validation-fraction", "0.4", "--data.split-seed", "3", "--seed", "5")
+    commands: list[tuple[object, ...]] = [
+        ("train", "plain", "--data.root", made.birds, "--out", made.plain, "--epochs", 2, *held, *TINY),
+        ("evaluate", made.plain, *SLOW),
+    ]
+    if zoom:
+        commands += [
+            ("train", "s3n", "--data.root", made.birds, "--out", made.s3n, "--epochs", 2, *S3N),
+            ("evaluate", made.s3n, *SLOW),
+            ("guided-zoom", made.plain, "--out", made.zoom, *POOL, "--refinement.top-k", 3, "--epochs", 1, *SLOW),
+            ("tune", made.zoom, *SLOW),
+        ]
+
+    def work() -> int:
+        draw_plumage(made.birds, PlumageConfig(4, 6, 3, 96), workers=1)
+        return _all_done(commands)
+
+    log = root / "log"
+    if os.waitpid(fork(work, log), 0)[1]:
+        raise RuntimeError(log.read_text())
+    return made
+
+
+def _all_done(commands: Sequence[Sequence[object]]) -> int:
+    for command in commands:
+        answer = ask(command)
+        if answer.status or answer.raised:
+            print(*command, answer, sep="\n")
+            return 1
+    return 0
+
+
+def in_copy(folder: Path, work: Callable[[Path], Verdict]) -> Verdict:
+    """Do something with a copy of a folder, which is removed afterwards."""
+    with tempfile.TemporaryDirectory(prefix="fuzz-") as place:
+        return work(Path(shutil.copytree(folder, Path(place) / folder.name, symlinks=True)))
