@@ -109,9 +109,9 @@ def evaluate(
     report = run.path / "evaluation" / f"{name}.md"
     branches, gate = _branch_top1(answers, table), _gate(classifier, answers, table, views)
     done = Evaluation(accuracy, table, records, report, branches, milliseconds, gate)
-    _write(run, done, answers)
     if results is not None:
         append_json_line(results, result_row(run, split, views, done, zoom_above), timed="milliseconds")
+    _write(run, done, answers)  # its JSON last: `reproduce` takes it for the sign that all is there
     return done
 
 
