@@ -6,7 +6,6 @@ The whole of it takes about an hour on two cores. Without `--only` the counts be
 from __future__ import annotations
 
 import json
-import os
 import platform
 import sys
 import tempfile
@@ -98,12 +97,11 @@ def _show(name: str, tally: Tally, seconds: float, keep: Path | None) -> None:
 
 def main(options: Options) -> int:
     """Try what was asked for; return 0 where everything held."""
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
     began, tallies = time.monotonic(), dict[str, Tally]()
     load_modules()
     with tempfile.TemporaryDirectory(prefix="fuzz-") as folder:
-        alone = options.only == ("pictures",)
-        parts = _parts(Subjects(Path(folder)) if alone else make(Path(folder)), options)
+        root, alone = Path(folder), options.only == ("pictures",)
+        parts = _parts(Subjects.below(root) if alone else make(root), options)
         for kind in options.only or parts:
             print(kind, flush=True)
             since = time.monotonic()

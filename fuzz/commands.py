@@ -78,7 +78,7 @@ def commands(made: Subjects) -> tuple[tuple[str, ...], ...]:
         ("tune", str(made.zoom), *SLOW),
         ("pool", "build", plain, "--out", "NEW", *POOL, *SLOW),
         ("pool", "export", str(made.zoom / "pool"), "--out", "NEW"),
-        ("reproduce", "s3n-1", "--archives", str(made.root), "--seeds", "0", *SLOW),
+        ("reproduce", "s3n-1", "--archives", str(made.birds.parent), "--seeds", "0", *SLOW),
         ("grounding", plain, *maps, *SLOW),
         ("trust", plain, *SLOW),
         ("trust", str(made.zoom), *SLOW),

@@ -23,7 +23,7 @@ def table(counts: Mapping[str, Any]) -> str:
         became = ", ".join(f"{count:,} {outcome}" for outcome, count in outcomes.items())
         rows.append((name, f"{each['cases']:,}", f"{each['cases'] - each['outcomes'].get('fault', 0):,}", became))
     when = f"Commit {counts['commit']}, {counts['date']}, {counts['hardware']}, seed {counts['seed']}, "
-    return f"{markdown_table(('tried', 'cases', 'held', 'of these'), rows)}\n{when}{counts['minutes']:.0f} minutes.\n\n"
+    return f"{markdown_table(('tried', 'cases', 'held', 'of these'), rows)}\n{when}{counts['minutes']:.0f} minutes.\n"
 
 
 def faults(counts: Mapping[str, Any]) -> str:
@@ -33,12 +33,12 @@ def faults(counts: Mapping[str, Any]) -> str:
         for name, part in counts["tried"].items()
         for kind, each in part["faults"].items()
     ]
-    return f"What did not hold:\n\n{''.join(lines)}\n" if lines else ""
+    return f"\nWhat did not hold:\n\n{''.join(lines)}" if lines else ""
 
 
 def with_counts(text: str, counts: Mapping[str, Any] | None) -> str:
     """Return the document with the block between its markers made anew."""
-    content = "No counts are kept yet.\n\n" if counts is None else table(counts) + faults(counts)
+    content = "No counts are kept yet.\n" if counts is None else table(counts) + faults(counts)
     return with_block(text, BEGIN, END, content)
 
 

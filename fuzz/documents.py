@@ -53,7 +53,6 @@ VALUES = {
     "deep and open": _DEEP,
 }
 _DELETED, _DOUBLED, _MARK = "deleted", "doubled", "\uf8ffmark\uf8ff"
-_OTHER_ROWS = ("no row", "one row", "rows twice")
 
 
 @dataclass(frozen=True)
@@ -137,7 +136,7 @@ def damaged(damage: Damage) -> bytes:
 def _damaged_tables(document: Document) -> dict[str, bytes]:
     """Return a table without each column and note, and with each of them of another kind."""
     table = pq.read_table(pa.BufferReader(document.content))
-    rows, notes = len(table), {k: v for k, v in (table.schema.metadata or {}).items() if k != b"ARROW:schema"}
+    rows, notes = len(table), _notes(table.schema)
     others = {
         "texts": pa.array(["hostile"] * rows),
         "numbers": pa.array([-7] * rows),
@@ -147,7 +146,9 @@ def _damaged_tables(document: Document) -> dict[str, bytes]:
         "bytes": pa.array([b"\xff\x00"] * rows),
     }
     changed = {
-        **dict(zip(_OTHER_ROWS, (table.slice(0, 0), table.slice(0, 1), pa.concat_tables([table, table])), strict=True)),
+        "no row": table.slice(0, 0),
+        "one row": table.slice(0, 1),
+        "rows twice": pa.concat_tables([table, table]),
         "a column more": table.append_column("foreign", pa.array([1] * rows)),
     }
     for index, name in enumerate(table.column_names):
@@ -258,10 +259,10 @@ class Checks:
             return "refused", "a message of a page or of several lines" if page else None
         except Exception as error:
             return "raised", f"{place_of(error)}"
-        if repr(after) == repr(self.before[document.name]):  # as words: NaN is NaN
+        if _alike(after, self.before[document.name]):
             return "the same", None
-        if damage.what in _OTHER_ROWS or (damage.what != _DOUBLED and repr(after) == repr(_verbatim(damage))):
-            return "taken as it says", None  # a valid document, which somebody may have meant
+        if _valid(damage, after):
+            return "taken as it says", None
         if document.file.endswith(".parquet"):
             return "read", "a table of other columns gives another answer"
         kinds = {_DELETED: "a deleted field becomes a default", _DOUBLED: "of a doubled field the last one counts"}
@@ -294,11 +295,35 @@ def answer_to(damage: Damage) -> str:
     return str(damage.document.command(damage.document.folder)[0])
 
 
-def _verbatim(damage: Damage) -> Any:
+def _alike(one: Any, other: Any) -> bool:
+    """Compare as JSON does: 1 is 1.0, true is not 1, NaN is NaN."""
+    return repr(_plain(one)) == repr(_plain(other))
+
+
+def _plain(tree: Any) -> Any:
+    if isinstance(tree, dict):
+        return {name: _plain(value) for name, value in tree.items()}
+    if isinstance(tree, list | tuple):
+        return [_plain(value) for value in tree]
+    return float(tree) if isinstance(tree, int) and not isinstance(tree, bool) and abs(tree) < 2**53 else tree
+
+
+def _valid(damage: Damage, after: Any) -> bool:
+    """Say whether what was read is what the document now says, without a hint that nobody meant it."""
+    content = damaged(damage)
+    if damage.document.file.endswith(".parquet"):
+        schemas = [pq.read_schema(pa.BufferReader(each)) for each in (content, damage.document.content)]
+        return schemas[0].equals(schemas[1]) and (
+            damage.what.endswith(" object") or _notes(schemas[0]) == _notes(schemas[1])
+        )
     try:
-        return json.loads(damaged(damage))
+        return damage.what != _DOUBLED and _alike(after, json.loads(content))
     except (ValueError, RecursionError):
-        return None
+        return False
+
+
+def _notes(schema: pa.Schema) -> dict[bytes, bytes]:
+    return {name: note for name, note in (schema.metadata or {}).items() if name != b"ARROW:schema"}
 
 
 def run(made: Subjects, count: int | None, seed: int, say: Say) -> tuple[Tally, Tally]:

@@ -229,7 +229,7 @@ _CELLS = (
 
 def _of_lists(made: Subjects, seed: int) -> list[Case]:
     """CSV, Parquet and shards, damaged by cells and by bytes."""
-    cases = []
+    listed = []
     for number in range(240):
         kind = ("csv", "parquet", "tar")[number % 3]
 
@@ -255,8 +255,8 @@ def _of_lists(made: Subjects, seed: int) -> list[Case]:
                 verdict = verdict._replace(fault="photographs of a cut shard are lost without a word")
             return _of_kind(f"data, {kind}", verdict)
 
-        cases.append(Case(f"list {number}, {kind}", check))
-    return cases
+        listed.append(Case(f"list {number}, {kind}", check))
+    return listed
 
 
 def _sum(told: str) -> str:
@@ -326,8 +326,13 @@ def check(case: Case) -> Verdict:
         return case.check(Path(place))
 
 
+def cases(made: Subjects, seed: int) -> list[Case]:
+    """Return all of them."""
+    return [*_of_folders(made), *_of_data_sets(made), *_of_lists(made, seed)]
+
+
 def run(made: Subjects, count: int | None, seed: int, say: Say) -> Tally:
     """Try all, or so many of them, drawn."""
-    cases = [*_of_folders(made), *_of_data_sets(made), *_of_lists(made, seed)]
-    order = np.random.default_rng(seed).permutation(len(cases))
-    return try_all([cases[index] for index in order[:count]], check, say=say, chunk=4, limit=25.0)
+    every = cases(made, seed)
+    order = np.random.default_rng(seed).permutation(len(every))
+    return try_all([every[index] for index in order[:count]], check, say=say, chunk=4, limit=25.0)

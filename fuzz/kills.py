@@ -9,6 +9,7 @@ import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -66,11 +67,16 @@ def works(made: Subjects) -> tuple[Work, ...]:
         Work("pool", ("pool", "build", made.plain, "--out", "pool", *POOL, "--pool.part-size", 2, *SLOW)),
         Work("evidence", ("guided-zoom", made.plain, "--out", "zoom", *zoom, "--epochs", 2, *SLOW)),
         Work("evaluation", ("evaluate", "s3n", "--results", "rows.jsonl", "--sheet", "sheet.png", *SLOW), made.s3n),
-        Work("reproduce", ("reproduce", "miniature", "--archives", made.root, "--seeds", 0, *SLOW), None, _miniature),
+        Work(
+            "reproduce",
+            ("reproduce", "miniature", "--archives", made.birds.parent, "--seeds", 0, "--results", "rows.jsonl", *SLOW),
+            None,
+            partial(_miniature, made.birds.name),
+        ),
     )
 
 
-def _miniature() -> None:
+def _miniature(archive: str) -> None:
     """Have `reproduce` know one small table: a plain network, its Guided Zoom, an S3N's boxes and branches."""
     from foveate import recipes
     from foveate.config import BackboneConfig, DatasetFormat, GroundingConfig, GroundingMethod, Keep, TransformConfig
@@ -83,7 +89,7 @@ def _miniature() -> None:
         whole = make()
         return lambda: replace(
             whole,
-            data=replace(whole.data, root=Path("birds"), format=DatasetFormat.AUTO),
+            data=replace(whole.data, root=Path(archive), format=DatasetFormat.AUTO),
             network=replace(whole.network, backbone=small),
             transforms=TransformConfig(input_size=64, resize_size=72, source_size=source),
             epochs=1,
@@ -135,12 +141,14 @@ def _timeless(tree: Any) -> Any:
     return [_timeless(each) for each in tree] if isinstance(tree, list) else tree
 
 
-class _Usual(NamedTuple):
+class Usual(NamedTuple):
+    """What work takes and leaves that nobody interrupts."""
+
     seconds: float
     hashes: dict[str, str]
 
 
-def _usual(work: Work, slot: Path) -> _Usual:
+def usual_of(work: Work, slot: Path) -> Usual:
     """Do the work twice to its end; return how long it takes and what it leaves.
 
     Raises:
@@ -151,13 +159,13 @@ def _usual(work: Work, slot: Path) -> _Usual:
         work.fresh(slot)
         began = time.monotonic()
         status, _ = _ended(work.begin(slot), _LIMIT)
-        results.append(_Usual(time.monotonic() - began, left(slot)))
+        results.append(Usual(time.monotonic() - began, left(slot)))
         if status:
             raise RuntimeError(f"{work.name}, uninterrupted: {slot.with_suffix('.log').read_text()[-2000:]}")
     first, second = results
     if first.hashes != second.hashes:
         raise RuntimeError(f"{work.name}: two uninterrupted runs differ in {_different(first.hashes, second.hashes)}")
-    return _Usual((first.seconds + second.seconds) / 2, first.hashes)
+    return Usual((first.seconds + second.seconds) / 2, first.hashes)
 
 
 def _different(one: Mapping[str, str], other: Mapping[str, str]) -> list[str]:
@@ -176,7 +184,7 @@ def _ended(process: int, seconds: float) -> tuple[int | None, bool]:
     return None, True
 
 
-def attempt(work: Work, slot: Path, usual: _Usual, moments: Sequence[float]) -> Verdict:
+def attempt(work: Work, slot: Path, usual: Usual, moments: Sequence[float]) -> Verdict:
     """Kill the work at each of these shares of its duration in turn, then let it end; compare what it leaves."""
     work.fresh(slot)
     outcome = "killed too late"
@@ -216,7 +224,7 @@ def _share(
         generator = np.random.default_rng((seed, number))
         moments = (np.arange(count) + generator.random(count)) / count
         second = np.where(generator.random(count) < _AGAIN, generator.random(count), np.nan)
-        usual = _usual(work, slot)
+        usual = usual_of(work, slot)
         for index in range(which, count, 2):
             chosen = [float(each) for each in (moments[index], second[index]) if np.isfinite(each)]
             verdicts.append((work.name, *attempt(work, slot, usual, chosen)[:3]))
@@ -240,7 +248,7 @@ def run(made: Subjects, count: int | None, seed: int, say: Say) -> dict[str, Tal
     """
     known = works(made)
     counts = [(count or 200) // len(known) + (number < (count or 200) % len(known)) for number in range(len(known))]
-    folder = made.root / "kills"
+    folder = made.plain.with_name("kills")
     folder.mkdir(exist_ok=True)
 
     def half(which: int) -> Callable[[], int]:

@@ -19,6 +19,8 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
+import torch
+
 _Case = TypeVar("_Case")
 Say = Callable[[str], None]
 
@@ -76,6 +78,7 @@ def fork(work: Callable[[], int], errors: Path | None = None) -> int:
     status = 1
     try:
         os.setsid()
+        torch.set_num_threads(1)  # the threads of a pool do not come with a fork
         if errors is not None:
             stream = os.open(errors, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
             os.dup2(stream, 1)
@@ -220,13 +223,17 @@ def _lost(
     connection.close()
     status = end_group(child.process) if hung else os.waitpid(child.process, 0)[1]
     if child.left:
-        text = child.errors.read_text(errors="replace")[-6000:] if child.errors.exists() else ""
-        frames = re.findall(r'File ".*?/(\w+)\.py", line \d+ in (\w+)', text[text.rfind("most recent call first") :])
-        where = ".".join(next(iter(frames), ("nowhere", "")))
+        text = child.errors.read_text(errors="replace") if child.errors.exists() else ""
+        stack = text[max(text.rfind("Current thread"), 0) :]
+        frames = re.findall(r'File "(.*?/(\w+)\.py)", line \d+ in (\w+)', stack) or [("", "nowhere", "known")]
+        own = [frame for frame in frames if "/foveate/" in frame[0]] or frames
+        where = ".".join(own[0][1:])
         kind = f"hangs in {where}" if hung else f"dies ({os.waitstatus_to_exitcode(status)}) in {where}"
         case = cases[child.left[0]]
         working = hung and long(case)
-        tally.add(Verdict("still at work" if working else "lost", None if working else kind, f"{case!r:.400}"))
+        tally.add(
+            Verdict("still at work" if working else "lost", None if working else kind, f"{case!r:.300} {text[:300]}")
+        )
         if child.left[1:]:
             waiting.append(child.left[1:])
     child.errors.unlink(missing_ok=True)

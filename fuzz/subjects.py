@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import importlib
-import io
 import os
 import re
-import shutil
-import sys
-import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import NamedTuple
 
 from foveate.cli import main
@@ -22,6 +20,7 @@ _BEFORE_FORKING = (
     *(f"foveate.workflows.{name}" for name in ("adopt", "attention", "build_pool", "demo", "describe", "evaluate")),
     *(f"foveate.workflows.{name}" for name in ("explain", "guided_zoom", "localise", "measure_grounding", "predict")),
     *(f"foveate.workflows.{name}" for name in ("reproduce", "sheet", "train", "trust", "tune")),
+    "pyarrow.dataset",
     "torch.utils.tensorboard",
     "matplotlib.backends.backend_agg",
     "torch._dynamo",
@@ -55,29 +54,24 @@ class Answer(NamedTuple):
 def ask(arguments: Sequence[object]) -> Answer:
     """Call the command line in this process, with all that it and the libraries below it write."""
     status, raised = 1, None
-    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+    with TemporaryFile("w+", errors="replace") as out, TemporaryFile("w+", errors="replace") as err:
         kept = os.dup(1), os.dup(2)
-        _redirect(out.fileno(), err.fileno())
+        os.dup2(out.fileno(), 1)
+        os.dup2(err.fileno(), 2)
         try:
-            status = main(list(map(str, arguments)))
+            with redirect_stdout(out), redirect_stderr(err):
+                status = main(list(map(str, arguments)))
         except SystemExit as end:
             status = end.code if isinstance(end.code, int) else int(end.code is not None)
         except BaseException as error:
             raised = f"{place_of(error)}: {re.sub(r'[0-9]+', 'N', str(error))[:60]!r}"
         finally:
-            _redirect(*kept)
-            for stream in kept:
+            for number, stream in enumerate(kept, 1):
+                os.dup2(stream, number)
                 os.close(stream)
-        words = [(each.seek(0), each.read().decode(errors="replace"))[1] for each in (out, err)]
-    return Answer(status, words[0], words[1], raised)
-
-
-def _redirect(out: int, err: int) -> None:
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOBase):
-            stream.flush()
-    os.dup2(out, 1)
-    os.dup2(err, 2)
+        for each in (out, err):
+            each.seek(0)
+        return Answer(status, out.read(), err.read(), raised)
 
 
 def manners(answer: Answer) -> str | None:
@@ -112,32 +106,24 @@ def judged(answer: Answer, words: str, expected: str | None = None) -> Verdict:
 class Subjects:
     """Folders of what was made."""
 
-    root: Path
+    birds: Path
+    """Four species in CUB's layout, 6 training and 3 test pictures of each, 96 pixels."""
+    plain: Path
+    """A finished run, evaluated."""
+    s3n: Path
+    """A finished run of S3N, evaluated."""
+    zoom: Path
+    """A finished Guided Zoom of the plain run, tuned."""
 
-    @property
-    def birds(self) -> Path:
-        """Four species in CUB's layout, 6 training and 3 test pictures of each, 96 pixels."""
-        return self.root / "birds"
+    @classmethod
+    def below(cls, root: Path) -> Subjects:
+        """Return those of one folder."""
+        return cls(root / "birds", root / "plain", root / "s3n", root / "zoom")
 
     @property
     def photograph(self) -> Path:
-        """One of them."""
-        return sorted(self.birds.glob("images/*/*.jpg"))[0]
-
-    @property
-    def plain(self) -> Path:
-        """A finished run, evaluated."""
-        return self.root / "plain"
-
-    @property
-    def s3n(self) -> Path:
-        """A finished run of S3N, evaluated."""
-        return self.root / "s3n"
-
-    @property
-    def zoom(self) -> Path:
-        """A finished Guided Zoom of the plain run, tuned."""
-        return self.root / "zoom"
+        """One of the birds."""
+        return min(self.birds.glob("images/*/*.jpg"))
 
 
 def load_modules() -> None:
@@ -146,48 +132,29 @@ def load_modules() -> None:
         importlib.import_module(name)
 
 
-def make(root: Path, *, zoom: bool = True) -> Subjects:
-    """Make them, in a child of this process: what computes must not be forked.
+def make(root: Path) -> Subjects:
+    """Make them, in a child of this process: what has trained must not be forked.
 
     Raises:
         RuntimeError: A command failed; its words are in the message.
     """
-    made = Subjects(root)
-    root.mkdir(parents=True, exist_ok=True)
-    load_modules()
+    made = Subjects.below(root)
     held = ("--data.validation-fraction", "0.4", "--data.split-seed", "3", "--seed", "5")
-    commands: list[tuple[object, ...]] = [
+    commands: tuple[tuple[object, ...], ...] = (
         ("train", "plain", "--data.root", made.birds, "--out", made.plain, "--epochs", 2, *held, *TINY),
         ("evaluate", made.plain, *SLOW),
-    ]
-    if zoom:
-        commands += [
-            ("train", "s3n", "--data.root", made.birds, "--out", made.s3n, "--epochs", 2, *S3N),
-            ("evaluate", made.s3n, *SLOW),
-            ("guided-zoom", made.plain, "--out", made.zoom, *POOL, "--refinement.top-k", 3, "--epochs", 1, *SLOW),
-            ("tune", made.zoom, *SLOW),
-        ]
+        ("train", "s3n", "--data.root", made.birds, "--out", made.s3n, "--epochs", 2, *S3N),
+        ("evaluate", made.s3n, *SLOW),
+        ("guided-zoom", made.plain, "--out", made.zoom, *POOL, "--refinement.top-k", 3, "--epochs", 1, *SLOW),
+        ("tune", made.zoom, *SLOW),
+    )
 
     def work() -> int:
         draw_plumage(made.birds, PlumageConfig(4, 6, 3, 96), workers=1)
-        return _all_done(commands)
+        failed = next(filter(lambda answer: answer.status or answer.raised, map(ask, commands)), None)
+        print(failed)
+        return int(failed is not None)
 
-    log = root / "log"
-    if os.waitpid(fork(work, log), 0)[1]:
-        raise RuntimeError(log.read_text())
+    if os.waitpid(fork(work, root / "log"), 0)[1]:
+        raise RuntimeError((root / "log").read_text())
     return made
-
-
-def _all_done(commands: Sequence[Sequence[object]]) -> int:
-    for command in commands:
-        answer = ask(command)
-        if answer.status or answer.raised:
-            print(*command, answer, sep="\n")
-            return 1
-    return 0
-
-
-def in_copy(folder: Path, work: Callable[[Path], Verdict]) -> Verdict:
-    """Do something with a copy of a folder, which is removed afterwards."""
-    with tempfile.TemporaryDirectory(prefix="fuzz-") as place:
-        return work(Path(shutil.copytree(folder, Path(place) / folder.name, symlinks=True)))
