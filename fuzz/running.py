@@ -83,6 +83,7 @@ def fork(work: Callable[[], int], errors: Path | None = None) -> int:
             stream = os.open(errors, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
             os.dup2(stream, 1)
             os.dup2(stream, 2)
+            faulthandler.disable()  # else handlers that others have replaced since stay replaced
             faulthandler.enable(file=2)
             faulthandler.register(signal.SIGUSR1, file=2)
         status = work()
@@ -149,6 +150,7 @@ def try_all(
         while waiting or running:
             while waiting and len(running) < processes:
                 _start(waiting.pop(), cases, check, room, running, Path(folder))
+            known = len(tally.faults)
             for connection in wait(list(running), timeout=0.2):
                 _heard(connection, running, waiting, tally, cases)  # type: ignore[arg-type]
             for connection, child in list(running.items()):
@@ -156,6 +158,8 @@ def try_all(
                     os.kill(child.process, signal.SIGUSR1)  # its stack, to its errors
                     time.sleep(0.3)
                     _lost(connection, running, waiting, tally, cases, hung=True, long=long)
+            for kind, (_, verdict) in list(tally.faults.items())[known:]:
+                say(f"  {kind}\n      {verdict.words[:300]}")
             if time.monotonic() - told > 10:
                 told = time.monotonic()
                 say(f"  {tally.tried}/{len(cases)}, {told - began:.0f} s, {len(tally.faults)} kinds of fault")
