@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import shutil
 import time
@@ -15,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fuzz.running import Say, Tally, Verdict, end_group, fork
+from fuzz.running import Say, Tally, Verdict, end_group, fork, try_all
 from fuzz.subjects import MACNN, POOL, S3N, SLOW, TINY, Subjects, ask
 
 _TIMES = {"minutes", "waiting", "milliseconds", "command", "environment"}
@@ -214,69 +215,39 @@ def _fault(work: Work, moments: Sequence[float], what: str, slot: Path) -> Verdi
     return Verdict("fault", f"{work.name}: {what}", f"killed at {shares} of its duration; {log.strip()}")
 
 
-def _share(
-    works_: Sequence[Work], counts: Sequence[int], which: int, seed: int, folder: Path
-) -> list[tuple[str | None, ...]]:
-    """Do every second of the attempts, in a folder of its own."""
-    verdicts: list[tuple[str | None, ...]] = []
-    for number, (work, count) in enumerate(zip(works_, counts, strict=True)):
-        slot = folder / f"slot-{which}"
-        generator = np.random.default_rng((seed, number))
-        moments = (np.arange(count) + generator.random(count)) / count
-        second = np.where(generator.random(count) < _AGAIN, generator.random(count), np.nan)
-        usual = usual_of(work, slot)
-        for index in range(which, count, 2):
-            chosen = [float(each) for each in (moments[index], second[index]) if np.isfinite(each)]
-            verdicts.append((work.name, *attempt(work, slot, usual, chosen)[:3]))
-        _tell(
-            folder,
-            f"{work.name}: {usual.seconds:.2f} s, {len(usual.hashes)} files, {len(range(which, count, 2))} kills",
-        )
-    return verdicts
+@dataclass(frozen=True)
+class Kill:
+    """One attempt."""
+
+    work: Work
+    moments: tuple[float, ...]
+    slots: Path
+
+    def check(self) -> Verdict:
+        """Do it in this process's own folder, where what is usual is known or found first."""
+        slot = self.slots / f"slot-{os.getpid()}"
+        if (known := _USUAL.get((slot, self.work.name))) is None:
+            known = _USUAL[slot, self.work.name] = usual_of(self.work, slot)
+        return attempt(self.work, slot, known, self.moments)
 
 
-def _tell(folder: Path, line: str) -> None:
-    with (folder / "progress").open("a") as stream:
-        stream.write(f"  {line}\n")
+_USUAL: dict[tuple[Path, str], Usual] = {}
 
 
 def run(made: Subjects, count: int | None, seed: int, say: Say) -> dict[str, Tally]:
-    """Kill so many times, divided between the works; None: 200. Two attempts run at a time.
-
-    Raises:
-        RuntimeError: Some work failed, or left other bytes, without being interrupted.
-    """
-    known = works(made)
-    counts = [(count or 200) // len(known) + (number < (count or 200) % len(known)) for number in range(len(known))]
-    folder = made.plain.with_name("kills")
-    folder.mkdir(exist_ok=True)
-
-    def half(which: int) -> Callable[[], int]:
-        def work() -> int:
-            verdicts = _share(known, counts, which, seed, folder)
-            (folder / f"verdicts-{which}.json").write_text(json.dumps(verdicts))
-            return 0
-
-        return work
-
-    children = {fork(half(which), folder / f"{which}.log"): which for which in (0, 1)}
-    told = 0
-    failed = ""
-    while children:
-        time.sleep(0.5)
-        lines = (folder / "progress").read_text().splitlines() if (folder / "progress").exists() else []
-        for line in lines[told:]:
-            say(line)
-        told = len(lines)
-        for process in list(children):
-            done, status = os.waitpid(process, os.WNOHANG)
-            if done:
-                which = children.pop(process)
-                failed += (folder / f"{which}.log").read_text() if status else ""
-    if failed:
-        raise RuntimeError(failed)
-    tallies = {work.name: Tally() for work in known}
-    for which in (0, 1):
-        for name, *verdict in json.loads((folder / f"verdicts-{which}.json").read_text()):
-            tallies[name].add(Verdict(*verdict))
+    """Kill so many times, divided between the works; None: 200."""
+    known, total = works(made), count or 200
+    tallies = {}
+    for number, work in enumerate(known):
+        generator = np.random.default_rng((seed, number))
+        many = total // len(known) + (number < total % len(known))
+        moments = (np.arange(many) + generator.random(many)) / many
+        again = np.where(generator.random(many) < _AGAIN, generator.random(many), np.nan)
+        pairs = zip(moments.tolist(), again.tolist(), strict=True)
+        kills = [Kill(work, tuple(filter(math.isfinite, pair)), made.plain.parent) for pair in pairs]
+        say(f"  {work.name}: {many} kills")
+        halves = [kills[which::2] for which in (0, 1)]
+        tallies[work.name] = try_all(
+            [*halves[0], *halves[1]], Kill.check, say=say, chunk=max(len(halves[0]), 1), limit=5 * _LIMIT
+        )
     return tallies

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import faulthandler
 import os
 import re
@@ -21,6 +22,8 @@ from typing import Any, NamedTuple, TypeVar
 
 import torch
 
+_AT_A_TIME = 2
+_DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of Linux's prctl.h
 _Case = TypeVar("_Case")
 Say = Callable[[str], None]
 
@@ -78,6 +81,7 @@ def fork(work: Callable[[], int], errors: Path | None = None) -> int:
     status = 1
     try:
         os.setsid()
+        ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
         torch.set_num_threads(1)  # the threads of a pool do not come with a fork
         if errors is not None:
             stream = os.open(errors, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
@@ -105,7 +109,7 @@ def end_group(process: int) -> int:
     return os.waitpid(process, 0)[1]
 
 
-def _room(more: int) -> None:
+def _limit_memory(more: int) -> None:
     """Let this process map only so many bytes more than it has."""
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     limit = pages * resource.getpagesize() + more
@@ -113,9 +117,10 @@ def _room(more: int) -> None:
 
 
 @dataclass
-class _Chunk:
+class _Child:
     process: int
     left: list[int]
+    """The cases that it has not judged yet."""
     errors: Path
     since: float = field(default_factory=time.monotonic)
 
@@ -128,116 +133,111 @@ def try_all(
     chunk: int = 1,
     limit: float = 60.0,
     room: int = 6 << 30,
-    processes: int = 2,
     long: Callable[[_Case], bool] = lambda case: False,
 ) -> Tally:
-    """Check every case.
+    """Check every case, two at a time.
 
     Args:
         cases: What is tried.
         check: Judges one case, in a child.
-        say: Receives lines of progress.
+        say: Receives lines of progress, and each kind of fault when it is first seen.
         chunk: How many cases a child takes in turn.
         limit: Seconds for a case; beyond them it hangs.
         room: Bytes that a child may map beside what it has.
-        processes: Children at a time.
         long: Whether a case may rightly work beyond the limit: it is then put down, and no fault.
     """
-    tally, began, told = Tally(), time.monotonic(), time.monotonic()
-    waiting = [list(range(start, min(start + chunk, len(cases)))) for start in range(0, len(cases), chunk)][::-1]
-    running: dict[Connection, _Chunk] = {}
     with tempfile.TemporaryDirectory(prefix="fuzz-") as folder:
-        while waiting or running:
-            while waiting and len(running) < processes:
-                _start(waiting.pop(), cases, check, room, running, Path(folder))
-            known = len(tally.faults)
-            for connection in wait(list(running), timeout=0.2):
-                _heard(connection, running, waiting, tally, cases)  # type: ignore[arg-type]
-            for connection, child in list(running.items()):
-                if time.monotonic() - child.since > limit:
+        return _Trial(cases, check, say, limit, room, long, Path(folder)).run(chunk)
+
+
+@dataclass
+class _Trial:
+    cases: Sequence[Any]
+    check: Callable[[Any], Verdict]
+    say: Say
+    limit: float
+    room: int
+    long: Callable[[Any], bool]
+    folder: Path
+    tally: Tally = field(default_factory=Tally)
+    children: dict[Connection, _Child] = field(default_factory=dict)
+    waiting: list[list[int]] = field(default_factory=list)
+
+    def run(self, chunk: int) -> Tally:
+        indices, began = list(range(len(self.cases))), time.monotonic()
+        self.waiting = [indices[start : start + chunk] for start in indices[::chunk]][::-1]
+        told = began
+        while self.waiting or self.children:
+            while self.waiting and len(self.children) < _AT_A_TIME:
+                self._start(self.waiting.pop())
+            for connection in wait(list(self.children), timeout=0.2):
+                self._hear(connection)  # type: ignore[arg-type]  # all are Connections
+            for connection, child in list(self.children.items()):
+                if time.monotonic() - child.since > self.limit:
                     os.kill(child.process, signal.SIGUSR1)  # its stack, to its errors
                     time.sleep(0.3)
-                    _lost(connection, running, waiting, tally, cases, hung=True, long=long)
-            for kind, (_, verdict) in list(tally.faults.items())[known:]:
-                say(f"  {kind}\n      {verdict.words[:300]}")
+                    self._lose(connection, hung=True)
             if time.monotonic() - told > 10:
                 told = time.monotonic()
-                say(f"  {tally.tried}/{len(cases)}, {told - began:.0f} s, {len(tally.faults)} kinds of fault")
-    return tally
+                self.say(f"  {self.tally.tried}/{len(self.cases)}, {told - began:.0f} s")
+        return self.tally
 
+    def _start(self, indices: list[int]) -> None:
+        mine, theirs = Pipe(duplex=False)
 
-def _start(
-    indices: list[int],
-    cases: Sequence[Any],
-    check: Callable[[Any], Verdict],
-    room: int,
-    running: dict[Connection, _Chunk],
-    folder: Path,
-) -> None:
-    mine, theirs = Pipe(duplex=False)
+        def work() -> int:
+            _limit_memory(self.room)
+            for index in indices:
+                try:
+                    verdict = self.check(self.cases[index])
+                except Exception as error:
+                    words = f"{self.cases[index]!r:.300} {error!s:.1500}"
+                    verdict = Verdict("broken", f"the fuzz itself: {place_of(error)}", words)
+                theirs.send(verdict)
+            return 0
 
-    def work() -> int:
-        mine.close()
-        _room(room)
-        for index in indices:
-            try:
-                verdict = check(cases[index])
-            except Exception as error:
-                verdict = Verdict(
-                    "broken", f"the fuzz itself: {place_of(error)}", f"{cases[index]!r:.300} {error!r:.300}"
-                )
-            theirs.send(verdict)
-        return 0
+        errors = self.folder / str(indices[0])
+        self.children[mine] = _Child(fork(work, errors), indices, errors)
+        theirs.close()
 
-    errors = folder / f"{indices[0]}"
-    errors.unlink(missing_ok=True)
-    process = fork(work, errors)
-    theirs.close()
-    running[mine] = _Chunk(process, indices, errors)
+    def _hear(self, connection: Connection) -> None:
+        try:
+            self._add(connection.recv())
+        except EOFError:
+            self._lose(connection, hung=False)
+        else:
+            child = self.children[connection]
+            child.left, child.since = child.left[1:], time.monotonic()
 
+    def _add(self, verdict: Verdict) -> None:
+        if verdict.fault is not None and verdict.fault not in self.tally.faults:
+            self.say(f"  {verdict.fault}\n      {verdict.words[:300]}")
+        self.tally.add(verdict)
 
-def _heard(
-    connection: Connection,
-    running: dict[Connection, _Chunk],
-    waiting: list[list[int]],
-    tally: Tally,
-    cases: Sequence[Any],
-) -> None:
-    child = running[connection]
-    try:
-        tally.add(connection.recv())
-    except EOFError:
-        _lost(connection, running, waiting, tally, cases, hung=False)
-        return
-    child.left, child.since = child.left[1:], time.monotonic()
-
-
-def _lost(
-    connection: Connection,
-    running: dict[Connection, _Chunk],
-    waiting: list[list[int]],
-    tally: Tally,
-    cases: Sequence[Any],
-    *,
-    hung: bool,
-    long: Callable[[Any], bool] = lambda case: False,
-) -> None:
-    """Put down the child of a chunk; where it was not at its end, its case is a fault and the others go on."""
-    child = running.pop(connection)
-    connection.close()
-    status = end_group(child.process) if hung else os.waitpid(child.process, 0)[1]
-    if child.left:
-        text = child.errors.read_text(errors="replace") if child.errors.exists() else ""
-        stack = text[max(text.rfind("Current thread"), 0) :]
-        frames = re.findall(r'File "(.*?/(\w+)\.py)", line \d+ in (\w+)', stack) or [("", "nowhere", "known")]
-        own = [frame for frame in frames if "/foveate/" in frame[0]] or frames
-        where = ".".join(own[0][1:])
-        kind = f"hangs in {where}" if hung else f"dies ({os.waitstatus_to_exitcode(status)}) in {where}"
-        case = cases[child.left[0]]
-        working = hung and long(case)
-        tally.add(
-            Verdict("still at work" if working else "lost", None if working else kind, f"{case!r:.300} {text[:300]}")
+    def _lose(self, connection: Connection, *, hung: bool) -> None:
+        """Put down a child; where it was not at its end, its case is a fault and the others go on."""
+        child = self.children.pop(connection)
+        connection.close()
+        status = end_group(child.process) if hung else os.waitpid(child.process, 0)[1]
+        if not child.left:
+            return
+        case, stack = self.cases[child.left[0]], child.errors.read_text(errors="replace")
+        kind = (
+            f"hangs in {_place_in(stack)}"
+            if hung
+            else f"dies ({os.waitstatus_to_exitcode(status)}) in {_place_in(stack)}"
         )
+        if hung and self.long(case):
+            self._add(Verdict("still at work"))
+        else:
+            self._add(Verdict("lost", kind, f"{case!r:.300}"))
+        child.errors.unlink()
         if child.left[1:]:
-            waiting.append(child.left[1:])
-    child.errors.unlink(missing_ok=True)
+            self.waiting.append(child.left[1:])
+
+
+def _place_in(stack: str) -> str:
+    """Return where in the package a process was, of what faulthandler wrote."""
+    frames = re.findall(r'File "(.*?/(\w+)\.py)", line \d+ in (\w+)', stack[max(stack.rfind("Current thread"), 0) :])
+    own = [frame for frame in frames if "/foveate/" in frame[0]] or frames or [("", "nowhere", "known")]
+    return ".".join(own[0][1:])
