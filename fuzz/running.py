@@ -88,8 +88,8 @@ def fork(work: Callable[[], int], errors: Path | None = None) -> int:
             os.dup2(stream, 1)
             os.dup2(stream, 2)
             faulthandler.disable()  # else handlers that others have replaced since stay replaced
-            faulthandler.enable(file=2)
-            faulthandler.register(signal.SIGUSR1, file=2)
+            faulthandler.enable(file=stream)  # whatever becomes of 2
+            faulthandler.register(signal.SIGUSR1, file=stream)
         status = work()
     except BaseException:
         traceback.print_exc()
@@ -191,7 +191,8 @@ class _Trial:
                 try:
                     verdict = self.check(self.cases[index])
                 except Exception as error:
-                    words = f"{self.cases[index]!r:.300} {error!s:.1500}"
+                    case = self.cases[index]
+                    words = f"{str(getattr(case, 'words', case))[:300]} {error!s:.1500}"
                     verdict = Verdict("broken", f"the fuzz itself: {place_of(error)}", words)
                 theirs.send(verdict)
             return 0
@@ -230,7 +231,7 @@ class _Trial:
         if hung and self.long(case):
             self._add(Verdict("still at work"))
         else:
-            self._add(Verdict("lost", kind, f"{case!r:.300}"))
+            self._add(Verdict("lost", kind, str(getattr(case, "words", case))[:300]))
         child.errors.unlink()
         if child.left[1:]:
             self.waiting.append(child.left[1:])

@@ -64,7 +64,7 @@ def ask(arguments: Sequence[object]) -> Answer:
         except SystemExit as end:
             status = end.code if isinstance(end.code, int) else int(end.code is not None)
         except BaseException as error:
-            raised = f"{place_of(error)}: {re.sub(r'[0-9]+', 'N', str(error))[:60]!r}"
+            raised = f"{place_of(error)}: {_general(str(error))}"
         finally:
             for number, stream in enumerate(kept, 1):
                 os.dup2(stream, number)
@@ -74,12 +74,17 @@ def ask(arguments: Sequence[object]) -> Answer:
         return Answer(status, out.read(), err.read(), raised)
 
 
+def _general(words: str) -> str:
+    """Return the beginning of a message without what differs from input to input."""
+    return repr(re.sub(r"[0-9]+", "N", re.sub(r"\S*/fuzz-\w+", "", words.strip()))[:50])
+
+
 def manners(answer: Answer) -> str | None:
     """Return the kind of fault in how a command ended, whatever it was asked; None where it ended as it should."""
     if answer.raised is not None:
         return f"raises {answer.raised}"
     if answer.status not in (0, 2, 130):
-        return f"ends with status {answer.status}: {answer.err.strip().splitlines()[-1:]!s:.80}"
+        return f"ends with status {answer.status}: {_general(answer.err)}"
     for sign in ("Traceback", "__tyro"):
         if sign in answer.err + answer.out:
             return f"shows {sign!r}"
@@ -88,7 +93,7 @@ def manners(answer: Answer) -> str | None:
     lines = answer.err.splitlines()
     words = re.sub(r"[^\w\s.,;:'/()-]| {2,}", "", answer.err)  # without the frames of the parser's boxes
     if len(lines) > _MOST_LINES or len(words) > _MOST_CHARACTERS:
-        return f"says a page: {re.sub(r'[0-9]+', 'N', words.strip())[:50]!r}"
+        return f"says a page: {_general(words)}"
     if answer.status == 0 and "Warning" in answer.err:
         return f"warns: {next(line for line in lines if 'Warning' in line).rpartition('/')[2][:80]}"
     return None
