@@ -153,13 +153,18 @@ def _class_folders(root: Path, photograph: Path) -> Path:
     return root
 
 
+def _bind(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as stream:
+        stream.bind(str(path))
+
+
 def _strange(folder: Path, photograph: bytes) -> dict[str, Callable[[], object]]:
     """Return what makes the things that a class folder may hold, by name."""
     spot = folder / "strange.jpg"
     named = {repr(raw): partial((folder / os.fsdecode(raw)).write_bytes, photograph) for raw in _NAMES}
     return named | {
         "a FIFO": partial(os.mkfifo, spot),
-        "a socket": lambda: socket.socket(socket.AF_UNIX).bind(str(spot)),
+        "a socket": partial(_bind, spot),
         "a folder": spot.mkdir,
         "a loop": partial(spot.symlink_to, spot.name),
         "a link to nowhere": partial(spot.symlink_to, "/nowhere"),
@@ -210,59 +215,55 @@ def _of_data_sets(made: Subjects) -> list[Case]:
     ]
 
 
-_CELLS = (
+_CELLS: tuple[str, ...] = (
     "",
     "-1",
     "1.5",
     "nan",
-    "9" * 5000,
-    "x" * 10000,
     "é",
-    "a\x00b",
-    "../../../etc/passwd",
-    "/dev/zero",
     '"',
     "None",
+    "a\0b",
+    "../../../etc/passwd",
+    "/dev/zero",
     "\ufeff",
 )
+_CELLS += ("9" * 5000, "x" * 10000)
 
 
 def _of_lists(made: Subjects, seed: int) -> list[Case]:
     """CSV, Parquet and shards, damaged by cells and by bytes."""
-    listed = []
-    for number in range(240):
-        kind = ("csv", "parquet", "tar")[number % 3]
 
-        def check(place: Path, number: int = number, kind: str = kind) -> Verdict:
+    def of(number: int) -> Case:
+        kind, by_cells = ("csv", "parquet", "tar")[number % 3], number % 2 == 0
+        words = f"list {number}, seed {seed}, {kind} damaged by {'cells' if by_cells else 'bytes'}"
+
+        def check(place: Path) -> Verdict:
             generator = np.random.default_rng((seed, number))
             _class_folders(place, made.photograph)
-            whole = {"csv": _csv, "parquet": _parquet, "tar": _tar}[kind](place, generator, number % 2 == 0)
-            file = place / f"list.{kind}"
-            content = bytearray(whole)
-            if number % 2:
-                for _ in range(int(generator.integers(1, 4))):
-                    at = int(generator.integers(len(content)))
-                    if generator.random() < 0.4:
-                        del content[at:]
-                        break
-                    content[at] = int(generator.integers(256))
-            file.write_bytes(content)
-            root = place if kind == "tar" else file
-            answer = ask(("data", root, *(("--format", "shards") if kind == "tar" else ())))
-            verdict = judged(answer, f"list {number}, seed {seed}, {kind}")
-            lost = kind == "tar" and answer.status == 0 and " 8 " not in re.sub(r"[^\d]+", " ", _sum(answer.out))
-            if verdict.fault is None and lost and number % 2 and len(content) < len(whole):
-                verdict = verdict._replace(fault="photographs of a cut shard are lost without a word")
+            content = bytearray({"csv": _csv, "parquet": _parquet, "tar": _tar}[kind](place, generator, by_cells))
+            for _ in range(0 if by_cells else int(generator.integers(1, 4))):
+                at = int(generator.integers(len(content)))
+                if generator.random() < 0.5:
+                    del content[at - at % (512 if number % 4 == 1 else 1) :]  # half of the shards between two members
+                    break
+                content[at] = int(generator.integers(256))
+            (place / f"list.{kind}").write_bytes(content)
+            shards = ("data", place, "--format", "shards")
+            answer = ask(shards if kind == "tar" else ("data", place / f"list.{kind}"))
+            verdict = judged(answer, words)
+            if kind == "tar" and not by_cells and answer.status == 0 and _counted(answer.out) != len(_rows()):
+                verdict = verdict._replace(fault="photographs of a damaged shard are lost without a word")
             return _of_kind(f"data, {kind}", verdict)
 
-        listed.append(Case(f"list {number}, {kind}", check))
-    return listed
+        return Case(words, check)
+
+    return [of(number) for number in range(240)]
 
 
-def _sum(told: str) -> str:
-    """Return how many photographs a description counts, as words."""
-    counts = re.findall(r"(\d+) (?:training|validation|test)|(\d+) photographs", told)
-    return f" {sum(int(a or b) for a, b in counts[:3])} "
+def _counted(told: str) -> int:
+    """Return how many photographs of all splits a description counts."""
+    return sum(map(int, re.findall(r"\| *(?:train|validation|test) *\| *(\d+) *\|", told)))
 
 
 def _rows() -> list[tuple[str, str, str]]:
@@ -287,17 +288,8 @@ def _csv(place: Path, generator: np.random.Generator, by_cells: bool) -> bytes:
 def _parquet(place: Path, generator: np.random.Generator, by_cells: bool) -> bytes:
     columns = [pa.array(list(values)) for values in zip(*_rows(), strict=True)]
     if by_cells:
-        others = [
-            pa.nulls(8),
-            pa.array([b"\xff"] * 8),
-            pa.array([[1]] * 8),
-            pa.array([1.5] * 8),
-            pa.array([10**18] * 8),
-        ]
-        others += [
-            pa.array([_CELLS[int(generator.integers(len(_CELLS)))]] * 8),
-            pa.array([{"bytes": b"no", "path": None}] * 8),
-        ]
+        values = (None, b"\xff", [1], 1.5, 10**18, _CELLS[int(generator.integers(len(_CELLS)))], {"bytes": b"no"})
+        others = [pa.array([value] * len(_rows())) for value in values]
         columns[int(generator.integers(3))] = others[int(generator.integers(len(others)))]
     sink = pa.BufferOutputStream()
     pq.write_table(pa.table(columns, names=["image", "class_name", "split"]), sink)
