@@ -269,8 +269,8 @@ def _counted(told: str) -> int:
 def _rows() -> list[tuple[str, str, str]]:
     return [
         (f"{name}/{name}-{number}.jpg", name, ("train", "test")[number == 3])
-        for name in ("owl", "wren")
         for number in range(4)
+        for name in ("owl", "wren")
     ]
 
 
