@@ -52,7 +52,7 @@ def _cut(file: Path) -> None:
 
 def _flipped(file: Path) -> None:
     content = bytearray(file.read_bytes())
-    content[len(content) * 3 // 5] ^= 4
+    content[min(len(content) * 3 // 5 | 3, len(content) - 1)] ^= 4  # of a little-endian float32 the exponent
     file.write_bytes(content)
 
 
