@@ -52,7 +52,9 @@ def _cut(file: Path) -> None:
 
 def _flipped(file: Path) -> None:
     content = bytearray(file.read_bytes())
-    content[min(len(content) * 3 // 5 | 3, len(content) - 1)] ^= 4  # of a little-endian float32 the exponent
+    content[min(len(content) * 3 // 5 | 3, len(content) - 1)] ^= (
+        64  # of a little-endian float32 the largest bit of its exponent
+    )
     file.write_bytes(content)
 
 
