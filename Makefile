@@ -5,7 +5,7 @@ unexport PYTHONDONTWRITEBYTECODE
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test install lint types wheel docs bench bench-compare clean
+.PHONY: demo test install lint types wheel docs bench bench-compare fuzz clean
 
 demo: install
 	$(BIN)/foveate demo --out demo
@@ -42,10 +42,12 @@ wheel: install
 	cd build && wheel/bin/python -c "import foveate; print('foveate', foveate.__version__, foveate.load.__name__, foveate.__file__)"
 	cd build && wheel/bin/foveate --help
 
-# The tables of docs/reproduction.md and docs/performance.md from the kept lines, the plots, and the README's picture.
+# The tables of docs/reproduction.md, docs/performance.md and docs/robustness.md from what is kept, the plots, and the
+# README's picture.
 docs: install
 	$(BIN)/python docs/update.py
 	$(BIN)/python benchmarks/document.py
+	$(BIN)/python -m fuzz.document
 
 # One JSON line for each case, kept in benchmarks/results; `make bench BENCH="--only s3n_head"` for some.
 bench: install
@@ -54,6 +56,10 @@ bench: install
 # make bench-compare A=benchmarks/results/ONE.jsonl B=benchmarks/results/OTHER.jsonl
 bench-compare: install
 	$(BIN)/python benchmarks/compare.py $(A) $(B)
+
+# Hostile input of every kind, and its counts into docs/robustness.md; `make fuzz FUZZ="--only pictures"` for some.
+fuzz: install
+	OMP_NUM_THREADS=1 $(BIN)/python -m fuzz $(FUZZ)
 
 clean:
 	rm -rf .venv build dist demo

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from foveate.types import Size
 from foveate.weights import save_weights
 from foveate.workflows.analysis import Analysis, boxes_in_view
 from foveate.workflows.attention import analyse_attention
+from foveate.workflows.evaluate import evaluate
 from foveate.workflows.explain import Explainer
 from foveate.workflows.localise import localise
 from miniatures import write_csv
@@ -279,3 +281,25 @@ def test_annotated_boxes_go_into_the_view(analysis: Analysis) -> None:
     boxes = boxes_in_view([record, replace(record, box=None)], [analysis.first_view(record)] * 2)
     assert boxes[0] == pytest.approx(expected)
     assert np.isnan(boxes[1]).all()
+
+
+@pytest.mark.parametrize(
+    ("measure", "written"),
+    [
+        (localise, {"test-localisation.md", "test-localisation.png", "test-localisation-examples.png"}),
+        (analyse_attention, {"test-attention.md", "test-attention.png"}),
+        (evaluate, {"test-centre.md", "test-centre.parquet", *(f"test-centre-{each}.parquet" for each in S3N_BRANCHES)}),
+    ],
+)
+def test_the_numbers_by_which_reproduce_knows_that_all_is_there_come_last(
+    measure: Callable[..., object], written: set[str], s3n_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(path: Path, content: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(f"{measure.__module__}.write_json", stop)
+    run = copied(s3n_run, tmp_path / "run")
+    with pytest.raises(KeyboardInterrupt):
+        measure(run, hardware=run.config.hardware, results=tmp_path / "rows.jsonl", say=silent)
+    assert {file.name for file in (run.path / "evaluation").iterdir()} == written
+    assert len((tmp_path / "rows.jsonl").read_text().splitlines()) == 1

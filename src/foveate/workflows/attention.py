@@ -77,9 +77,9 @@ def analyse_attention(
     title = f"{analysis.run.path.name}, {split} split"
     report = analysis.report(f"{split}-attention", "attention")
     done = AttentionReport(summary, report, attention_markdown(summary, title))
-    _write(analysis, done, split, title)
     if results is not None:
         append_json_line(results, _row(analysis, split, summary))
+    _write(analysis, done, split, title)
     return done
 
 
@@ -94,8 +94,8 @@ def _write(analysis: Analysis, done: AttentionReport, split: str, title: str) ->
         "settings": analysis.settings,
         "environment": environment(),
     }
-    write_json(done.report.with_suffix(".json"), content)
     attention_chart(done.summary, done.report.with_suffix(".png"), title)
+    write_json(done.report.with_suffix(".json"), content)  # last: `reproduce` takes it for the sign that all is there
 
 
 def _row(analysis: Analysis, split: str, summary: AttentionSummary) -> dict[str, object]:

@@ -121,9 +121,9 @@ def evaluate(
     report = report_path(run.path / "evaluation", name, settings, "evaluation", say)
     branches, gate = _branch_top1(answers, table), _gate(classifier, answers, table, views)
     done = Evaluation(accuracy, table, records, report, branches, milliseconds, gate)
-    _write(run, done, answers, settings)
     if results is not None:
         append_json_line(results, result_row(run, split, views, done, zoom_above), timed="milliseconds")
+    _write(run, done, answers, settings)  # its JSON last: `reproduce` takes it for the sign that all is there
     return done
 
 

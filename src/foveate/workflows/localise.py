@@ -118,10 +118,10 @@ def localise(
     title = f"{analysis.run.path.name}, {split} split"
     markdown = localisation_markdown(branches, title, len(records), f"{len(others)} photographs: {chosen_on}")
     done = LocalisationReport(branches, len(records), chosen_on, len(others), report, markdown)
-    _write(analysis, done, split, title)
     _draw_examples(analysis, done, records, measured)
     if results is not None:
         append_json_line(results, _row(analysis, split, done))
+    _write(analysis, done, split, title)
     return done
 
 
@@ -179,8 +179,8 @@ def _write(analysis: Analysis, done: LocalisationReport, split: str, title: str)
         "settings": analysis.settings,
         "environment": environment(),
     }
-    write_json(done.report.with_suffix(".json"), content)
     localisation_chart(done.branches, done.report.with_suffix(".png"), title)
+    write_json(done.report.with_suffix(".json"), content)  # last: `reproduce` takes it for the sign that all is there
 
 
 def _draw_examples(
