@@ -254,7 +254,7 @@ def test_predicting_nothing_is_a_mistake(quick_run: Run, capsys: pytest.CaptureF
 
 @pytest.mark.parametrize("saved", [True, False])
 @pytest.mark.parametrize("inside", [False, True], ids=["plain", "inside a library"])
-def test_an_interruption_has_its_own_status(
+def test_an_interruption_says_whether_the_same_command_continues(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str], saved: bool, inside: bool
 ) -> None:
     """That the same command continues is only said where something was saved."""
@@ -271,6 +271,8 @@ def test_an_interruption_has_its_own_status(
     assert status("train", "plain", "--out", tmp_path / "run") == 130
     continues = "; the same command continues where it was saved" if saved else ""
     assert capsys.readouterr().err == f"foveate: interrupted{continues}\n"
+
+
 class Recipes:
     """Stands for a command whose work fails."""
 

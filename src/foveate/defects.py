@@ -21,7 +21,7 @@ def raised_as_they_are() -> bool:
     return os.environ.get(SWITCH, "") not in ("", "0")
 
 
-def reported(error: Exception) -> str:
+def reported(error: BaseException) -> str:
     """Write the traceback into a file and return the line that says so.
 
     The file lies in the folder for temporary files, or where that cannot be written in the current one.

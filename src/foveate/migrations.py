@@ -21,7 +21,9 @@ def _of_one_method(run: dict[str, Any]) -> dict[str, Any]:
 def _with_every_choice_of_a_run(run: dict[str, Any]) -> dict[str, Any]:
     """Schema 2 left out what came to be chosen while it lasted."""
     for config in _inside(run, "config"):
-        _add(config, smoothing_over="all", keep_epochs=[])
+        _add(config, smoothing_over="all", keep_epochs=[], steps=None)
+    for data in _inside(run, "config", "data"):
+        _complete_data(data)
     for transforms in _inside(run, "config", "transforms"):
         _add(transforms, source_size=None)
     for hardware in _inside(run, "config", "hardware"):
@@ -30,7 +32,7 @@ def _with_every_choice_of_a_run(run: dict[str, Any]) -> dict[str, Any]:
         _add(backbone, convolutions_only=False)
     for network in _inside(run, "config", "network"):
         if network.get("method") == "s3n":
-            _add(network, attention="sparse", placement="corners", fusion="own")
+            _add(network, attention="sparse", placement="corners", fusion="own", views_together=True)
     return run
 
 
@@ -47,7 +49,13 @@ def _with_every_choice_of_a_guided_zoom(zoom: dict[str, Any]) -> dict[str, Any]:
 def _with_every_choice_of_a_pool(pool: dict[str, Any]) -> dict[str, Any]:
     for config in _inside(pool, "config"):
         _complete_pool_config(config)
+    for data in _inside(pool, "data"):
+        _complete_data(data)
     return pool
+
+
+def _complete_data(data: dict[str, Any]) -> None:
+    _add(data, exclude=[], largest_megapixels=200)
 
 
 def _complete_pool_config(config: dict[str, Any]) -> None:

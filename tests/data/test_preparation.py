@@ -112,6 +112,8 @@ def test_all_splits_are_checked_in_one_go(plumage: Path, tmp_path: Path) -> None
     )
     with pytest.raises(UserError, match=r"1 of 5 photographs .*\(1 of 3 in train\)"):
         checked_splits(parts, OnError.STOP, said.append)
+
+
 def birds(*folders: str, names: Sequence[str] = ("owl", "wren")) -> list[str]:
     return [f"{folder}/{name}/{number}.jpg" for folder in folders for name in names for number in range(5)]
 

@@ -169,35 +169,6 @@ def test_a_name_that_is_not_utf8_does_not_stop_the_cut_of_a_test_split(
     assert "owl/caf\\xe9.jpg; rename it" in capsys.readouterr().err
 
 
-def test_bad_files_of_all_splits_are_named_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    root = tmp_path / "birds"
-    for split in ("train", "test"):
-        photographs(root / split, owl=2, wren=2)
-    broken = [root / "train" / "owl" / "0.jpg", root / "train" / "wren" / "1.jpg", root / "test" / "owl" / "1.jpg"]
-    for path in broken:
-        path.write_bytes(path.read_bytes()[:200])
-    (root / "test" / "wren" / "0.jpg").rename(root / "test" / "wren" / os.fsdecode(b"caf\xe9.jpg"))
-    os.mkfifo(root / "train" / "wren" / "pipe.jpg")
-    train = ("train", "plain", "--data.root", root, "--out", tmp_path / "run", *TINY)
-    for command in (("data", root), train):
-        assert status(*command) == 2
-        told = capsys.readouterr().err
-        assert "5 of 9 photographs cannot be used (3 of 5 in train, 2 of 4 in test)" in told
-        for named in (*map(str, broken), "caf\\xe9.jpg; rename it", "pipe.jpg (it is a named pipe)"):
-            assert named in told
-    assert status("data", root, "--on-error", "skip") == 0
-    assert "left out 2 of 4 photographs in test" in capsys.readouterr().out
-
-
-def test_a_name_that_is_not_utf8_does_not_stop_the_cut_of_a_test_split(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    root = photographs(tmp_path / "birds", owl=3, wren=3)
-    (root / "owl" / "0.jpg").rename(root / "owl" / os.fsdecode(b"caf\xe9.jpg"))
-    assert status("train", "plain", "--data.root", root, "--out", tmp_path / "run", *TINY) == 2
-    assert "owl/caf\\xe9.jpg; rename it" in capsys.readouterr().err
-
-
 def test_missing_files_stop_or_are_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     root = photographs(tmp_path / "birds", owl=3, wren=3)
     columns = {

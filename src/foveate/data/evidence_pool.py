@@ -122,6 +122,8 @@ class EvidencePool:
             return
         if not path.is_dir() or any(not each.name.startswith(LOCK) for each in path.iterdir()):
             raise UserError(f"a new pool needs an empty folder; {path} holds other files; name another")
+
+    @staticmethod
     def begun(path: Path) -> bool:
         """Say whether a folder is a pool of which a part is finished."""
         return (path / "pool.json").exists() and any((path / _PARTS).glob("[!.]*"))
