@@ -227,6 +227,9 @@ def test_an_unknown_ending_is_refused_before_the_work(model: Model, tmp_path: Pa
         predict_paths(tmp_path / "no run", [], out=tmp_path / "answers.txt", say=silent)
     with pytest.raises(UserError, match="choose one of these endings"):
         write_answers(tmp_path / "answers", [])
+    (tmp_path / "folder.csv").mkdir()
+    with pytest.raises(UserError, match=r"folder\.csv is a folder; name a file in it"):
+        predict_paths(tmp_path / "no run", [], out=tmp_path / "folder.csv", say=silent)
 
 
 def test_broken_photographs_are_named_and_cost_no_other_answer(model: Model, birds: list[Path], tmp_path: Path) -> None:
@@ -497,7 +500,7 @@ def test_absolute_globs_and_the_home_folder(album: Path, monkeypatch: pytest.Mon
     assert find_photographs(["~/deep/*/*.webp"]) == Photographs([f"{album}/deep/er/c.webp"])
 
 
-@pytest.mark.parametrize("pattern", ["gone.jpg", "*.tiff", "folder.jpg", "a**z", "deep/er/*/x"])
+@pytest.mark.parametrize("pattern", ["", "gone.jpg", "*.tiff", "folder.jpg", "a**z", "deep/er/*/x"])
 def test_a_pattern_that_names_nothing_is_refused(album: Path, pattern: str) -> None:
     with pytest.raises(UserError, match="names none"):
         find_photographs(["b.jpg", pattern])

@@ -73,7 +73,7 @@ def check_named(patterns: Sequence[str]) -> None:
         raise UserError("there must be something to look at; got no path; give photographs, folders or globs")
     for pattern in patterns:
         path = expanded(Path(pattern))
-        if not _holds(path.is_dir) and next(_files(path), None) is None:
+        if not pattern or (not _holds(path.is_dir) and next(_files(path), None) is None):
             raise UserError(_nothing(pattern))
 
 

@@ -70,14 +70,16 @@ def write_answers(path: Path, answers: Iterable[Prediction]) -> None:
             write(rows_of(answer))
 
 
-def check_ending(path: Path) -> None:
+def check_file(path: Path) -> None:
     """Refuse a file that answers are not written to.
 
     Raises:
-        UserError: Its ending is another one.
+        UserError: Its ending is another one, or it is a folder.
     """
     if path.suffix.lower() not in _WRITERS:
         raise UserError(f"answers are written as {', '.join(_WRITERS)}; got {path.name!r}; choose one of these endings")
+    if path.is_dir():
+        raise UserError(f"answers are written to a file; {path} is a folder; name a file in it")
 
 
 @contextmanager
@@ -87,7 +89,7 @@ def answer_file(path: Path, schema: pa.Schema) -> Iterator[_Write]:
     Raises:
         UserError: The ending is another one, or the file cannot be written; what was there before is untouched.
     """
-    check_ending(path)
+    check_file(path)
     with atomic_path(path) as temporary, _WRITERS[path.suffix.lower()](temporary, schema) as write:
         yield write
 

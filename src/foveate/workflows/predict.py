@@ -15,7 +15,7 @@ from foveate.data.paths import find_photographs, printable
 from foveate.errors import UserError
 from foveate.progress import progress
 from foveate.types import Prediction
-from foveate.workflows.answers import ANSWERS, NAMES, Row, answer_file, check_ending, row_of, rows_of, write_answers
+from foveate.workflows.answers import ANSWERS, NAMES, Row, answer_file, check_file, row_of, rows_of, write_answers
 from foveate.workflows.model import Model, Named, load
 
 __all__ = [
@@ -54,7 +54,7 @@ def name_paths(
     Arguments and errors as in `predict_paths`.
     """
     if out is not None:
-        check_ending(out)
+        check_file(out)
     model, paths = load(run, hardware=hardware, zoom_above=zoom_above), find_photographs(patterns, say)
     problems = _Problems(on_error, say)
     answers = model.classify_many(paths, unreadable=problems.add, doubtful=problems.doubt)
@@ -83,7 +83,7 @@ def predict_paths(
         UserError: Some photographs cannot be read and that stops, or as those do.
     """
     if out is not None:
-        check_ending(out)  # a wrong ending is said before the work, not after
+        check_file(out)  # what cannot be written is said before the work, not after
     model, paths = load(run, hardware=hardware, zoom_above=zoom_above), find_photographs(patterns, say)
     problems = _Problems(on_error, say)
     answers = model.predict_many(
