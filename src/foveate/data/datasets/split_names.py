@@ -63,7 +63,7 @@ def splits_of(names: Iterable[str]) -> dict[str, Split]:
     """
     words: dict[str, tuple[_Word, str]] = {name: word for name in names if (word := _word(name)) is not None}
     kinds = {word for word, _ in words.values()}
-    either = Split.VALIDATION if _Word.TEST in kinds and _Word.VALIDATION not in kinds else Split.TEST
+    either = Split.VALIDATION if _Word.TEST in kinds else Split.TEST
     return {name: either if word is _Word.EITHER else Split(word.value) for name, (word, _) in words.items()}
 
 
