@@ -63,7 +63,6 @@ class OptimiserConfig:
     """Largest norm of the whole gradient; None: not clipped."""
 
     def __post_init__(self) -> None:
-        require_finite(self)
         require(self.learning_rate > 0, "learning_rate must be positive", self.learning_rate)
         require(self.new_learning_rate > 0, "new_learning_rate must be positive", self.new_learning_rate)
         require(0 <= self.momentum < 1, "momentum must be in [0, 1)", self.momentum)
@@ -73,6 +72,7 @@ class OptimiserConfig:
         require(clip is None or clip > 0, "gradient_clip must be positive, or None", clip)
         for milestone in self.milestones:
             require(0 < milestone < 1, "milestones must be shares of the training in (0, 1)", milestone)
+        require_finite(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,7 +121,6 @@ class TrainConfig:
     """With the epoch and the photograph's index it fixes the order, each view, each dropped feature and the head."""
 
     def __post_init__(self) -> None:
-        require_finite(self)
         sizes = self.transforms
         require(
             isinstance(self.network, S3NConfig | MACNNConfig) or sizes.source_size in (None, sizes.input_size),
@@ -135,3 +134,4 @@ class TrainConfig:
         require_seed("seed", self.seed)
         require_fraction("label_smoothing", self.label_smoothing)
         require(self.ema_decay is None or 0 < self.ema_decay < 1, "ema_decay must be in (0, 1)", self.ema_decay)
+        require_finite(self)
