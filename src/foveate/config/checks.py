@@ -34,7 +34,8 @@ def require_fraction(name: str, value: float) -> None:
 
 def require_seed(name: str, value: int) -> None:
     """Refuse what is not a seed on every machine."""
-    require(0 <= value <= LARGEST_SEED, f"{name} must not be negative, and below 2 ** 63", shown(value))
+    require(value >= 0, f"{name} must not be negative", shown(value))
+    require(value <= LARGEST_SEED, f"{name} must be below 2 ** 63", shown(value))
 
 
 def require_count(name: str, value: int, least: int = 1, most: int = LARGEST_COUNT) -> None:

@@ -109,7 +109,6 @@ class TransformConfig:
     """Probability that a training view is mirrored."""
 
     def __post_init__(self) -> None:
-        require_finite(self)
         require_side("input_size", self.input_size)
         require_side("resize_size", self.resize_size)
         require_side("source_size", self.source)
@@ -126,6 +125,7 @@ class TransformConfig:
         require(0 < self.smallest_area <= 1, "smallest_area must be in (0, 1]", self.smallest_area)
         require(1 <= self.aspect_jitter <= 10, "aspect_jitter must be in [1, 10]", self.aspect_jitter)
         require(0 <= self.flip <= 1, "flip must be a probability", self.flip)
+        require_finite(self)
 
     @property
     def source(self) -> int:

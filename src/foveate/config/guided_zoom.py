@@ -43,11 +43,11 @@ class GroundingConfig:
     """RISE: of the masks."""
 
     def __post_init__(self) -> None:
-        require_finite(self)
         require_count("masks", self.masks)
         require_count("mask_cells", self.mask_cells, least=2, most=LARGEST_SIDE)
         require(0 < self.mask_keep < 1, "mask_keep must be a probability in (0, 1)", self.mask_keep)
         require_seed("seed", self.seed)
+        require_finite(self)
 
 
 _MOST_ROUNDS = 100
@@ -212,7 +212,6 @@ class RefinementConfig:
         return cls.paper()
 
     def __post_init__(self) -> None:
-        require_finite(self)
         require_count("top_k", self.top_k)
         require(
             len(self.weights) >= 2,
@@ -223,6 +222,7 @@ class RefinementConfig:
         require(sum(self.weights) > 0, "weights must not all be 0", self.weights)
         gate = self.entropy_above
         require(gate is None or gate >= 0, "entropy_above must not be negative, in nats, or None", gate)
+        require_finite(self)
 
     @property
     def rounds(self) -> int:

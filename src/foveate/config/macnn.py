@@ -71,7 +71,6 @@ class MACNNConfig:
     def __post_init__(self) -> None:
         require_fraction("dropout", self.dropout)
         require(1 <= self.parts <= LARGEST_PARTS, f"parts must be 1 to {LARGEST_PARTS}", self.parts)
-        require_finite(self)
         require_count("hidden", self.hidden, most=_MOST_FEATURES)
         require_count("classifying_epochs", self.classifying_epochs)
         require_count("grouping_epochs", self.grouping_epochs, least=0)
@@ -80,8 +79,11 @@ class MACNNConfig:
             require(getattr(self, name) >= 0, f"{name} must not be negative", getattr(self, name))
         require(0 < self.crop <= 1, "crop must be in (0, 1], a fraction of the view's side", self.crop)
         size, width = self.part_size, self.projection
-        require_side("part_size", 16 if size is None else size)
-        require_count("projection", 1 if width is None else width, most=_MOST_FEATURES)
+        require(size is None or size >= 16, "part_size must be at least 16 pixels, or None", size)
+        require_side("part_size", size or 16)
+        require(width is None or width >= 1, "projection must be at least 1, or None", width)
+        require_count("projection", width or 1, most=_MOST_FEATURES)
+        require_finite(self)
 
     @property
     def architecture(self) -> str:

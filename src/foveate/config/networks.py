@@ -181,8 +181,8 @@ class OwnConfig:
     """Standard deviation of each colour channel; None: as `mean`."""
 
     def __post_init__(self) -> None:
-        require_finite(self)
         require(self.std is None or min(self.std) > 0, "std must be positive in every channel, or None", self.std)
+        require_finite(self)
 
 
 _LARGEST_GRID = 127
@@ -254,7 +254,6 @@ class S3NConfig:
     """The answers whose loss ignores label smoothing."""
 
     def __post_init__(self) -> None:
-        require_finite(self)
         require_fraction("dropout", self.dropout)
         require(self.entropy_threshold >= 0, "entropy_threshold must not be negative, in nats", self.entropy_threshold)
         grid = self.response_grid
@@ -286,6 +285,7 @@ class S3NConfig:
             "a regulariser that learns (regulariser_rate > 0) needs a response_grid; give its side in cells",
             grid,
         )
+        require_finite(self)
 
     @property
     def architecture(self) -> str:

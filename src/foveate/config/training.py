@@ -64,7 +64,6 @@ class OptimiserConfig:
     """Largest norm of the whole gradient; None: not clipped."""
 
     def __post_init__(self) -> None:
-        require_finite(self)
         require(self.learning_rate > 0, "learning_rate must be positive", self.learning_rate)
         require(self.new_learning_rate > 0, "new_learning_rate must be positive", self.new_learning_rate)
         require(0 <= self.momentum < 1, "momentum must be in [0, 1)", self.momentum)
@@ -74,6 +73,7 @@ class OptimiserConfig:
         require(clip is None or clip > 0, "gradient_clip must be positive, or None", clip)
         for milestone in self.milestones:
             require(0 < milestone < 1, "milestones must be shares of the training in (0, 1)", milestone)
+        require_finite(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,7 +126,6 @@ class TrainConfig:
     """With the epoch and the photograph's index it fixes the order, each view, each dropped feature and the head."""
 
     def __post_init__(self) -> None:
-        require_finite(self)
         sizes = self.transforms
         require(
             isinstance(self.network, S3NConfig | MACNNConfig) or sizes.source_size in (None, sizes.input_size),
@@ -144,6 +143,7 @@ class TrainConfig:
         require_seed("seed", self.seed)
         require_fraction("label_smoothing", self.label_smoothing)
         require(self.ema_decay is None or 0 < self.ema_decay < 1, "ema_decay must be in (0, 1)", self.ema_decay)
+<<<<<<< HEAD
 
     def counted(self, photographs: int) -> TrainConfig:
         """Return the same training with `epochs` in place of `steps`; of at least one epoch.
@@ -157,3 +157,6 @@ class TrainConfig:
         if self.steps is None:
             return self
         return replace(self, steps=None, epochs=max(1, round(self.steps / ceil(photographs / self.batch_size))))
+=======
+        require_finite(self)
+>>>>>>> w-runs

@@ -156,9 +156,11 @@ class EvidencePool:
         }
         for field, what in names.items():
             if getattr(self.description, field) != getattr(description, field):
+                given, there = (unstructured(each.config) for each in (description, self.description))
+                differing = ", ".join(name for name in given if given[name] != there[name]) if field == "config" else ""
                 raise UserError(
                     f"a pool belongs to the network, photographs and settings that it was built with; {self.path} was "
-                    f"built with {what}; name another folder, or remove that one"
+                    f"built with {what}{differing and f' ({differing})'}; name another folder, or remove that one"
                 )
 
     @property

@@ -128,6 +128,15 @@ def guided_zoom(
     made = there or GuidedZoomRun.start(Path(out), description)
     if other is None:
         _remark_unused(made, refinement, say)
+<<<<<<< HEAD
+=======
+    if not made.finished:
+        config = evidence_config(evidence, evidence_architecture, evidence_start, run, made.pool, hardware)
+        # Tried now, so that an unknown architecture or missing weights are found before the pool is built.
+        create_network(config.network, config.transforms, len(run.class_names))
+    else:
+        _check_evidence(made.evidence_run(), evidence, evidence_architecture, epochs)
+>>>>>>> w-runs
     build_pool(run, made.pool, made.description.pool, root=root, on_error=on_error, hardware=hardware, say=say)
     if not made.finished:
         train(config, made.evidence, say=say)
@@ -206,6 +215,22 @@ def _described(run: Run, out: Path, pool: PoolConfig, refinement: RefinementConf
         pool=pool,
         refinement=refinement,
     )
+
+
+def _check_evidence(trained: Run, given: TrainConfig | None, architecture: str | None, epochs: int | None) -> None:
+    """Refuse what was asked of an Evidence CNN that is trained otherwise; what was not asked is as it is."""
+    there = trained.config
+    epochs = epochs or (given.epochs if given else there.epochs)
+    asked = replace(given or there, data=there.data, epochs=epochs)
+    if architecture not in (None, there.network.architecture):
+        asked = replace(asked, network=PlainConfig(backbone=BackboneConfig(architecture=str(architecture))))
+    elif architecture is not None:
+        asked = replace(asked, network=there.network)
+    if differing := trained.differences(asked):
+        raise UserError(
+            f"a trained Evidence CNN is used again; {trained.path} differs in {', '.join(differing)}; leave that out, "
+            "or name another folder with --out"
+        )
 
 
 def evidence_config(
