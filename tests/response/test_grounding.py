@@ -138,17 +138,18 @@ def test_tokens_are_no_map(layer: str) -> None:
 
 
 class Branched(nn.Module):
-    """Its feature map has the channels last, and one of its modules is for training only."""
+    """Its feature map has the channels last; one module is for training only, one like attention inside of it."""
 
     def __init__(self) -> None:
         super().__init__()
         self.convolution = nn.Conv2d(3, 4, 3)
+        self.attn = nn.Identity()
         self.last = nn.Identity()
         self.unused = nn.Linear(1, 1)
         self.head = nn.Linear(4, CLASSES)
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.head(self.last(self.convolution(images).permute(0, 2, 3, 1)).mean(dim=(1, 2)))  # type: ignore[no-any-return]
+        return self.head(self.last(self.attn(self.convolution(images)).permute(0, 2, 3, 1)).mean(dim=(1, 2)))  # type: ignore[no-any-return]
 
 
 def test_a_map_has_its_channels_first_and_is_computed() -> None:

@@ -6,7 +6,7 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import pytest
 import timm
@@ -44,7 +44,12 @@ from foveate.workflows.guided_zoom import evidence_backbone, evidence_config, gu
 from foveate.workflows.predict import load
 from foveate.workflows.train import train
 
+<<<<<<< HEAD
 SLOW = HardwareConfig(accelerator="cpu", workers=0)
+=======
+SLOW = HardwareConfig(accelerator="cpu", precision="float32", workers=0)
+ABSENT: Literal["mps", "gpu"] = "mps" if torch.cuda.is_available() else "gpu"
+>>>>>>> w-adopt
 SMALL = TransformConfig(input_size=64, resize_size=72)
 ON_THE_COMMAND_LINE = ["--transforms.input-size", 64, "--transforms.resize-size", 72]
 ON_THE_COMMAND_LINE += ["--hardware.precision", "float32", "--hardware.workers", 0]
@@ -52,6 +57,11 @@ ON_THE_COMMAND_LINE += ["--hardware.precision", "float32", "--hardware.workers",
 
 def silent(line: str) -> None:
     """Say nothing."""
+
+
+def unread(line: str) -> None:
+    """Refuse to hear that photographs are read."""
+    assert not line.startswith("reading")
 
 
 @pytest.fixture(scope="module")
@@ -162,8 +172,8 @@ def test_a_stopped_adoption_is_done_again(checkpoint: Path, plumage: Path, tmp_p
 
     with pytest.raises(KeyboardInterrupt):
         taken_in(checkpoint, tmp_path / "run", plumage, say=stopping)
-    assert not Run.open(tmp_path / "run").finished
-    assert taken_in(checkpoint, tmp_path / "run", plumage).finished
+    assert not (tmp_path / "run").exists()
+    assert taken_in(checkpoint, tmp_path / "run", plumage, transforms=replace(SMALL, input_size=48)).finished
 
 
 def test_mistakes_leave_no_folder(checkpoint: Path, plumage: Path, tmp_path: Path) -> None:
@@ -171,6 +181,8 @@ def test_mistakes_leave_no_folder(checkpoint: Path, plumage: Path, tmp_path: Pat
         taken_in(tmp_path / "gone.pth", tmp_path / "run", plumage)
     with pytest.raises(UserError, match=r"one that timm knows; got 'test_resnot'; close: .*test_resnet"):
         taken_in(checkpoint, tmp_path / "run", plumage, architecture="test_resnot")
+    with pytest.raises(UserError, match=r"accelerator must be one of this machine's"):
+        taken_in(checkpoint, tmp_path / "run", plumage, hardware=replace(SLOW, accelerator=ABSENT), say=unread)
     folders = tmp_path / "folders"
     for each in sorted((plumage / "images").iterdir())[:3]:
         shutil.copytree(each, folders / each.name)

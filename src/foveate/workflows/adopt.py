@@ -101,12 +101,14 @@ def _adopt(
     check_side(network.backbone, own, config.transforms.source)
     for line in taken.remarks:
         say(line)
+    classifier = Classifier.place(network, hardware)
     train, validation = (_readable(records, data, say) for records in (splits.named("train"), splits.validation))
+    tried = _sample(train, seed)
+    right = _right(classifier, tried, config.transforms, hardware.workers)
+    _tell(right, len(tried), splits, say)
+    # Only now, so that after a mistake in the command the corrected one may use the same folder.
     run = Run.start(out, description)
     run.keep_photographs(train, validation)
-    tried = _sample(train, seed)
-    right = _right(Classifier.place(network, hardware), tried, config.transforms, hardware.workers)
-    _tell(right, len(tried), splits, say)
     skipped = len(splits.train) + len(splits.validation) - len(train) - len(validation)
     origin = {"adopted": str(checkpoint), "checkpoint_hash": network_hash}
     origin |= {"weights_key": weights_key or "", "weights_place": taken.place}
