@@ -39,6 +39,7 @@ POOL = (
     *("--pool.keep", "first-always"),
 )
 _MOST_LINES, _MOST_CHARACTERS = 15, 2500
+_LINES_OF_A_BOX = 30  # in which the parser explains an option
 
 
 class Answer(NamedTuple):
@@ -92,7 +93,8 @@ def manners(answer: Answer) -> str | None:
         return "ends with status 2 and no word"
     lines = answer.err.splitlines()
     words = re.sub(r"[^\w\s.,;:'/()-]| {2,}", "", answer.err)  # without the frames of the parser's boxes
-    if len(lines) > _MOST_LINES or len(words) > _MOST_CHARACTERS:
+    most = _LINES_OF_A_BOX if answer.err.startswith("╭") else _MOST_LINES
+    if len(lines) > most or len(words) > _MOST_CHARACTERS:
         return f"says a page: {_general(words)}"
     if answer.status == 0 and "Warning" in answer.err:
         return f"warns: {next(line for line in lines if 'Warning' in line).rpartition('/')[2][:80]}"

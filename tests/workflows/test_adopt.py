@@ -44,12 +44,8 @@ from foveate.workflows.guided_zoom import evidence_backbone, evidence_config, gu
 from foveate.workflows.predict import load
 from foveate.workflows.train import train
 
-<<<<<<< HEAD
 SLOW = HardwareConfig(accelerator="cpu", workers=0)
-=======
-SLOW = HardwareConfig(accelerator="cpu", precision="float32", workers=0)
 ABSENT: Literal["mps", "gpu"] = "mps" if torch.cuda.is_available() else "gpu"
->>>>>>> w-adopt
 SMALL = TransformConfig(input_size=64, resize_size=72)
 ON_THE_COMMAND_LINE = ["--transforms.input-size", 64, "--transforms.resize-size", 72]
 ON_THE_COMMAND_LINE += ["--hardware.precision", "float32", "--hardware.workers", 0]

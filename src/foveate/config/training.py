@@ -143,7 +143,7 @@ class TrainConfig:
         require_seed("seed", self.seed)
         require_fraction("label_smoothing", self.label_smoothing)
         require(self.ema_decay is None or 0 < self.ema_decay < 1, "ema_decay must be in (0, 1)", self.ema_decay)
-<<<<<<< HEAD
+        require_finite(self)
 
     def counted(self, photographs: int) -> TrainConfig:
         """Return the same training with `epochs` in place of `steps`; of at least one epoch.
@@ -157,6 +157,3 @@ class TrainConfig:
         if self.steps is None:
             return self
         return replace(self, steps=None, epochs=max(1, round(self.steps / ceil(photographs / self.batch_size))))
-=======
-        require_finite(self)
->>>>>>> w-runs

@@ -123,20 +123,13 @@ def guided_zoom(
     if there is None or not there.finished:
         with torch.random.fork_rng():
             create_network(config.network, config.transforms, len(run.class_names))
+    else:
+        _check_evidence(there.evidence_run(), evidence, evidence_architecture, epochs)
     if not EvidencePool.begun(Path(out) / "pool"):
         check_grounding(run.load_network(), pool.grounding, run.config.transforms, hardware)
     made = there or GuidedZoomRun.start(Path(out), description)
     if other is None:
         _remark_unused(made, refinement, say)
-<<<<<<< HEAD
-=======
-    if not made.finished:
-        config = evidence_config(evidence, evidence_architecture, evidence_start, run, made.pool, hardware)
-        # Tried now, so that an unknown architecture or missing weights are found before the pool is built.
-        create_network(config.network, config.transforms, len(run.class_names))
-    else:
-        _check_evidence(made.evidence_run(), evidence, evidence_architecture, epochs)
->>>>>>> w-runs
     build_pool(run, made.pool, made.description.pool, root=root, on_error=on_error, hardware=hardware, say=say)
     if not made.finished:
         train(config, made.evidence, say=say)
@@ -220,8 +213,8 @@ def _described(run: Run, out: Path, pool: PoolConfig, refinement: RefinementConf
 def _check_evidence(trained: Run, given: TrainConfig | None, architecture: str | None, epochs: int | None) -> None:
     """Refuse what was asked of an Evidence CNN that is trained otherwise; what was not asked is as it is."""
     there = trained.config
-    epochs = epochs or (given.epochs if given else there.epochs)
-    asked = replace(given or there, data=there.data, epochs=epochs)
+    asked = replace(given or there, data=there.data)
+    asked = replace(asked, epochs=epochs, steps=None) if epochs else asked.counted(len(trained.trained_ids()))
     if architecture not in (None, there.network.architecture):
         asked = replace(asked, network=PlainConfig(backbone=BackboneConfig(architecture=str(architecture))))
     elif architecture is not None:
