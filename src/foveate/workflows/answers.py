@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from foveate.atomic import atomic_path
-from foveate.data.paths import printable
+from foveate.data.roots import shown_path
 from foveate.errors import UserError
 from foveate.types import Prediction
 from foveate.workflows.model import Named
@@ -43,9 +43,9 @@ def rows_of(answer: Prediction) -> list[Row]:
     """Return an answer as rows of `ANSWERS`, the best class first."""
     return [
         {
-            "image": printable(answer.image),
+            "image": shown_path(answer.image),
             "rank": rank,
-            "class_name": printable(ranked.class_name),
+            "class_name": shown_path(ranked.class_name),
             "probability": ranked.probability,
             "entropy": answer.entropy,
             "sure": answer.sure,
@@ -56,7 +56,7 @@ def rows_of(answer: Prediction) -> list[Row]:
 
 def row_of(named: Named) -> list[Row]:
     """Return a name as the row of `NAMES`."""
-    return [{"image": printable(named.image), "class_name": printable(named.class_name)}]
+    return [{"image": shown_path(named.image), "class_name": shown_path(named.class_name)}]
 
 
 def write_answers(path: Path, answers: Iterable[Prediction]) -> None:

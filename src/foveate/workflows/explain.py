@@ -15,7 +15,8 @@ from torch import Tensor
 from foveate.backbones import Normalisation
 from foveate.config import AttentionKind, Branch, HardwareConfig, MACNNConfig, OnError, S3NConfig, TestViews
 from foveate.data.images import read_image, upright_rgb
-from foveate.data.paths import find_photographs, printable
+from foveate.data.paths import find_photographs
+from foveate.data.roots import shown_path
 from foveate.data.transforms import evaluation_geometries
 from foveate.errors import UserError
 from foveate.evaluation.predictions import ranked_classes
@@ -113,7 +114,7 @@ def explain(
     targets = picture_paths(shown, out or run.path / "explanations", "explained" if epochs is None else "epochs")
     for photograph, target in zip(shown, targets, strict=True):
         draw(read_image(photograph), shown_name(photograph), target)
-        say(printable(target))
+        say(shown_path(target))
     return targets
 
 

@@ -14,7 +14,8 @@ from torch import Tensor
 
 from foveate.config import HardwareConfig, OnError, TestViews
 from foveate.data.images import read_image, upright_rgb
-from foveate.data.paths import find_photographs, printable
+from foveate.data.paths import find_photographs
+from foveate.data.roots import shown_path
 from foveate.data.transforms import evaluation_geometries
 from foveate.decision.nearest import Nearest
 from foveate.decision.refinement import decide, own_scores, refined_probabilities, terms_of
@@ -179,9 +180,9 @@ def explain_zoom(
     for photograph, target in zip(shown, targets, strict=True):
         explanation = explainer.explain(read_image(photograph), shown_name(photograph), besides=photograph)
         zoom_picture(explanation, target)
-        document = {"path": printable(photograph.absolute()), **zoom_document(explanation)}
+        document = {"path": shown_path(photograph.absolute()), **zoom_document(explanation)}
         write_json(target.with_suffix(".json"), document)
-        say(printable(target))
+        say(shown_path(target))
     return targets
 
 

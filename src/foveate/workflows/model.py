@@ -21,8 +21,8 @@ from torch import Tensor
 from foveate.config import HardwareConfig, TestViews, TransformConfig
 from foveate.config.checks import require
 from foveate.data.images import ImageError, blank_warning
-from foveate.data.paths import printable
 from foveate.data.photographs import Photograph, name_of, read_photograph
+from foveate.data.roots import shown_path
 from foveate.data.transforms import evaluation_geometries
 from foveate.errors import UserError
 from foveate.evaluation.predictions import ranked_classes
@@ -202,7 +202,7 @@ class Model:
         image = read_photograph(photograph)
         geometries = (evaluation_geometries(Size(*image.size), each, views) for each in self._seen)
         pixels = tuple(np.stack([np.asarray(view.pixels(image)) for view in each]) for each in geometries)
-        return _Decoded(pixels, blank_warning(image, printable(name_of(photograph))))
+        return _Decoded(pixels, blank_warning(image, shown_path(name_of(photograph))))
 
     def _answer(self, name: str, row: Float[Tensor, " c"], top: int, threshold: float | None) -> Prediction:
         entropy = float(torch.special.entr(row.double()).sum())

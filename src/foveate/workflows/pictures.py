@@ -16,7 +16,7 @@ from torch import Tensor
 from foveate.backbones import Normalisation
 from foveate.config import OnError
 from foveate.data.images import ImageError, read_image
-from foveate.data.paths import printable
+from foveate.data.roots import shown_path
 from foveate.errors import UserError
 from foveate.file_names import safe_name
 from foveate.hardware import processors
@@ -28,7 +28,7 @@ def shown_name(photograph: Path) -> str:
     """Return what a photograph is called in titles: its folder's name and its own."""
     folder = photograph.parent.name
     folder = photograph.parent.resolve().name if folder in ("", "..") else folder
-    return printable(f"{folder}/{photograph.name}" if folder else photograph.name)
+    return shown_path(f"{folder}/{photograph.name}" if folder else photograph.name)
 
 
 def picture_paths(photographs: Sequence[Path], folder: Path, ending: str) -> tuple[Path, ...]:

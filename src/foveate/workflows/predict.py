@@ -11,7 +11,8 @@ from typing import Generic, NamedTuple, TypeVar
 import pyarrow as pa
 
 from foveate.config import HardwareConfig, OnError, TestViews
-from foveate.data.paths import find_photographs, printable
+from foveate.data.paths import find_photographs
+from foveate.data.roots import shown_path
 from foveate.errors import UserError
 from foveate.progress import progress
 from foveate.types import Prediction
@@ -149,8 +150,8 @@ def _written(
         if not number:
             problems.check(0, "")  # a file of earlier answers stays
     if out is not None:
-        say(f"{number} answers in {printable(out)}")
-    problems.check(number, "were given above" if out is None else f"are in {printable(out)}")
+        say(f"{number} answers in {shown_path(out)}")
+    problems.check(number, "were given above" if out is None else f"are in {shown_path(out)}")
     if problems.messages:
         say(f"left out {len(problems.messages)} of {count} photographs that cannot be read")
     return Answered(number, len(problems.messages))
@@ -172,11 +173,11 @@ def _bar(count: int, *, shown: bool) -> AbstractContextManager[Callable[[int], N
 
 
 def _name_line(named: Named) -> str:
-    return f"{printable(named.image)}: {named.class_name}"
+    return f"{shown_path(named.image)}: {named.class_name}"
 
 
 def _line(answer: Prediction) -> str:
     others = ", ".join(f"{each.class_name} {each.probability:.1%}" for each in answer.top[1:])
     verdict = f"{answer.best.class_name} {answer.best.probability:.1%}"
     doubt = "" if answer.sure else f"not sure (entropy {answer.entropy:.2f} nats), best: "
-    return f"{printable(answer.image)}: {doubt}{verdict}" + (f"  [{others}]" if others else "")
+    return f"{shown_path(answer.image)}: {doubt}{verdict}" + (f"  [{others}]" if others else "")

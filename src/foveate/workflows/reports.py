@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from foveate.config import HardwareConfig
-from foveate.data.paths import printable
+from foveate.data.roots import shown_path
 from foveate.documents import read_json
 from foveate.errors import UserError
 from foveate.file_names import safe_name
@@ -23,7 +23,7 @@ def measured_with(
     root: Path, on_error: str, classifier: Classifier | None = None, hardware: HardwareConfig | None = None
 ) -> dict[str, Any]:
     """Return what a measurement depends on beside the run and the name of its report, as JSON holds it."""
-    settings = {"root": printable(root.expanduser().resolve()), "on_error": str(on_error)}
+    settings = {"root": shown_path(root.expanduser().resolve()), "on_error": str(on_error)}
     if classifier is None or hardware is None:
         return settings
     precision = str(classifier.dtype).removeprefix("torch.")
@@ -64,7 +64,7 @@ def kept_report(folder: Path, name: str, root: Path | None) -> Path:
     plain = folder / f"{name}.md"
     if root is None:
         return plain
-    wanted = printable(root.expanduser().resolve())
+    wanted = shown_path(root.expanduser().resolve())
     reports = [plain, *(file.with_suffix(".md") for file in sorted(folder.glob(f"{name}-*.json")))]
     measured = (each for each in reports if each.with_suffix(".parquet").exists())
     return next((each for each in measured if (_settings(each) or {}).get("root") == wanted), plain)

@@ -76,7 +76,7 @@ def list_photographs(folder: Path, exclude: Sequence[str] = ()) -> Listing:
     """Return the photographs below a folder, at any depth, sorted by their paths.
 
     Hidden files, what systems leave behind (``@eaDir``, ``__MACOSX``, ``._x``, ``Thumbs.db``) and folders in `exclude`
-    are passed over. Links are followed, but none that leads back.
+    are passed over. Links are followed, each folder once, and none that leads above the folder.
 
     Raises:
         UserError: A folder cannot be read.
@@ -143,6 +143,9 @@ def photographs_below(folder: Path, folders: Folders) -> list[Photograph]:
         if real in entered:
             continue
         if place != folder and Path(real) in Path(top).parents:
+            if folder == folders.root:  # no class is at stake
+                folders.passed_over.files["links to a folder above"] += 1
+                continue
             raise UserError(
                 f"a link in a data set must not lead to a folder above it, whose photographs have other classes; "
                 f"{shown_path(place)} leads to {shown_path(real)}. Remove the link, or leave it out ({EXCLUDE})"
