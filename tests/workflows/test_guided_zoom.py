@@ -38,7 +38,7 @@ from foveate.methods.plain import PlainNetwork
 from foveate.runs import Run
 from foveate.types import Evidence
 from foveate.weights import save_weights
-from foveate.workflows.guided_zoom import RefinementRow, guided_zoom, paper_rows, usual_refinement
+from foveate.workflows.guided_zoom import RefinementRow, _check_evidence, guided_zoom, paper_rows, usual_refinement
 from foveate.workflows.judge import assemble, evidence_of_split, hits_of_split
 from foveate.workflows.train import train
 from miniatures import write_folder
@@ -490,3 +490,17 @@ def test_one_call_fits_and_decides(quick_run: Run, evidence: TrainConfig, tmp_pa
     description = GuidedZoomRun.open(tmp_path / "zoom").description
     assert description.tuned_on == "validation"
     assert rows[0].config == description.refinement
+
+
+def test_what_is_asked_of_a_trained_evidence_cnn_must_be_what_it_is(quick_run: Run) -> None:
+    """Here the conventional network stands for it; what is not asked for is as it is."""
+    own = quick_run.config.network.architecture
+    for given, architecture, epochs in ((None, None, None), (None, own, 2), (quick_run.config, None, None)):
+        _check_evidence(quick_run, given, architecture, epochs)
+    for given, architecture, epochs, name in (
+        (None, None, 9, "config.epochs"),
+        (None, "resnet18", None, "config.network.backbone.architecture"),
+        (replace(quick_run.config, seed=5), None, None, "config.seed"),
+    ):
+        with pytest.raises(UserError, match=f"a trained Evidence CNN is used again; .* differs in {name}"):
+            _check_evidence(quick_run, given, architecture, epochs)
