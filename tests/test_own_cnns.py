@@ -23,6 +23,8 @@ from foveate.methods.own import OwnNetwork
 from foveate.own_cnns import OwnCNN, create_own_cnn, load_own_weights, without_wrapping
 from foveate.response.grounding import create_grounding
 
+pytestmark = pytest.mark.usefixtures("without_noise")  # answers are compared with those of bare modules
+
 CLASSES = 4
 TINY = OwnConfig(architecture="test_resnet")
 RESNET = OwnConfig(architecture="resnet18", library=Library.TORCHVISION)
