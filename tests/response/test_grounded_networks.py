@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import timm
@@ -93,7 +94,7 @@ def test_networks_of_torchvision(architecture: str) -> None:
     ],
 )
 def test_networks_of_timm(architecture: str) -> None:
-    options = {"mlp_ratio": 1 / 64} if architecture.startswith("vgg") else {}  # 64 units for 4,096
+    options: dict[str, Any] = {"mlp_ratio": 1 / 64} if architecture.startswith("vgg") else {}  # 64 units for 4,096
     network = filled(lambda: timm.create_model(architecture, num_classes=CLASSES, **options))
     assert_grounds(network, architecture)
 
