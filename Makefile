@@ -10,10 +10,17 @@ BIN := .venv/bin
 demo: install
 	$(BIN)/foveate demo --out demo
 
+# In which precision the tests compute (float32 or bf16, on any machine), with how many threads in each of two processes,
+# and with which noise of one step of bf16 where a CNN answers (0: none): what a processor rounds decides no test.
+PRECISION ?= float32
+THREADS ?= 1
+NOISE ?= 0
+
 # Two processes of one thread each: two of torch's own threads gain little on networks as small as the tests', and wait for
 # each other where anything else runs. A process that dies is a failure, and is not started again.
 test: install
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist worksteal --max-worker-restart 0
+	FOVEATE_PRECISION=$(PRECISION) FOVEATE_TEST_NOISE=$(NOISE) OMP_NUM_THREADS=$(THREADS) \
+		$(BIN)/python -m pytest --numprocesses 2 --dist worksteal --max-worker-restart 0
 
 install: .venv/installed
 

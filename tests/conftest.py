@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import rounding
 from foveate.config import (
     BackboneConfig,
     DataConfig,
@@ -24,7 +25,6 @@ from foveate.guided_runs import GuidedZoomRun
 from foveate.recipes import evidence as evidence_recipe
 from foveate.runs import Run
 from foveate.workflows.train import train
-from rounding import add_noise, set_precision
 from zooms import SLOW, made_of
 
 os.environ.setdefault("FOVEATE_DEBUG", "1")  # an error that nobody foresaw fails a test where it arises
@@ -32,13 +32,19 @@ os.environ.setdefault("FOVEATE_DEBUG", "1")  # an error that nobody foresaw fail
 
 def pytest_configure() -> None:
     """Fix what rounding depends on, before anything is computed."""
-    set_precision()
-    add_noise()
+    rounding.set_precision()
+    rounding.add_noise()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with OpenVINO's: more than a minute, for which the other process would else wait at the end."""
     items.sort(key=lambda item: item.path.name != "test_runtimes.py")
+
+
+@pytest.fixture
+def without_noise(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two ways through a CNN agree to rounding, but the noise for tests reaches one of them alone."""
+    monkeypatch.setattr(rounding, "silent", True)
 
 
 @pytest.fixture(scope="session")

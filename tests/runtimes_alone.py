@@ -5,11 +5,13 @@ from __future__ import annotations
 import copy
 import importlib
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from unittest import mock
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -38,6 +40,8 @@ from foveate.runs import Run
 from foveate.runtimes import OpenVINOBackbone, OpenVINOOwnCNN, OpenVINOPass, run_by
 from foveate.workflows.evaluate import evaluate
 
+pytestmark = pytest.mark.usefixtures("without_noise")  # answers are compared with those of bare modules
+
 TORCH = HardwareConfig(accelerator="cpu", precision="float32", workers=0)
 OPENVINO = HardwareConfig(accelerator="cpu", precision="float32", workers=0, runtime=Runtime.OPENVINO)
 
@@ -48,16 +52,14 @@ def plain(architecture: str = "test_efficientnet") -> PlainNetwork:
     return PlainNetwork.create(PlainConfig(backbone=backbone), 5)
 
 
-def networks() -> dict[str, Network]:
-    small = BackboneConfig(architecture="test_resnet", weights="none")
-    torch.manual_seed(0)
-    return {
-        "plain": plain(),
-        "s3n": S3N.create(S3NConfig(backbone=small), 5, 64),
-        "macnn": MACNN.create(replace(MACNNConfig.paper(small), part_size=64), 5, 64),
-        "timm": OwnNetwork.create(OwnConfig(architecture="test_resnet"), 5),
-        "torchvision": OwnNetwork.create(OwnConfig(architecture="resnet18", library=Library.TORCHVISION), 5),
-    }
+SMALL = BackboneConfig(architecture="test_resnet", weights="none")
+NETWORKS: dict[str, Callable[[], Network]] = {
+    "plain": lambda: plain(),
+    "s3n": lambda: S3N.create(S3NConfig(backbone=SMALL), 5, 64),
+    "macnn": lambda: MACNN.create(replace(MACNNConfig.paper(SMALL), part_size=64), 5, 64),
+    "timm": lambda: OwnNetwork.create(OwnConfig(architecture="test_resnet"), 5),
+    "torchvision": lambda: OwnNetwork.create(OwnConfig(architecture="resnet18", library=Library.TORCHVISION), 5),
+}
 
 
 def pixels(count: int, side: int = 64) -> Tensor:
@@ -82,9 +84,10 @@ def test_nobody_is_told_that_it_was_used() -> None:
         sys.modules.pop("openvino_telemetry", None)
 
 
-@pytest.mark.parametrize("name", networks())
+@pytest.mark.parametrize("name", NETWORKS)
 def test_the_answers_are_torchs(name: str) -> None:
-    network = networks()[name]
+    torch.manual_seed(0)
+    network = NETWORKS[name]()
     by_torch, by_openvino = Classifier.place(network, TORCH), Classifier.place(network, OPENVINO)
     assert compiled(by_openvino.network) == 0
     for count in (2, 1, 3):
@@ -130,7 +133,7 @@ def test_a_run_is_evaluated_by_it(quick_run: Run, tmp_path: Path) -> None:
         evaluate(quick_run, hardware=each, results=tmp_path / "rows.jsonl", say=lambda line: None)
         for each in (TORCH, OPENVINO)
     )
-    assert by_openvino.accuracy == by_torch.accuracy
+    np.testing.assert_allclose(by_openvino.table.probabilities, by_torch.table.probabilities, rtol=0, atol=1e-3)
     with (
         mock.patch.object(OpenVINOPass, "__call__", side_effect=AssertionError("OpenVINO was asked")),
         pytest.raises(AssertionError, match="OpenVINO was asked"),

@@ -22,6 +22,7 @@ def random_backbone(architecture: str) -> BackboneConfig:
     return BackboneConfig(architecture=architecture, weights="none")
 
 
+@pytest.mark.usefixtures("without_noise")
 @pytest.mark.parametrize(
     ("architecture", "channels", "stride16"),
     [

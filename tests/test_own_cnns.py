@@ -29,6 +29,8 @@ from foveate.own_cnns import OwnCNN, check_side, create_own_cnn, load_own_weight
 from foveate.response.grounding import create_grounding
 from foveate.weight_names import without_wrapping
 
+pytestmark = pytest.mark.usefixtures("without_noise")  # answers are compared with those of bare modules
+
 CLASSES = 4
 TINY = OwnConfig(architecture="test_resnet")
 VIT = OwnConfig(architecture="test_vit")

@@ -21,6 +21,8 @@ from foveate.runs import Run
 from foveate.workflows.guided_zoom import guided_zoom
 
 SLOW = HardwareConfig(accelerator="cpu", workers=0)
+EXACT = HardwareConfig(accelerator="cpu", precision="float32", workers=0)
+"""For two ways to one number, which agree no closer than their arithmetic."""
 POOL = PoolConfig(
     grounding=GroundingConfig(method=GroundingMethod.CLASS_MAPS),
     patches=PatchConfig(source_size=96, rounds=2),

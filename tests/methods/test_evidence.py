@@ -299,6 +299,7 @@ def test_a_joint_answer_that_is_not_finite_is_refused() -> None:
             ask()
 
 
+@pytest.mark.usefixtures("without_noise")
 @pytest.mark.parametrize("network", [PlainConfig(backbone=BACKBONE), S3NConfig(backbone=BACKBONE)])
 def test_logits_alone_are_those_of_the_answer(network: PlainConfig | S3NConfig) -> None:
     torch.manual_seed(0)

@@ -93,7 +93,7 @@ def test_parts_share_a_pass_or_have_networks_of_their_own() -> None:
 def test_the_whole_image_is_a_plain_networks() -> None:
     made, images = network(), photographs()
     with torch.no_grad():
-        assert_close(made(images).original, made.backbone.network(images), rtol=1e-4, atol=1e-5)
+        assert_close(made(images).original, made.backbone.logits(images), rtol=1e-4, atol=1e-5)
 
 
 def test_a_crop_is_around_its_peak_in_the_source() -> None:

@@ -23,6 +23,7 @@ def classifier(network: PlainNetwork, precision: str = "float32") -> Classifier:
     return Classifier.place(network, HardwareConfig(accelerator="cpu", precision=precision))  # type: ignore[arg-type]
 
 
+@pytest.mark.usefixtures("without_noise")
 def test_it_is_the_timm_network_in_evaluation_mode(network: PlainNetwork) -> None:
     images = torch.randn(2, 3, 64, 64)
     network.eval()

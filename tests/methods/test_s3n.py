@@ -120,7 +120,7 @@ def test_the_first_view_is_a_plain_networks() -> None:
     with torch.no_grad():
         look = made.look(images)
         assert torch.equal(look.original, images)
-        torch.testing.assert_close(look.logits.original, made.backbone.network(images), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(look.logits.original, made.backbone.logits(images), rtol=1e-4, atol=1e-5)
 
 
 def test_a_larger_source_shows_detail_that_the_input_has_lost() -> None:

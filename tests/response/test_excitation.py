@@ -59,7 +59,7 @@ def networks(draw: st.DrawFn) -> nn.Sequential:
     return random_network(*layers, *head, seed=draw(st.integers(0, 1000)))
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=25)
 @given(networks(), st.booleans(), st.booleans(), st.integers(0, 1000))
 def test_agrees_with_explicit_matrices(network: nn.Sequential, contrast: bool, raw: bool, seed: int) -> None:
     images = torch.randn(2, 3, 5, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))

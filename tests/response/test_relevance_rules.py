@@ -62,7 +62,7 @@ def convolutions(draw: st.DrawFn) -> nn.Conv2d:
 
 
 @pytest.mark.filterwarnings("ignore:Using padding='same'")
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=25)
 @given(convolutions(), st.booleans(), st.booleans())
 def test_convolutions_agree_with_explicit_matrices(layer: nn.Conv2d, norm: bool, negative: bool) -> None:
     reach = [step * (size - 1) + 1 for step, size in zip(layer.dilation, layer.kernel_size, strict=True)]
@@ -84,7 +84,7 @@ def poolings(draw: st.DrawFn) -> nn.Module:
     return draw(st.sampled_from(kinds))()
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=25)
 @given(poolings(), st.booleans())
 def test_poolings_agree_with_explicit_matrices(layer: nn.Module, negative: bool) -> None:
     assert_agrees(*around(layer, negative=negative))

@@ -44,12 +44,18 @@ def quiet(line: str) -> None:
     """Say nothing."""
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def small(quick: TrainConfig) -> TrainConfig:
     """Three epochs of a network with everything random switched on: views, order, dropout."""
     backbone = BackboneConfig(architecture="test_efficientnet", weights="none")
     network = PlainConfig(backbone=backbone, dropout=0.3)
     return replace(quick, network=network, epochs=3, ema_decay=0.9, class_weights=True)
+
+
+@pytest.fixture(scope="module")
+def whole(small: TrainConfig, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """The run of `small` that was never stopped."""
+    return train(small, tmp_path_factory.mktemp("fit") / "whole", say=quiet)
 
 
 def weights(run: Run) -> dict[str, torch.Tensor]:
@@ -79,9 +85,8 @@ def interrupt_after(step: int, monkeypatch: pytest.MonkeyPatch, error: type[Base
     ids=["first-epoch", "middle", "middle-with-workers", "last-epoch"],
 )
 def test_interrupted_and_resumed_gives_the_weights_of_never_stopping(
-    small: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int, workers: int
+    small: TrainConfig, whole: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int, workers: int
 ) -> None:
-    whole = train(small, tmp_path / "whole", say=quiet)
     with monkeypatch.context() as patched:
         interrupt_after(step, patched)
         with pytest.raises(KeyboardInterrupt):
@@ -94,15 +99,19 @@ def test_interrupted_and_resumed_gives_the_weights_of_never_stopping(
     assert same(whole, resumed)
 
 
-@pytest.mark.parametrize("step", [4, 7])
-def test_s3n_resumes_exactly(
-    quick_s3n: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
-) -> None:
-    """In epoch 2 every peak is in both sets, in epoch 3 they are drawn: the draws are those of never stopping."""
+@pytest.fixture(scope="module")
+def whole_s3n(quick_s3n: TrainConfig, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Three epochs of S3N: in the second every peak is in both sets, in the third they are drawn."""
     assert isinstance(quick_s3n.network, S3NConfig)
     network = replace(quick_s3n.network, both_until=0.5, train_partition=Partition.PROBABILITY, dropout=0.3)
     config = replace(quick_s3n, network=network, epochs=3, keep_epochs=(1, 3))
-    whole = train(config, tmp_path / "whole", say=quiet)
+    return train(config, tmp_path_factory.mktemp("fit") / "s3n", say=quiet)
+
+
+@pytest.mark.parametrize("step", [4, 7])
+def test_s3n_resumes_exactly(whole_s3n: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int) -> None:
+    """Stopped in the second and in the third epoch: the draws are those of never stopping."""
+    whole, config = whole_s3n, whole_s3n.config
     with monkeypatch.context() as patched:
         interrupt_after(step, patched)
         with pytest.raises(KeyboardInterrupt):
@@ -113,13 +122,16 @@ def test_s3n_resumes_exactly(
     assert whole.kept_epochs() == resumed.kept_epochs() == (1, 3)
 
 
+@pytest.fixture(scope="module")
+def whole_macnn(quick_macnn: TrainConfig, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Three epochs of MA-CNN, a phase each."""
+    return train(replace(quick_macnn, epochs=3), tmp_path_factory.mktemp("fit") / "macnn", say=quiet)
+
+
 @pytest.mark.parametrize("step", [1, 4, 7])
-def test_macnn_resumes_exactly(
-    quick_macnn: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
-) -> None:
+def test_macnn_resumes_exactly(whole_macnn: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int) -> None:
     """Stopped in its first phase, whose start is then made once more, in its second and in its third."""
-    config = replace(quick_macnn, epochs=3)
-    whole = train(config, tmp_path / "whole", say=quiet)
+    whole, config = whole_macnn, whole_macnn.config
     with monkeypatch.context() as patched:
         interrupt_after(step, patched)
         with pytest.raises(KeyboardInterrupt):
@@ -146,8 +158,8 @@ def test_kept_epochs_hold_the_weights_of_their_time(s3n_run: Run) -> None:
         s3n_run.load_network(3)
 
 
-def test_the_seed_and_nothing_else_decides(small: TrainConfig, tmp_path: Path) -> None:
-    first = train(small, tmp_path / "first", say=quiet)
+def test_the_seed_and_nothing_else_decides(small: TrainConfig, whole: Run, tmp_path: Path) -> None:
+    first = whole
     workers = replace(small, hardware=replace(small.hardware, workers=2))
     assert same(first, train(workers, tmp_path / "workers", say=quiet))
     other = train(replace(small, seed=1), tmp_path / "other", say=quiet)
@@ -299,9 +311,8 @@ def test_with_validation_the_averaged_weights_that_were_scored_are_the_ones_kept
 
 
 def test_a_run_that_failed_at_its_very_end_finishes_with_the_same_weights(
-    small: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    small: TrainConfig, whole: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = train(small, tmp_path / "whole", say=quiet)
 
     def full(*_: object) -> None:
         raise UserError("disk full")
@@ -371,9 +382,8 @@ def test_ema_label_smoothing_class_weights_and_clipping_change_the_weights(small
 
 
 def test_a_disk_that_fills_while_a_checkpoint_is_saved_costs_only_the_new_one(
-    small: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    small: TrainConfig, whole: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = train(small, tmp_path / "whole", say=quiet)
     original = torch.save
     calls = iter(range(100))
 

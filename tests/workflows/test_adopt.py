@@ -11,6 +11,7 @@ from typing import Any, Literal, cast
 import pytest
 import timm
 import torch
+from PIL import Image
 from torch import nn
 from torch.testing import assert_close
 from torchvision import models
@@ -86,6 +87,7 @@ def run(checkpoint: Path, plumage: Path, tmp_path_factory: pytest.TempPathFactor
     return taken_in(checkpoint, tmp_path_factory.mktemp("runs") / "adopted", plumage)
 
 
+@pytest.mark.usefixtures("without_noise")
 def test_it_is_a_finished_run(run: Run, checkpoint: Path) -> None:
     again = Run.open(run.path)
     assert again.finished
@@ -187,25 +189,44 @@ def test_mistakes_leave_no_folder(checkpoint: Path, plumage: Path, tmp_path: Pat
     assert not (tmp_path / "run").exists()
 
 
-def test_its_answers_show_whether_the_classes_are_in_order(quick_run: Run, plumage: Path, tmp_path: Path) -> None:
-    trained = cast(nn.Module, quick_run.load_network().backbone.network).state_dict()
-    head = sorted(name for name in trained if name.startswith("classifier."))
+COLOURS = {"blue": (20, 20, 200), "green": (20, 200, 20), "red": (200, 20, 20), "white": (230, 230, 230)}
+
+
+def sure_of_colours(_: str, num_classes: int) -> nn.Module:
+    """A network that answers with the colour that is nearest to the mean of its image."""
+    network = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, num_classes))
+    mean, deviation = torch.tensor([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]])
+    colours = (torch.tensor(list(COLOURS.values())) / 255 - mean) / deviation
+    weights = {"2.weight": colours, "2.bias": -colours.square().sum(1) / 2}
+    network.load_state_dict(weights)
+    return network
+
+
+def test_its_answers_show_whether_the_classes_are_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(models, "get_model", sure_of_colours)
+    for split, count in (("train", 6), ("test", 1)):
+        for name, colour in COLOURS.items():
+            (tmp_path / "flat" / split / name).mkdir(parents=True)
+            for number in range(count):
+                Image.new("RGB", (64, 64), colour).save(tmp_path / "flat" / split / name / f"{number}.png")
     for name, turned in (("right", 0), ("wrong", 1)):
-        weights = {**trained, **{each: trained[each].roll(turned, 0) for each in head}}
+        weights = {each: value.roll(turned, 0) for each, value in sure_of_colours("", 4).state_dict().items()}
         save_weights(tmp_path / f"{name}.safetensors", weights)
     told: dict[str, list[str]] = {"right": [], "wrong": []}
     runs = {
         name: taken_in(
             tmp_path / f"{name}.safetensors",
             tmp_path / name,
-            plumage,
-            architecture="tf_efficientnet_lite0",
+            tmp_path / "flat",
+            data=DataConfig(root=tmp_path / "flat"),
+            architecture="vgg16",
+            library=Library.TORCHVISION,
             say=lines.append,
         )
         for name, lines in told.items()
     }
-    right = runs["right"].metrics()["right"]
-    assert f"{right} of 24 training photographs named rightly, 4 classes" in told["right"]
+    assert [run.metrics()["right"] for run in runs.values()] == [24, 0]
+    assert "24 of 24 training photographs named rightly, 4 classes" in told["right"]
     assert not any(line.startswith("warning") for line in told["right"])
     (warning,) = (line for line in told["wrong"] if line.startswith("warning"))
     first = runs["wrong"].class_names[0]

@@ -22,13 +22,13 @@ from foveate.workflows.train import train
 def test_the_demo_draws_trains_evaluates_and_shows(
     tmp_path: Path, quick: TrainConfig, quick_s3n: TrainConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    birds = PlumageConfig(species=2, train_per_species=4, test_per_species=3, size=96)
+    birds = PlumageConfig(species=2, train_per_species=2, test_per_species=1, size=96)
     monkeypatch.setattr(demo_module, "PLUMAGE", birds)
     monkeypatch.setattr(demo_module, "plain_plumage", lambda: replace(quick, epochs=1))
     monkeypatch.setattr(demo_module, "s3n_plumage", lambda: replace(quick_s3n, epochs=1, keep_epochs=()))
     lines: list[str] = []
     done = demo(tmp_path / "demo", say=lines.append)
-    assert done.plain.accuracy.images == done.s3n.accuracy.images == 6
+    assert done.plain.accuracy.images == done.s3n.accuracy.images == 2
     for path in (done.sheet, done.explanation):
         with Image.open(path) as picture:
             assert picture.width > 400
