@@ -22,7 +22,10 @@ VALUES: tuple[tuple[str, ...], ...] = (
         (value,)
         for value in ("", " ", "None", "True", "hostile", "é\u0301🦉", "\u202eabc", "a\nb", "%s{}%n", "--", "-rf")
     ),
-    *((value,) for value in ("/nowhere/at/all", ".", "file", "folder", "x" * 300, "/dev/null", "/dev/full", "a/../..")),
+    *(
+        (value,)
+        for value in ("/nowhere/at/all", ".", "file", "folder", "x" * 300, "/dev/null", "/dev/full", "folder/..")
+    ),
     *((value,) for value in ("cpu", "float32", "test", "validation", "stop", "logits", "resnet18", "\udcff")),
     (),
     ("0", "0"),

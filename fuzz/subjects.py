@@ -10,7 +10,7 @@ from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 from foveate.cli import main
 from foveate.data.plumage import PlumageConfig, draw_plumage
@@ -55,7 +55,7 @@ class Answer(NamedTuple):
 def ask(arguments: Sequence[object]) -> Answer:
     """Call the command line in this process, with all that it and the libraries below it write."""
     status, raised = 1, None
-    with TemporaryFile("w+", errors="replace") as out, TemporaryFile("w+", errors="replace") as err:
+    with _file() as out, _file() as err:
         kept = os.dup(1), os.dup(2)
         os.dup2(out.fileno(), 1)
         os.dup2(err.fileno(), 2)
@@ -75,6 +75,10 @@ def ask(arguments: Sequence[object]) -> Answer:
         return Answer(status, out.read(), err.read(), raised)
 
 
+def _file() -> IO[str]:
+    return TemporaryFile("w+", encoding="utf-8", errors="backslashreplace")
+
+
 def _general(words: str) -> str:
     """Return the beginning of a message without what differs from input to input."""
     return repr(re.sub(r"[0-9]+", "N", re.sub(r"\S*/fuzz-\w+", "", words.strip()))[:50])
@@ -91,10 +95,10 @@ def manners(answer: Answer) -> str | None:
             return f"shows {sign!r}"
     if answer.status and not answer.err.strip() and not answer.out.strip():
         return "ends with status 2 and no word"
-    lines = answer.err.splitlines()
-    words = re.sub(r"[^\w\s.,;:'/()-]| {2,}", "", answer.err)  # without the frames of the parser's boxes
-    most = _LINES_OF_A_BOX if answer.err.startswith("╭") else _MOST_LINES
-    if len(lines) > most or len(words) > _MOST_CHARACTERS:
+    lines = [line for line in answer.err.splitlines() if len(set(line)) > 5]  # no rulers, no page of one digit given
+    words = re.sub(r"[^\w\s.,;:'/()-]| {2,}", "", "\n".join(lines))  # without the frames of the parser's boxes
+    box = answer.err.lstrip().startswith(("╭", "+-"))
+    if len(lines) > (_LINES_OF_A_BOX if box else _MOST_LINES) or len(words) > _MOST_CHARACTERS:
         return f"says a page: {_general(words)}"
     if answer.status == 0 and "Warning" in answer.err:
         return f"warns: {next(line for line in lines if 'Warning' in line).rpartition('/')[2][:80]}"

@@ -108,7 +108,7 @@ def test_who_dies_or_hangs_costs_itself_alone() -> None:
         (Answer(2, "", ""), "no word"),
         (Answer(1, "", "Traceback (most recent call last)"), "status 1"),
         (Answer(2, "", "Traceback (most recent call last)"), "shows"),
-        (Answer(2, "", "line\n" * 40), "page"),
+        (Answer(2, "", "some line\n" * 40), "page"),
         (Answer(0, "", "UserWarning: corrupt"), "warns"),
         (Answer(1, "", "", "KeyError in runs.open"), "KeyError"),
     ],
