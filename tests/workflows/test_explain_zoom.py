@@ -196,10 +196,12 @@ def test_names_alone_are_the_refined_ones_for_less(
     looked: list[int] = []
 
     def judge(self: GuidedZoom, source: torch.Tensor, patches: torch.Tensor) -> torch.Tensor:
+        """An Evidence CNN that is sure of one class, so that what is left to look at depends on no rounding."""
         looked.append(len(patches))
-        return judged(self, source, patches)
+        answers = torch.zeros(len(patches), 4)
+        answers[:, 0] = 1
+        return answers
 
-    judged = GuidedZoom.judge
     with mock.patch.object(GuidedZoom, "judge", judge):
         best = [(each.image, each.best.class_name) for each in model.predict_many(birds)]
         everything = sum(looked)
