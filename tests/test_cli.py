@@ -268,7 +268,8 @@ def test_an_interruption_says_whether_the_same_command_continues(
                     raise RuntimeError("unexpected pos 64 vs 0")  # as torch.save ends
 
     monkeypatch.setattr("foveate.workflows.train.train", interrupted)
-    assert status("train", "plain", "--out", tmp_path / "run") == 130
+    (tmp_path / "birds" / "owl").mkdir(parents=True)
+    assert status("train", "plain", "--data.root", tmp_path / "birds", "--out", tmp_path / "run") == 130
     continues = "; the same command continues where it was saved" if saved else ""
     assert capsys.readouterr().err == f"foveate: interrupted{continues}\n"
 

@@ -119,7 +119,7 @@ REFUSED: list[tuple[Maker, str, Any, str]] = [
     (HardwareConfig, "devices", 0, "devices must be at least 1"),
     (HardwareConfig, "workers", -1, "workers must not be negative"),
     (training, "epochs", 0, "epochs must be at least 1"),
-    (partial(training, epochs=0), "steps", 0, "steps must be at least 1, or None"),
+    (partial(training, epochs=0), "steps", 0, "steps must be at least 1"),
     (partial(training, steps=100), "epochs", 15, "epochs must be 0 beside steps; to give epochs, make steps None"),
     (training, "batch_size", 0, "batch_size must be at least 1"),
     (training, "seed", -1, "seed must not be negative"),

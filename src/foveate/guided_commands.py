@@ -110,6 +110,9 @@ class Decision:
     """Refine only where the entropy of the network's probabilities, in nats, is above this; None: always. The default:
     None."""
 
+    def __post_init__(self) -> None:
+        self.over(RefinementConfig())
+
     def over(self, usual: RefinementConfig) -> RefinementConfig:
         """Return what decides where everything that is not given is as usual."""
         if self.mirrored and self.no_mirrored:

@@ -37,7 +37,7 @@ def test_paths_that_are_none(tmp_path: Path) -> None:
 def test_names_of_any_kind_can_be_shown() -> None:
     assert shown_path("Häher") == "Häher"
     assert shown_path("caf\udce9") == "caf\\xe9"
-    assert shown_path("half \ud800") == "half \\xed\\xa0\\x80"
+    assert shown_path("half \ud800") == "half \\ud800"
 
 
 def test_nothing_heavy_is_imported() -> None:

@@ -285,7 +285,7 @@ def test_the_centre_of_a_patch_is_what_a_centre_crop_shows() -> None:
 def test_logits_that_are_not_finite_are_refused() -> None:
     grounding = Brightness()
     grounding.mixtures[0] = torch.nan
-    with pytest.raises(UserError, match="logits must be finite; those of 2 of 2 images are not"):
+    with pytest.raises(UserError, match="a network's answer must be finite; that for 2 of 2 images is NaN"):
         zoom(grounding).evidence(photographs(2, 48), photographs(2, 64), 2)
 
 
@@ -295,7 +295,7 @@ def test_a_joint_answer_that_is_not_finite_is_refused() -> None:
     torch.nn.init.constant_(network.head_weight(Branch.DISCRIMINATIVE), torch.nan)
     base = ConventionalCNN(Classifier.place(network, SLOW), Brightness())
     for ask in (lambda: base.answer(photographs(2, 96), 1), lambda: base.logits(photographs(2, 96))):
-        with pytest.raises(UserError, match="logits must be finite; those of 2 of 2 images are not"):
+        with pytest.raises(UserError, match="a network's answer must be finite; that for 2 of 2 images is NaN"):
             ask()
 
 

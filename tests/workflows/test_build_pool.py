@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from unittest import mock
@@ -16,9 +17,10 @@ from torch import Tensor
 
 from foveate.cli import main
 from foveate.config import GroundingConfig, GroundingMethod, HardwareConfig, Keep, PatchConfig, PoolConfig
-from foveate.data.evidence_pool import EvidencePool
+from foveate.data.evidence_pool import SCHEMA_VERSION, EvidencePool
 from foveate.data.preparation import Splits
 from foveate.data.records import ImageRecord
+from foveate.documents import unstructured, write_json
 from foveate.errors import UserError
 from foveate.methods.guided_zoom import ConventionalCNN
 from foveate.runs import Run
@@ -124,10 +126,11 @@ def test_the_pool_describes_itself(pool: EvidencePool, quick_run: Run) -> None:
 def test_a_pool_of_the_former_rule_keeps_it(pool: EvidencePool, tmp_path: Path) -> None:
     """Its name in a pool's document means what it did."""
     former = replace(pool.description, config=replace(CONFIG, keep=Keep.FIRST_ALWAYS))
-    EvidencePool.start(tmp_path / "pool", former)
+    shutil.copytree(pool.path / "parts", tmp_path / "pool" / "parts")
+    write_json(tmp_path / "pool" / "pool.json", unstructured(former), SCHEMA_VERSION)
     assert json.loads((tmp_path / "pool" / "pool.json").read_text())["config"]["keep"] == "first-always"
     assert EvidencePool.open(tmp_path / "pool").description == former
-    with pytest.raises(UserError, match="was built with other settings"):
+    with pytest.raises(UserError, match=r"was built with other settings \(keep\)"):
         EvidencePool.start(tmp_path / "pool", pool.description)
 
 

@@ -132,7 +132,7 @@ def test_what_a_network_needs_is_asked_before_photographs_are_read(
         pytest.skip("this machine has the device")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "damaged.pth").write_bytes(b"not a file of weights")
-    reading = mock.patch("foveate.workflows.train.checked", side_effect=AssertionError("photographs are read"))
+    reading = mock.patch("foveate.workflows.train.checked_splits", side_effect=AssertionError("photographs are read"))
     with reading, pytest.raises(UserError, match=message):
         train(replace(quick, **change), tmp_path / "run", say=silent)
     assert not (tmp_path / "run").exists()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from foveate.config.checks import require, require_finite, require_fraction, require_seed, require_side
+from foveate.config.checks import require, require_count, require_finite, require_fraction, require_seed, require_side
 
 LARGEST_MEGAPIXELS = 200
 """A photograph with more is refused unless that is asked for: a small file may be made to fill the memory."""
@@ -85,7 +85,7 @@ class DataConfig:
         require_fraction("test_fraction", self.test_fraction)
         require(all(self.exclude), "names in exclude must not be empty", self.exclude)
         require_seed("split_seed", self.split_seed)
-        require(self.largest_megapixels >= 1, "largest_megapixels must be at least 1", self.largest_megapixels)
+        require_count("largest_megapixels", self.largest_megapixels)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -47,9 +47,8 @@ def is_not_text(name: str) -> bool:
 
 def shown_path(path: Path | str) -> str:
     r"""Return a path that may not be UTF-8 as it can be printed: its odd bytes as ``\xff``."""
-    encoded = os.fspath(path).encode("utf-8", "surrogateescape" if _is_escaped(str(path)) else "surrogatepass")
-    return encoded.decode("utf-8", "backslashreplace")
-
-
-def _is_escaped(name: str) -> bool:
-    return all("\udc80" <= each <= "\udcff" for each in name if is_not_text(each))
+    text = os.fspath(path)
+    try:
+        return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    except UnicodeEncodeError:  # half a character, which no file system gave
+        return text.encode("utf-8", "backslashreplace").decode()

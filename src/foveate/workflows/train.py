@@ -48,7 +48,10 @@ def train(config: TrainConfig, out: Path | str, *, say: Callable[[str], None] = 
         )
     config = replace(config, data=replace(config.data, root=config.data.root.expanduser().resolve()))
     splits = load_splits(config.data, say)
-    config = config.counted(len(splits.named("train")))
+    photographs = len(splits.named("train"))
+    if config.steps is not None:
+        config = config.counted(photographs)
+        say(f"{config.epochs} epochs of {photographs} photographs")
     description, out = RunDescription(config, splits.class_names, splits.name), Path(out)
     if first and (run := Run.finished_as(out, description)) is not None:
         say(f"{out} is trained already")
