@@ -27,8 +27,8 @@ class Peak(NamedTuple):
 def strongest(maps: Float[Tensor, "*n h w"], size: Size) -> Peak:
     """Return the middle of the largest cell of each map, of equal ones the first in reading order.
 
-    After bilinear interpolation to the image's pixels the map is mostly largest there, too, to half a pixel; where cells
-    are nearly equal, their neighbours may make another the largest (docs/deviations.md says how often). On the image's
+    Interpolated bilinearly to the image's pixels a map is mostly largest there, too, to half a pixel; where cells are
+    nearly equal, their neighbours may make another the largest (docs/deviations.md says how often). On the image's
     border, where interpolation only repeats the outermost cells, it is still the cell's middle and not the border.
 
     Args:
