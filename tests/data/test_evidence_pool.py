@@ -155,7 +155,10 @@ def test_a_pool_is_recognised(description: PoolDescription, tmp_path: Path) -> N
         ({"data_hash": "def"}, "other photographs"),
         ({"class_names": ("owl", "kite")}, "other classes"),
         ({"transforms": replace(VIEW, resize_size=48)}, "views of another geometry"),
-        ({"config": PoolConfig(grounding=GroundingConfig(layer="x"))}, r"other settings \(grounding, patches, part_size\)"),
+        (
+            {"config": PoolConfig(grounding=GroundingConfig(layer="x"))},
+            r"other settings \(grounding, patches, part_size\)",
+        ),
     ],
 )
 def test_a_pool_of_another_is_refused(

@@ -27,10 +27,13 @@ class Peak(NamedTuple):
 def strongest(maps: Float[Tensor, "*n h w"], size: Size) -> Peak:
     """Return the middle of the largest cell of each map, of equal ones the first in reading order.
 
-    After bilinear interpolation to the image's pixels the map is mostly largest there, too, to half a pixel; where
-    cells are nearly equal, their neighbours may make another the largest (docs/deviations.md says how often). On the
-    image's border, where interpolation only repeats the outermost cells, it is still the cell's middle and not the
-    border.
+    Interpolated bilinearly to the image's pixels a map is mostly largest there, too, to half a pixel; where cells are
+    nearly equal, their neighbours may make another the largest (docs/deviations.md says how often). On the image's
+    border, where interpolation only repeats the outermost cells, it is still the cell's middle and not the border.
+
+    Args:
+        maps: Relevance, one map for each image and class; negative values count as none.
+        size: Of the image that the maps cover.
     """
     height, width = maps.shape[-2:]
     flat = maps.flatten(-2).float()
