@@ -100,6 +100,7 @@ def test_the_layer_is_a_field(backbone: Backbone, method: GroundingMethod) -> No
         create_grounding(backbone, replace(of(method), layer="layer9"))
 
 
+@pytest.mark.usefixtures("without_noise")
 def test_the_mean_of_class_maps_is_the_logit_without_its_bias(backbone: Backbone) -> None:
     images = photographs()
     grounded = ClassMaps(backbone)(images, CLASSES)
