@@ -159,6 +159,7 @@ def test_a_map_has_its_channels_first_and_is_computed() -> None:
         GradCAM(Branched().eval(), "unused")(photographs(2), 1)
 
 
+@pytest.mark.usefixtures("without_noise")
 def test_the_mean_of_class_maps_is_the_logit_without_its_bias(backbone: Backbone) -> None:
     images = photographs()
     grounded = ClassMaps(backbone)(images, CLASSES)
