@@ -31,6 +31,8 @@ Migration = Callable[[dict[str, Any]], dict[str, Any]]
 VERSION = "schema_version"
 _PATIENCE = 60.0
 """Seconds that a process waits for others that add to the same file."""
+_LONGEST_PROBLEM = 300
+"""Characters of what a message says of one field."""
 _LONGEST_NUMBER = 400
 """Digits; beyond any number that we write."""
 
@@ -44,7 +46,8 @@ def _strict() -> JsonConverter:
         converter.register_structure_hook(exact, partial(_exactly, exact))
     converter.register_structure_hook(StrEnum, lambda value, kind: kind(value))  # which are text, but not any
     converter.register_structure_hook(float, _number)
-    converter.register_structure_hook(Path, lambda value, _: Path(_without_nul(_exactly(str, value))))
+    converter.register_structure_hook(Path, _path)
+    converter.register_structure_hook_func(lambda kind: kind == dict[str, str], _texts)
     unchecked = converter.get_structure_hook(tuple[int, ...])
     converter.register_structure_hook_factory(
         _is_tuple, lambda _: lambda value, kind: unchecked(_exactly(list, value), kind)
@@ -96,10 +99,14 @@ def _number(value: Any, _: Any = None) -> float:
     return number
 
 
-def _without_nul(value: str) -> str:
-    if "\0" in value:
-        raise ValueError("expected a path, got one with a NUL in it")
-    return value
+def _path(value: Any, _: Any) -> Path:
+    if not _exactly(str, value) or "\0" in value:
+        raise ValueError(f"expected a path, got {'one with a NUL in it' if value else 'no letter'}")
+    return Path(value)
+
+
+def _texts(value: Any, _: Any) -> dict[str, str]:
+    return {name: _exactly(str, each) for name, each in _exactly(dict, value).items()}
 
 
 _NAMES: dict[type, str] = {
@@ -141,7 +148,8 @@ def structured(content: Mapping[str, Any], kind: type[_Kind], file: Path, what: 
 def _problem(error: BaseException, kind: type | None) -> str:
     if isinstance(error, KeyError):
         return "required field missing"
-    return str(error) if isinstance(error, ValueError) else format_exception(error, kind)
+    words = str(error) if isinstance(error, ValueError) else format_exception(error, kind)
+    return words if len(words) <= _LONGEST_PROBLEM else f"{words[: _LONGEST_PROBLEM - 3]}..."
 
 
 def check_fields(content: Mapping[str, Any], kinds: Mapping[str, Any], file: Path) -> None:

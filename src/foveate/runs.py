@@ -42,6 +42,11 @@ from foveate.parquet import read_parquet, write_parquet
 from foveate.weights import check_finite, load_weights, save_weights
 
 SCHEMA_VERSION = 3
+_ENVIRONMENT = {
+    **dict.fromkeys(("command", "foveate", "python", "hardware"), str),
+    **dict.fromkeys(("commit", "cuda"), str | None),
+    "packages": dict[str, str],
+}
 _PHOTOGRAPHS = pa.schema(
     [("id", pa.string()), ("label", pa.int64()), ("split", pa.string())], metadata={"foveate.schema_version": "1"}
 )
@@ -200,7 +205,7 @@ class Run:
         """Return the command, code and machine of the training, as `environment()` gave them."""
         file = self.path / "environment.json"
         content = read_json(file)
-        check_fields(content, {"command": str, "commit": str | None, "hardware": str}, file)
+        check_fields(content, _ENVIRONMENT, file)
         return content
 
     def finish(self, network: nn.Module, metrics: Mapping[str, Any]) -> None:
