@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import shutil
 from collections.abc import Callable
@@ -243,9 +244,20 @@ def test_metrics_that_lack_what_is_used_are_named(own_run: Run, change: Callable
     (own_run.path / "metrics.json").write_text(str(content).replace("'", '"'))
     with pytest.raises(UserError, match=r"metrics\.json is damaged: .* @ \$\.minutes; restore it from a copy"):
         own_run.metrics()
-    (own_run.path / "environment.json").write_text('{"command": "x", "commit": 5}')
-    with pytest.raises(UserError, match=r"got a whole number @ \$\.commit; required field missing @ \$\.hardware"):
-        own_run.environment()
+
+
+def test_every_field_of_the_environment_is_needed(own_run: Run) -> None:
+    file = own_run.path / "environment.json"
+    whole = json.loads(file.read_text())
+    assert own_run.environment() == {name: value for name, value in whole.items() if name != "schema_version"}
+    for name in whole.keys() - {"schema_version"}:
+        file.write_text(json.dumps({other: value for other, value in whole.items() if other != name}))
+        with pytest.raises(UserError, match=rf"required field missing @ \$\.{name}; restore it from a copy"):
+            own_run.environment()
+        for wrong in (5, [], {"timm": 1}):
+            file.write_text(json.dumps(whole | {name: wrong}))
+            with pytest.raises(UserError, match=rf"environment\.json is damaged: .* @ \$\.{name}"):
+                own_run.environment()
 
 
 def test_weights_that_are_gone_are_named(own_run: Run) -> None:
