@@ -254,7 +254,8 @@ def test_every_field_of_the_environment_is_needed(own_run: Run) -> None:
         file.write_text(json.dumps({other: value for other, value in whole.items() if other != name}))
         with pytest.raises(UserError, match=rf"required field missing @ \$\.{name}; restore it from a copy"):
             own_run.environment()
-        for wrong in (5, [], {"timm": 1}):
+        others: tuple[object, ...] = (5, [], {"timm": 1})
+        for wrong in others:
             file.write_text(json.dumps(whole | {name: wrong}))
             with pytest.raises(UserError, match=rf"environment\.json is damaged: .* @ \$\.{name}"):
                 own_run.environment()

@@ -41,7 +41,8 @@ from foveate.runs import Run
 from foveate.weights import save_weights
 from foveate.workflows.adopt import adopt
 from foveate.workflows.evaluate import evaluate
-from foveate.workflows.guided_zoom import evidence_backbone, evidence_config, guided_zoom
+from foveate.workflows.evidence_training import evidence_backbone, evidence_config
+from foveate.workflows.guided_zoom import guided_zoom
 from foveate.workflows.predict import load
 from foveate.workflows.train import train
 

@@ -38,7 +38,8 @@ from foveate.methods.plain import PlainNetwork
 from foveate.runs import Run
 from foveate.types import Evidence
 from foveate.weights import save_weights
-from foveate.workflows.guided_zoom import RefinementRow, _check_evidence, guided_zoom, paper_rows, usual_refinement
+from foveate.workflows.evidence_training import check_evidence
+from foveate.workflows.guided_zoom import RefinementRow, guided_zoom, paper_rows, usual_refinement
 from foveate.workflows.judge import assemble, evidence_of_split, hits_of_split
 from foveate.workflows.train import train
 from miniatures import write_folder
@@ -496,11 +497,11 @@ def test_what_is_asked_of_a_trained_evidence_cnn_must_be_what_it_is(quick_run: R
     """Here the conventional network stands for it; what is not asked for is as it is."""
     own = quick_run.config.network.architecture
     for given, architecture, epochs in ((None, None, None), (None, own, 2), (quick_run.config, None, None)):
-        _check_evidence(quick_run, given, architecture, epochs)
+        check_evidence(quick_run, given, architecture, epochs)
     for given, architecture, epochs, name in (
         (None, None, 9, "config.epochs"),
         (None, "resnet18", None, "config.network.backbone.architecture"),
         (replace(quick_run.config, seed=5), None, None, "config.seed"),
     ):
         with pytest.raises(UserError, match=f"a trained Evidence CNN is used again; .* differs in {name}"):
-            _check_evidence(quick_run, given, architecture, epochs)
+            check_evidence(quick_run, given, architecture, epochs)

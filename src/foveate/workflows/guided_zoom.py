@@ -10,17 +10,12 @@ from typing import Any
 
 import torch
 
-from foveate.backbones import is_backbone
 from foveate.config import (
     NAMED_WEIGHTS,
-    BackboneConfig,
     EvidenceStart,
     HardwareConfig,
-    Library,
-    NetworkConfig,
     OnError,
     OwnConfig,
-    PlainConfig,
     PoolConfig,
     RefinementConfig,
     Rule,
@@ -35,17 +30,15 @@ from foveate.evaluation.evidence import Change, EvidenceTable, change
 from foveate.evaluation.hits import HitSummary
 from foveate.guided_runs import GuidedZoomDescription, GuidedZoomRun
 from foveate.methods.networks import create_network
-from foveate.recipes import evidence as evidence_recipe
 from foveate.report.tables import markdown_table
 from foveate.runs import Run, environment
 from foveate.workflows.build_pool import build_pool, check_grounding
 from foveate.workflows.evaluate import records_of, schedule_of, settings_of
+from foveate.workflows.evidence_training import check_evidence, evidence_config
 from foveate.workflows.judge import evidence_of_split, hits_of_split
 from foveate.workflows.train import train
 from foveate.workflows.tune import tune
 
-_EPOCHS_FROM_CONVENTIONAL = 4
-"""Of an Evidence CNN that begins as the conventional network: half of the recipe's (docs/log.md, 2026-11-25)."""
 _PAPER = RefinementConfig.paper().weights
 
 
@@ -116,17 +109,13 @@ def guided_zoom(
     other = None if tuned_by is None else _fitted(tuned_by, refinement, tuned=tuned)
     refinement, pool = refinement if other is None else other.refinement, pool or PoolConfig()
     description = _described(run, Path(out), pool, refinement or usual_refinement(run, Path(out), pool))
-    there = GuidedZoomRun.check_start(Path(out), description)
     config = evidence_config(evidence, evidence_architecture, evidence_start, run, Path(out) / "pool", hardware)
     config = config if epochs is None else replace(config, epochs=epochs, steps=None)
     records_of(run, replace(run.config.data, root=root or run.config.data.root), split)
-    if there is None or not there.finished:
-        with torch.random.fork_rng():
-            create_network(config.network, config.transforms, len(run.class_names))
-    else:
-        _check_evidence(there.evidence_run(), evidence, evidence_architecture, epochs)
-    if not EvidencePool.begun(Path(out) / "pool"):
-        check_grounding(run.load_network(), pool.grounding, run.config.transforms, hardware)
+    there = GuidedZoomRun.check_start(Path(out), description)
+    if there is not None and there.finished:
+        check_evidence(there.evidence_run(), evidence, evidence_architecture, epochs)
+    _check_networks(run, Path(out), pool, config, hardware, trained=there is not None and there.finished)
     made = there or GuidedZoomRun.start(Path(out), description)
     if other is None:
         _remark_unused(made, refinement, say)
@@ -145,6 +134,17 @@ def guided_zoom(
     tuned_on = made.description.tuned_on if refinement is None or other is not None else None
     say(_written(made, split, rows, table, hits, results, tuned_on))
     return rows
+
+
+def _check_networks(
+    run: Run, out: Path, pool: PoolConfig, config: TrainConfig, hardware: HardwareConfig, *, trained: bool
+) -> None:
+    """Find out what the two networks do not allow before anything is read or written."""
+    if not trained:
+        with torch.random.fork_rng():
+            create_network(config.network, config.transforms, len(run.class_names))
+    if not EvidencePool.begun(out / "pool"):
+        check_grounding(run.load_network(), pool.grounding, run.config.transforms, hardware)
 
 
 def _check_tunable(run: Run, out: Path, refinement: RefinementConfig | None, root: Path | None) -> None:
@@ -208,59 +208,6 @@ def _described(run: Run, out: Path, pool: PoolConfig, refinement: RefinementConf
         pool=pool,
         refinement=refinement,
     )
-
-
-def _check_evidence(trained: Run, given: TrainConfig | None, architecture: str | None, epochs: int | None) -> None:
-    """Refuse what was asked of an Evidence CNN that is trained otherwise; what was not asked is as it is."""
-    there = trained.config
-    asked = replace(given or there, data=there.data)
-    asked = replace(asked, epochs=epochs, steps=None) if epochs else asked.counted(len(trained.trained_ids()))
-    if architecture not in (None, there.network.architecture):
-        asked = replace(asked, network=PlainConfig(backbone=BackboneConfig(architecture=str(architecture))))
-    elif architecture is not None:
-        asked = replace(asked, network=there.network)
-    if differing := trained.differences(asked):
-        raise UserError(
-            f"a trained Evidence CNN is used again; {trained.path} differs in {', '.join(differing)}; leave that out, "
-            "or name another folder with --out"
-        )
-
-
-def evidence_config(
-    given: TrainConfig | None,
-    architecture: str | None,
-    start: EvidenceStart,
-    run: Run,
-    pool: Path,
-    hardware: HardwareConfig,
-) -> TrainConfig:
-    """Return how the Evidence CNN of a run is trained; arguments as `guided_zoom` has them."""
-    recipe, network = evidence_recipe(), run.config.network
-    if given is None or architecture is not None:
-        own, epochs = evidence_backbone(network), recipe.epochs
-        backbone = own if architecture in (None, own.architecture) else BackboneConfig(architecture=architecture)
-        if start is EvidenceStart.CONVENTIONAL and backbone is own and not _fed_otherwise(network):
-            backbone, epochs = replace(backbone, weights=str(run.path.resolve())), _EPOCHS_FROM_CONVENTIONAL
-        given = given or replace(recipe, seed=run.config.seed, hardware=hardware, epochs=epochs)
-        given = replace(given, network=PlainConfig(backbone=backbone))
-    return replace(given, data=replace(recipe.data, root=pool))
-
-
-def _fed_otherwise(network: NetworkConfig) -> bool:
-    """Say whether an Evidence CNN of a network's own architecture is another's, or normalises images in another way."""
-    if not isinstance(network, OwnConfig):
-        return False
-    other = evidence_backbone(network).architecture != network.architecture
-    return other or network.library is not Library.TIMM or (network.mean, network.std) != (None, None)
-
-
-def evidence_backbone(network: NetworkConfig) -> BackboneConfig:
-    """Return the conventional network's own, or the default where that is none."""
-    if not isinstance(network, OwnConfig):
-        return network.backbone
-    if network.library is Library.TIMM and is_backbone(network.architecture):
-        return BackboneConfig(architecture=network.architecture)
-    return BackboneConfig()
 
 
 def paper_rows(table: EvidenceTable, asked: RefinementConfig) -> tuple[RefinementConfig, ...]:
