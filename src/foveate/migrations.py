@@ -40,7 +40,7 @@ def _with_every_choice_of_a_guided_zoom(zoom: dict[str, Any]) -> dict[str, Any]:
     _add(zoom, given=None)
     for name in ("refinement", "given"):
         for refinement in _inside(zoom, name):
-            _add(refinement, mirrored=False)
+            _add(refinement, mirrored=False, rule="sum")
     for pool in _inside(zoom, "pool"):
         _complete_pool_config(pool)
     return zoom

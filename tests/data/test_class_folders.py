@@ -14,7 +14,7 @@ from foveate.data.datasets.class_names import check_class_name
 from foveate.data.datasets.listing import list_photographs
 from foveate.data.records import ImageRecord
 from foveate.errors import UserError
-from miniatures import photograph, write_folder
+from miniatures import photograph, write_cub, write_folder
 
 FILES = ("wren/2.jpg", "wren/1.JPG", "robin/deep/er/3.png", "robin/4.webp", "owl/5.tiff", "owl/6.Jpeg")
 
@@ -192,6 +192,25 @@ def test_what_is_passed_over_is_said(tmp_path: Path) -> None:
         "passed over: 2 .xyz, 1 loose pictures beside class folders, 1 without an ending, 1 hidden, @eaDir (2), "
         "$RECYCLE.BIN (1), .thumbs (1), __MACOSX (1)"
     )
+
+
+def test_what_is_passed_over_on_every_floor_is_said(tmp_path: Path) -> None:
+    """In the folder that holds the data set, beside its splits, and in a split."""
+    others = ["top.xyz", "extra/1.jpg", "set/loose.jpg", "set/x.xyz", "set/test/noend", "set/test/2.jpg"]
+    write_folder(tmp_path, [*birds("set/train", "set/test"), *others])
+    (tmp_path / "set" / "val").mkdir()
+    told = notes(tmp_path, ("extra",))
+    assert "passed over: 2 .xyz, 2 loose pictures beside class folders, 1 without an ending, extra (1)" in told
+    assert "warning: val holds no class folders: it is no validation split. Fill or remove it" in told
+    assert "is called extra" not in told
+
+
+def test_an_archive_beside_another_may_be_left_out(tmp_path: Path) -> None:
+    for name in ("one", "other"):
+        write_cub(tmp_path).rename(tmp_path / name)
+    with pytest.raises(UserError, match="must hold one data set"):
+        load_dataset(tmp_path)
+    assert load_dataset(tmp_path, exclude=("other",)).train[0].image.is_relative_to(tmp_path / "one")  # type: ignore[union-attr]
 
 
 def test_a_kind_that_cannot_be_read_here_is_named_with_the_mend(

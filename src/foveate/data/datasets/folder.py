@@ -13,8 +13,6 @@ from foveate.data.datasets.listing import (
     EXCLUDE,
     Folders,
     Photograph,
-    entries_of,
-    is_image_name,
     photographs_below,
 )
 from foveate.data.datasets.split_names import Split, divisions, splits_line, used_splits
@@ -23,10 +21,8 @@ from foveate.data.records import ImageDataset
 from foveate.data.roots import is_not_text, shown_path
 from foveate.errors import UserError
 
-_LOOSE = "loose pictures beside class folders"
 
-
-def load_folder(root: Path, exclude: Sequence[str] = ()) -> ImageDataset:
+def load_folder(root: Path, exclude: Sequence[str] = (), *, folders: Folders | None = None) -> ImageDataset:
     """Read ``root/<class>/**``, or ``root/<split>/<class>/**`` where folders are called as splits are.
 
     Those are train, test and validation, in any of the ways of `divisions`. A validation folder is the test split where
@@ -36,12 +32,13 @@ def load_folder(root: Path, exclude: Sequence[str] = ()) -> ImageDataset:
     Args:
         root: The folder.
         exclude: Names of folders that are left out.
+        folders: How folders are entered, where some above the root were looked at already; None: as `exclude` says.
 
     Raises:
         UserError: There are no class folders, one holds no photograph, or links put a photograph into two classes (or
             see `assemble`).
     """
-    folders = Folders(root, exclude)
+    folders = folders or Folders(root, exclude)
     divided_into, notes = _labelled(_divisions(root, folders), folders)
     classes = sorted({folder.name for inside in divided_into.values() for folder in inside})
     if not classes:
@@ -68,7 +65,7 @@ def load_folder(root: Path, exclude: Sequence[str] = ()) -> ImageDataset:
         )
     if passed_over := folders.passed_over.line():
         notes.append(passed_over)
-    if idle := [each for each in exclude if each not in folders.matched]:
+    if idle := [each for each in folders.exclude if each not in folders.matched]:
         notes.append(f"warning: no folder is called {first_few(idle)}, which exclude names")
     return assemble(root.resolve().name, rows, dict(enumerate(classes)), notes=notes)
 
@@ -87,11 +84,13 @@ def _labelled(named: dict[Split, Path], folders: Folders) -> tuple[dict[Split, l
     """Return the class folders of each split that has some, and what is to be said about the splits."""
     inside = {split: folders.inside(folder, count=folder != folders.root) for split, folder in named.items()}
     notes = []
+    if folders.root not in named.values():
+        folders.passed_over.add_files(folders.root)
     for split, folder in named.items():
-        loose = sum(is_image_name(entry.name) and not entry.is_dir() for entry in entries_of(folder))
-        if loose and inside[split]:
-            folders.passed_over.files[_LOOSE] += loose
-        elif loose:
+        loose = folders.passed_over.add_files(folder, unlabelled=not inside[split])
+        if not loose and not inside[split] and folder != folders.root:
+            notes.append(f"warning: {folder.name} holds no class folders: it is no {split} split. Fill or remove it")
+        elif loose and not inside[split]:
             notes.append(
                 f"warning: {folder.name} holds {loose} pictures without class folders, so without labels: it is no "
                 f"{split} split. Make class folders in it, or let `foveate predict` name them"

@@ -65,14 +65,14 @@ def load_dataset(root: Path, format: DatasetFormat = DatasetFormat.AUTO, exclude
     if root.is_file():
         return _load_file(root, format, exclude)
     folders = Folders(root, exclude)
-    home, format = _archive(folders, format) or _own_format(folders, format)
+    folders, format = _archive(folders, format) or _own_format(folders, format)
     if format is DatasetFormat.FOLDER:
-        return load_folder(home, exclude)
-    _check_no_exclude(exclude, format)
-    return LOADERS[format](home)
+        return load_folder(folders.root, folders=folders)
+    _check_no_exclude([each for each in exclude if each not in folders.matched], format)
+    return LOADERS[format](folders.root)
 
 
-def _check_no_exclude(exclude: tuple[str, ...], format: DatasetFormat) -> None:
+def _check_no_exclude(exclude: Sequence[str], format: DatasetFormat) -> None:
     if exclude:
         raise UserError(
             f"exclude leaves folders out of class folders; {format} has its photographs listed; got {exclude[0]!r}. "
@@ -90,14 +90,16 @@ def _load_file(path: Path, format: DatasetFormat, exclude: tuple[str, ...]) -> I
     return load_table(path)
 
 
-def _archive(folders: Folders, format: DatasetFormat) -> tuple[Path, DatasetFormat] | None:
+def _archive(folders: Folders, format: DatasetFormat) -> tuple[Folders, DatasetFormat] | None:
     """Find an archive in the folder or, where there is just one, a floor below."""
     root, wanted = folders.root, tuple(MARKS) if format is DatasetFormat.AUTO else (format,)
     if here := _marked(root, wanted):
-        return root, here
-    below = [(folder, found) for folder in folders.inside(root) if (found := _marked(folder, wanted))]
+        return folders, here
+    below = [
+        (replace(folders, root=folder), found) for folder in folders.inside(root) if (found := _marked(folder, wanted))
+    ]
     if len(below) > 1:
-        names = ", ".join(f"{folder.name} ({found})" for folder, found in below)
+        names = ", ".join(f"{each.root.name} ({found})" for each, found in below)
         raise UserError(f"the folder must hold one data set; {root} holds {names}. Give one of them")
     return below[0] if below else None
 
@@ -109,28 +111,30 @@ def _marked(folder: Path, wanted: tuple[DatasetFormat, ...]) -> DatasetFormat | 
     return None
 
 
-def _own_format(folders: Folders, format: DatasetFormat) -> tuple[Path, DatasetFormat]:
+def _own_format(folders: Folders, format: DatasetFormat) -> tuple[Folders, DatasetFormat]:
     """Tell the formats of people's own data apart: shards, a list, class folders."""
     if format is not DatasetFormat.AUTO:
-        return folders.root, format
+        return folders, format
     root, inside, shards = folders.root, folders.inside(folders.root), shards_in(folders.root)
     if shards and not inside:
-        return root, DatasetFormat.SHARDS
+        return folders, DatasetFormat.SHARDS
     if any(shard.suffix == ".tar" for shard in shards):
         raise UserError(
             f"shards must not lie beside folders; {root} holds {shards[0].name} and {inside[0].name}. "
             "Say which it is, format shards or folder, or move the other away"
         )
     if lists_in(root):
-        return root, DatasetFormat.TABLE
+        return folders, DatasetFormat.TABLE
     names = [folder.name for folder in inside]
     divided = bool(divisions(names, str(root)))
     if len(inside) == 1 and not divided and _is_parent(inside[0]):
+        folders.inside(root, count=True)
+        folders.passed_over.add_files(root)
         return _own_format(replace(folders, root=inside[0]), format)
     if inside:
         if not divided:
             _check_no_divisions(folders, inside)
-        return root, DatasetFormat.FOLDER
+        return folders, DatasetFormat.FOLDER
     formats = ", ".join(DatasetFormat)
     loose, passed_over = list_photographs(root)
     raise UserError(

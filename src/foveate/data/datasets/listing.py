@@ -19,6 +19,7 @@ _SYSTEM_FOLDERS = {"@eadir", "#recycle", "@recycle", "#snapshot", "@tmp", "__mac
 _SYSTEM_FOLDERS |= {"$recycle.bin", "recycler", "recycled", "system volume information"}
 _SYSTEM_FILES = {"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r"}
 _KINDS_NAMED = 8
+_LOOSE = "loose pictures beside class folders"
 EXCLUDE = "--data.exclude NAME; with `foveate data` --exclude NAME"
 """The option that leaves folders out, for messages."""
 
@@ -39,6 +40,17 @@ class PassedOver:
             self.files["hidden"] += 1
         elif not hidden and name.lower() not in _SYSTEM_FILES:
             self.files[shown_path(suffix) if suffix not in ("", ".") else "without an ending"] += 1
+
+    def add_files(self, folder: Path, *, unlabelled: bool = False) -> int:
+        """Count what lies beside class folders, but for pictures where these are told apart; return their number."""
+        names = [entry.name for entry in entries_of(folder) if _is_file(entry)]
+        loose = sum(map(is_image_name, names))
+        for name in names:
+            if not is_image_name(name):
+                self.add_file(name)
+        if loose and not unlabelled:
+            self.files[_LOOSE] += loose
+        return loose
 
     def add_folder(self, folder: Path) -> None:
         """Count the pictures of a folder that is not entered; one without pictures, or a link, is not named."""
@@ -194,6 +206,13 @@ def entries_of(folder: Path) -> list[os.DirEntry[str]]:
             f"the folders of a data set must be readable; {shown_path(folder)} is not ({error.strerror}). Allow it, or "
             f"leave it out ({EXCLUDE})"
         ) from error
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_file()
+    except OSError:  # a link that leads back to itself
+        return False
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
