@@ -97,6 +97,19 @@ def test_a_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:
     assert (tmp_path / "file").read_text() == "old"
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux has /proc")
+def test_a_folder_that_takes_no_files_is_refused() -> None:
+    for target in ("/proc/answers.csv", "/proc/folder/answers.csv"):
+        with pytest.raises(UserError, match=f"cannot write {target}: No such file .* choose a path"):
+            write_half(Path(target), OSError())
+
+
+def test_a_folder_below_a_link_to_itself_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(UserError, match="choose a path"), atomic_path(tmp_path / "loop" / "below" / "x.txt"):
+        pass
+
+
 def test_errors_about_other_files_pass_unchanged(tmp_path: Path) -> None:
     other = tmp_path.parent / "photograph.jpg"
     with pytest.raises(PermissionError), atomic_path(tmp_path / "answers.txt"):

@@ -27,6 +27,7 @@ _NOT_WRITABLE = {
     errno.EEXIST,
     errno.ENAMETOOLONG,
     errno.EIO,
+    errno.ELOOP,
 }
 _PARTIAL = re.compile(r"\.partial-[0-9a-f]{12}(\.\w+)?")
 _UNWRITTEN = 1  # nanoseconds since 1970: the time of a temporary file that no block has written to
@@ -58,7 +59,7 @@ def atomic_path(target: Path) -> Iterator[Path]:
             temporary.replace(target)
     except Exception as error:
         cause = _system_error(error)
-        mend = None if cause is None else mend_of(cause)
+        mend = None if cause is None else mend_of_writing(cause)
         if cause is None or mend is None or not _concerns(cause, temporary, target):
             raise
         reason = os.strerror(cause.errno or 0)
@@ -104,7 +105,7 @@ def _claimed(temporary: Path) -> Iterator[None]:
 def _flush_to_disk(path: Path) -> None:
     with path.open("rb+") as stream:
         if os.fstat(stream.fileno()).st_mtime_ns == _UNWRITTEN:
-            raise FileNotFoundError(errno.ENOENT, "nothing was written", str(path))
+            raise FileNotFoundError(f"nothing was written: {path}")  # no errno: it is ours, not the disk's
         os.fsync(stream.fileno())
 
 
@@ -122,6 +123,11 @@ def mend_of(error: OSError) -> str | None:
     if error.errno in _NOT_WRITABLE:
         return "choose a path that you may write to"
     return None
+
+
+def mend_of_writing(error: OSError) -> str | None:
+    """Say the same where a file or folder was to be made: none can be in one that takes none or went away (/proc)."""
+    return "choose a path that you may write to" if error.errno == errno.ENOENT else mend_of(error)
 
 
 def _concerns(error: OSError, temporary: Path, target: Path) -> bool:
