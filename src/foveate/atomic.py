@@ -6,6 +6,7 @@ import errno
 import os
 import re
 import secrets
+import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -46,9 +47,11 @@ def atomic_path(target: Path) -> Iterator[Path]:
     processes left half-written there.
 
     Raises:
-        UserError: The disk is full or ``target`` cannot be written; what was there before is untouched. Other
+        UserError: The disk is full or ``target`` cannot be written, or it is a device or a pipe, in whose place a file
+            would come (``/dev/null``, for all programs of a machine); what was there before is untouched. Other
             errors of the block pass unchanged.
     """
+    _check_no_device(target)
     temporary = target.with_name(f".partial-{secrets.token_hex(6)}{target.suffix}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -68,6 +71,13 @@ def atomic_path(target: Path) -> Iterator[Path]:
         # Where the folder itself is what failed, that first error is the one to report.
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def _check_no_device(target: Path) -> None:
+    with suppress(OSError):  # nothing is there, or nothing can be: the writing says so
+        mode = target.lstat().st_mode
+        if not any(test(mode) for test in (stat.S_ISREG, stat.S_ISLNK, stat.S_ISDIR)):
+            raise UserError(f"cannot write {target}: it is a device, a pipe or a socket; choose the path of a file")
 
 
 def remove_leftovers(folder: Path, *, below: bool = False) -> None:
