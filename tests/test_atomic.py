@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import sys
 from pathlib import Path
 
@@ -95,6 +96,31 @@ def test_a_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="choose a path"), atomic_path(tmp_path / "file" / "x.txt"):
         pass
     assert (tmp_path / "file").read_text() == "old"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no named pipes in folders")
+def test_no_file_comes_in_the_place_of_a_pipe_or_a_device(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.csv")
+    with (
+        pytest.raises(UserError, match="it is a device, a pipe or a socket"),
+        atomic_path(tmp_path / "pipe.csv") as path,
+    ):
+        path.write_text("new")
+    assert (tmp_path / "pipe.csv").is_fifo()
+    assert [path.name for path in tmp_path.iterdir()] == ["pipe.csv"]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux has /proc")
+def test_a_folder_that_takes_no_files_is_refused() -> None:
+    for target in ("/proc/answers.csv", "/proc/folder/answers.csv"):
+        with pytest.raises(UserError, match=f"cannot write {target}: No such file .* choose a path"):
+            write_half(Path(target), OSError())
+
+
+def test_a_folder_below_a_link_to_itself_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(UserError, match="choose a path"), atomic_path(tmp_path / "loop" / "below" / "x.txt"):
+        pass
 
 
 def test_errors_about_other_files_pass_unchanged(tmp_path: Path) -> None:

@@ -109,6 +109,15 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
         pass
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux has /proc")
+def test_a_folder_where_none_can_be_made_is_refused() -> None:
+    with (
+        pytest.raises(UserError, match="cannot write into /proc/run: No such file"),
+        working_in(Path("/proc/run"), nothing),
+    ):
+        pass
+
+
 def test_a_killed_process_leaves_nothing_in_the_way_of_a_new_folder(quick: TrainConfig, tmp_path: Path) -> None:
     """Its lock file does not make a folder one of other files."""
     for folder in (tmp_path / "run", tmp_path / "pool", tmp_path / "zoom"):

@@ -6,6 +6,7 @@ import errno
 import os
 import re
 import secrets
+import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -27,6 +28,7 @@ _NOT_WRITABLE = {
     errno.EEXIST,
     errno.ENAMETOOLONG,
     errno.EIO,
+    errno.ELOOP,
 }
 _PARTIAL = re.compile(r"\.partial-[0-9a-f]{12}(\.\w+)?")
 _UNWRITTEN = 1  # nanoseconds since 1970: the time of a temporary file that no block has written to
@@ -45,9 +47,11 @@ def atomic_path(target: Path) -> Iterator[Path]:
     processes left half-written there.
 
     Raises:
-        UserError: The disk is full or ``target`` cannot be written; what was there before is untouched. Other
+        UserError: The disk is full or ``target`` cannot be written, or it is a device or a pipe, in whose place a file
+            would come (``/dev/null``, for all programs of a machine); what was there before is untouched. Other
             errors of the block pass unchanged.
     """
+    _check_no_device(target)
     temporary = target.with_name(f".partial-{secrets.token_hex(6)}{target.suffix}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -58,7 +62,7 @@ def atomic_path(target: Path) -> Iterator[Path]:
             temporary.replace(target)
     except Exception as error:
         cause = _system_error(error)
-        mend = None if cause is None else mend_of(cause)
+        mend = None if cause is None else mend_of_writing(cause)
         if cause is None or mend is None or not _concerns(cause, temporary, target):
             raise
         reason = os.strerror(cause.errno or 0)
@@ -67,6 +71,13 @@ def atomic_path(target: Path) -> Iterator[Path]:
         # Where the folder itself is what failed, that first error is the one to report.
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def _check_no_device(target: Path) -> None:
+    with suppress(OSError):  # nothing is there, or nothing can be: the writing says so
+        mode = target.lstat().st_mode
+        if not any(test(mode) for test in (stat.S_ISREG, stat.S_ISLNK, stat.S_ISDIR)):
+            raise UserError(f"cannot write {target}: it is a device, a pipe or a socket; choose the path of a file")
 
 
 def remove_leftovers(folder: Path, *, below: bool = False) -> None:
@@ -104,7 +115,7 @@ def _claimed(temporary: Path) -> Iterator[None]:
 def _flush_to_disk(path: Path) -> None:
     with path.open("rb+") as stream:
         if os.fstat(stream.fileno()).st_mtime_ns == _UNWRITTEN:
-            raise FileNotFoundError(errno.ENOENT, "nothing was written", str(path))
+            raise FileNotFoundError(f"nothing was written: {path}")  # no errno: it is ours, not the disk's
         os.fsync(stream.fileno())
 
 
@@ -122,6 +133,11 @@ def mend_of(error: OSError) -> str | None:
     if error.errno in _NOT_WRITABLE:
         return "choose a path that you may write to"
     return None
+
+
+def mend_of_writing(error: OSError) -> str | None:
+    """Say the same where a file or folder was to be made: none can be in one that takes none or went away (/proc)."""
+    return "choose a path that you may write to" if error.errno == errno.ENOENT else mend_of(error)
 
 
 def _concerns(error: OSError, temporary: Path, target: Path) -> bool:

@@ -156,6 +156,25 @@ def test_class_folders_that_all_hold_the_same_folders(tmp_path: Path, folders: s
     assert load_dataset(tmp_path, DatasetFormat.FOLDER).class_names == tuple(folders.split())
 
 
+@pytest.mark.parametrize(
+    ("photographs", "said"),
+    [
+        ("train/a train/b unseen/a", "train, unseen in .* all hold a, which"),
+        ("p1/a p1/b p1/c p2/a p2/b p3/b p3/c", "p1, p2, p3 in .* nearly all hold a, b, c, which"),
+    ],
+)
+def test_divisions_that_lack_a_class_are_no_classes(tmp_path: Path, photographs: str, said: str) -> None:
+    write_folder(tmp_path, [f"{folder}/1.jpg" for folder in photographs.split()])
+    with pytest.raises(UserError, match=said):
+        load_dataset(tmp_path)
+
+
+@pytest.mark.parametrize("photographs", ["owl/male owl/female hen/male", "train/red bus/red", "a/x a/y b/x b/y c/z"])
+def test_class_folders_that_share_some_folders(tmp_path: Path, photographs: str) -> None:
+    write_folder(tmp_path, [f"{folder}/1.jpg" for folder in photographs.split()])
+    assert set(load_dataset(tmp_path).class_names) == {folder.partition("/")[0] for folder in photographs.split()}
+
+
 def test_two_folders_of_one_split(tmp_path: Path) -> None:
     write_folder(tmp_path, birds("train", "val", "valid"))
     with pytest.raises(UserError, match=r"has val, valid for validation.*--data\.exclude"):

@@ -481,8 +481,10 @@ def test_what_is_passed_over_in_a_folder_is_said(album: Path) -> None:
     # A pipe and a loop are named with all else that cannot be read.
     assert [path.as_posix() for path in found] == ["a.PNG", "b.jpg", "deep/er/c.webp", "loop.jpg", "pipe.jpg"]
     assert said == [".: passed over: 1 hidden, 1 without an ending, 1 .txt, 1 links to a folder above"]
-    for pattern in ("pipe.jpg", "loop.jpg", "x" * 5000, "/dev/zero"):
-        with pytest.raises(UserError, match="names none"):
+    reasons = {"x" * 5000: "names none", "loop.jpg": "is a link to nothing; restore its target"}
+    reasons |= dict.fromkeys(("pipe.jpg", "/dev/zero"), "is a pipe or a device; give a file")
+    for pattern, reason in reasons.items():
+        with pytest.raises(UserError, match=f"'{pattern}' {reason}"):
             find_photographs([pattern])
 
 

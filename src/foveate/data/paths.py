@@ -88,7 +88,11 @@ def expanded(path: Path) -> Path:
 
 
 def _nothing(pattern: str) -> str:
-    return f"each path must be a photograph, a folder of them or a glob; {shown_path(pattern)!r} names none"
+    path, reason = expanded(Path(pattern)), "names none"
+    if pattern and not _holds(path.is_dir) and _holds(lambda: path.is_symlink() or path.exists()):
+        broken = not _holds(path.exists)
+        reason = "is a link to nothing; restore its target" if broken else "is a pipe or a device; give a file"
+    return f"each path must be a photograph, a folder of them or a glob; {shown_path(pattern)!r} {reason}"
 
 
 def _files(path: Path) -> Iterator[Path]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from foveate.data.datasets.listing import Folders, list_photographs
 from foveate.data.datasets.pets import load_pets
 from foveate.data.datasets.pool import load_pool
 from foveate.data.datasets.shards import load_shards, shards_in
-from foveate.data.datasets.split_names import divisions
+from foveate.data.datasets.split_names import divisions, tells_of_split
 from foveate.data.datasets.table import SUFFIXES, lists_in, load_table
 from foveate.data.records import ImageDataset
 from foveate.data.roots import existing_root
@@ -145,15 +146,26 @@ def _own_format(folders: Folders, format: DatasetFormat) -> tuple[Folders, Datas
 
 
 def _check_no_divisions(folders: Folders, classes: Sequence[Path]) -> None:
-    """Refuse class folders that are divisions of the data set under names that we do not know."""
+    """Refuse class folders that are divisions of the data set under names that we do not know.
+
+    They hold the same folders, or nearly: a division may lack a class. A folder that holds none of them is a class.
+    """
     inside = [{folder.name.strip().casefold() for folder in folders.inside(each)} for each in classes]
-    if len(classes) > 1 and len(shared := set.intersection(*inside)) > 1:
+    counts = Counter(name for names in inside for name in names)
+    shared = {name for name, count in counts.items() if 2 * count > len(classes)}
+    if len(classes) > 1 and _are_classes(shared, counts, classes) and all(shared & names for names in inside):
+        extent = "all" if all(shared <= names for names in inside) else "nearly all"
         raise UserError(
             f"class folders must not all hold the same folders; {first_few([each.name for each in classes])} in "
-            f"{folders.root} all hold {first_few(sorted(shared))}, which look like the classes. Call the folders above "
-            "them train, validation and test, or give one of them; if they are the classes all the same, say so by "
-            "format folder (--data.format folder; with `foveate data` --format folder)"
+            f"{folders.root} {extent} hold {first_few(sorted(shared))}, which look like the classes. Call the folders "
+            "above them train, validation and test, or give one of them; if they are the classes all the same, say so "
+            "by format folder (--data.format folder; with `foveate data` --format folder)"
         )
+
+
+def _are_classes(shared: Set[str], counts: Mapping[str, int], classes: Sequence[Path]) -> bool:
+    """Whether folders that lie in most class folders must be the classes; one may be, of a division such as train."""
+    return len(shared) > 1 or (bool(shared) and len(counts) > 1 and any(tells_of_split(each.name) for each in classes))
 
 
 def _is_parent(folder: Path) -> bool:

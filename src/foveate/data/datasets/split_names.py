@@ -67,6 +67,11 @@ def splits_of(names: Iterable[str]) -> dict[str, Split]:
     return {name: either if word is _Word.EITHER else Split(word.value) for name, (word, _) in words.items()}
 
 
+def tells_of_split(name: str) -> bool:
+    """Whether a name is that of a split, alone or with other words."""
+    return _word(name) is not None
+
+
 def divisions(names: Iterable[str], where: str) -> dict[Split, str]:
     """Return the folder of each split among the names of sibling folders; empty: they are no splits, but classes.
 
