@@ -209,8 +209,9 @@ def test_names_alone_are_the_best_classes(
     name_paths(model.run.path, mixed, out=out, on_error=OnError.SKIP, say=said.append)
     assert out.read_text() == f"image,class_name\n{birds[0]},{best[0][1]}\n"
     assert said[-2:] == [f"1 answers in {out}", "left out 1 of 2 photographs that cannot be read"]
-    name_paths(model.run.path, mixed[1:], out=out, on_error=OnError.SKIP, say=said.append)
-    assert out.read_text() == "image,class_name\n"
+    with pytest.raises(UserError, match="1 of 1 photographs cannot be read"):
+        name_paths(model.run.path, mixed[1:], out=out, on_error=OnError.SKIP, say=said.append)
+    assert out.read_text().endswith(f",{best[0][1]}\n")
     name_paths(model.run.path, mixed[:1], out=tmp_path / "names.json", say=said.append)
     assert json.loads((tmp_path / "names.json").read_text()) == [{"image": str(birds[0]), "class_name": best[0][1]}]
     with pytest.raises(UserError, match="choose one of these endings"):
@@ -256,12 +257,13 @@ def test_broken_photographs_are_named_and_cost_no_other_answer(model: Model, bir
     assert said[3] == "left out 2 of 3 photographs that cannot be read"
 
 
-def test_where_nothing_can_be_read_earlier_answers_stay(model: Model, tmp_path: Path) -> None:
+@pytest.mark.parametrize("on_error", list(OnError))
+def test_where_nothing_can_be_read_earlier_answers_stay(on_error: OnError, model: Model, tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(b"no picture")
     old = tmp_path / "answers.csv"
     old.write_text("old")
     with pytest.raises(UserError, match=r"1 of 1 photographs cannot be read:\n.*a\.jpg"):
-        predict_paths(model.run.path, [str(tmp_path)], out=old, say=silent)
+        predict_paths(model.run.path, [str(tmp_path)], out=old, on_error=on_error, say=silent)
     assert old.read_text() == "old"
     assert sorted(each.name for each in tmp_path.iterdir()) == ["a.jpg", "answers.csv"]
 

@@ -81,7 +81,7 @@ def predict_paths(
     and named: one by one (`skip`), or all at the end, as an error (`stop`); the answers to the others are there.
 
     Raises:
-        UserError: Some photographs cannot be read and that stops, or as those do.
+        UserError: Some photographs cannot be read and that stops, or none can be, or as those do.
     """
     if out is not None:
         check_file(out)  # what cannot be written is said before the work, not after
@@ -117,9 +117,9 @@ class _Problems:
         self.say(f"warning: {message}")
 
     def check(self, answers: int, where: str) -> None:
-        """Stop after the work, with all of them, where that was asked for."""
+        """Stop after the work, with all of them, where that was asked for or nothing could be answered for."""
         bad = len(self.messages)
-        if bad and self.on_error is OnError.STOP:
+        if bad and (self.on_error is OnError.STOP or not answers):
             listed = "\n  ".join(self.messages)
             rest = f"; {answers} answers to the others {where}" if answers else ""
             raise UserError(f"{bad} of {bad + answers} photographs cannot be read{rest}:\n  {listed}")
