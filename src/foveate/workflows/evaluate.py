@@ -123,7 +123,9 @@ def evaluate(
     done = Evaluation(accuracy, table, records, report, branches, milliseconds, gate)
     if results is not None:
         append_json_line(results, result_row(run, split, views, done, zoom_above), timed="milliseconds")
-    _write(run, done, answers, {"report": name, "settings": settings})  # its JSON last: `reproduce` takes it for the sign that all is there
+    _write(
+        run, done, answers, {"report": name, "settings": settings}
+    )  # its JSON last: `reproduce` takes it for the sign that all is there
     return done
 
 

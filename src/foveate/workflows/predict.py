@@ -47,6 +47,7 @@ def name_paths(
     zoom_above: float | None = None,
     out: Path | None = None,
     on_error: OnError = OnError.STOP,
+    largest_megapixels: int | None = None,
     hardware: HardwareConfig | None = None,
     say: Callable[[str], None] = print,
 ) -> Answered:
@@ -58,7 +59,9 @@ def name_paths(
         check_file(out)
     model, paths = load(run, hardware=hardware, zoom_above=zoom_above), find_photographs(patterns, say)
     problems = _Problems(on_error, say)
-    answers = model.classify_many(paths, unreadable=problems.add, doubtful=problems.doubt)
+    answers = model.classify_many(
+        paths, largest_megapixels=largest_megapixels, unreadable=problems.add, doubtful=problems.doubt
+    )
     return _written(answers, len(paths), problems, _Form(NAMES, row_of, _name_line), out, say)
 
 
@@ -72,6 +75,7 @@ def predict_paths(
     zoom_above: float | None = None,
     out: Path | None = None,
     on_error: OnError = OnError.STOP,
+    largest_megapixels: int | None = None,
     hardware: HardwareConfig | None = None,
     say: Callable[[str], None] = print,
 ) -> Answered:
@@ -92,6 +96,7 @@ def predict_paths(
         top=top,
         entropy_threshold=entropy_threshold,
         views=views,
+        largest_megapixels=largest_megapixels,
         unreadable=problems.add,
         doubtful=problems.doubt,
     )
