@@ -1,6 +1,6 @@
 """Try hostile input of every kind, say what held, and keep the counts: `make fuzz FUZZ="--only pictures"`.
 
-The whole of it takes about an hour on two cores. Without `--only` the counts become those of docs/robustness.md.
+The whole of it takes about half an hour on two cores. Without `--only` the counts become those of docs/robustness.md.
 """
 
 from __future__ import annotations

@@ -10,11 +10,13 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 import foveate
 from commands import status
+from foveate import cli
 from foveate.cli import main
 from foveate.config import HardwareConfig
 from foveate.errors import UserError
@@ -240,6 +242,39 @@ def test_a_path_that_leads_nowhere_is_named_before_the_work_is_imported(
     assert told.startswith("foveate: ")
     assert message in told
     assert sorted(each.name for each in tmp_path.iterdir()) == ["empty", "run"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "data ~/a",
+        "train plain --data.root ~/a --out ~/b",
+        "evaluate ~/a --root ~/b --results ~/c --sheet ~/d",
+        "predict ~/a x.jpg --out ~/b.csv",
+        "explain ~/a x.jpg --out ~/b",
+        "localise ~/a --root ~/b --results ~/c",
+        "attention ~/a",
+        "grounding ~/a",
+        "trust ~/a --root ~/b",
+        "adopt ~/x.pth --architecture a --data.root ~/a --out ~/b",
+        "guided-zoom ~/x.pth --architecture a --data.root ~/a --out ~/b --tuned-by ~/c",
+        "tune ~/a --root ~/b",
+        "pool build ~/a --out ~/b",
+        "pool export ~/a --out ~/b",
+        "reproduce s3n-1 --archives ~/a --out ~/b",
+        "demo --out ~/b",
+    ],
+)
+def test_every_path_of_a_command_may_begin_at_the_home_folder(
+    arguments: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for command in get_args(cli._Command):
+        monkeypatch.setattr(command, "run", lambda self: print(self))
+    monkeypatch.setenv("HOME", "/home/ada")
+    assert status(*arguments.split()) == 0
+    told = capsys.readouterr().out
+    assert "~" not in told
+    assert told.count("/home/ada/") == arguments.count("~")
 
 
 def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:

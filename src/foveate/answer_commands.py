@@ -8,7 +8,7 @@ import tyro
 
 from foveate import existence
 from foveate.config import HardwareConfig, OnError, TestViews
-from foveate.config.checks import require
+from foveate.config.checks import require, require_count
 from foveate.data.paths import check_named
 from foveate.errors import UserError
 
@@ -37,12 +37,15 @@ class Predict:
     """Write the answers here (.csv, .json or .parquet) rather than to the screen."""
     on_error: OnError = OnError.STOP
     """What to do about photographs that cannot be read."""
+    largest_megapixels: int | None = None
+    """Photographs with more million pixels count as those that cannot be read; None: as in the training."""
     hardware: HardwareConfig = field(default_factory=HardwareConfig)
 
     def __post_init__(self) -> None:
         require(self.top >= 1, "top must be at least 1", self.top)
         threshold = self.entropy_threshold
         require(threshold is None or threshold >= 0, "entropy_threshold must not be negative, in nats", threshold)
+        _check_largest(self.largest_megapixels)
 
     def run(self) -> None:
         """Do it.
@@ -66,6 +69,7 @@ class Predict:
                 zoom_above=self.zoom_above,
                 out=self.out,
                 on_error=self.on_error,
+                largest_megapixels=self.largest_megapixels,
                 hardware=self.hardware,
             )
             return
@@ -78,6 +82,7 @@ class Predict:
             zoom_above=self.zoom_above,
             out=self.out,
             on_error=self.on_error,
+            largest_megapixels=self.largest_megapixels,
             hardware=self.hardware,
         )
 
@@ -96,7 +101,12 @@ class Explain:
     """Folder for the pictures; None: explanations/ in the run folder."""
     on_error: OnError = OnError.STOP
     """What to do about photographs that cannot be read."""
+    largest_megapixels: int | None = None
+    """Photographs with more million pixels count as those that cannot be read; None: as in the training."""
     hardware: HardwareConfig = field(default_factory=HardwareConfig)
+
+    def __post_init__(self) -> None:
+        _check_largest(self.largest_megapixels)
 
     def run(self) -> None:
         """Do it."""
@@ -110,5 +120,11 @@ class Explain:
             epochs=self.epochs,
             out=self.out,
             on_error=self.on_error,
+            largest_megapixels=self.largest_megapixels,
             hardware=self.hardware,
         )
+
+
+def _check_largest(megapixels: int | None) -> None:
+    if megapixels is not None:
+        require_count("largest_megapixels", megapixels)

@@ -24,7 +24,7 @@ from foveate.config import (
     TrainConfig,
 )
 from foveate.config.checks import require
-from foveate.data.paths import expanded
+from foveate.data.paths import with_home
 from foveate.defects import raised_as_they_are, reported
 from foveate.errors import UserError
 from foveate.guided_commands import Adopt, GuidedZoom, PoolBuild, PoolExport, Tune, pool_command
@@ -103,7 +103,7 @@ class Train(TrainConfig):
 
     def run(self) -> None:
         """Do it."""
-        if not (expanded(self.out) / "run.json").exists():  # what resumes says itself what it misses
+        if not (self.out / "run.json").exists():  # what resumes says itself what it misses
             existence.check_training(self)
         from foveate.workflows.train import train
 
@@ -325,7 +325,7 @@ def _run(words: list[str]) -> None:
         config=(tyro.conf.EnumChoicesFromValues, tyro.conf.AvoidSubcommands),
     )
     keep_freed_memory()
-    command.run()
+    with_home(command).run()
 
 
 if __name__ == "__main__":

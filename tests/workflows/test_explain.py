@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 from PIL import Image
 
 from commands import status
+from foveate.config import OnError
 from foveate.data.images import read_image
 from foveate.errors import UserError
 from foveate.runs import Run
@@ -147,6 +149,22 @@ def test_bad_photographs_stop_before_the_drawing_or_are_left_out(
     assert [each.name for each in out.iterdir()] == [picture_of(tmp_path / "b.jpg")]
     assert status("explain", own_run.path, *bad, "--on-error", "skip") == 2
     assert "2 of 2 photographs cannot be read" in capsys.readouterr().err
+
+
+def test_what_is_nearly_blank_or_too_large_is_said(own_run: Run, tmp_path: Path) -> None:
+    night, large, said = tmp_path / "night.png", tmp_path / "large.png", list[str]()
+    Image.new("RGB", (64, 64), "black").save(night)
+    Image.new("RGB", (1500, 1000), "green").save(large)
+    both = [str(night), str(large)]
+    explain(own_run, both, out=tmp_path, on_error=OnError.SKIP, largest_megapixels=1, say=said.append)
+    assert said[0].startswith(f"warning: {night} is nearly blank")
+    assert "at most 1 megapixels" in said[1]
+    assert said[2:] == [str(tmp_path / picture_of(night))]
+    data = replace(own_run.config.data, largest_megapixels=1)
+    strict = replace(own_run, description=replace(own_run.description, config=replace(own_run.config, data=data)))
+    with pytest.raises(UserError, match=r"1 of 1 photographs cannot be read:\n.*at most 1 megapixels"):
+        explain(strict, [str(large)], out=tmp_path, say=silent)
+    assert len(explain(strict, [str(large)], out=tmp_path, largest_megapixels=2, say=silent)) == 1
 
 
 def test_evidence_over_training(own_run: Run, bird: Path, tmp_path: Path) -> None:

@@ -283,6 +283,17 @@ def test_an_unreadable_photograph_is_named(own: GuidedZoomRun, tmp_path: Path) -
         explain(own, [str(torn)], out=tmp_path / "out", hardware=SLOW, say=silent)
 
 
+def test_what_is_nearly_blank_or_too_large_is_said_of_a_guided_zoom_too(
+    own: GuidedZoomRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    night = tmp_path / "night.png"
+    Image.new("RGB", (1500, 1000), "black").save(night)
+    assert status("explain", own.path, night, "--out", tmp_path, "--largest-megapixels", 1) == 2
+    assert "at most 1 megapixels" in capsys.readouterr().err
+    explain(own, [str(night)], out=tmp_path, largest_megapixels=2, hardware=SLOW, say=(said := list[str]()).append)
+    assert said[0].startswith(f"warning: {night} is nearly blank")
+
+
 def test_a_pool_whose_photographs_are_gone_is_named(own: GuidedZoomRun, plumage: Path, tmp_path: Path) -> None:
     zoom = GuidedZoomRun.open(copied(own, tmp_path))
     file = zoom.pool / "pool.json"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,11 @@ from foveate.workflows.reports import kept_report, measured_with, report_path
 SETTINGS = {"root": "/birds", "on_error": "stop", "precision": "bfloat16", "methods": ["eb"], "curves": {"steps": 4}}
 
 
-def written(folder: Path, settings: dict[str, Any], said: list[str]) -> str:
+def written(folder: Path, settings: dict[str, Any], said: list[str], name: str = "test-centre") -> str:
     """Write a report as a command does, and return its name."""
-    report = report_path(folder, "test-centre", settings, "evaluation", said.append)
+    report = report_path(folder, name, settings, "evaluation", said.append)
     report.with_suffix(".parquet").touch()
-    report.with_suffix(".json").write_text(json.dumps({"settings": settings}))
+    report.with_suffix(".json").write_text(json.dumps({"report": name, "settings": settings}))
     return report.stem
 
 
@@ -71,6 +72,30 @@ def test_the_report_of_a_root_is_found(tmp_path: Path) -> None:
     assert kept_report(tmp_path, "test-centre", None).stem == "test-centre"
     assert kept_report(tmp_path, "test-centre", Path("/jays")).stem == "test-centre-root-jays"
     assert kept_report(tmp_path, "test-centre", Path("/owls")).stem == "test-centre"
+
+
+def test_the_report_of_a_root_is_no_gated_one(tmp_path: Path) -> None:
+    """Nor one of a version that did not write down its plain name."""
+    for name in ("test-centre", "test-centre-above-0.5"):
+        written(tmp_path, SETTINGS, [], name)
+        assert written(tmp_path, SETTINGS | {"root": "/jays"}, [], name) == f"{name}-root-jays"
+    gated = written(tmp_path, SETTINGS | {"root": "/owls"}, [], "test-centre-above-0.5")
+    assert kept_report(tmp_path, "test-centre", Path("/jays")).stem == "test-centre-root-jays"
+    assert kept_report(tmp_path, "test-centre", Path("/owls")).stem == "test-centre"
+    (tmp_path / f"{gated}.json").write_text(json.dumps({"settings": SETTINGS | {"root": "/owls"}}))
+    (tmp_path / "test-centre-root-jays.json").write_text(json.dumps({"settings": SETTINGS | {"root": "/jays"}}))
+    assert kept_report(tmp_path, "test-centre", Path("/owls")).stem == "test-centre"
+    assert kept_report(tmp_path, "test-centre", Path("/jays")).stem == "test-centre-root-jays"
+
+
+@pytest.mark.parametrize("newest", ["bfloat16", "float32"])
+def test_of_several_reports_of_a_root_the_newest_is_taken_and_named(newest: str, tmp_path: Path) -> None:
+    said: list[str] = []
+    names = {each: written(tmp_path, SETTINGS | {"precision": each}, []) for each in ("bfloat16", "float32")}
+    for name in names.values():
+        os.utime(tmp_path / f"{name}.json", (1, 2 if name == names[newest] else 1))
+    assert kept_report(tmp_path, "test-centre", Path("/birds"), said.append).stem == names[newest]
+    assert said == [f"2 reports were measured with this root; the newest is taken: {names[newest]}"]
 
 
 def test_a_root_is_the_same_however_it_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
-from typing import overload
+from typing import TypeVar, cast, overload
 
 from foveate.data.roots import shown_path
 from foveate.errors import UserError
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,21 @@ def expanded(path: Path) -> Path:
         return path.expanduser()
     except RuntimeError as error:
         raise UserError(f"~ must be the home folder of somebody here; got {path}. Check the path") from error
+
+
+def with_home(value: _T) -> _T:
+    """Put the home folder in the place of ``~`` in a path, or in every path that a dataclass holds, at any depth.
+
+    Raises:
+        UserError: One is the home folder of nobody here.
+    """
+    if isinstance(value, Path):
+        return cast(_T, expanded(value))
+    if not is_dataclass(value) or isinstance(value, type):
+        return value
+    before = {each.name: getattr(value, each.name) for each in fields(value) if each.init}
+    changed = {name: after for name, each in before.items() if (after := with_home(each)) is not each}
+    return replace(value, **changed) if changed else value
 
 
 def _nothing(pattern: str) -> str:

@@ -123,7 +123,9 @@ def evaluate(
     done = Evaluation(accuracy, table, records, report, branches, milliseconds, gate)
     if results is not None:
         append_json_line(results, result_row(run, split, views, done, zoom_above), timed="milliseconds")
-    _write(run, done, answers, settings)  # its JSON last: `reproduce` takes it for the sign that all is there
+    _write(
+        run, done, answers, {"report": name, "settings": settings}
+    )  # its JSON last: `reproduce` takes it for the sign that all is there
     return done
 
 
@@ -186,7 +188,7 @@ def records_of(
 
 
 def _write(
-    run: Run, done: Evaluation, answers: Mapping[Branch, Float[np.ndarray, "n c"]], settings: Mapping[str, object]
+    run: Run, done: Evaluation, answers: Mapping[Branch, Float[np.ndarray, "n c"]], origin: Mapping[str, object]
 ) -> None:
     report, table = done.report, done.table
     write_predictions(report.with_suffix(".parquet"), table)
@@ -202,7 +204,7 @@ def _write(
         "gate": [asdict(each) for each in done.gate],
         "milliseconds": done.milliseconds,
         **table.metadata,
-        "settings": dict(settings),
+        **origin,
         "environment": environment(),
     }
     write_json(report.with_suffix(".json"), measured)

@@ -30,7 +30,7 @@ from foveate.runs import Run
 from foveate.types import RankedClass, Size
 from foveate.workflows.explain_parts import PartsExplainer
 from foveate.workflows.explain_zoom import explain_zoom
-from foveate.workflows.pictures import picture_of, picture_paths, readable, shown_name
+from foveate.workflows.pictures import largest_of, picture_of, picture_paths, readable, shown_name
 
 _SHOWN = 5  # classes of the decision
 _Draw = Callable[[Image.Image, str, Path], None]
@@ -54,7 +54,7 @@ class Explainer:
 
     def explain(self, image: Image.Image, title: str, truth: str | None = None) -> Explanation:
         """Return what the network saw in a photograph."""
-        image = upright_rgb(image, title)
+        image = upright_rgb(image, title, largest_megapixels=None)
         (view,) = evaluation_geometries(Size(*image.size), self.run.config.transforms, TestViews.CENTRE)
         look = self.classifier.look(torch.from_numpy(np.array(view.pixels(image)))[None])
         normalisation = self.classifier.network.backbone.normalisation
@@ -82,6 +82,7 @@ def explain(
     epochs: Sequence[int] | None = None,
     out: Path | None = None,
     on_error: OnError = OnError.STOP,
+    largest_megapixels: int | None = None,
     hardware: HardwareConfig | None = None,
     say: Callable[[str], None] = print,
 ) -> tuple[Path, ...]:
@@ -95,6 +96,7 @@ def explain(
         out: Folder for the pictures, named after the photographs (`picture_paths`); None: `explanations/` in the run
             folder.
         on_error: Whether photographs that cannot be read stop it, before anything is drawn, or are left out.
+        largest_megapixels: A photograph with more million pixels cannot be read; None: as in the training.
         hardware: Where to compute; None: the fast choice of this machine.
         say: Receives the path of each picture.
 
@@ -104,16 +106,25 @@ def explain(
     if isinstance(run, GuidedZoomRun) or (not isinstance(run, Run) and GuidedZoomRun.is_at(Path(run).expanduser())):
         if epochs is not None:
             raise UserError("evidence over training is shown of S3N runs; a Guided Zoom keeps no epochs; leave it out")
-        return explain_zoom(run, patterns, out=out, on_error=on_error, hardware=hardware, say=say)
+        return explain_zoom(
+            run,
+            patterns,
+            out=out,
+            on_error=on_error,
+            largest_megapixels=largest_megapixels,
+            hardware=hardware,
+            say=say,
+        )
     run, photographs = (
         run if isinstance(run, Run) else Run.open(Path(run).expanduser()),
         find_photographs(patterns, say),
     )
+    largest = largest_of(largest_megapixels, run.config.data.largest_megapixels)
     draw = _drawing(run, hardware) if epochs is None else _drawing_over_training(run, _kept(run, epochs), hardware)
-    shown = readable(photographs, on_error, say)
+    shown = readable(photographs, on_error, say, largest)
     targets = picture_paths(shown, out or run.path / "explanations", "explained" if epochs is None else "epochs")
     for photograph, target in zip(shown, targets, strict=True):
-        draw(read_image(photograph), shown_name(photograph), target)
+        draw(read_image(photograph, largest_megapixels=largest), shown_name(photograph), target)
         say(shown_path(target))
     return targets
 

@@ -45,7 +45,7 @@ class PartsExplainer:
         Raises:
             UserError: The run is not one of MA-CNN.
         """
-        image = upright_rgb(image, title)
+        image = upright_rgb(image, title, largest_megapixels=None)
         (view,) = evaluation_geometries(Size(*image.size), self.run.config.transforms, TestViews.CENTRE)
         look = self.classifier.look_at_parts(torch.from_numpy(np.array(view.pixels(image)))[None])
         answers = {branch: self._ranked(logits) for branch, logits in look.logits.present().items()}

@@ -29,7 +29,7 @@ from foveate.report.zoom_reasons import zoom_document
 from foveate.runs import Run
 from foveate.types import Box, Size
 from foveate.workflows.judge import assemble
-from foveate.workflows.pictures import picture_paths, readable, shown_name
+from foveate.workflows.pictures import largest_of, picture_paths, readable, shown_name
 from foveate.workflows.pool_features import PoolFeatures, pool_features
 
 
@@ -69,7 +69,11 @@ class ZoomExplainer:
             truth: Its true class, where that is known.
             besides: Its path: patches of it in the pool are not its nearest.
         """
-        image, config, seen = upright_rgb(image, title), self.refiner.config, self.run.config.transforms
+        image, config, seen = (
+            upright_rgb(image, title, largest_megapixels=None),
+            self.refiner.config,
+            self.run.config.transforms,
+        )
         (small,), (large,) = (
             evaluation_geometries(Size(*image.size), each, TestViews.CENTRE)
             for each in (seen, self.refiner.source_of(seen))
@@ -156,6 +160,7 @@ def explain_zoom(
     *,
     out: Path | None = None,
     on_error: OnError = OnError.STOP,
+    largest_megapixels: int | None = None,
     hardware: HardwareConfig | None = None,
     say: Callable[[str], None] = print,
 ) -> tuple[Path, ...]:
@@ -167,6 +172,7 @@ def explain_zoom(
         out: Folder for both, named after the photographs (`picture_paths`); None: `explanations/` in the Guided Zoom's
             folder.
         on_error: Whether photographs that cannot be read stop it, before anything is drawn, or are left out.
+        largest_megapixels: A photograph with more million pixels cannot be read; None: as in the network's training.
         hardware: Where to compute; None: the fast choice of this machine.
         say: Receives the path of each picture.
 
@@ -175,10 +181,12 @@ def explain_zoom(
     """
     made = made if isinstance(made, GuidedZoomRun) else GuidedZoomRun.open(Path(made).expanduser())
     photographs, explainer = find_photographs(patterns, say), ZoomExplainer.of(made, hardware, say)
-    shown = readable(photographs, on_error, say)
+    largest = largest_of(largest_megapixels, explainer.run.config.data.largest_megapixels)
+    shown = readable(photographs, on_error, say, largest)
     targets = picture_paths(shown, out or made.path / "explanations", "explained")
     for photograph, target in zip(shown, targets, strict=True):
-        explanation = explainer.explain(read_image(photograph), shown_name(photograph), besides=photograph)
+        image = read_image(photograph, largest_megapixels=largest)
+        explanation = explainer.explain(image, shown_name(photograph), besides=photograph)
         zoom_picture(explanation, target)
         document = {"path": shown_path(photograph.absolute()), **zoom_document(explanation)}
         write_json(target.with_suffix(".json"), document)

@@ -33,6 +33,7 @@ from foveate.methods.refiner import Refiner
 from foveate.runs import Run
 from foveate.types import Prediction, Size
 from foveate.workflows.judge import assemble
+from foveate.workflows.pictures import largest_of
 
 
 class _Decoded(NamedTuple):
@@ -82,9 +83,16 @@ class Model:
         top: int = 5,
         entropy_threshold: float | None = None,
         views: TestViews = TestViews.CENTRE,
+        largest_megapixels: int | None = None,
     ) -> Prediction:
         """Answer for one photograph, in any of the forms of `read_photograph`. See `predict_many`."""
-        answers = self.predict_many([photograph], top=top, entropy_threshold=entropy_threshold, views=views)
+        answers = self.predict_many(
+            [photograph],
+            top=top,
+            entropy_threshold=entropy_threshold,
+            views=views,
+            largest_megapixels=largest_megapixels,
+        )
         return next(answers)
 
     def predict_many(
@@ -95,6 +103,7 @@ class Model:
         entropy_threshold: float | None = None,
         views: TestViews = TestViews.CENTRE,
         batch_size: int = 16,
+        largest_megapixels: int | None = None,
         unreadable: Callable[[str], None] | None = None,
         doubtful: Callable[[str], None] | None = None,
     ) -> Iterator[Prediction]:
@@ -107,6 +116,7 @@ class Model:
             entropy_threshold: Nats; an answer whose entropy is above it is marked not sure. None: all are sure.
             views: Which views of a photograph are averaged.
             batch_size: Photographs at a time.
+            largest_megapixels: A photograph with more million pixels cannot be read; None: as in the training.
             unreadable: Receives what is wrong with each photograph that cannot be read, which is then left out.
                 None: that is an error.
             doubtful: Receives a warning of each photograph that is nearly blank.
@@ -131,7 +141,8 @@ class Model:
                 f"a Guided Zoom looks for evidence in one view of a photograph, views {TestViews.CENTRE}; got {views}; "
                 "leave it out"
             )
-        for names, pixels in self._decoded_batches(photographs, views, batch_size, Remarks(unreadable, doubtful)):
+        remarks, largest = Remarks(unreadable, doubtful), self._largest(largest_megapixels)
+        for names, pixels in self._decoded_batches(photographs, views, batch_size, remarks, largest):
             for name, row in zip(names, self._probabilities(*pixels), strict=True):
                 yield self._answer(name, row, top, entropy_threshold)
 
@@ -140,6 +151,7 @@ class Model:
         photographs: Iterable[Photograph],
         *,
         batch_size: int = 16,
+        largest_megapixels: int | None = None,
         unreadable: Callable[[str], None] | None = None,
         doubtful: Callable[[str], None] | None = None,
     ) -> Iterator[Named]:
@@ -152,15 +164,15 @@ class Model:
             photographs: Each in any of the forms of `read_photograph`, such as a path; also without end: two batches
                 are held at a time.
             batch_size: Photographs at a time.
+            largest_megapixels: As in `predict_many`.
             unreadable: As in `predict_many`.
             doubtful: As in `predict_many`.
 
         Raises:
             UserError: A photograph is missing or cannot be read, or the network's answer is not finite.
         """
-        for names, pixels in self._decoded_batches(
-            photographs, TestViews.CENTRE, batch_size, Remarks(unreadable, doubtful)
-        ):
+        remarks, largest = Remarks(unreadable, doubtful), self._largest(largest_megapixels)
+        for names, pixels in self._decoded_batches(photographs, TestViews.CENTRE, batch_size, remarks, largest):
             if self.refiner is None:
                 best = self.classifier.probabilities(pixels[0]).argmax(1)
             else:
@@ -186,20 +198,28 @@ class Model:
         views: TestViews,
         batch_size: int,
         remarks: Remarks,
+        largest_megapixels: int,
     ) -> Iterator[tuple[list[str], list[UInt8[Tensor, "b v H W 3"]]]]:
         """Decode the next batch on all processors while the caller's network looks at this one."""
         _check_several(photographs, batch_size)
         with _workers() as pool:
             this: _Submitted = []
-            for following in _submitted(photographs, batch_size, lambda each: pool.submit(self._decoded, each, views)):
+
+            def submit(photograph: Photograph) -> Future[_Decoded]:
+                return pool.submit(self._decoded, photograph, views, largest_megapixels)
+
+            for following in _submitted(photographs, batch_size, submit):
                 decoded = _readable(this, remarks)
                 this = following
                 if decoded:
                     each = zip(*(pixels for _, pixels in decoded), strict=True)
                     yield [name for name, _ in decoded], [torch.from_numpy(np.stack(size)) for size in each]
 
-    def _decoded(self, photograph: Photograph, views: TestViews) -> _Decoded:
-        image = read_photograph(photograph)
+    def _largest(self, asked: int | None) -> int:
+        return largest_of(asked, self.run.config.data.largest_megapixels)
+
+    def _decoded(self, photograph: Photograph, views: TestViews, largest_megapixels: int) -> _Decoded:
+        image = read_photograph(photograph, largest_megapixels=largest_megapixels)
         geometries = (evaluation_geometries(Size(*image.size), each, views) for each in self._seen)
         pixels = tuple(np.stack([np.asarray(view.pixels(image)) for view in each]) for each in geometries)
         return _Decoded(pixels, blank_warning(image, shown_path(name_of(photograph))))
@@ -247,7 +267,8 @@ def _workers() -> Iterator[ThreadPoolExecutor]:
 
 def _check_several(photographs: Iterable[Photograph], batch_size: int) -> None:
     require(batch_size >= 1, "batch_size must be at least 1", batch_size)
-    if isinstance(photographs, PathLike | str | bytes | bytearray | Image.Image | IOBase):
+    one = isinstance(photographs, PathLike | str | bytes | bytearray | memoryview | Image.Image | IOBase)
+    if one or (isinstance(photographs, np.ndarray) and photographs.ndim != 4 and photographs.dtype.kind not in "OU"):
         raise UserError(
             f"many photographs are asked about at a time; got one {type(photographs).__name__}; put it in a list, or "
             "take `predict`"

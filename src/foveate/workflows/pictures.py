@@ -15,7 +15,8 @@ from torch import Tensor
 
 from foveate.backbones import Normalisation
 from foveate.config import OnError
-from foveate.data.images import ImageError, read_image
+from foveate.config.checks import require_count
+from foveate.data.images import ImageError, blank_warning, read_image
 from foveate.data.roots import shown_path
 from foveate.errors import UserError
 from foveate.file_names import safe_name
@@ -52,30 +53,50 @@ def _picture_name(photograph: Path) -> str:
     return f"{safe_name(shown_name(photograph).replace('/', '-'))}-{whole}"
 
 
-def readable(photographs: Sequence[Path], on_error: OnError, say: Callable[[str], None]) -> list[Path]:
+def largest_of(asked: int | None, trained: int) -> int:
+    """Return how many megapixels a photograph may have: what was asked for, else what the training allowed.
+
+    Raises:
+        UserError: What was asked for is out of range.
+    """
+    if asked is None:
+        return trained
+    require_count("largest_megapixels", asked)
+    return asked
+
+
+def readable(
+    photographs: Sequence[Path], on_error: OnError, say: Callable[[str], None], largest_megapixels: int
+) -> list[Path]:
     """Decode every photograph once, and return those that can be read; say what is wrong with the others.
+
+    Those that are nearly blank are returned, and warned of.
 
     Raises:
         UserError: Some cannot be read and that stops, or none can; all of them are named.
     """
     with ThreadPoolExecutor(processors()) as pool:
-        problems = dict(zip(photographs, pool.map(_problem, photographs), strict=True))
-    good = [path for path, problem in problems.items() if problem is None]
-    bad = [problem for problem in problems.values() if problem is not None]
+        verdicts = list(pool.map(lambda each: _verdict(each, largest_megapixels), photographs))
+    good = [path for path, (problem, _) in zip(photographs, verdicts, strict=True) if problem is None]
+    bad = [problem for problem, _ in verdicts if problem is not None]
     if bad and (on_error is OnError.STOP or not good):
         listed = "\n  ".join(bad)
-        raise UserError(f"{len(bad)} of {len(problems)} photographs cannot be read:\n  {listed}")
-    for problem in bad:
-        say(problem)
+        raise UserError(f"{len(bad)} of {len(verdicts)} photographs cannot be read:\n  {listed}")
+    for problem, warning in verdicts:
+        if problem is not None:
+            say(problem)
+        if warning is not None:
+            say(f"warning: {warning}")
     return good
 
 
-def _problem(photograph: Path) -> str | None:
+def _verdict(photograph: Path, largest_megapixels: int) -> tuple[str | None, str | None]:
+    """Return why a photograph cannot be read, and that it is nearly blank."""
     try:
-        read_image(photograph)
+        image = read_image(photograph, largest_megapixels=largest_megapixels)
     except ImageError as error:
-        return str(error)
-    return None
+        return str(error), None
+    return None, blank_warning(image, shown_path(photograph))
 
 
 def picture_of(images: Float[Tensor, "1 3 H W"], normalisation: Normalisation) -> Image.Image:

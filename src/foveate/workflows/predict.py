@@ -47,6 +47,7 @@ def name_paths(
     zoom_above: float | None = None,
     out: Path | None = None,
     on_error: OnError = OnError.STOP,
+    largest_megapixels: int | None = None,
     hardware: HardwareConfig | None = None,
     say: Callable[[str], None] = print,
 ) -> Answered:
@@ -58,7 +59,9 @@ def name_paths(
         check_file(out)
     model, paths = load(run, hardware=hardware, zoom_above=zoom_above), find_photographs(patterns, say)
     problems = _Problems(on_error, say)
-    answers = model.classify_many(paths, unreadable=problems.add, doubtful=problems.doubt)
+    answers = model.classify_many(
+        paths, largest_megapixels=largest_megapixels, unreadable=problems.add, doubtful=problems.doubt
+    )
     return _written(answers, len(paths), problems, _Form(NAMES, row_of, _name_line), out, say)
 
 
@@ -72,6 +75,7 @@ def predict_paths(
     zoom_above: float | None = None,
     out: Path | None = None,
     on_error: OnError = OnError.STOP,
+    largest_megapixels: int | None = None,
     hardware: HardwareConfig | None = None,
     say: Callable[[str], None] = print,
 ) -> Answered:
@@ -81,7 +85,7 @@ def predict_paths(
     and named: one by one (`skip`), or all at the end, as an error (`stop`); the answers to the others are there.
 
     Raises:
-        UserError: Some photographs cannot be read and that stops, or as those do.
+        UserError: Some photographs cannot be read and that stops, or none can be, or as those do.
     """
     if out is not None:
         check_file(out)  # what cannot be written is said before the work, not after
@@ -92,6 +96,7 @@ def predict_paths(
         top=top,
         entropy_threshold=entropy_threshold,
         views=views,
+        largest_megapixels=largest_megapixels,
         unreadable=problems.add,
         doubtful=problems.doubt,
     )
@@ -117,9 +122,9 @@ class _Problems:
         self.say(f"warning: {message}")
 
     def check(self, answers: int, where: str) -> None:
-        """Stop after the work, with all of them, where that was asked for."""
+        """Stop after the work, with all of them, where that was asked for or nothing could be answered for."""
         bad = len(self.messages)
-        if bad and self.on_error is OnError.STOP:
+        if bad and (self.on_error is OnError.STOP or not answers):
             listed = "\n  ".join(self.messages)
             rest = f"; {answers} answers to the others {where}" if answers else ""
             raise UserError(f"{bad} of {bad + answers} photographs cannot be read{rest}:\n  {listed}")

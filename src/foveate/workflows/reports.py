@@ -59,15 +59,32 @@ def report_path(
     return path
 
 
-def kept_report(folder: Path, name: str, root: Path | None) -> Path:
-    """Return the report of a name; where a root is given, the one that was measured there, if there is one."""
+def kept_report(folder: Path, name: str, root: Path | None, say: Callable[[str], None] = print) -> Path:
+    """Return the report of a name; where a root is given, the newest that was measured there, if there is one.
+
+    Args:
+        folder: The run's folder of reports.
+        name: Of the report, without an ending; its JSON holds it as ``report``.
+        root: Where the data set lies; None: it does not matter.
+        say: Receives which is taken where several were measured there.
+    """
     plain = folder / f"{name}.md"
     if root is None:
         return plain
     wanted = shown_path(root.expanduser().resolve())
     reports = [plain, *(file.with_suffix(".md") for file in sorted(folder.glob(f"{name}-*.json")))]
-    measured = (each for each in reports if each.with_suffix(".parquet").exists())
-    return next((each for each in measured if (_settings(each) or {}).get("root") == wanted), plain)
+    measured = [each for each in reports if each.with_suffix(".parquet").exists() and _is_of(each, name, wanted)]
+    newest = max(measured, key=lambda each: each.with_suffix(".json").stat().st_mtime_ns, default=plain)
+    if len(measured) > 1:
+        say(f"{len(measured)} reports were measured with this root; the newest is taken: {newest.stem}")
+    return newest
+
+
+def _is_of(report: Path, name: str, root: str) -> bool:
+    """Whether a report is that of a name and a root; one of an older version says its name in the file's alone."""
+    content = _content(report) or {}
+    older = name if not report.stem.startswith(f"{name}-above-") else None
+    return content.get("report", older) == name and (_settings(report) or {}).get("root") == root
 
 
 def _beside(plain: Path, differing: Mapping[str, Any], settings: Mapping[str, Any]) -> Path:
@@ -94,12 +111,17 @@ def _differing(report: Path, settings: Mapping[str, Any]) -> list[str]:
 
 def _settings(report: Path) -> Mapping[str, Any] | None:
     """Return what a report was measured with, nothing where it does not say; None: there is none."""
-    file = report.with_suffix(".json")
-    if not file.exists():
+    content = _content(report)
+    if content is None:
         return None
-    try:
-        content = read_json(file)
-    except UserError:  # damaged: there is nothing in it to keep
-        return {}
     settings = content.get("settings", {})
     return settings if isinstance(settings, dict) else {}
+
+
+def _content(report: Path) -> Mapping[str, Any] | None:
+    """Return a report's numbers; nothing where they are damaged, for there is nothing to keep. None: there is none."""
+    file = report.with_suffix(".json")
+    try:
+        return read_json(file) if file.exists() else None
+    except UserError:
+        return {}

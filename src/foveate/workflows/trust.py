@@ -113,7 +113,7 @@ def measure_trust(
     if isinstance(folder, GuidedZoomRun):
         kept = _refined(folder, split, root, on_error, hardware, say)
     else:
-        kept = _predicted(folder, split, views, root)
+        kept = _predicted(folder, split, views, root, say)
     judged = {name: Judged.of(each, kept.labels) for name, each in kept.probabilities.items()}
     measures = {name: _measures(each, study.bins) for name, each in judged.items()}
     settings = {**kept.settings, **unstructured(study)}
@@ -125,9 +125,9 @@ def measure_trust(
     return done
 
 
-def _predicted(run: Run, split: str, views: TestViews, root: Path | None) -> _Kept:
+def _predicted(run: Run, split: str, views: TestViews, root: Path | None, say: Callable[[str], None]) -> _Kept:
     folder = run.path / "evaluation"
-    file = kept_report(folder, f"{split}-{views.value}", root).with_suffix(".parquet")
+    file = kept_report(folder, f"{split}-{views.value}", root, say).with_suffix(".parquet")
     if not file.exists():
         raise UserError(
             f"answers are judged that are kept; {run.path} keeps none of the {split} split, views {views.value}; give "
