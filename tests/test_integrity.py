@@ -22,6 +22,7 @@ from foveate.data.records import ImageRecord
 from foveate.errors import UserError
 from foveate.evaluation.predictions import PredictionTable, read_predictions, write_predictions
 from foveate.guided_runs import GuidedZoomRun
+from foveate.foreign_weights import read_foreign_weights
 from foveate.runs import Run
 from foveate.training.checkpoints import AtomicCheckpoints, read_checkpoint
 from foveate.training.fit import fit
@@ -121,6 +122,23 @@ def test_changed_weights_are_named(own_run: Run) -> None:
     for read in (own_run.load_network, lambda: read_state_dict(own_run.weights)):
         with pytest.raises(UserError, match=r"model\.safetensors has changed since .*; restore it from a copy"):
             read()
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pth", ""])
+def test_changed_weights_are_named_whatever_the_file_is_called(suffix: str, tmp_path: Path) -> None:
+    """And what `adopt` reads is checked too."""
+    file = tmp_path / f"weights{suffix}"
+    save_weights(file, weights())
+    assert equal_weights(read_state_dict(file), weights())
+    flipped(file, -3, 0)
+    for read in (read_state_dict, read_foreign_weights):
+        with pytest.raises(UserError, match="has changed since"):
+            read(file)
+
+
+def test_a_torch_file_under_another_suffix_is_read(tmp_path: Path) -> None:
+    torch.save({"state_dict": weights()}, tmp_path / "weights.safetensors")
+    assert equal_weights(read_state_dict(tmp_path / "weights.safetensors"), weights())
 
 
 def test_changed_weights_of_an_epoch_are_named(s3n_run: Run, tmp_path: Path) -> None:

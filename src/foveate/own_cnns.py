@@ -18,7 +18,7 @@ from torchvision import models
 from torchvision.models.vision_transformer import VisionTransformer, interpolate_embeddings
 
 from foveate.backbones import Backbone, Normalisation, TimmNetwork, normalisation_of
-from foveate.checkpoints import read_checkpoint, shortened
+from foveate.foreign_weights import read_foreign_weights, shortened
 from foveate.config import Library, OwnConfig
 from foveate.errors import UserError
 from foveate.weight_names import Fit, alike, fits, with_head
@@ -190,7 +190,7 @@ def load_own_weights(
     """
     module = cast(nn.Module, network.network)
     expected = module.state_dict()
-    fit, remarks = _chosen(fits(read_checkpoint(checkpoint), expected), key, checkpoint)
+    fit, remarks = _chosen(fits(read_foreign_weights(checkpoint), expected), key, checkpoint)
     # Files of before 2018 do not count batches, and nothing depends on it.
     counters = {name: each for name, each in expected.items() if name.endswith("num_batches_tracked")}
     loaded = {

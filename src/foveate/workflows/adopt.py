@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import binomtest
 
-from foveate.checkpoints import check_is_file
+from foveate.foreign_weights import check_is_file
 from foveate.config import DataConfig, HardwareConfig, Library, OwnConfig, TrainConfig, TransformConfig
 from foveate.data.evidence_pool import hash_of_file
 from foveate.data.loading import EvaluationViews, evaluation_loader
