@@ -13,8 +13,8 @@ import torch
 from safetensors.torch import save
 from torch import nn
 
-from foveate.foreign_weights import is_averaged, read_foreign_weights
 from foveate.errors import UserError
+from foveate.foreign_weights import is_averaged, read_foreign_weights
 
 WEIGHTS = {"fc.weight": torch.ones(3, 2), "fc.bias": torch.zeros(3)}
 

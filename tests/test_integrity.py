@@ -21,8 +21,8 @@ from foveate.data.parts import TableInParts
 from foveate.data.records import ImageRecord
 from foveate.errors import UserError
 from foveate.evaluation.predictions import PredictionTable, read_predictions, write_predictions
-from foveate.guided_runs import GuidedZoomRun
 from foveate.foreign_weights import read_foreign_weights
+from foveate.guided_runs import GuidedZoomRun
 from foveate.runs import Run
 from foveate.training.checkpoints import AtomicCheckpoints, read_checkpoint
 from foveate.training.fit import fit

@@ -18,9 +18,9 @@ from torchvision import models
 from torchvision.models.vision_transformer import VisionTransformer, interpolate_embeddings
 
 from foveate.backbones import Backbone, Normalisation, TimmNetwork, normalisation_of
-from foveate.foreign_weights import read_foreign_weights, shortened
 from foveate.config import Library, OwnConfig
 from foveate.errors import UserError
+from foveate.foreign_weights import read_foreign_weights, shortened
 from foveate.weight_names import Fit, alike, fits, with_head
 from foveate.weights import check_finite
 

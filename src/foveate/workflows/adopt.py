@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import binomtest
 
-from foveate.foreign_weights import check_is_file
 from foveate.config import DataConfig, HardwareConfig, Library, OwnConfig, TrainConfig, TransformConfig
 from foveate.data.evidence_pool import hash_of_file
 from foveate.data.loading import EvaluationViews, evaluation_loader
 from foveate.data.preparation import Splits, checked, load_splits
 from foveate.data.records import ImageRecord
 from foveate.errors import UserError
+from foveate.foreign_weights import check_is_file
 from foveate.hardware import device_of
 from foveate.locks import working_in
 from foveate.methods.inference import Classifier
