@@ -110,10 +110,11 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
 
 
 def test_a_killed_process_leaves_nothing_in_the_way_of_a_new_folder(quick: TrainConfig, tmp_path: Path) -> None:
-    """Its lock file does not make a folder one of other files."""
+    """Neither its lock file nor the first document, half-written, makes a folder one of other files."""
     for folder in (tmp_path / "run", tmp_path / "pool", tmp_path / "zoom"):
         folder.mkdir()
         (folder / LOCK).touch()
+        leftover(folder, ".partial-0123456789ab.json")
     Run.check_start(tmp_path / "run", Run.start(tmp_path / "other", _description(quick)).description)
     EvidencePool.check_folder(tmp_path / "pool")
     GuidedZoomRun.network_folder(tmp_path / "zoom")
