@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import random
 import shutil
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from unittest import mock
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -180,6 +182,26 @@ def test_a_changed_checkpoint_is_named_before_the_training_goes_on(own_run: Run,
     with pytest.raises(UserError, match=rf"{name} cannot be read \(it has changed since it was written.*to start this"):
         fit(network, own_run.config, record, record, own_run.path, say=lines.append)
     assert [line.partition(" ")[0] for line in lines] == ["resuming"]
+
+
+def test_a_checkpoint_that_the_system_cannot_read_is_not_to_be_removed(tmp_path: Path) -> None:
+    file = tmp_path / "last.ckpt"
+    AtomicCheckpoints().save_checkpoint({"epoch": 3}, file)
+    refusals = {errno.EACCES: "Permission denied", errno.EIO: "Input/output error"}
+    for number, words in refusals.items():
+        with (
+            mock.patch.object(Path, "open", side_effect=OSError(number, words)),
+            pytest.raises(UserError, match=rf"last\.ckpt cannot be read \({words}\); check") as raised,
+        ):
+            read_checkpoint(file)
+        assert "remove" not in str(raised.value)
+    with mock.patch.object(torch, "load", side_effect=MemoryError), pytest.raises(MemoryError):
+        read_checkpoint(file)
+
+
+def test_memory_that_runs_out_is_no_damage_of_the_weights(quick_run: Run) -> None:
+    with mock.patch("foveate.runs.load_weights", side_effect=MemoryError), pytest.raises(MemoryError):
+        quick_run.load_network()
 
 
 def damage_gone(file: Path) -> None:
