@@ -72,15 +72,14 @@ def create_own_cnn(config: OwnConfig, classes: int, side: int | None = None) -> 
     _check_known(config)
     usual = _fixed_side(config)
     try:
-        module = _built(config, classes, None if side == usual else side)
-    except MemoryError:
+        return _seen(_built(config, classes, None if side == usual else side), config, classes)
+    except (UserError, MemoryError):
         raise
     except Exception as error:
         if usual is None or side in (None, usual):
             raise
         # Whatever the code of an architecture raises for a size that it cannot be cut to.
         raise _wrong_side(config, usual, side) from error
-    return _seen(module, config, classes)
 
 
 def _seen(module: nn.Module, config: OwnConfig, classes: int) -> Backbone | OwnCNN:
@@ -136,7 +135,7 @@ def check_side(network: Backbone | OwnCNN, config: OwnConfig, side: int) -> None
     """
     try:
         logits = network.eval().logits(torch.zeros(1, 3, side, side))
-    except MemoryError:
+    except (UserError, MemoryError):
         raise
     except Exception as error:
         # Whatever the code of an architecture raises for an image that it does not take.
