@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import sys
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 
 from foveate.atomic import atomic_path
 from foveate.errors import UserError
+from foveate.locks import working_in
 
 
 def write_half(target: Path, failure: BaseException) -> None:
@@ -88,6 +90,23 @@ def test_a_target_that_is_a_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="choose a path"), atomic_path(tmp_path / "folder") as temporary:
         temporary.write_text("new")
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+
+
+def test_what_is_no_file_is_not_replaced(tmp_path: Path) -> None:
+    """As root one could: /dev/full would become a file."""
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UserError, match="choose a path"), atomic_path(tmp_path / "pipe"):
+        pytest.fail("nothing is written")
+    assert (tmp_path / "pipe").is_fifo()
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="a place that takes no files")
+@pytest.mark.parametrize("name", ["x.csv", "folder/x.csv"])
+def test_a_place_that_takes_no_files_is_refused(name: str) -> None:
+    with pytest.raises(UserError, match=r"cannot write /proc/.*; choose a path"), atomic_path(Path("/proc") / name):
+        pytest.fail("nothing is written")
+    with pytest.raises(UserError, match=r"cannot write into /proc/.*; choose a path"):
+        working_in(Path("/proc") / name, lambda: False).__enter__()
 
 
 def test_a_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:

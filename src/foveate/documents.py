@@ -308,7 +308,7 @@ def _alone(path: Path) -> Iterator[None]:
             "file if there is none"
         ) from error
     except OSError as error:
-        mend = mend_of(error)
+        mend = mend_of(error, new=True)
         if mend is None:
             raise
         raise UserError(f"cannot write {path}: {os.strerror(error.errno or 0)}; {mend}") from error

@@ -77,7 +77,7 @@ def _acquired(folder: Path, name: str) -> FileLock | None:
     except OSError as error:
         if error.errno in _NO_LOCKS:
             return None
-        mend = mend_of(error)
+        mend = mend_of(error, new=True)
         if mend is None:
             raise
         raise UserError(f"cannot write into {folder}: {os.strerror(error.errno or 0)}; {mend}") from error
