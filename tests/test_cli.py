@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
+import os
 import platform
 import subprocess
 import sys
@@ -374,6 +376,35 @@ def test_what_nobody_foresaw_is_a_defect_whose_traceback_is_kept(
     monkeypatch.setattr(Path, "write_text", lambda *_, **__: (_ for _ in ()).throw(OSError("full")))
     assert failing(defect) == 1
     assert "its traceback could not be written" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "message"),
+    [
+        (errno.ENOSPC, 2, "free space"),
+        (errno.EDQUOT, 2, "free space"),
+        (errno.EACCES, 2, "check the permissions of bird.jpg"),
+        (errno.EIO, 1, "defect: OSError"),
+        (errno.EEXIST, 1, "defect: FileExistsError"),
+        (errno.ENOENT, 1, "defect: FileNotFoundError"),
+    ],
+)
+def test_of_the_systems_errors_only_those_of_room_and_permission_are_the_users(
+    number: int,
+    code: int,
+    message: str,
+    failing: Callable[..., int],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Whether it was reading or writing is not known."""
+    monkeypatch.setenv("FOVEATE_DEBUG", "0")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    assert failing(OSError(number, os.strerror(number), "bird.jpg")) == code
+    told = capsys.readouterr().err
+    assert message in told
+    assert "write to" not in told
 
 
 def test_what_a_terminal_cannot_show_is_shown_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:

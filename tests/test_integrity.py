@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import random
 import shutil
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from unittest import mock
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -21,6 +23,7 @@ from foveate.data.parts import TableInParts
 from foveate.data.records import ImageRecord
 from foveate.errors import UserError
 from foveate.evaluation.predictions import PredictionTable, read_predictions, write_predictions
+from foveate.foreign_weights import read_foreign_weights
 from foveate.guided_runs import GuidedZoomRun
 from foveate.runs import Run
 from foveate.training.checkpoints import AtomicCheckpoints, read_checkpoint
@@ -123,6 +126,23 @@ def test_changed_weights_are_named(own_run: Run) -> None:
             read()
 
 
+@pytest.mark.parametrize("suffix", [".safetensors", ".pth", ""])
+def test_changed_weights_are_named_whatever_the_file_is_called(suffix: str, tmp_path: Path) -> None:
+    """And what `adopt` reads is checked too."""
+    file = tmp_path / f"weights{suffix}"
+    save_weights(file, weights())
+    assert equal_weights(read_state_dict(file), weights())
+    flipped(file, -3, 0)
+    for read in (read_state_dict, read_foreign_weights):
+        with pytest.raises(UserError, match="has changed since"):
+            read(file)
+
+
+def test_a_torch_file_under_another_suffix_is_read(tmp_path: Path) -> None:
+    torch.save({"state_dict": weights()}, tmp_path / "weights.safetensors")
+    assert equal_weights(read_state_dict(tmp_path / "weights.safetensors"), weights())
+
+
 def test_changed_weights_of_an_epoch_are_named(s3n_run: Run, tmp_path: Path) -> None:
     run = Run.open(
         shutil.copytree(s3n_run.path, tmp_path / "run", ignore=shutil.ignore_patterns("logs", "checkpoints"))
@@ -162,6 +182,26 @@ def test_a_changed_checkpoint_is_named_before_the_training_goes_on(own_run: Run,
     with pytest.raises(UserError, match=rf"{name} cannot be read \(it has changed since it was written.*to start this"):
         fit(network, own_run.config, record, record, own_run.path, say=lines.append)
     assert [line.partition(" ")[0] for line in lines] == ["resuming"]
+
+
+def test_a_checkpoint_that_the_system_cannot_read_is_not_to_be_removed(tmp_path: Path) -> None:
+    file = tmp_path / "last.ckpt"
+    AtomicCheckpoints().save_checkpoint({"epoch": 3}, file)
+    refusals = {errno.EACCES: "Permission denied", errno.EIO: "Input/output error"}
+    for number, words in refusals.items():
+        with (
+            mock.patch.object(Path, "open", side_effect=OSError(number, words)),
+            pytest.raises(UserError, match=rf"last\.ckpt cannot be read \({words}\); check") as raised,
+        ):
+            read_checkpoint(file)
+        assert "remove" not in str(raised.value)
+    with mock.patch.object(torch, "load", side_effect=MemoryError), pytest.raises(MemoryError):
+        read_checkpoint(file)
+
+
+def test_memory_that_runs_out_is_no_damage_of_the_weights(quick_run: Run) -> None:
+    with mock.patch("foveate.runs.load_weights", side_effect=MemoryError), pytest.raises(MemoryError):
+        quick_run.load_network()
 
 
 def damage_gone(file: Path) -> None:

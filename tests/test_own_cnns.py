@@ -307,6 +307,14 @@ def test_images_that_a_network_does_not_take_are_refused() -> None:
     check_side(create_own_cnn(VIT, CLASSES), VIT, 160)
 
 
+def test_memory_that_runs_out_is_no_fault_of_a_size() -> None:
+    with pytest.raises(MemoryError), mock.patch.object(timm, "create_model", side_effect=MemoryError):
+        create_own_cnn(VIT, CLASSES, 96)
+    network = create_own_cnn(RESNET, CLASSES)
+    with pytest.raises(MemoryError), mock.patch.object(type(network), "logits", side_effect=MemoryError):
+        check_side(network, RESNET, 64)
+
+
 def test_what_can_be_trained_here_is_told_from_what_cannot() -> None:
     assert is_backbone("test_resnet")
     assert not is_backbone("test_vit")

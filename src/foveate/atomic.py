@@ -6,7 +6,6 @@ import errno
 import os
 import re
 import secrets
-import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -30,6 +29,8 @@ _NOT_WRITABLE = {
     errno.EIO,
     errno.ELOOP,
 }
+_ROOM = "free space or choose another folder"
+_ANOTHER = "choose a path that you may write to"
 _PARTIAL = re.compile(r"\.partial-[0-9a-f]{12}(\.\w+)?")
 _UNWRITTEN = 1  # nanoseconds since 1970: the time of a temporary file that no block has written to
 
@@ -51,18 +52,19 @@ def atomic_path(target: Path) -> Iterator[Path]:
             would come (``/dev/null``, for all programs of a machine); what was there before is untouched. Other
             errors of the block pass unchanged.
     """
-    _check_no_device(target)
-    temporary = target.with_name(f".partial-{secrets.token_hex(6)}{target.suffix}")
+    temporary, begun = target.with_name(f".partial-{secrets.token_hex(6)}{target.suffix}"), False
     try:
+        _check_replaceable(target)
         target.parent.mkdir(parents=True, exist_ok=True)
         _remove_leftovers_once(target.parent)
         with _claimed(temporary):
+            begun = True
             yield temporary
             _flush_to_disk(temporary)
             temporary.replace(target)
     except Exception as error:
         cause = _system_error(error)
-        mend = None if cause is None else mend_of_writing(cause)
+        mend = None if cause is None else mend_of(cause, new=not begun)
         if cause is None or mend is None or not _concerns(cause, temporary, target):
             raise
         reason = os.strerror(cause.errno or 0)
@@ -73,11 +75,9 @@ def atomic_path(target: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
-def _check_no_device(target: Path) -> None:
-    with suppress(OSError):  # nothing is there, or nothing can be: the writing says so
-        mode = target.lstat().st_mode
-        if not any(test(mode) for test in (stat.S_ISREG, stat.S_ISLNK, stat.S_ISDIR)):
-            raise UserError(f"cannot write {target}: it is a device, a pipe or a socket; choose the path of a file")
+def _check_replaceable(target: Path) -> None:
+    if target.exists() and not target.is_file():
+        raise UserError(f"cannot write {target}: it is a folder, a pipe or a device; {_ANOTHER}")
 
 
 def remove_leftovers(folder: Path, *, below: bool = False) -> None:
@@ -126,18 +126,25 @@ def _system_error(error: BaseException | None) -> OSError | None:
     return error
 
 
-def mend_of(error: OSError) -> str | None:
-    """Say what the user can do about a file that cannot be written; None where the error is of another kind."""
+def mend_of(error: OSError, *, new: bool = False) -> str | None:
+    """Say what the user can do about a file that cannot be written; None where the error is of another kind.
+
+    Args:
+        error: What the system says.
+        new: Whether the file was just to be made: of a place that takes none, such as /proc, it says "not found".
+    """
     if error.errno in _NO_ROOM:
-        return "free space or choose another folder"
-    if error.errno in _NOT_WRITABLE:
-        return "choose a path that you may write to"
+        return _ROOM
+    return _ANOTHER if error.errno in _NOT_WRITABLE or (new and error.errno == errno.ENOENT) else None
+
+
+def mend_of_any(error: OSError) -> str | None:
+    """Say the same of an error that may be one of reading, where it is sure to be the user's to mend."""
+    if error.errno in _NO_ROOM:
+        return _ROOM
+    if isinstance(error, PermissionError):
+        return f"check the permissions of {error.filename or 'the file'}"
     return None
-
-
-def mend_of_writing(error: OSError) -> str | None:
-    """Say the same where a file or folder was to be made: none can be in one that takes none or went away (/proc)."""
-    return "choose a path that you may write to" if error.errno == errno.ENOENT else mend_of(error)
 
 
 def _concerns(error: OSError, temporary: Path, target: Path) -> bool:

@@ -13,7 +13,7 @@ import tyro
 from foveate import __version__, existence
 from foveate.analysis_commands import Attention, Grounding, Localise, Trust
 from foveate.answer_commands import Explain, Predict
-from foveate.atomic import mend_of
+from foveate.atomic import mend_of_any
 from foveate.config import (
     LARGEST_MEGAPIXELS,
     DataConfig,
@@ -299,7 +299,7 @@ def main(arguments: list[str] | None = None) -> int:
     except (Exception, KeyboardInterrupt) as error:
         if (interruption := interruption_behind(error)) is not None:
             return _interrupted(interruption)
-        if isinstance(error, OSError) and (mend := mend_of(error)) is not None:
+        if isinstance(error, OSError) and (mend := mend_of_any(error)) is not None:
             print(f"foveate: {error}; {mend}", file=sys.stderr)
             return 2
         if raised_as_they_are():

@@ -21,7 +21,7 @@ from cattrs.strategies import configure_tagged_union
 from cattrs.v import format_exception
 from filelock import FileLock, Timeout
 
-from foveate.atomic import atomic_path, mend_of_writing
+from foveate.atomic import atomic_path, mend_of
 from foveate.config import NetworkConfig
 from foveate.errors import UserError
 
@@ -308,7 +308,7 @@ def _alone(path: Path) -> Iterator[None]:
             "file if there is none"
         ) from error
     except OSError as error:
-        mend = mend_of_writing(error)
+        mend = mend_of(error, new=True)
         if mend is None:
             raise
         raise UserError(f"cannot write {path}: {os.strerror(error.errno or 0)}; {mend}") from error

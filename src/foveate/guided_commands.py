@@ -164,16 +164,10 @@ class GuidedZoom:
         existence.check_data(self.root)
         existence.check_there(self.tuned_by, "the Guided Zoom of --tuned-by")
         from foveate.guided_runs import GuidedZoomRun
-        from foveate.locks import working_in
-
-        GuidedZoomRun.network_folder(self.out)
-        with working_in(self.out, lambda: any(self.out.glob("pool/parts/*.parquet"))):
-            self._refine()
-
-    def _refine(self) -> None:
         from foveate.runs import Run
         from foveate.workflows.guided_zoom import guided_zoom, usual_refinement
 
+        GuidedZoomRun.network_folder(self.out)  # before a checkpoint is taken in
         run, refinement = Run.open(self._run_folder()), None
         if self.refinement != Decision() and not self.tuned and self.tuned_by is None:
             refinement = self.refinement.over(usual_refinement(run, self.out, self.pool))
@@ -228,13 +222,9 @@ class Tune:
         """Do it."""
         existence.check_zoom(self.zoom_folder)
         existence.check_data(self.root)
-        from foveate.guided_runs import GuidedZoomRun
-        from foveate.locks import working_in
         from foveate.workflows.tune import tune
 
-        made = GuidedZoomRun.open(self.zoom_folder)
-        with working_in(made.path, lambda: any(made.path.glob("splits/*/*.parquet"))):
-            tune(made, split=self.split, root=self.root, on_error=self.on_error, hardware=self.hardware)
+        tune(self.zoom_folder, split=self.split, root=self.root, on_error=self.on_error, hardware=self.hardware)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,7 +21,6 @@ from foveate.config import PoolConfig, RefinementConfig
 from foveate.data.evidence_pool import EvidencePool, hash_of_file
 from foveate.documents import read_json, structured, unstructured, write_json
 from foveate.errors import UserError
-from foveate.locks import LOCK
 from foveate.runs import Run
 
 SCHEMA_VERSION = 2
@@ -96,7 +95,7 @@ class GuidedZoomRun:
             UserError: The folder holds something else.
         """
         foreign = path.exists() and (
-            not path.is_dir() or any(each.name not in (_NETWORK, LOCK) for each in path.iterdir())
+            not path.is_dir() or any(each.name != _NETWORK and not each.name.startswith(".") for each in path.iterdir())
         )
         if foreign and not cls.is_at(path):
             raise UserError(

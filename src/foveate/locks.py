@@ -10,7 +10,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from foveate.atomic import mend_of_writing, remove_leftovers
+from foveate.atomic import mend_of, remove_leftovers
 from foveate.errors import UserError
 
 LOCK = ".lock"
@@ -77,7 +77,7 @@ def _acquired(folder: Path, name: str) -> FileLock | None:
     except OSError as error:
         if error.errno in _NO_LOCKS:
             return None
-        mend = mend_of_writing(error)
+        mend = mend_of(error, new=True)
         if mend is None:
             raise
         raise UserError(f"cannot write into {folder}: {os.strerror(error.errno or 0)}; {mend}") from error

@@ -18,9 +18,9 @@ from torchvision import models
 from torchvision.models.vision_transformer import VisionTransformer, interpolate_embeddings
 
 from foveate.backbones import Backbone, Normalisation, TimmNetwork, normalisation_of
-from foveate.checkpoints import read_checkpoint, shortened
 from foveate.config import Library, OwnConfig
 from foveate.errors import UserError
+from foveate.foreign_weights import read_foreign_weights, shortened
 from foveate.weight_names import Fit, alike, fits, with_head
 from foveate.weights import check_finite
 
@@ -73,6 +73,8 @@ def create_own_cnn(config: OwnConfig, classes: int, side: int | None = None) -> 
     usual = _fixed_side(config)
     try:
         return _seen(_built(config, classes, None if side == usual else side), config, classes)
+    except (UserError, MemoryError):
+        raise
     except Exception as error:
         if usual is None or side in (None, usual):
             raise
@@ -133,6 +135,8 @@ def check_side(network: Backbone | OwnCNN, config: OwnConfig, side: int) -> None
     """
     try:
         logits = network.eval().logits(torch.zeros(1, 3, side, side))
+    except (UserError, MemoryError):
+        raise
     except Exception as error:
         # Whatever the code of an architecture raises for an image that it does not take.
         raise _wrong_side(config, _fixed_side(config), side) from error
@@ -190,7 +194,7 @@ def load_own_weights(
     """
     module = cast(nn.Module, network.network)
     expected = module.state_dict()
-    fit, remarks = _chosen(fits(read_checkpoint(checkpoint), expected), key, checkpoint)
+    fit, remarks = _chosen(fits(read_foreign_weights(checkpoint), expected), key, checkpoint)
     # Files of before 2018 do not count batches, and nothing depends on it.
     counters = {name: each for name, each in expected.items() if name.endswith("num_batches_tracked")}
     loaded = {

@@ -241,7 +241,7 @@ class Run:
         try:
             weights = load_weights(file)
             network.load_state_dict(weights)
-        except UserError:
+        except (UserError, MemoryError):
             raise
         except Exception as error:
             # safetensors and torch raise several unrelated errors for damaged and for foreign weights.

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from foveate.checkpoints import is_averaged
+from foveate.foreign_weights import is_averaged
 
 _ALIKE = 0.9  # of the best place's matching names: what another place must have to be weights of the same network
 
@@ -31,7 +31,7 @@ def fits(state_dicts: Mapping[str, Mapping[str, Tensor]], expected: Mapping[str,
     Plain weights come before those that a training averaged (EMA).
 
     Args:
-        state_dicts: As `read_checkpoint` returns them.
+        state_dicts: As `read_foreign_weights` returns them.
         expected: The architecture's own state dict.
     """
     every = [each for place, weights in state_dicts.items() for each in _fits(place, weights, expected)]

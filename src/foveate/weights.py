@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor
 
 from foveate.atomic import atomic_path
-from foveate.checkpoints import read_checkpoint
 from foveate.errors import UserError
-
-_HASH = "foveate.sha256"
-"""The only entry of its metadata: safetensors writes several in an order that changes from process to process."""
+from foveate.foreign_weights import read_foreign_weights
+from foveate.weight_hashes import HASH, check_written, hash_of_weights
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
@@ -25,19 +21,16 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
 
 
 def read_state_dicts(path: Path) -> dict[str, dict[str, Tensor]]:
-    """Read all state dicts of a file, as `read_checkpoint` does.
+    """Read all state dicts of a file, as `read_foreign_weights` does.
 
     Raises:
-        UserError: The file is missing or holds no state dict.
+        UserError: The file is missing, holds no state dict, or is ours and has changed since it was written.
     """
     if not path.exists():
         raise UserError(
             f"weights must be a file, a run's folder, or one of auto, package, hub, none; {path} is none of them"
         )
-    places = read_checkpoint(path)
-    if path.suffix == ".safetensors":
-        _check_written(path, places[""])
-    return places
+    return read_foreign_weights(path)
 
 
 def check_finite(weights: Mapping[str, Tensor], path: Path) -> None:
@@ -58,7 +51,7 @@ def save_weights(path: Path, state_dict: Mapping[str, Tensor]) -> None:
     """Write a state dict as safetensors, whole or not at all, and in its header the hash by which it is known."""
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in state_dict.items()}
     with atomic_path(path) as temporary:
-        temporary.write_bytes(save(weights, metadata={_HASH: hash_of_weights(weights)}))
+        temporary.write_bytes(save(weights, metadata={HASH: hash_of_weights(weights)}))
 
 
 def load_weights(path: Path) -> dict[str, Tensor]:
@@ -69,24 +62,5 @@ def load_weights(path: Path) -> dict[str, Tensor]:
         Exception: What safetensors raises for a file that it cannot read.
     """
     weights = load_file(path)
-    _check_written(path, weights)
+    check_written(path, weights)
     return weights
-
-
-def _check_written(path: Path, weights: Mapping[str, Tensor]) -> None:
-    with safe_open(path, framework="pt") as content:
-        written = (content.metadata() or {}).get(_HASH)
-    if written not in (None, hash_of_weights(weights)):
-        raise UserError(
-            f"weights must be as they were written; {path} has changed since (its SHA-256 is another); restore it from "
-            "a copy"
-        )
-
-
-def hash_of_weights(weights: Mapping[str, Tensor]) -> str:
-    """Return the SHA-256 of names, types, shapes and numbers, whatever the order of the entries."""
-    content = hashlib.sha256()
-    for name, tensor in sorted(weights.items()):
-        content.update(f"{name}\t{tensor.dtype}\t{tuple(tensor.shape)}\n".encode())
-        content.update(tensor.contiguous().flatten().view(torch.uint8).numpy().data)
-    return content.hexdigest()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from torchvision.datasets import ImageFolder
 
-from foveate.data.datasets import IMAGE_SUFFIXES, DatasetFormat, listing, load_dataset, missing_files
+from foveate.data.datasets import IMAGE_SUFFIXES, DatasetFormat, listing, load_dataset
 from foveate.data.datasets.class_names import check_class_name
 from foveate.data.datasets.listing import list_photographs
 from foveate.data.records import ImageRecord
@@ -317,14 +317,13 @@ def test_links_that_say_nothing_new(tmp_path: Path) -> None:
     dataset = load_dataset(root)
     assert ids(dataset.train) == ["ani/1.jpg", "ani/gone.jpg", "ani/loop.jpg", "crow/1.jpg", "crow/2.jpg"]
     assert dataset.notes == ("passed over: 1 links to photographs that are there",)
-    assert ids(missing_files(dataset.train)) == ["ani/gone.jpg", "ani/loop.jpg"]
 
 
 def test_pipes_are_not_opened(tmp_path: Path) -> None:
     write_folder(tmp_path, birds("."))
     for name in ("ani/pipe.jpg", "pipe", "pipe.csv", "pipe.tar"):
         os.mkfifo(tmp_path / name)
-    assert ids(missing_files(load_dataset(tmp_path).train)) == ["ani/pipe.jpg"]
+    assert "ani/pipe.jpg" in ids(load_dataset(tmp_path).train)
     with pytest.raises(UserError, match="a folder or a list in a regular file"):
         load_dataset(tmp_path / "pipe")
 

@@ -7,12 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from foveate.data.datasets import LOADERS, DatasetFormat, first_few, load_dataset, missing_files
-from foveate.data.records import ArchiveMember, ImageRecord, ImageSource
+from foveate.data.datasets import LOADERS, DatasetFormat, first_few, load_dataset
 from foveate.errors import UserError
 from miniatures import (
     lines,
-    photograph,
     write_aircraft,
     write_cars,
     write_csv,
@@ -96,33 +94,6 @@ def test_roots_that_are_none(tmp_path: Path) -> None:
         load_dataset(lines(tmp_path / "a.tar", []))
     with pytest.raises(UserError, match=r"list\.csv for format cub"):
         load_dataset(lines(tmp_path / "list.csv", []), DatasetFormat.CUB)
-
-
-def test_missing_files(tmp_path: Path) -> None:
-    here, shard = photograph(tmp_path / "a" / "1.jpg"), photograph(tmp_path / "a" / "x.tar")
-    (tmp_path / "a" / "folder.jpg").mkdir()
-    (tmp_path / "a" / "dangling.jpg").symlink_to(tmp_path / "nothing")
-    sources: dict[str, ImageSource] = {
-        "here": here,
-        "by another way": tmp_path / "a" / ".." / "a" / "1.jpg",
-        "in memory": b"bytes",
-        "in a shard": ArchiveMember(shard, 0, 5),
-        "absent": tmp_path / "a" / "2.jpg",
-        "folder absent": tmp_path / "b" / "1.jpg",
-        "file for a folder": here / "1.jpg",
-        "a folder": tmp_path / "a" / "folder.jpg",
-        "dangling": tmp_path / "a" / "dangling.jpg",
-        "shard absent": ArchiveMember(tmp_path / "y.tar", 0, 5),
-    }
-    records = [ImageRecord(id, image, 0, "robin") for id, image in sources.items()]
-    assert [record.id for record in missing_files(records)] == list(sources)[4:]
-
-
-def test_missing_files_beside_the_caller(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    photograph(tmp_path / "1.jpg")
-    records = [ImageRecord(name, Path(name), 0, "robin") for name in ("1.jpg", "2.jpg")]
-    assert missing_files(records) == (records[1],)
 
 
 def test_first_few() -> None:

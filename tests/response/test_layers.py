@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from typing import Any, cast
+from unittest import mock
 
 import pytest
 import timm
@@ -15,7 +16,7 @@ from torchvision import models
 from foveate.backbones import create_backbone
 from foveate.config import BackboneConfig
 from foveate.errors import UserError
-from foveate.response.layers import OutputOf, layer_of_stride, private_copy
+from foveate.response.layers import OutputOf, layer_of_stride, layers_to_propose, private_copy
 
 
 def hollow(create: Callable[[], nn.Module]) -> nn.Module:
@@ -75,6 +76,23 @@ def test_a_module_that_runs_twice_is_passed_over() -> None:
     relu = nn.ReLU()
     network = nn.Sequential(nn.Conv2d(3, 4, 3, 2), relu, nn.Conv2d(4, 4, 3, padding=1), relu)
     assert layer_of_stride(network, 2) == "2"
+
+
+def test_only_an_image_that_a_network_does_not_take_leaves_nothing_to_propose() -> None:
+    """Memory that runs out, and an error of our own, are told as they are."""
+    network = nn.Sequential(nn.Conv2d(3, 4, 3))
+    for error, raised in ((RuntimeError, None), (MemoryError, MemoryError), (UserError, UserError)):
+        with mock.patch.object(nn.Sequential, "forward", side_effect=error("no")):
+            if raised is None:
+                assert layers_to_propose(network) == ()
+            else:
+                with pytest.raises(raised):
+                    layers_to_propose(network)
+    with (
+        mock.patch("foveate.response.layers.private_copy", side_effect=KeyError),
+        pytest.raises(KeyError),
+    ):
+        layers_to_propose(network)
 
 
 def test_the_network_is_left_as_it_was() -> None:

@@ -34,6 +34,7 @@ from foveate.config import (
     TrainConfig,
     TransformConfig,
 )
+from foveate.data.preparation import load_splits
 from foveate.errors import UserError
 from foveate.guided_runs import GuidedZoomRun
 from foveate.recipes import evidence as evidence_recipe
@@ -162,6 +163,31 @@ def test_another_network_in_the_same_folder_is_refused(
         taken_in(tmp_path / "other.pth", run.path, plumage)
     with pytest.raises(UserError, match=r"differs in config\.transforms\.input_size; name another"):
         taken_in(checkpoint, run.path, plumage, transforms=replace(SMALL, input_size=48))
+
+
+@pytest.mark.parametrize(("name", "value"), [("checkpoint_hash", None), ("weights_key", 3), ("weights_place", [""])])
+def test_a_run_that_does_not_say_whose_weights_it_has_is_damaged(
+    name: str, value: object, run: Run, checkpoint: Path, plumage: Path, tmp_path: Path
+) -> None:
+    own = Path(shutil.copytree(run.path, tmp_path / "own"))
+    metrics = json.loads((own / "metrics.json").read_text())
+    metrics |= {name: value}
+    if value is None:
+        del metrics[name]
+    (own / "metrics.json").write_text(json.dumps(metrics))
+    with pytest.raises(UserError, match=rf"metrics\.json is damaged: .*{name}; restore it from a copy"):
+        taken_in(checkpoint, own, plumage)
+
+
+def test_what_is_wrong_with_two_splits_is_said_at_once(checkpoint: Path, plumage: Path, tmp_path: Path) -> None:
+    root = Path(shutil.copytree(plumage, tmp_path / "birds"))
+    data = DataConfig(root=root, validation_fraction=0.5)
+    splits = load_splits(data)
+    for records in (splits.train, splits.validation):
+        cast(Path, records[0].image).write_bytes(b"")
+    with pytest.raises(UserError) as raised:
+        taken_in(checkpoint, tmp_path / "run", plumage, data=data)
+    assert all(records[0].id in str(raised.value) for records in (splits.train, splits.validation))
 
 
 def test_a_stopped_adoption_is_done_again(checkpoint: Path, plumage: Path, tmp_path: Path) -> None:

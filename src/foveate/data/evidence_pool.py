@@ -31,7 +31,6 @@ from foveate.data.patches import WHOLE, PatchRecords
 from foveate.data.records import ArchiveMember, ImageDataset, ImageRecord, photograph_of
 from foveate.documents import read_json, structured, unstructured, write_json
 from foveate.errors import UserError
-from foveate.locks import LOCK
 
 _PARTS = "parts"
 SCHEMA_VERSION = 2
@@ -120,7 +119,7 @@ class EvidencePool:
         """
         if (path / "pool.json").exists() or not path.exists():
             return
-        if not path.is_dir() or any(not each.name.startswith(LOCK) for each in path.iterdir()):
+        if not path.is_dir() or any(not each.name.startswith(".") for each in path.iterdir()):
             raise UserError(f"a new pool needs an empty folder; {path} holds other files; name another")
 
     @staticmethod

@@ -108,9 +108,16 @@ def _last_of_each(sizes: Mapping[str, tuple[int, int]]) -> tuple[str, ...]:
     return tuple(last[size] for size in sorted(last, reverse=True)[-5:])
 
 
-@torch.no_grad()
-def _map_sizes(network: nn.Module, images: Float[Tensor, "b 3 H W"]) -> dict[str, tuple[int, int]]:
-    """Return height and width of the feature maps that modules give, in the order in which they finish."""
+def _map_sizes(
+    network: nn.Module, images: Float[Tensor, "b 3 H W"], *, blank: bool = False
+) -> dict[str, tuple[int, int]]:
+    """Return height and width of the feature maps that modules give, in the order in which they finish.
+
+    Args:
+        network: A private copy.
+        images: What it is shown.
+        blank: Whether they only try it: nothing is returned where it does not take them.
+    """
     sizes: dict[str, list[tuple[int, int]]] = {}
 
     def note(name: str, _: nn.Module, __: object, output: object) -> None:
@@ -121,7 +128,15 @@ def _map_sizes(network: nn.Module, images: Float[Tensor, "b 3 H W"]) -> dict[str
     places = [each for each in network.named_modules() if each[0] and "attn" not in each[0]]
     handles = [module.register_forward_hook(partial(note, name)) for name, module in places]
     try:
-        network(images)
+        with torch.no_grad():
+            network(images)
+    except (UserError, MemoryError):
+        raise
+    except Exception:
+        # Whatever a network raises that takes no image of this size: then there is nothing to propose.
+        if not blank:
+            raise
+        return {}
     finally:
         for handle in handles:
             handle.remove()
@@ -132,12 +147,8 @@ def _map_sizes_of_blank(network: nn.Module) -> dict[str, tuple[int, int]]:
     """Return the same of a blank image; nothing where the network does not take it."""
     known = getattr(network, "pretrained_cfg", {}).get("input_size", (3, getattr(network, "image_size", _BLANK)))
     first = next(network.parameters())
-    try:
-        blank = torch.zeros(1, 3, known[-1], known[-1], device=first.device, dtype=first.dtype)
-        return _map_sizes(private_copy(network), blank)
-    except Exception:
-        # Whatever a network raises that takes no image of this size: then there is nothing to propose.
-        return {}
+    images = torch.zeros(1, 3, known[-1], known[-1], device=first.device, dtype=first.dtype)
+    return _map_sizes(private_copy(network), images, blank=True)
 
 
 class OutputOf:

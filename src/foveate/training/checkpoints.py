@@ -37,18 +37,38 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     """Read a checkpoint of an unfinished training.
 
     Raises:
-        UserError: It is missing or damaged.
+        UserError: It is missing or damaged, or the system cannot read it.
     """
     try:
         _check_seal(path)
-        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        with path.open("rb") as stream:
+            return _loaded(stream, path)
+    except FileNotFoundError as error:
+        raise _damaged(path, "it is missing") from error
+    except OSError as error:
+        reason = os.strerror(error.errno or 0)
+        raise UserError(
+            f"a training resumes from its checkpoint; {path} cannot be read ({reason}); check its permissions and the "
+            "disk, and give the same command again"
+        ) from error
+
+
+def _loaded(stream: BinaryIO, path: Path) -> dict[str, Any]:
+    try:
+        content: dict[str, Any] = torch.load(stream, map_location="cpu", weights_only=True)
+    except (MemoryError, OSError):
+        raise
     except Exception as error:
         # Torch raises half a dozen unrelated errors for a damaged file.
-        raise UserError(
-            f"a training resumes from a whole checkpoint; {path} cannot be read ({error}); remove {path.parent} to "
-            "start this training over"
-        ) from error
+        raise _damaged(path, str(error)) from error
     return content
+
+
+def _damaged(path: Path, what: str) -> UserError:
+    return UserError(
+        f"a training resumes from a whole checkpoint; {path} cannot be read ({what}); remove {path.parent} to start "
+        "this training over"
+    )
 
 
 def _seal(path: Path) -> None:
@@ -67,7 +87,7 @@ def _check_seal(path: Path) -> None:
         stream.seek(max(size, 0))
         seal = stream.read()
         if seal.startswith(_SEAL) and seal[len(_SEAL) :].decode("latin-1") != _hash_before(stream, size):
-            raise ValueError("it has changed since it was written: its SHA-256 is another")
+            raise _damaged(path, "it has changed since it was written: its SHA-256 is another")
 
 
 def _hash_before(stream: BinaryIO, end: int) -> str:

@@ -10,13 +10,14 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import binomtest
 
-from foveate.checkpoints import check_is_file
 from foveate.config import DataConfig, HardwareConfig, Library, OwnConfig, TrainConfig, TransformConfig
 from foveate.data.evidence_pool import hash_of_file
 from foveate.data.loading import EvaluationViews, evaluation_loader
-from foveate.data.preparation import Splits, checked, load_splits
+from foveate.data.preparation import Splits, checked_splits, load_splits
 from foveate.data.records import ImageRecord
+from foveate.documents import check_fields
 from foveate.errors import UserError
+from foveate.foreign_weights import check_is_file
 from foveate.hardware import device_of
 from foveate.locks import working_in
 from foveate.methods.inference import Classifier
@@ -102,7 +103,11 @@ def _adopt(
     for line in taken.remarks:
         say(line)
     classifier = Classifier.place(network, hardware)
-    train, validation = (_readable(records, data, say) for records in (splits.named("train"), splits.validation))
+    given = {"train": splits.named("train"), "validation": splits.validation}
+    readable = checked_splits(
+        {name: records for name, records in given.items() if records}, data.on_error, say, data.largest_megapixels
+    )
+    train, validation = readable["train"], readable.get("validation", ())
     tried = _sample(train, seed)
     right = _right(classifier, tried, config.transforms, hardware.workers)
     _tell(right, len(tried), splits, say)
@@ -126,11 +131,14 @@ def _adopted(out: Path, config: TrainConfig, network_hash: str, key: str | None)
     """Return the finished run of the same network, where there is one.
 
     Raises:
-        UserError: It is of another.
+        UserError: It is of another, or does not say of which.
     """
     if not (out / "run.json").exists() or not (run := Run.open(out)).finished:
         return None
     differing, metrics = run.differences(config), run.metrics()
+    if not differing:
+        there = [name for name in ("weights_key", "weights_place") if name in metrics]
+        check_fields(metrics, dict.fromkeys(["checkpoint_hash", *there], str), out / "metrics.json")
     if not differing and metrics["checkpoint_hash"] != network_hash:
         differing = ["its weights"]
     if not differing and (key or "") not in (metrics.get("weights_key", ""), metrics.get("weights_place")):
@@ -141,10 +149,6 @@ def _adopted(out: Path, config: TrainConfig, network_hash: str, key: str | None)
             "--out, or remove that one"
         )
     return run
-
-
-def _readable(records: Sequence[ImageRecord], data: DataConfig, say: Callable[[str], None]) -> Sequence[ImageRecord]:
-    return checked(records, data.on_error, say, data.largest_megapixels) if records else ()
 
 
 def _sample(records: Sequence[ImageRecord], seed: int) -> list[ImageRecord]:

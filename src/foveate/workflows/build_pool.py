@@ -61,7 +61,7 @@ def build_pool(
     """Ground every training photograph of a run in its true class, round by round; write the table in parts.
 
     A killed build goes on with the part it was at. Several processes, on one machine or on many that see the same
-    folder, may each build a share.
+    folder, may each build a share; what builds the whole pool beside them is not kept out, and does their work again.
 
     Args:
         run: A finished run, or its folder.

@@ -29,6 +29,7 @@ from foveate.evaluation.accuracy import mcnemar
 from foveate.evaluation.evidence import Change, EvidenceTable, change
 from foveate.evaluation.hits import HitSummary
 from foveate.guided_runs import GuidedZoomDescription, GuidedZoomRun
+from foveate.locks import working_in
 from foveate.methods.networks import create_network
 from foveate.report.tables import markdown_table
 from foveate.runs import Run, environment
@@ -116,24 +117,25 @@ def guided_zoom(
     if there is not None and there.finished:
         check_evidence(there.evidence_run(), evidence, evidence_architecture, epochs)
     _check_networks(run, Path(out), pool, config, hardware, trained=there is not None and there.finished)
-    made = there or GuidedZoomRun.start(Path(out), description)
-    if other is None:
-        _remark_unused(made, refinement, say)
-    build_pool(run, made.pool, made.description.pool, root=root, on_error=on_error, hardware=hardware, say=say)
-    if not made.finished:
-        train(config, made.evidence, say=say)
-    if tuned and made.description.tuned_on is None:
-        tune(made, root=root, on_error=on_error, hardware=hardware, say=say)
-        made = GuidedZoomRun.open(made.path)
-    if other is not None:
-        made = made.with_refinement(other.refinement, other.tuned_on)
-    asked = refinement or made.description.refinement
-    table = evidence_of_split(made, split, asked, root=root, on_error=on_error, hardware=hardware, say=say)
-    rows = tuple(_row(table, each) for each in (asked, *paper_rows(table, asked)))
-    hits = hits_of_split(made, split, table, root=root)
-    tuned_on = made.description.tuned_on if refinement is None or other is not None else None
-    say(_written(made, split, rows, table, hits, results, tuned_on))
-    return rows
+    with working_in(Path(out), lambda: any(Path(out).glob("pool/parts/*.parquet"))):
+        made = GuidedZoomRun.start(Path(out), description)
+        if other is None:
+            _remark_unused(made, refinement, say)
+        build_pool(run, made.pool, made.description.pool, root=root, on_error=on_error, hardware=hardware, say=say)
+        if not made.finished:
+            train(config, made.evidence, say=say)
+        if tuned and made.description.tuned_on is None:
+            tune(made, root=root, on_error=on_error, hardware=hardware, say=say)
+            made = GuidedZoomRun.open(made.path)
+        if other is not None:
+            made = made.with_refinement(other.refinement, other.tuned_on)
+        asked = refinement or made.description.refinement
+        table = evidence_of_split(made, split, asked, root=root, on_error=on_error, hardware=hardware, say=say)
+        rows = tuple(_row(table, each) for each in (asked, *paper_rows(table, asked)))
+        hits = hits_of_split(made, split, table, root=root)
+        tuned_on = made.description.tuned_on if refinement is None or other is not None else None
+        say(_written(made, split, rows, table, hits, results, tuned_on))
+        return rows
 
 
 def _check_networks(

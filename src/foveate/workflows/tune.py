@@ -13,6 +13,7 @@ from foveate.documents import unstructured, write_json
 from foveate.errors import UserError
 from foveate.evaluation.evidence import EvidenceTable
 from foveate.guided_runs import GuidedZoomRun
+from foveate.locks import working_in
 from foveate.report.charts import bare, new_chart, save_chart
 from foveate.workflows.judge import evidence_of_split
 
@@ -50,6 +51,18 @@ def tune(
             "what is fitted to the test split says nothing about other photographs; give --split validation, and "
             "train the network with data.validation_fraction above 0"
         )
+    with working_in(made.path, lambda: any(made.path.glob("splits/*/*.parquet"))):
+        return _tuned(made, split, root, on_error, hardware, say)
+
+
+def _tuned(
+    made: GuidedZoomRun,
+    split: str,
+    root: Path | None,
+    on_error: OnError | None,
+    hardware: HardwareConfig | None,
+    say: Callable[[str], None],
+) -> Fitted:
     refinement = made.description.given or made.description.refinement
     table = evidence_of_split(made, split, refinement, root=root, on_error=on_error, hardware=hardware, say=say)
     scored = scored_of(table, raw=refinement.scores.value == "logits")

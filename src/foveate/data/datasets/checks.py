@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import errno
 import math
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from foveate.data.records import ArchiveMember, ImageRecord, Patch
 from foveate.data.roots import is_not_text
 from foveate.errors import UserError
 from foveate.types import Box
 
-_NO_PLACE = (errno.ELOOP, errno.ENAMETOOLONG)
-"""A link that leads back to itself, and a name that no file can have."""
 _SHOWN = 80
 _PLAIN = (int, float, str, type(None))
 
@@ -60,45 +55,3 @@ def checked_box(edges: object, where: str) -> Box:
         f"a box must be four numbers, left < right and top < bottom, in pixels; got {shown(edges)} for {where}. "
         "Correct it, or give no box"
     )
-
-
-def missing_files(records: Sequence[ImageRecord]) -> tuple[ImageRecord, ...]:
-    """Return the records whose image file, or the shard that holds it, does not exist; nothing is opened.
-
-    Each folder is listed once, which costs far less than asking after each of a million files.
-    """
-    listings: dict[str, frozenset[str]] = {}
-    absent = []
-    for record in records:
-        image = record.image.photograph if isinstance(record.image, Patch) else record.image
-        if isinstance(image, bytes):
-            continue
-        path = os.fspath(image.archive if isinstance(image, ArchiveMember) else image)
-        folder, name = os.path.split(path)
-        if folder not in listings:
-            listings[folder] = _files_in(folder)
-        # Where the file system ignores case or normalises accents, a file exists under other spellings too.
-        if name not in listings[folder] and not (listings[folder] and _is_file(Path(path))):
-            absent.append(record)
-    return tuple(absent)
-
-
-def _files_in(folder: str) -> frozenset[str]:
-    try:
-        with os.scandir(folder or ".") as entries:
-            return frozenset(entry.name for entry in entries if _is_file(entry))
-    except (FileNotFoundError, NotADirectoryError):
-        return frozenset()
-    except OSError as error:
-        if error.errno not in _NO_PLACE:
-            raise
-        return frozenset()
-
-
-def _is_file(place: os.DirEntry[str] | Path) -> bool:
-    try:
-        return place.is_file()
-    except OSError as error:
-        if error.errno not in _NO_PLACE:
-            raise
-        return False

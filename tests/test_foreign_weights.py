@@ -13,8 +13,8 @@ import torch
 from safetensors.torch import save
 from torch import nn
 
-from foveate.checkpoints import is_averaged, read_checkpoint
 from foveate.errors import UserError
+from foveate.foreign_weights import is_averaged, read_foreign_weights
 
 WEIGHTS = {"fc.weight": torch.ones(3, 2), "fc.bias": torch.zeros(3)}
 
@@ -89,21 +89,21 @@ def test_other_files_are_told_apart(kind: str, suffix: str, tmp_path: Path, monk
     file = tmp_path / f"checkpoint{suffix}"
     file.write_bytes(content)
     with pytest.raises(UserError, match=message) as raised:
-        read_checkpoint(file)
+        read_foreign_weights(file)
     assert len(str(raised.value).splitlines()) == 1
     assert list(tmp_path.iterdir()) == [file]
 
 
 def test_a_folder_is_no_file(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"is a folder; name the file in it"):
-        read_checkpoint(tmp_path)
+        read_foreign_weights(tmp_path)
 
 
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors", ".bin", ""])
 @pytest.mark.parametrize("content", [save(WEIGHTS), torch_saved(WEIGHTS)], ids=["safetensors", "torch"])
 def test_the_content_says_the_format(content: bytes, suffix: str, tmp_path: Path) -> None:
     (tmp_path / f"weights{suffix}").write_bytes(content)
-    (weights,) = read_checkpoint(tmp_path / f"weights{suffix}").values()
+    (weights,) = read_foreign_weights(tmp_path / f"weights{suffix}").values()
     assert weights.keys() == WEIGHTS.keys()
 
 
@@ -115,7 +115,7 @@ def test_plain_weights_come_first_and_optimisers_are_none(tmp_path: Path) -> Non
         "state_dict": WEIGHTS,
     }
     torch.save(content, tmp_path / "file.tar")
-    assert list(read_checkpoint(tmp_path / "file.tar")) == ["state_dict", "net.deep", "state_dict_ema"]
+    assert list(read_foreign_weights(tmp_path / "file.tar")) == ["state_dict", "net.deep", "state_dict_ema"]
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from foveate.errors import UserError
+from foveate.weight_hashes import check_written
 
 _USUAL = ("state_dict", "model_state_dict", "model")
 _AVERAGED = {"ema", "swa", "average", "averaged"}
@@ -44,14 +45,14 @@ class _Unknown:
         """Forget it."""
 
 
-def read_checkpoint(path: Path) -> dict[str, dict[str, Tensor]]:
+def read_foreign_weights(path: Path) -> dict[str, dict[str, Tensor]]:
     """Return every state dict in a safetensors or torch file by its place in there, the likeliest first.
 
     A place is made of the keys on the way, joined by dots; that of a file's own content is empty. Weights that a
     training averaged (EMA) come last.
 
     Raises:
-        UserError: The file is none, is damaged, or holds no state dict; the message says what it is.
+        UserError: The file is none, is damaged, holds no state dict, or carries our hash and has changed since.
     """
     head = _head_of(path)
     if _is_safetensors(head):
@@ -126,6 +127,7 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
         raise _cut(path) from error
     if not weights:
         raise UserError(f"{path} must hold a state dict (names to tensors); it holds no tensor; name another file")
+    check_written(path, weights)
     return weights
 
 
