@@ -114,6 +114,7 @@ def test_looking_closer_where_unsure_answers_as_foretold(s3n_run: Run, tmp_path:
     assert done.accuracy.top1.value == pytest.approx(half.top1)
     assert (asked.mean(), set(done.branches)) == (half.share, {"original", "joint"})
     assert (done.report.name, done.gate) == (f"test-centre-above-{half.above:g}.md", (replace(half, changed=None),))
+    assert json.loads(done.report.with_suffix(".json").read_text())["report"] == done.report.stem
     row = json.loads((tmp_path / "rows.jsonl").read_text(encoding="utf-8"))
     assert (row["zoom_above"], row["looked_again"]) == (half.above, round(100 * half.share, 2))
     assert row["passes"] == round(1 + 2 * half.share, 3)
