@@ -227,7 +227,7 @@ def test_fitting_needs_photographs_held_out(quick_run: Run, tmp_path: Path) -> N
     files = [f"{split}/{name}/1.jpg" for split in ("train", "val", "test") for name in ("owl", "wren")]
     data = DataConfig(root=write_folder(tmp_path / "birds", files))
     run = Run(quick_run.path, replace(quick_run.description, config=replace(quick_run.config, data=data)))
-    with pytest.raises(UserError, match="empty folder"):  # the authors hold photographs out: the next check fails
+    with pytest.raises(UserError, match="it was trained on"):  # the authors hold photographs out; the next fails
         guided_zoom(run, tmp_path / "birds", tuned=True, hardware=SLOW, say=silent)
 
 
