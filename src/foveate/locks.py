@@ -14,6 +14,8 @@ from foveate.atomic import mend_of, remove_leftovers
 from foveate.errors import UserError
 
 LOCK = ".lock"
+_PATIENCE = 0.5
+"""Seconds: a killed process's child lets go of the lock a moment after it begins, not at once."""
 _NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP}
 
 
@@ -63,7 +65,7 @@ def interruption_behind(error: BaseException | None) -> KeyboardInterrupt | None
 
 def _acquired(folder: Path, name: str) -> FileLock | None:
     file = folder / name
-    lock = FileLock(file, timeout=0, is_singleton=True, fallback_to_soft=False)
+    lock = FileLock(file, timeout=_PATIENCE, is_singleton=True, fallback_to_soft=False)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock.acquire()

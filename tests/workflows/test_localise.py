@@ -84,7 +84,7 @@ def test_localisation_agrees_with_photographs_one_by_one(own_run: Run, analysis:
 
 def test_what_is_written_agrees(own_run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     results = tmp_path / "rows.jsonl"
-    told = ("--hardware.workers", 0, "--hardware.precision", "float32", "--hardware.accelerator", "cpu")
+    told = ("--hardware.workers", 0, "--hardware.accelerator", "cpu")
     assert status("localise", own_run.path, "--results", results, *told) == 0
     printed = capsys.readouterr().out
     report = own_run.path / "evaluation" / "test-localisation.md"
