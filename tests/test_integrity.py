@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import random
 import shutil
 from collections.abc import Callable
@@ -21,10 +22,12 @@ from torch import Tensor
 from foveate.data.evidence_pool import SCHEMA, hash_of_file
 from foveate.data.parts import TableInParts
 from foveate.data.records import ImageRecord
+from foveate.documents import read_json
 from foveate.errors import UserError
 from foveate.evaluation.predictions import PredictionTable, read_predictions, write_predictions
 from foveate.foreign_weights import read_foreign_weights
 from foveate.guided_runs import GuidedZoomRun
+from foveate.parquet import read_parquet
 from foveate.runs import Run
 from foveate.training.checkpoints import AtomicCheckpoints, read_checkpoint
 from foveate.training.fit import fit
@@ -299,6 +302,24 @@ def test_every_field_of_the_environment_is_needed(own_run: Run) -> None:
             file.write_text(json.dumps(whole | {name: wrong}))
             with pytest.raises(UserError, match=rf"environment\.json is damaged: .* @ \$\.{name}"):
                 own_run.environment()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes")
+@pytest.mark.parametrize(
+    "read",
+    [
+        read_json,
+        hash_of_file,
+        load_weights,
+        read_checkpoint,
+        read_predictions,
+        lambda path: read_parquet(path, "x", "y"),
+    ],
+)
+def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(tmp_path: Path, read: Callable[[Path], object]) -> None:
+    os.mkfifo(tmp_path / "file")
+    with pytest.raises(UserError, match="must be a regular file; it is a pipe or a device"):
+        read(tmp_path / "file")
 
 
 def test_weights_that_are_gone_are_named(own_run: Run) -> None:

@@ -126,6 +126,16 @@ def _system_error(error: BaseException | None) -> OSError | None:
     return error
 
 
+def check_no_pipe(path: Path) -> None:
+    """Refuse to read what is no regular file, such as a pipe, whose end may never come; a folder has its own error.
+
+    Raises:
+        UserError: It is a pipe, a device or a socket.
+    """
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise UserError(f"{path} must be a regular file; it is a pipe or a device; restore it from a copy")
+
+
 def mend_of(error: OSError, *, new: bool = False) -> str | None:
     """Say what the user can do about a file that cannot be written; None where the error is of another kind.
 

@@ -21,7 +21,7 @@ from cattrs.strategies import configure_tagged_union
 from cattrs.v import format_exception
 from filelock import FileLock, Timeout
 
-from foveate.atomic import atomic_path, mend_of
+from foveate.atomic import atomic_path, check_no_pipe, mend_of
 from foveate.config import NetworkConfig
 from foveate.errors import UserError
 
@@ -203,6 +203,7 @@ def read_json(path: Path, version: int = 1, migrations: Mapping[int, Migration] 
 
 
 def _object(path: Path) -> dict[str, Any]:
+    check_no_pipe(path)
     try:
         content = parsed_json(path.read_text(encoding="utf-8"))
     except OSError as error:

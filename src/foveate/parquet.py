@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from foveate.atomic import atomic_path
+from foveate.atomic import atomic_path, check_no_pipe
 from foveate.errors import UserError
 
 
@@ -33,6 +33,7 @@ def read_parquet(path: Path, what: str, mend: str, schema: pa.Schema | None = No
     Raises:
         UserError: It is missing, damaged, or has other columns.
     """
+    check_no_pipe(path)
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
             table = file.read()

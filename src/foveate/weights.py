@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from foveate.atomic import atomic_path
+from foveate.atomic import atomic_path, check_no_pipe
 from foveate.errors import UserError
 from foveate.foreign_weights import read_foreign_weights
 from foveate.weight_hashes import HASH, check_written, hash_of_weights
@@ -61,6 +61,7 @@ def load_weights(path: Path) -> dict[str, Tensor]:
         UserError: It has changed since.
         Exception: What safetensors raises for a file that it cannot read.
     """
+    check_no_pipe(path)
     weights = load_file(path)
     check_written(path, weights)
     return weights

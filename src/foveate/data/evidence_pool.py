@@ -24,6 +24,7 @@ import pyarrow.compute as pc
 from jaxtyping import Int
 
 from foveate import migrations
+from foveate.atomic import check_no_pipe
 from foveate.config import DataConfig, PoolConfig, TransformConfig
 from foveate.config.checks import require_count, require_names
 from foveate.data.parts import TableInParts
@@ -269,6 +270,7 @@ def hash_of_file(path: Path) -> str:
     Raises:
         UserError: It is missing or cannot be read.
     """
+    check_no_pipe(path)
     try:
         with path.open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -11,7 +11,7 @@ import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from typing_extensions import override
 
-from foveate.atomic import atomic_path
+from foveate.atomic import atomic_path, check_no_pipe
 from foveate.errors import UserError
 
 _SEAL = b"foveate.sha256:"
@@ -39,6 +39,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     Raises:
         UserError: It is missing or damaged, or the system cannot read it.
     """
+    check_no_pipe(path)
     try:
         _check_seal(path)
         with path.open("rb") as stream:
