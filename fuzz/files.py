@@ -38,6 +38,9 @@ _NAMES = (
 )
 
 
+_VARYING = r"[\d.]+ (milliseconds|minutes)|replaces the .*\n|test-centre\S* was measured .*\n"
+
+
 def _removed(file: Path) -> None:
     file.unlink()
 
@@ -94,7 +97,13 @@ class Case(NamedTuple):
 
 def _said(folder: Path, arguments: Sequence[object]) -> Answer:
     answer = ask(arguments)
-    return answer._replace(out=re.sub(r"[\d.]+ (milliseconds|minutes)", "", answer.out.replace(str(folder), "")))
+    return answer._replace(
+        out=re.sub(
+            _VARYING,
+            "",
+            answer.out.replace(str(folder), ""),
+        )
+    )
 
 
 def _of_folders(made: Subjects) -> list[Case]:

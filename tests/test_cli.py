@@ -203,6 +203,8 @@ reproduce describe"""
     [
         ("evaluate nowhere", "a run is a folder with a run.json"),
         ("evaluate empty", "a run is a folder with a run.json"),
+        (f"evaluate {'9' * 5000}", "a run is a folder with a run.json"),
+        (f"train plain --data.root run --out x --network.backbone.weights {'9' * 5000}", "are a path that must exist"),
         ("predict nowhere x.jpg", "a run is a folder with a run.json"),
         ("predict run nowhere.jpg", "'nowhere.jpg' names none"),
         ("predict run run *.jpg", "'*.jpg' names none"),

@@ -173,7 +173,7 @@ def create_backbone(config: BackboneConfig, classes: int, *, pretrained: bool = 
     if not timm.is_model(config.architecture):
         close = ", ".join(difflib.get_close_matches(config.architecture, timm.list_models(), n=5, cutoff=0.5))
         raise UserError(
-            f"architecture must be one that timm knows; got {config.architecture!r}; close: {close or 'none'}"
+            f"architecture must be one that timm knows; got {config.architecture[:100]!r}; close: {close or 'none'}"
         )
     source = _weights_source(config) if pretrained else "none"
     network = _from_hub(config.architecture) if source == "hub" else _random(config.architecture)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from foveate.config import NAMED_WEIGHTS, OwnConfig, TrainConfig
-from foveate.data.paths import expanded
+from foveate.data.paths import expanded, holds
 from foveate.data.roots import existing_root
 from foveate.errors import UserError
 
@@ -14,34 +14,34 @@ _RUN, _ZOOM = "run.json", "guided_zoom.json"
 
 def check_run(path: Path) -> None:
     """Refuse what is no run folder."""
-    if not (expanded(path) / _RUN).is_file():
-        raise UserError(f"a run is a folder with a {_RUN}, as `foveate train` makes it; {path} is not one")
+    if not holds((expanded(path) / _RUN).is_file):
+        raise UserError(f"a run is a folder with a {_RUN}, as `foveate train` makes it; {str(path)[:200]} is not one")
 
 
 def check_run_or_zoom(path: Path) -> None:
     """Refuse what is neither a run folder nor a Guided Zoom's."""
-    if not (expanded(path) / _ZOOM).is_file():
+    if not holds((expanded(path) / _ZOOM).is_file):
         check_run(path)
 
 
 def check_zoom(path: Path) -> None:
     """Refuse what is no Guided Zoom."""
-    if not (expanded(path) / _ZOOM).is_file():
+    if not holds((expanded(path) / _ZOOM).is_file):
         raise UserError(
-            f"a Guided Zoom is a folder with a {_ZOOM}, as `foveate guided-zoom` makes it; {path} is not one"
+            f"a Guided Zoom is a folder with a {_ZOOM}, as `foveate guided-zoom` makes it; {str(path)[:200]} is not one"
         )
 
 
 def check_network(path: Path) -> None:
     """Refuse what is neither a run folder nor a file."""
-    if not expanded(path).is_file():
+    if not holds(expanded(path).is_file):
         check_run(path)
 
 
 def check_there(path: Path | None, what: str) -> None:
     """Refuse a path that was given and leads nowhere."""
-    if path is not None and not expanded(path).exists():
-        raise UserError(f"{what} must exist; got {path}. Check the path")
+    if path is not None and not holds(expanded(path).exists):
+        raise UserError(f"{what} must exist; got {str(path)[:200]}. Check the path")
 
 
 def check_data(root: Path | None) -> None:

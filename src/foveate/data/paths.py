@@ -50,7 +50,7 @@ def find_photographs(patterns: Sequence[str], say: Callable[[str], None] | None 
     names: dict[str, None] = {}
     for pattern in patterns:
         path = expanded(Path(pattern))
-        if _holds(path.is_dir):
+        if holds(path.is_dir):
             listing = list_photographs(path)
             below = list(map(str, listing.photographs))
             if listing.passed_over is not None and say is not None:
@@ -73,7 +73,7 @@ def check_named(patterns: Sequence[str]) -> None:
         raise UserError("there must be something to look at; got no path; give photographs, folders or globs")
     for pattern in patterns:
         path = expanded(Path(pattern))
-        if not pattern or (not _holds(path.is_dir) and next(_files(path), None) is None):
+        if not pattern or (not holds(path.is_dir) and next(_files(path), None) is None):
             raise UserError(_nothing(pattern))
 
 
@@ -106,25 +106,25 @@ def with_home(value: _T) -> _T:
 
 def _nothing(pattern: str) -> str:
     path, reason = expanded(Path(pattern)), "names none"
-    if pattern and not _holds(path.is_dir) and _holds(lambda: path.is_symlink() or path.exists()):
-        broken = not _holds(path.exists)
+    if pattern and not holds(path.is_dir) and holds(lambda: path.is_symlink() or path.exists()):
+        broken = not holds(path.exists)
         reason = "is a link to nothing; restore its target" if broken else "is a pipe or a device; give a file"
     return f"each path must be a photograph, a folder of them or a glob; {shown_path(pattern)!r} {reason}"
 
 
 def _files(path: Path) -> Iterator[Path]:
     """Yield the file, or those that match; never a pipe or a device, whose reading may not end."""
-    if _holds(path.is_file):
+    if holds(path.is_file):
         yield path
         return
     below = Path(path.anchor)
     try:
-        yield from (file for file in below.glob(str(path.relative_to(below))) if _holds(file.is_file))
+        yield from (file for file in below.glob(str(path.relative_to(below))) if holds(file.is_file))
     except (OSError, ValueError):  # a name that is too long; before Python 3.13 a ** that is only a part of a name
         return
 
 
-def _holds(test: Callable[[], bool]) -> bool:
+def holds(test: Callable[[], bool]) -> bool:
     """Ask a path what it is; one that nothing can be asked of, such as one that is too long, is nothing."""
     try:
         return test()
