@@ -33,6 +33,7 @@ install: .venv/installed
 lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --quiet || $(BIN)/lint-imports
 
 types: install
 	$(BIN)/mypy

@@ -10,12 +10,15 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from foveate.backbones import pool
-from foveate.config import BackboneConfig, Branch, HardwareConfig, PlainConfig, S3NConfig
+from foveate.backbones.backbone import pool
+from foveate.config.branches import Branch
+from foveate.config.hardware import HardwareConfig
+from foveate.config.networks import BackboneConfig, PlainConfig
 from foveate.hardware import autocast_dtype
-from foveate.methods.inference import Classifier
-from foveate.methods.plain import PlainNetwork
-from foveate.methods.s3n import S3N
+from foveate.inference.classifier import Classifier
+from foveate.networks.plain import PlainNetwork
+from foveate.s3n.config import S3NConfig
+from foveate.s3n.network import S3N
 from foveate.types import BranchLogits
 
 CLASSES = 20

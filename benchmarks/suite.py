@@ -19,9 +19,9 @@ from pathlib import Path
 import tyro
 
 from cases import CASES
+from foveate.commands.memory import keep_freed_memory
 from foveate.errors import UserError
-from foveate.memory import keep_freed_memory
-from foveate.runs import commit
+from foveate.runs.run import commit
 from harness import Budget, measured
 
 RESULTS = Path(__file__).parent / "results"

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from foveate.data.plumage import Drawing, PlumageConfig, distinguishing_parts, render, species_at
-from foveate.report import reproduction
+from foveate.plumage import Drawing, PlumageConfig, distinguishing_parts, render, species_at
 from foveate.report.results import read_rows, with_block, with_results
+from foveate.reproduction import report as reproduction
 
 ROOT = Path(__file__).parents[1]
 CONFIG = PlumageConfig(species=20, size=512)

@@ -17,12 +17,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from foveate.data.evidence_pool import EvidencePool
-from foveate.documents import unstructured
 from foveate.errors import UserError
 from foveate.evaluation.predictions import read_predictions
-from foveate.guided_runs import GuidedZoomRun
-from foveate.runs import Run
+from foveate.files.documents import unstructured
+from foveate.guided_zoom.pool import EvidencePool
+from foveate.runs.guided_zoom_run import GuidedZoomRun
+from foveate.runs.run import Run
 from fuzz.running import Say, Tally, Verdict, place_of, try_all
 from fuzz.subjects import SLOW, Subjects, ask, judged
 

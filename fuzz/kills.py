@@ -80,9 +80,13 @@ def works(made: Subjects) -> tuple[Work, ...]:
 def _miniature(archive: str) -> None:
     """Have `reproduce` know one small table: a plain network, its Guided Zoom, an S3N's boxes and branches."""
     from foveate import recipes
-    from foveate.config import BackboneConfig, DatasetFormat, GroundingConfig, GroundingMethod, Keep, TransformConfig
-    from foveate.recipes.tables import Cell, PaperTable, Quantity, Row, Scale, Training
-    from foveate.workflows import reproduce, workbench
+    from foveate.config.data import DatasetFormat, TransformConfig
+    from foveate.config.networks import BackboneConfig
+    from foveate.grounding.config import GroundingConfig, GroundingMethod
+    from foveate.guided_zoom.config import Keep
+    from foveate.reproduction import paper_runs as workbench
+    from foveate.reproduction import reproduce
+    from foveate.reproduction.tables import Cell, PaperTable, Quantity, Row, Scale, Training
 
     small = BackboneConfig(architecture="test_efficientnet", weights="none")
 
@@ -189,8 +193,8 @@ def attempt(work: Work, slot: Path, usual: Usual, moments: Sequence[float]) -> V
     """Kill the work at each of these shares of its duration in turn, then let it end; compare what it leaves."""
     work.fresh(slot)
     outcome = "killed too late"
-    for moment in moments:
-        status, killed = _ended(work.begin(slot), moment * usual.seconds)
+    for step in moments:
+        status, killed = _ended(work.begin(slot), step * usual.seconds)
         outcome = "killed twice" if killed and outcome == "killed" else "killed" if killed else outcome
         if not killed:
             if status:
@@ -211,7 +215,7 @@ def attempt(work: Work, slot: Path, usual: Usual, moments: Sequence[float]) -> V
 
 def _fault(work: Work, moments: Sequence[float], what: str, slot: Path) -> Verdict:
     log = slot.with_suffix(".log").read_text(errors="replace")[-300:]
-    shares = ", ".join(f"{moment:.3f}" for moment in moments)
+    shares = ", ".join(f"{step:.3f}" for step in moments)
     return Verdict("fault", f"{work.name}: {what}", f"killed at {shares} of its duration; {log.strip()}")
 
 

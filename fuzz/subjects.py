@@ -12,8 +12,8 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, NamedTuple
 
-from foveate.cli import main
-from foveate.data.plumage import PlumageConfig, draw_plumage
+from foveate.commands.main import main
+from foveate.plumage import PlumageConfig, draw_plumage
 from fuzz.running import Verdict, fork, place_of
 
 _BEFORE_FORKING = (

@@ -9,21 +9,17 @@ from pathlib import Path
 import pytest
 
 import rounding
-from foveate.config import (
-    BackboneConfig,
-    DataConfig,
-    HardwareConfig,
-    MACNNConfig,
-    PlainConfig,
-    S3NConfig,
-    TrainConfig,
-    TransformConfig,
-)
+from foveate.config.data import DataConfig, TransformConfig
+from foveate.config.hardware import HardwareConfig
+from foveate.config.networks import BackboneConfig, PlainConfig
 from foveate.data.datasets import DatasetFormat
-from foveate.data.plumage import PlumageConfig, draw_plumage
-from foveate.guided_runs import GuidedZoomRun
+from foveate.macnn.config import MACNNConfig
+from foveate.plumage import PlumageConfig, draw_plumage
 from foveate.recipes import evidence as evidence_recipe
-from foveate.runs import Run
+from foveate.recipes.config import TrainConfig
+from foveate.runs.guided_zoom_run import GuidedZoomRun
+from foveate.runs.run import Run
+from foveate.s3n.config import S3NConfig
 from foveate.workflows.train import train
 from zooms import SLOW, made_of
 

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_hook
 
-from foveate.backbones import Backbone
-from foveate.own_cnns import OwnCNN
+from foveate.backbones.backbone import Backbone
+from foveate.backbones.own_cnns import OwnCNN
 
 _STEP = 2**-7  # from 1 to the next number of bfloat16
 

@@ -15,33 +15,17 @@ from typing import Any
 
 import pytest
 
-from foveate.config import (
-    Aggregation,
-    AttentionKernel,
-    BackboneConfig,
-    Branch,
-    CellPlacement,
-    DataConfig,
-    EntropySource,
-    Fusion,
-    GroundingConfig,
-    GroundingMethod,
-    HardwareConfig,
-    Keep,
-    MACNNConfig,
-    OptimiserConfig,
-    Partition,
-    PatchConfig,
-    PlainConfig,
-    PoolConfig,
-    RefinementConfig,
-    Rule,
-    S3NConfig,
-    Scores,
-    TrainConfig,
-    TransformConfig,
-)
+from foveate.config.branches import Branch
+from foveate.config.data import DataConfig, TransformConfig
+from foveate.config.hardware import HardwareConfig
+from foveate.config.networks import BackboneConfig, PlainConfig
+from foveate.config.optimiser import OptimiserConfig
 from foveate.errors import UserError
+from foveate.grounding.config import GroundingConfig, GroundingMethod
+from foveate.guided_zoom.config import Keep, PatchConfig, PoolConfig, RefinementConfig, Rule, Scores
+from foveate.macnn.config import MACNNConfig
+from foveate.recipes.config import TrainConfig
+from foveate.s3n.config import Aggregation, AttentionKernel, CellPlacement, EntropySource, Fusion, Partition, S3NConfig
 
 DATA = DataConfig(root=Path("birds"))
 
@@ -152,7 +136,7 @@ REFUSED: list[tuple[Maker, str, Any, str]] = [
     ],
     *[(RefinementConfig, "weights", value, "weights must not be negative") for value in ((0.4, -0.1), (math.nan, 0.5))],
     (RefinementConfig, "weights", (0.0, 0.0), "weights must not all be 0"),
-    (RefinementConfig, "entropy_above", -0.1, "entropy_above must not be negative, in nats, or None"),
+    (RefinementConfig, "entropy_threshold", -0.1, "entropy_threshold must not be negative, in nats, or None"),
 ]
 
 AT_THE_EDGE: list[tuple[Maker, str, Any]] = [
@@ -198,7 +182,7 @@ AT_THE_EDGE: list[tuple[Maker, str, Any]] = [
     (PatchConfig, "rounds", 0),
     (RefinementConfig, "top_k", 1),
     (RefinementConfig, "weights", (0.0, 1.0)),
-    (RefinementConfig, "entropy_above", 0.0),
+    (RefinementConfig, "entropy_threshold", 0.0),
 ]
 
 
@@ -289,7 +273,7 @@ GUIDED_ZOOM_PRESETS: list[tuple[str, object, object, object, object]] = [
     ("refinement.rule", Rule.SUM, Rule.SUM, Rule.SUM, Rule.SUM),
     ("refinement.scores", Scores.PROBABILITIES, Scores.LOGITS, Scores.PROBABILITIES, Scores.PROBABILITIES),
     ("refinement.mirrored", False, False, False, True),
-    ("refinement.entropy_above", None, None, None, None),
+    ("refinement.entropy_threshold", None, None, None, None),
 ]
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from foveate.guided_runs import GuidedZoomRun
-from foveate.runs import Run
+from foveate.runs.guided_zoom_run import GuidedZoomRun
+from foveate.runs.run import Run
 from foveate.workflows.evaluate import evaluate
 from fuzz import commands, document, documents, files, kills, pictures
 from fuzz.running import Tally, Verdict, try_all

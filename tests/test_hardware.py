@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from foveate import hardware
-from foveate.config import HardwareConfig
+from foveate.config.hardware import HardwareConfig
 from foveate.errors import UserError
 from foveate.hardware import autocast_dtype
 

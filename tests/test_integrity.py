@@ -19,19 +19,19 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from foveate.data.evidence_pool import SCHEMA, hash_of_file
-from foveate.data.parts import TableInParts
+from foveate.backbones.foreign_weights import read_foreign_weights
+from foveate.backbones.weights import load_weights, read_state_dict, save_weights
 from foveate.data.records import ImageRecord
-from foveate.documents import read_json
 from foveate.errors import UserError
 from foveate.evaluation.predictions import PredictionTable, read_predictions, write_predictions
-from foveate.foreign_weights import read_foreign_weights
-from foveate.guided_runs import GuidedZoomRun
-from foveate.parquet import read_parquet
-from foveate.runs import Run
+from foveate.files.documents import read_json
+from foveate.files.parquet import read_parquet
+from foveate.files.parts import TableInParts
+from foveate.guided_zoom.pool import SCHEMA, hash_of_file
+from foveate.runs.guided_zoom_run import GuidedZoomRun
+from foveate.runs.run import Run
 from foveate.training.checkpoints import AtomicCheckpoints, read_checkpoint
 from foveate.training.fit import fit
-from foveate.weights import load_weights, read_state_dict, save_weights
 
 
 @pytest.fixture
@@ -203,7 +203,7 @@ def test_a_checkpoint_that_the_system_cannot_read_is_not_to_be_removed(tmp_path:
 
 
 def test_memory_that_runs_out_is_no_damage_of_the_weights(quick_run: Run) -> None:
-    with mock.patch("foveate.runs.load_weights", side_effect=MemoryError), pytest.raises(MemoryError):
+    with mock.patch("foveate.runs.run.load_weights", side_effect=MemoryError), pytest.raises(MemoryError):
         quick_run.load_network()
 
 
@@ -329,7 +329,7 @@ def test_weights_that_are_gone_are_named(own_run: Run) -> None:
 
 
 def test_a_guided_zoom_whose_evidence_is_gone_is_named(made: GuidedZoomRun, tmp_path: Path) -> None:
-    from foveate.workflows.judge import assemble, evidence_of_split
+    from foveate.workflows.split_evidence import assemble, evidence_of_split
 
     zoom = GuidedZoomRun.open(shutil.copytree(made.path, tmp_path / "zoom"))
     zoom.evidence_run().weights.unlink()

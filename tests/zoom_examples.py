@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from foveate.config import RefinementConfig, Rule
-from foveate.report.zoom_explanation import ClassEvidence, PoolPatch, RoundOfEvidence, ZoomExplanation
+from foveate.guided_zoom.config import RefinementConfig, Rule
+from foveate.guided_zoom.explanation import ClassEvidence, PoolPatch, RoundOfEvidence, ZoomExplanation
 from foveate.types import Box
 
 
@@ -34,7 +34,7 @@ def explanation(
         )
         for rank, (name, each) in enumerate(zip(("wren", "robin", "kite"), terms, strict=False))
     ]
-    config = RefinementConfig(top_k=len(classes), weights=(1.0,) * len(terms[0]), rule=rule, entropy_above=0.5)
+    config = RefinementConfig(top_k=len(classes), weights=(1.0,) * len(terms[0]), rule=rule, entropy_threshold=0.5)
     return ZoomExplanation(
         "bird.jpg", picture, Box(1.0, 2.0, 3.0, 4.0), tuple(classes), chosen, considered, 0.25, config
     )

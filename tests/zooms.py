@@ -6,19 +6,13 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-from foveate.config import (
-    GroundingConfig,
-    GroundingMethod,
-    HardwareConfig,
-    Keep,
-    PatchConfig,
-    PoolConfig,
-    RefinementConfig,
-    TrainConfig,
-)
-from foveate.guided_runs import GuidedZoomRun
-from foveate.runs import Run
-from foveate.workflows.guided_zoom import guided_zoom
+from foveate.config.hardware import HardwareConfig
+from foveate.grounding.config import GroundingConfig, GroundingMethod
+from foveate.guided_zoom.config import Keep, PatchConfig, PoolConfig, RefinementConfig
+from foveate.recipes.config import TrainConfig
+from foveate.runs.guided_zoom_run import GuidedZoomRun
+from foveate.runs.run import Run
+from foveate.workflows.build_guided_zoom import build_guided_zoom
 
 SLOW = HardwareConfig(accelerator="cpu", workers=0)
 EXACT = HardwareConfig(accelerator="cpu", precision="float32", workers=0)
@@ -37,7 +31,7 @@ def silent(line: str) -> None:
 
 def made_of(run: Run, out: Path, evidence: TrainConfig, **options: object) -> tuple[object, ...]:
     given = {"pool": POOL, "refinement": REFINEMENT, "evidence": evidence, "hardware": SLOW, "say": silent}
-    return guided_zoom(run, out, **(given | options))  # type: ignore[arg-type]
+    return build_guided_zoom(run, out, **(given | options))  # type: ignore[arg-type]
 
 
 def copied(made: GuidedZoomRun, folder: Path) -> Path:

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torchvision import models
 
-from foveate.response.excitation import ExcitationBackprop
+from foveate.grounding.excitation.backprop import ExcitationBackprop
 from harness import Built, Case, Side
 from networks import Scale, smoke
 

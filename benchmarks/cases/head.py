@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from foveate.config import S3NConfig
-from foveate.methods.s3n import S3N
-from foveate.response.class_maps import fall_off_edges, on_grid
-from foveate.response.gate import TOP, response
-from foveate.zoom.sampler import gaussian
+from foveate.s3n.config import S3NConfig
+from foveate.s3n.network import S3N
+from foveate.s3n.response import TOP, response
+from foveate.s3n.response_grid import fall_off_edges, on_grid
+from foveate.s3n.sampler import gaussian
 from harness import Built, Case
 from networks import Scale, cast, dtype_of, normalised, pixels, s3n, smoke
 

@@ -7,8 +7,8 @@ from functools import partial
 
 import torch
 
-from foveate.config import Runtime
-from foveate.methods.s3n import S3N
+from foveate.config.hardware import Runtime
+from foveate.s3n.network import S3N
 from harness import Built, Case, Side
 from networks import (
     FAST,

@@ -12,11 +12,11 @@ from torch.utils.data import DataLoader
 from torchvision import transforms
 from torchvision.datasets import ImageFolder
 
-from foveate.config import TransformConfig
+from foveate.config.data import TransformConfig
 from foveate.data.datasets import load_dataset
 from foveate.data.images import read_image
 from foveate.data.loading import TrainingViews, default_workers, training_loader
-from foveate.data.plumage import PlumageConfig, draw_plumage
+from foveate.plumage import PlumageConfig, draw_plumage
 from harness import Built, Case, Side
 from networks import Scale
 

@@ -11,9 +11,10 @@ import pyarrow as pa
 import torch
 
 from cases.zooms import conventional, drawn
-from foveate.config import DataConfig, Keep, PatchConfig, PoolConfig, TransformConfig
-from foveate.data.evidence_pool import SCHEMA, EvidencePool, PoolDescription
+from foveate.config.data import DataConfig, TransformConfig
 from foveate.data.records import ImageRecord
+from foveate.guided_zoom.config import Keep, PatchConfig, PoolConfig
+from foveate.guided_zoom.pool import SCHEMA, EvidencePool, PoolDescription
 from foveate.workflows.build_pool import evidence_rows
 from harness import Built, Case
 from networks import FAST, Scale

@@ -10,10 +10,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from foveate.config import DataConfig, TrainConfig, TransformConfig
+from foveate.config.data import DataConfig, TransformConfig
 from foveate.data.loading import Batch
-from foveate.methods.inference import network_input
-from foveate.methods.network import Network
+from foveate.inference.classifier import network_input
+from foveate.networks.network import Network
+from foveate.recipes.config import TrainConfig
 from foveate.training.depthwise import FastDepthwiseGradients
 from foveate.training.losses import branch_loss
 from foveate.training.module import TrainingModule

@@ -17,20 +17,23 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from foveate.config import HardwareConfig, PatchConfig, PlainConfig, PoolConfig, RefinementConfig, TransformConfig
+from foveate.config.data import TransformConfig
+from foveate.config.hardware import HardwareConfig
+from foveate.config.networks import PlainConfig
 from foveate.data.loading import EvaluationViews, evaluation_loader
-from foveate.data.plumage import PlumageConfig, render
-from foveate.decision.refinement import decide
-from foveate.guided_runs import GuidedZoomRun
-from foveate.methods.best_first import decide_best_first
-from foveate.methods.guided_zoom import ConventionalCNN, GuidedZoom
-from foveate.methods.plain import PlainNetwork
-from foveate.methods.refiner import Refiner
-from foveate.response.grounding import create_grounding
+from foveate.grounding.create import create_grounding
+from foveate.guided_zoom.best_first import decide_best_first
+from foveate.guided_zoom.config import PatchConfig, PoolConfig, RefinementConfig
+from foveate.guided_zoom.evidence import ConventionalCNN, GuidedZoom
+from foveate.guided_zoom.patches import boxes_around, elsewhere, erase, strongest
+from foveate.guided_zoom.refinement import decide
+from foveate.guided_zoom.refiner import Refiner
+from foveate.networks.plain import PlainNetwork
+from foveate.plumage import PlumageConfig, render
+from foveate.runs.guided_zoom_run import GuidedZoomRun
 from foveate.types import Size
 from foveate.workflows.evaluate import records_of
-from foveate.workflows.judge import assemble
-from foveate.zoom.patches import boxes_around, elsewhere, erase, strongest
+from foveate.workflows.split_evidence import assemble
 from harness import Built, Case, Side
 from networks import FAST, SLOW, Scale, bare, bare_inference, pixels, placed, plain, smoke
 
@@ -92,7 +95,7 @@ def trained_zoom(path: Path, batch: int = 16, every: int = 7) -> Shown:
 
 
 def unshared(shown: Shown) -> dict[str, int]:
-    """Look for all evidence as Algorithm 1 is written: each class and round by itself; return the passes."""
+    """S3NOutput for all evidence as Algorithm 1 is written: each class and round by itself; return the passes."""
     zoom, images, patches = shown.zoom, shown.images, shown.zoom.patches
     view, source = Size(images.shape[2], images.shape[1]), Size(patches.source_size, patches.source_size)
     first = zoom.conventional.answer(images, shown.config.top_k)
@@ -130,7 +133,7 @@ def guided(rounds: int | None, quick: bool, top_k: int = 5) -> Built:
     zoom, config, seen = shown.zoom, shown.config, (shown.images, shown.source)
     probabilities = zoom.conventional.answer(shown.images, 1).logits.softmax(1)
     entropy = torch.special.entr(probabilities).sum(1)
-    gated = replace(config, entropy_above=float(entropy.median()))
+    gated = replace(config, entropy_threshold=float(entropy.median()))
     sides: dict[str, Callable[[], object]] = {
         "forward": lambda: zoom.conventional.classifier.logits(shown.images),
         "shared": lambda: zoom.evidence(*seen, config.top_k),
@@ -152,7 +155,7 @@ def guided(rounds: int | None, quick: bool, top_k: int = 5) -> Built:
                 "patches": zoom.passes * config.top_k * (config.rounds + 1),
             },
             "differing": int((decide(found, config).classes != decided.classes).sum()),
-            "entropy_above": gated.entropy_above,
+            "entropy_threshold": gated.entropy_threshold,
         }
 
     settings = {"photographs": len(shown.images), "top_k": config.top_k, "rounds": config.rounds}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from foveate.config import HardwareConfig
+from foveate.config.hardware import HardwareConfig
 from foveate.errors import UserError
 
 _WIDEST_FIRST = ("amx_bf16", "avx512_bf16", "bf16", "avx512f", "sve", "avx2")

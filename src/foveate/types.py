@@ -16,7 +16,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from foveate.config import PARTS, Branch
+from foveate.config.branches import PARTS, Branch
 
 
 class Size(NamedTuple):

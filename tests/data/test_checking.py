@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from foveate.config import OnError
+from foveate.config.data import OnError
 from foveate.data.checking import Checked, check_images, listed
 from foveate.data.records import ArchiveMember, ImageRecord
 from foveate.errors import UserError

@@ -9,6 +9,7 @@ import pytest
 
 from foveate.data.datasets import LOADERS, DatasetFormat, first_few, load_dataset
 from foveate.errors import UserError
+from foveate.recipes.datasets import LOADERS as EVERY_LOADER
 from miniatures import (
     lines,
     write_aircraft,
@@ -32,7 +33,7 @@ ARCHIVES = {
 
 
 def test_every_format_has_a_loader() -> None:
-    assert set(LOADERS) == set(DatasetFormat) - {DatasetFormat.AUTO}
+    assert set(EVERY_LOADER) == set(DatasetFormat) - {DatasetFormat.AUTO}
 
 
 @pytest.mark.parametrize(("format", "write"), ARCHIVES.items())

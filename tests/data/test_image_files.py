@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
-from foveate.config import DataConfig
+from foveate.config.data import DataConfig
 from foveate.data import image_values
 from foveate.data.images import ImageError, read_image, upright_size
 from foveate.data.records import ArchiveMember

@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from foveate.config import TestViews, TrainCrop, TransformConfig
+from foveate.config.data import TestViews, TrainCrop, TransformConfig
 from foveate.data.datasets import DatasetFormat, load_dataset
 from foveate.data.images import ImageError
 from foveate.data.loading import (

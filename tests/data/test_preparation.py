@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from foveate.config import DataConfig, OnError
+from foveate.config.data import DataConfig, OnError
 from foveate.data.datasets import DatasetFormat, load_dataset
-from foveate.data.preparation import Splits, checked, checked_splits, has_validation, load_splits
+from foveate.data.preparation import Splits, checked, checked_splits
 from foveate.data.records import ImageRecord
 from foveate.errors import UserError
+from foveate.recipes.datasets import has_validation, load_splits
 from miniatures import write_folder
 
 

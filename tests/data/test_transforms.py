@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from foveate.config import TestViews, TrainCrop, TransformConfig
+from foveate.config.data import TestViews, TrainCrop, TransformConfig
 from foveate.data.geometry import Geometry
 from foveate.data.transforms import evaluation_geometries, train_geometry
 from foveate.types import Box, Size

@@ -9,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torchmetrics.functional.classification import multiclass_calibration_error
 
-from foveate.config import TrustStudy
 from foveate.errors import UserError
 from foveate.evaluation.calibration import (
     Alarm,
@@ -22,6 +21,7 @@ from foveate.evaluation.calibration import (
     reliability,
     risk_coverage,
 )
+from foveate.evaluation.config import TrustStudy
 from oracles.trust import calibration_error, risk_area
 
 SEEDS = st.integers(0, 10_000)

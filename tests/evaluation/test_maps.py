@@ -11,17 +11,10 @@ from scipy.stats import spearmanr
 from torch import Tensor
 from torch.testing import assert_close
 
-from foveate.backbones import Normalisation
-from foveate.config import Background, CurveConfig, GroundingStudy
+from foveate.backbones.backbone import Normalisation
 from foveate.errors import UserError
-from foveate.evaluation.maps import (
-    area,
-    background,
-    deletion_and_insertion,
-    energy_inside,
-    mean_of,
-    rank_correlation,
-)
+from foveate.evaluation.config import Background, CurveConfig, GroundingStudy
+from foveate.evaluation.maps import area, background, deletion_and_insertion, energy_inside, mean_of, rank_correlation
 from foveate.types import Size
 from oracles.trust import curve, energy_share
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from foveate.config import PatchConfig
+from foveate.guided_zoom.config import PatchConfig
 
 Map = NDArray[np.float64]
 Pixels = NDArray[np.uint8]

@@ -7,7 +7,7 @@ from itertools import product
 
 import numpy as np
 
-from foveate.config import AttentionForm
+from foveate.macnn.config import AttentionForm
 from oracles.s3n import Map, cells_of
 
 

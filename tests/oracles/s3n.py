@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from foveate.config import Aggregation, AttentionKernel, CellPlacement, EntropySource, Partition, S3NConfig
+from foveate.s3n.config import Aggregation, AttentionKernel, CellPlacement, EntropySource, Partition, S3NConfig
 
 Map = NDArray[np.float64]
 Cell = tuple[int, int]

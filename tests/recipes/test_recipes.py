@@ -13,27 +13,22 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from foveate.config import (
-    AttentionKind,
-    BackboneConfig,
-    MACNNConfig,
-    OwnConfig,
-    S3NConfig,
-    Schedule,
-    TestViews,
-    TrainConfig,
-    TrainCrop,
-)
+from foveate.config.data import TestViews, TrainCrop
+from foveate.config.networks import BackboneConfig, BackboneNetworkConfig
+from foveate.config.optimiser import Schedule
 from foveate.data.datasets import DatasetFormat
 from foveate.data.loading import Draw, TrainingViews
-from foveate.data.preparation import load_splits
 from foveate.data.transforms import evaluation_geometries, train_geometry
-from foveate.methods.inference import network_input
-from foveate.methods.network import Moment, Network, ParameterGroup
-from foveate.methods.networks import create_network
+from foveate.inference.classifier import network_input
+from foveate.macnn.config import MACNNConfig
+from foveate.networks.network import Network, ParameterGroup, TrainingStep
 from foveate.recipes import RECIPES, ft_resnet50_cub, ft_resnet101_cub
-from foveate.recipes.comparisons import ROWS
-from foveate.training.losses import lesson_loss
+from foveate.recipes.config import TrainConfig
+from foveate.recipes.create import create_network
+from foveate.recipes.datasets import load_splits
+from foveate.reproduction.comparisons import ROWS
+from foveate.s3n.config import AttentionKind, S3NConfig
+from foveate.training.losses import total_loss
 from foveate.training.optimiser import build_optimiser, build_schedule
 from foveate.types import BranchLogits, Size
 from miniatures import write_aircraft, write_cars, write_cub, write_dogs
@@ -51,7 +46,7 @@ FULL = {name: recipe for name, recipe in RECIPES.items() if recipe().data.root.n
 
 def random_network(config: TrainConfig, classes: int) -> Network:
     network = config.network
-    assert not isinstance(network, OwnConfig)
+    assert isinstance(network, BackboneNetworkConfig)
     network = replace(network, backbone=replace(network.backbone, weights="none"))
     if isinstance(network, MACNNConfig):
         network = replace(network, part_size=64)
@@ -80,7 +75,7 @@ def alike() -> dict[str, TrainConfig]:
 def narrowed(config: TrainConfig, known: set[object]) -> TrainConfig:
     """Return the recipe as it is where its method with its backbone is not known yet, else with a small backbone."""
     network = config.network
-    assert not isinstance(network, OwnConfig)
+    assert isinstance(network, BackboneNetworkConfig)
     key = (type(network), network.backbone)
     if key not in known:
         known.add(key)
@@ -135,10 +130,10 @@ def test_every_recipe_takes_a_step(config: TrainConfig, tmp_path: Path) -> None:
     schedule = build_schedule(optimiser, config.optimiser, STEPS)
     before = {key: parameter.clone() for key, parameter in network.named_parameters()}
     inputs = network_input(pixels, network.backbone.normalisation)
-    answers: BranchLogits = network(inputs, Moment(0.0, torch.arange(3)))
+    answers: BranchLogits = network(inputs, TrainingStep(0.0, torch.arange(3)))
     assert all(logits.shape == (3, classes) for logits in answers.present().values())
     for epoch in (0, 1) if isinstance(config.network, MACNNConfig) else (0,):  # one of each phase
-        loss = lesson_loss(network.lesson(inputs, Moment(0.0, torch.arange(3), epoch)), labels, config)
+        loss = total_loss(network.losses(inputs, TrainingStep(0.0, torch.arange(3), epoch)), labels, config)
         assert torch.isfinite(loss)
         optimiser.zero_grad()
         torch.autograd.backward(loss)
@@ -176,7 +171,7 @@ def test_every_recipe_says_what_it_is(name: str) -> None:
 def test_s3ns_baseline_on_cub_is_the_papers() -> None:
     """S3N, section 4; the side of 600 and the one drop before the 20th of 30 epochs are its release's."""
     config = ft_resnet50_cub()
-    assert config.network.architecture == "resnet50.tv_in1k"
+    assert config.network.base == "resnet50.tv_in1k"
     assert (config.transforms.input_size, config.transforms.resize_size) == (448, 600)
     assert config.batch_size == 16
     assert (config.optimiser.momentum, config.optimiser.weight_decay) == (0.9, 1e-4)
@@ -192,7 +187,7 @@ def test_s3ns_baseline_on_cub_is_the_papers() -> None:
 def test_guided_zooms_baseline_on_cub_is_the_papers() -> None:
     """Guided Zoom, section 4; 5,994 photographs are 94 batches of 64, of which 30,000 are 319.1 epochs."""
     config = ft_resnet101_cub().counted(5_994)
-    assert config.network.architecture == "resnet101.tv_in1k"
+    assert config.network.base == "resnet101.tv_in1k"
     assert (config.transforms.input_size, config.transforms.resize_size) == (448, 475)
     assert config.transforms.train_crop is TrainCrop.OFFSET
     assert (config.batch_size, config.epochs, config.optimiser.momentum) == (64, 319, 0.9)
@@ -237,7 +232,7 @@ def test_a_papers_recipe_states_the_published_number(
     recipe = RECIPES[name]
     assert f"Published: {published} top-1" in (recipe.__doc__ or "")
     network = recipe().network
-    assert not isinstance(network, OwnConfig)
+    assert isinstance(network, BackboneNetworkConfig)
     assert network.backbone == BackboneConfig(architecture=architecture)
     assert recipe().data.format is format
     assert recipe().optimiser.schedule is Schedule.STEP

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from foveate.report import reproduction
 from foveate.report.results import BEGIN, END, read_rows, row_table, summary_table, with_block, with_results
+from foveate.reproduction import report as reproduction
 
 ROOT = Path(__file__).parents[2]
 
@@ -58,7 +58,12 @@ def test_two_settings_of_ones_own_are_two_lines() -> None:
 
 
 def test_what_the_tables_compare_is_told_apart() -> None:
-    settings: list[dict[str, object]] = [{}, {"attention": "saliency"}, {"partition": "random"}, {"zoom_above": 0.7}]
+    settings: list[dict[str, object]] = [
+        {},
+        {"attention": "saliency"},
+        {"partition": "random"},
+        {"zoom_entropy_threshold": 0.7},
+    ]
     one: dict[str, object] = {"method": "s3n", "preset": "foveate", "decides_from": "o+d+c"}
     old, *new = (row(0, 80.0, **one, **setting) for setting in settings)
     same = row(1, 82.0, **one, attention=None, partition=None)
@@ -69,7 +74,10 @@ def test_what_the_tables_compare_is_told_apart() -> None:
         "s3n (foveate, o+d+c, random)",
         "s3n (foveate, o+d+c, closer above 0.7 nats)",
     ]
-    assert ["--zoom-above 0.7" in line for line in row_table([old, new[-1]]).splitlines()[2:]] == [False, True]
+    assert ["--zoom-entropy-threshold 0.7" in line for line in row_table([old, new[-1]]).splitlines()[2:]] == [
+        False,
+        True,
+    ]
     assert "81.0 ± 1.4" in lines[0]
 
 

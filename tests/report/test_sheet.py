@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageColor
 
+from foveate.drawing.captions import HEADER
 from foveate.errors import UserError
-from foveate.report.captions import HEADER
 from foveate.report.sheet import SheetAnswer, answer_sheet
 from foveate.types import RankedClass
 

@@ -17,23 +17,16 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from foveate.config import (
-    BackboneConfig,
-    Branches,
-    MACNNConfig,
-    NetworkConfig,
-    OnError,
-    Partition,
-    PlainConfig,
-    S3NConfig,
-    TrainConfig,
-    TransformConfig,
-)
+from foveate.config.data import OnError, TransformConfig
+from foveate.config.networks import BackboneConfig, NetworkConfig, PlainConfig
 from foveate.data.loading import Batch
-from foveate.data.plumage import PlumageConfig, draw_plumage
 from foveate.errors import UserError
-from foveate.methods.networks import create_network
-from foveate.runs import Run
+from foveate.macnn.config import MACNNConfig
+from foveate.plumage import PlumageConfig, draw_plumage
+from foveate.recipes.config import TrainConfig
+from foveate.recipes.create import create_network
+from foveate.runs.run import Run
+from foveate.s3n.config import Branches, Partition, S3NConfig
 from foveate.training.checkpoints import AtomicCheckpoints
 from foveate.training.fit import EpochLines
 from foveate.training.module import TrainingModule

@@ -10,8 +10,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from foveate.config import Branch, DataConfig, NetworkConfig, PlainConfig, S3NConfig, SmoothingOver, TrainConfig
+from foveate.config.branches import Branch
+from foveate.config.data import DataConfig
+from foveate.config.networks import NetworkConfig, PlainConfig
+from foveate.config.optimiser import SmoothingOver
 from foveate.errors import UserError
+from foveate.recipes.config import TrainConfig
+from foveate.s3n.config import S3NConfig
 from foveate.training.losses import branch_loss, check_smoothing, smoothing_of
 from foveate.types import BranchLogits
 from oracles.s3n import naive_cross_entropy

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from foveate.config import OptimiserConfig, Schedule
-from foveate.methods.network import ParameterGroup
+from foveate.config.optimiser import OptimiserConfig, Schedule
+from foveate.networks.network import ParameterGroup
 from foveate.training.optimiser import build_optimiser, build_schedule, class_weights
 
 

@@ -17,33 +17,22 @@ from torch.testing import assert_close
 from torchvision import models
 from torchvision.models.vgg import VGG, make_layers
 
-from commands import status
-from foveate.config import (
-    BackboneConfig,
-    DataConfig,
-    DatasetFormat,
-    EvidenceStart,
-    HardwareConfig,
-    Keep,
-    Library,
-    OwnConfig,
-    PatchConfig,
-    PlainConfig,
-    PoolConfig,
-    RefinementConfig,
-    TrainConfig,
-    TransformConfig,
-)
-from foveate.data.preparation import load_splits
+from command_line import status
+from foveate.backbones.weights import save_weights
+from foveate.config.data import DataConfig, DatasetFormat, TransformConfig
+from foveate.config.hardware import HardwareConfig
+from foveate.config.networks import BackboneConfig, Library, OwnConfig, PlainConfig
 from foveate.errors import UserError
-from foveate.guided_runs import GuidedZoomRun
+from foveate.guided_zoom.config import EvidenceStart, Keep, PatchConfig, PoolConfig, RefinementConfig
 from foveate.recipes import evidence as evidence_recipe
-from foveate.runs import Run
-from foveate.weights import save_weights
+from foveate.recipes.config import TrainConfig
+from foveate.recipes.datasets import load_splits
+from foveate.runs.guided_zoom_run import GuidedZoomRun
+from foveate.runs.run import Run
 from foveate.workflows.adopt import adopt
+from foveate.workflows.build_guided_zoom import build_guided_zoom
 from foveate.workflows.evaluate import evaluate
 from foveate.workflows.evidence_training import evidence_backbone, evidence_config
-from foveate.workflows.guided_zoom import guided_zoom
 from foveate.workflows.predict import load
 from foveate.workflows.train import train
 
@@ -297,7 +286,7 @@ def test_guided_zoom_of_a_vgg(plumage: Path, tmp_path: Path, monkeypatch: pytest
         epochs=1,
     )
     refinement, rows = RefinementConfig(top_k=3, weights=(0.5, 0.3, 0.2)), tmp_path / "rows.jsonl"
-    made = guided_zoom(
+    made = build_guided_zoom(
         *(run, zoom), pool=pool, refinement=refinement, evidence=evidence, hardware=SLOW, results=rows, say=silent
     )
     assert made[0].change.before == evaluate(run, hardware=SLOW, say=silent).accuracy.top1.value
@@ -345,7 +334,7 @@ def test_on_the_command_line(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("foveate.backbones._weights_source", lambda config: "none")  # instead of a download
+    monkeypatch.setattr("foveate.backbones.backbone._weights_source", lambda config: "none")  # instead of a download
     described = ["--architecture", "test_resnet", "--data.root", plumage, "--data.format", "cub", *ON_THE_COMMAND_LINE]
     described += ["--weights-key", "state_dict_ema"]
     run, zoom = tmp_path / "run", tmp_path / "zoom"
@@ -364,7 +353,7 @@ def test_on_the_command_line(
         assert "### zoom, test split" in told
         assert ("already" in told) == bool(attempt)
         assert ("trained in" in told) != bool(attempt)
-    assert GuidedZoomRun.open(zoom).evidence_run().config.network.architecture == "test_efficientnet"
+    assert GuidedZoomRun.open(zoom).evidence_run().config.network.base == "test_efficientnet"
 
 
 @pytest.mark.parametrize(

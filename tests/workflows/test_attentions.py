@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from foveate.config import AttentionKind, Branches, S3NConfig, TrainConfig
 from foveate.data.images import read_image
-from foveate.runs import Run
+from foveate.recipes.config import TrainConfig
+from foveate.runs.run import Run
+from foveate.s3n.config import AttentionKind, Branches, S3NConfig
+from foveate.s3n.explanation import S3NExplanation
 from foveate.workflows.evaluate import evaluate
 from foveate.workflows.explain import Explainer, explain
 from foveate.workflows.predict import load
@@ -48,6 +50,7 @@ def test_from_training_to_the_picture(
     bird = sorted(plumage.glob("images/*/*.jpg"))[0]
     predicted = load(run.path, hardware=config.hardware).predict(bird)
     explanation = Explainer.of(run, config.hardware).explain(read_image(bird), bird.name)
+    assert isinstance(explanation, S3NExplanation)
     assert explanation.answer[0].class_name == predicted.best.class_name
     assert (explanation.dense is None) == (kind is AttentionKind.SPARSE)
     assert len(explanation.zoomed) == (2 if branches is Branches.ODC else 1)

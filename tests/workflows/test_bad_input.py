@@ -16,8 +16,8 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from commands import status
-from foveate.runs import Run
+from command_line import status
+from foveate.runs.run import Run
 from miniatures import lines, write_csv, write_cub
 
 TINY = ["--epochs", "2", "--batch-size", "4", "--transforms.input-size", "32", "--transforms.resize-size", "36"]

@@ -15,15 +15,17 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from foveate.cli import main
-from foveate.config import GroundingConfig, GroundingMethod, HardwareConfig, Keep, PatchConfig, PoolConfig
-from foveate.data.evidence_pool import SCHEMA_VERSION, EvidencePool
+from foveate.commands.main import main
+from foveate.config.hardware import HardwareConfig
 from foveate.data.preparation import Splits
 from foveate.data.records import ImageRecord
-from foveate.documents import unstructured, write_json
 from foveate.errors import UserError
-from foveate.methods.guided_zoom import ConventionalCNN
-from foveate.runs import Run
+from foveate.files.documents import unstructured, write_json
+from foveate.grounding.config import GroundingConfig, GroundingMethod
+from foveate.guided_zoom.config import Keep, PatchConfig, PoolConfig
+from foveate.guided_zoom.evidence import ConventionalCNN
+from foveate.guided_zoom.pool import SCHEMA_VERSION, EvidencePool
+from foveate.runs.run import Run
 from foveate.types import Grounded
 from foveate.workflows.build_pool import build_pool, evidence_rows, export_patches
 

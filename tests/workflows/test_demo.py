@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from foveate.config import DataConfig, TrainConfig, TransformConfig
-from foveate.data.plumage import PlumageConfig
+from foveate.config.data import DataConfig, TransformConfig
+from foveate.plumage import PlumageConfig
 from foveate.recipes import plain_slice
+from foveate.recipes.config import TrainConfig
 from foveate.workflows import demo as demo_module
 from foveate.workflows.demo import demo
 from foveate.workflows.evaluate import evaluate

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from commands import status
-from foveate.config import DataConfig, OnError
+from command_line import status
+from foveate.config.data import DataConfig, OnError
 from foveate.data.datasets import DatasetFormat
 from foveate.errors import UserError
 from foveate.workflows.describe import describe_dataset
@@ -78,7 +78,7 @@ def test_options_of_the_command(flock: Path, capsys: pytest.CaptureFixture[str])
 def test_a_mistyped_folder_is_named_before_anything_heavy_is_imported(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for module in ("foveate.workflows.describe", "foveate.data.plumage"):
+    for module in ("foveate.workflows.describe", "foveate.plumage"):
         monkeypatch.setitem(sys.modules, module, None)
     assert status("data", "nowhere") == 2
     assert "the data set's folder must exist; got nowhere" in capsys.readouterr().err

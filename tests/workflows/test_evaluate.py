@@ -14,31 +14,21 @@ from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image
 from scipy.special import entr
 
-from foveate.config import (
-    AttentionKind,
-    BackboneConfig,
-    Branches,
-    DataConfig,
-    EntropySource,
-    HardwareConfig,
-    NetworkConfig,
-    OptimiserConfig,
-    Partition,
-    PlainConfig,
-    S3NConfig,
-    Schedule,
-    TestViews,
-    TrainConfig,
-)
+from foveate.config.data import DataConfig, TestViews
+from foveate.config.hardware import HardwareConfig
+from foveate.config.networks import BackboneConfig, NetworkConfig, PlainConfig
+from foveate.config.optimiser import OptimiserConfig, Schedule
 from foveate.data.images import read_image
 from foveate.data.loading import EvaluationViews, evaluation_loader
-from foveate.data.preparation import load_splits
 from foveate.errors import UserError
 from foveate.evaluation.predictions import read_predictions
-from foveate.methods.inference import Classifier
-from foveate.methods.s3n import S3N
-from foveate.runs import Run, RunDescription
-from foveate.workflows.evaluate import Evaluation, evaluate, records_of, schedule_of, settings_of
+from foveate.inference.classifier import Classifier
+from foveate.recipes.config import TrainConfig
+from foveate.recipes.datasets import load_splits
+from foveate.runs.run import Run, RunDescription
+from foveate.s3n.config import AttentionKind, Branches, EntropySource, Partition, S3NConfig
+from foveate.s3n.network import S3N
+from foveate.workflows.evaluate import Evaluation, evaluate, records_of, schedule_of
 from foveate.workflows.model import load
 from miniatures import write_cub, write_folder
 
@@ -105,7 +95,11 @@ def test_looking_closer_where_unsure_answers_as_foretold(s3n_run: Run, tmp_path:
     half = full.gate[5]
     assert 0.2 < half.share < 0.8
     done = evaluate(
-        own, zoom_above=half.above, hardware=own.config.hardware, results=tmp_path / "rows.jsonl", say=silent
+        own,
+        zoom_entropy_threshold=half.above,
+        hardware=own.config.hardware,
+        results=tmp_path / "rows.jsonl",
+        say=silent,
     )
     first = read_predictions(full.report.with_name("test-centre-original.parquet")).probabilities
     asked = entr(first).sum(1) > half.above
@@ -116,11 +110,11 @@ def test_looking_closer_where_unsure_answers_as_foretold(s3n_run: Run, tmp_path:
     assert (done.report.name, done.gate) == (f"test-centre-above-{half.above:g}.md", (replace(half, changed=None),))
     assert json.loads(done.report.with_suffix(".json").read_text())["report"] == done.report.stem
     row = json.loads((tmp_path / "rows.jsonl").read_text(encoding="utf-8"))
-    assert (row["zoom_above"], row["looked_again"]) == (half.above, round(100 * half.share, 2))
+    assert (row["zoom_entropy_threshold"], row["looked_again"]) == (half.above, round(100 * half.share, 2))
     assert row["passes"] == round(1 + 2 * half.share, 3)
     assert f"| {half.above:.4f} " in full.report.read_text(encoding="utf-8")
-    assert read_predictions(full.report.with_suffix(".parquet")).metadata.get("zoom_above") is None
-    model = load(own.path, hardware=own.config.hardware, zoom_above=half.above)
+    assert read_predictions(full.report.with_suffix(".parquet")).metadata.get("zoom_entropy_threshold") is None
+    model = load(own.path, hardware=own.config.hardware, zoom_entropy_threshold=half.above)
     for index in (int(asked.argmax()), int(asked.argmin())):
         best = model.predict(read_image(done.records[index].image)).best
         assert best.class_name == own.class_names[wanted[index].argmax()]
@@ -128,18 +122,18 @@ def test_looking_closer_where_unsure_answers_as_foretold(s3n_run: Run, tmp_path:
 
 
 def test_where_to_look_closer_is_checked(own_run: Run, s3n_run: Run) -> None:
-    with pytest.raises(UserError, match=r"zoom_above says where an S3N looks closer; this network is a PlainNetwork"):
-        evaluate(own_run, zoom_above=1.0, say=silent)
-    with pytest.raises(UserError, match=r"zoom_above must not be negative, in nats; got -1"):
-        load(s3n_run.path, zoom_above=-1.0)
+    with pytest.raises(UserError, match=r"looks closer; this one, a PlainNetwork, looks once"):
+        evaluate(own_run, zoom_entropy_threshold=1.0, say=silent)
+    with pytest.raises(UserError, match=r"zoom_entropy_threshold must not be negative, in nats; got -1"):
+        load(s3n_run.path, zoom_entropy_threshold=-1.0)
     alone = S3NConfig(backbone=BackboneConfig(architecture="test_resnet", weights="none"), branches=Branches.O)
-    with pytest.raises(UserError, match=r"looks closer; this network is an S3N of the first look alone"):
-        Classifier.place(S3N.create(alone, 3, 96), HardwareConfig(), zoom_above=1.0)
-    model = load(s3n_run.path, hardware=s3n_run.config.hardware, zoom_above=1.0)
+    with pytest.raises(UserError, match=r"looks closer; this S3N decides from the first view alone"):
+        Classifier.place(S3N.create(alone, 3, 96), HardwareConfig(), zoom_entropy_threshold=1.0)
+    model = load(s3n_run.path, hardware=s3n_run.config.hardware, zoom_entropy_threshold=1.0)
     grey = Image.new("RGB", (96, 96), "grey")
     with pytest.raises(UserError, match=r"one view of a photograph is looked at, and then closer; got 2"):
         model.predict(grey, views=TestViews.FLIP)
-    with pytest.raises(UserError, match=r"zoom_above, 1.0, must not be above entropy_threshold, 0.5"):
+    with pytest.raises(UserError, match=r"zoom_entropy_threshold, 1.0, must not be above entropy_threshold, 0.5"):
         model.predict(grey, entropy_threshold=0.5)
 
 
@@ -163,7 +157,7 @@ def test_where_to_look_closer_is_checked(own_run: Run, s3n_run: Run) -> None:
 def test_a_row_says_what_the_tables_compare(
     config: NetworkConfig, preset: str | None, attention: str | None, partition: str | None
 ) -> None:
-    told = settings_of(config)
+    told = config.settings()
     assert (told["preset"], told["attention"], told["partition"]) == (preset, attention, partition)
     assert told["decides_from"] == ("o+d+c" if isinstance(config, S3NConfig) else None)
 

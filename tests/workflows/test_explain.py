@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from commands import status
-from foveate.config import OnError
+from command_line import status
+from foveate.config.data import OnError
 from foveate.data.images import read_image
 from foveate.errors import UserError
-from foveate.runs import Run
+from foveate.runs.run import Run
+from foveate.s3n.explanation import S3NExplanation
 from foveate.workflows.explain import Explainer, explain
 from foveate.workflows.model import load
 from foveate.workflows.pictures import picture_paths, shown_name
@@ -46,6 +47,7 @@ def size_of(path: Path) -> tuple[int, int]:
 def test_it_explains_the_answer_that_predict_gives(own_run: Run, bird: Path) -> None:
     explanation = Explainer.of(own_run, own_run.config.hardware).explain(read_image(bird), "bird")
     predicted = load(own_run.path, hardware=own_run.config.hardware).predict(bird)
+    assert isinstance(explanation, S3NExplanation)
     assert explanation.answer[0].class_name == predicted.best.class_name
     assert explanation.answer[0].probability == pytest.approx(predicted.best.probability, abs=1e-4)
     assert explanation.image.size == (64, 64)
@@ -57,11 +59,12 @@ def test_it_explains_the_answer_that_predict_gives(own_run: Run, bird: Path) -> 
 def test_the_first_view_is_the_photograph(own_run: Run, bird: Path) -> None:
     """Normalised, shrunk and turned back into pixels it is the photograph resized: the whole of it but the margin."""
     photograph = read_image(bird)
-    shown = Explainer.of(own_run, own_run.config.hardware).explain(photograph, "bird").image
+    shown = Explainer.of(own_run, own_run.config.hardware).explain(photograph, "bird")
+    assert isinstance(shown, S3NExplanation)
     margin = (72 - 64) / 2 / 72 * photograph.width
     box = (margin, margin, photograph.width - margin, photograph.height - margin)
     expected = photograph.resize((64, 64), Image.Resampling.BILINEAR, box=box)
-    difference = np.abs(np.asarray(shown, dtype=float) - np.asarray(expected, dtype=float))
+    difference = np.abs(np.asarray(shown.image, dtype=float) - np.asarray(expected, dtype=float))
     assert difference.mean() < 3  # grey levels; two resamplings against one
 
 
@@ -69,6 +72,7 @@ def test_a_grey_photograph_is_explained_as_it_is_predicted(own_run: Run, bird: P
     grey = read_image(bird).convert("L")
     explanation = Explainer.of(own_run, own_run.config.hardware).explain(grey, "grey")
     predicted = load(own_run.path, hardware=own_run.config.hardware).predict(grey)
+    assert isinstance(explanation, S3NExplanation)
     assert explanation.answer[0].class_name == predicted.best.class_name
 
 
@@ -182,7 +186,7 @@ def test_the_command(own_run: Run, bird: Path, tmp_path: Path, capsys: pytest.Ca
 
 
 def test_a_run_that_looks_once_has_nothing_to_show(quick_run: Run, bird: Path) -> None:
-    with pytest.raises(UserError, match="only an S3N network can show where it looked closer"):
+    with pytest.raises(UserError, match="how an answer came about is shown of networks that say where they look"):
         explain(quick_run, [str(bird)], say=silent)
     with pytest.raises(UserError, match="kept none; train with --keep-epochs"):
         explain(quick_run, [str(bird)], epochs=(), say=silent)

@@ -12,21 +12,24 @@ import pytest
 import torch
 from PIL import Image
 
-from commands import status
-from foveate.config import GroundingConfig, GroundingMethod, MACNNConfig, TrainConfig
+from command_line import status
 from foveate.data.images import read_image
-from foveate.documents import structured, unstructured
 from foveate.errors import UserError
-from foveate.guided_runs import GuidedZoomRun
-from foveate.methods.guided_zoom import ConventionalCNN
-from foveate.methods.macnn import MACNN
-from foveate.methods.s3n import shrink
+from foveate.files.documents import structured, unstructured
+from foveate.grounding.config import GroundingConfig, GroundingMethod
+from foveate.grounding.create import create_grounding
+from foveate.guided_zoom.evidence import ConventionalCNN
+from foveate.macnn.config import MACNNConfig
+from foveate.macnn.explanation import MACNNExplanation
+from foveate.macnn.network import MACNN
+from foveate.networks.views import shrink
 from foveate.recipes import macnn_slice
-from foveate.response.grounding import create_grounding
-from foveate.runs import Run
-from foveate.workflows.evaluate import evaluate, settings_of
-from foveate.workflows.explain import explain
-from foveate.workflows.explain_parts import PartsExplainer
+from foveate.recipes.config import TrainConfig
+from foveate.recipes.create import configurations
+from foveate.runs.guided_zoom_run import GuidedZoomRun
+from foveate.runs.run import Run
+from foveate.workflows.evaluate import evaluate
+from foveate.workflows.explain import Explainer, explain
 from foveate.workflows.predict import load
 from zooms import SLOW, made_of, silent
 
@@ -44,8 +47,9 @@ def bird(plumage: Path) -> Path:
 
 
 def test_it_explains_the_answer_that_predict_gives(own_run: Run, bird: Path) -> None:
-    explanation = PartsExplainer.of(own_run, SLOW).explain(read_image(bird), "bird")
+    explanation = Explainer.of(own_run, SLOW).explain(read_image(bird), "bird")
     predicted = load(own_run.path, hardware=SLOW).predict(bird)
+    assert isinstance(explanation, MACNNExplanation)
     assert explanation.answer[0].class_name == predicted.best.class_name
     assert explanation.answer[0].probability == pytest.approx(predicted.best.probability, abs=1e-4)
     assert explanation.image.size == (64, 64)
@@ -80,12 +84,14 @@ def test_branches_of_the_report_are_the_streams(own_run: Run, tmp_path: Path) ->
 def test_the_training_measured_both_losses(own_run: Run) -> None:
     metrics = own_run.metrics()
     assert {"train/distance", "train/diversity", "train/loss"} <= metrics.keys()
-    assert structured(unstructured(own_run.description), type(own_run.description), own_run.path, "a run")
+    assert structured(
+        unstructured(own_run.description), type(own_run.description), own_run.path, "a run", configurations()
+    )
 
 
 def test_presets_have_names() -> None:
-    assert settings_of(macnn_slice().network)["preset"] == "foveate"
-    assert settings_of(replace(MACNNConfig.paper(), crop=96 / 448))["preset"] == "paper"
+    assert macnn_slice().network.settings()["preset"] == "foveate"
+    assert replace(MACNNConfig.paper(), crop=96 / 448).settings()["preset"] == "paper"
 
 
 def test_guided_zoom_asks_the_joint_head_and_grounds_the_image_stream(own_run: Run) -> None:
@@ -119,5 +125,5 @@ def test_guided_zoom_of_a_run(own_run: Run, evidence: TrainConfig, tmp_path: Pat
 def test_what_it_has_not(own_run: Run, quick_run: Run, bird: Path) -> None:
     with pytest.raises(UserError, match="kept none; train with --keep-epochs"):
         explain(own_run, [str(bird)], epochs=(), say=silent)
-    with pytest.raises(UserError, match="only an MA-CNN network finds parts"):
-        PartsExplainer.of(quick_run, SLOW).explain(read_image(bird), "bird")
+    with pytest.raises(UserError, match="this run is of another method"):
+        Explainer.of(quick_run, SLOW).explain(read_image(bird), "bird")

@@ -16,24 +16,25 @@ from PIL import Image
 from safetensors.torch import load_file
 
 import foveate
-from commands import status
-from foveate.config import RefinementConfig, Scores, TestViews
+from command_line import status
+from foveate.backbones.weights import save_weights
+from foveate.config.data import TestViews
 from foveate.data.images import read_image
-from foveate.data.preparation import load_splits
-from foveate.decision.refinement import refined_probabilities
-from foveate.documents import write_json
 from foveate.errors import UserError
 from foveate.evaluation.evidence import EvidenceTable
-from foveate.guided_runs import GuidedZoomRun
-from foveate.methods.guided_zoom import ConventionalCNN, GuidedZoom
-from foveate.methods.plain import PlainNetwork
-from foveate.methods.refiner import Refiner
-from foveate.runs import Run
-from foveate.weights import save_weights
+from foveate.files.documents import write_json
+from foveate.guided_zoom.config import RefinementConfig, Scores
+from foveate.guided_zoom.evidence import ConventionalCNN, GuidedZoom
+from foveate.guided_zoom.refinement import refined_probabilities
+from foveate.guided_zoom.refiner import Refiner
+from foveate.networks.plain import PlainNetwork
+from foveate.recipes.datasets import load_splits
+from foveate.runs.guided_zoom_run import GuidedZoomRun
+from foveate.runs.run import Run
 from foveate.workflows.explain import explain
 from foveate.workflows.explain_zoom import ZoomExplainer
-from foveate.workflows.judge import evidence_of_split
 from foveate.workflows.pool_features import pool_features
+from foveate.workflows.split_evidence import evidence_of_split
 from zooms import REFINEMENT, SLOW, copied, silent
 
 
@@ -133,7 +134,7 @@ def test_features_of_the_pool_are_made_once(own: GuidedZoomRun, tmp_path: Path) 
     assert kept.dtype == torch.float16
     cnn = ZoomExplainer.of(again, SLOW, said.append).refiner.zoom.evidence_cnn
     assert said == []
-    with mock.patch("foveate.methods.inference.Classifier.features", side_effect=AssertionError):
+    with mock.patch("foveate.inference.classifier.Classifier.features", side_effect=AssertionError):
         assert torch.equal(pool_features(again, cnn, workers=0, say=said.append).features, kept.float())
     file.write_bytes(b"damaged")
     pool_features(again, cnn, workers=0, say=said.append)
@@ -169,7 +170,7 @@ def test_an_answer_that_the_gate_leaves_alone_costs_no_evidence(made: GuidedZoom
     model = foveate.load(made.path, hardware=SLOW)
     assert model.refiner is not None
     plain = foveate.load(made.description.base, hardware=SLOW).predict(bird)
-    sure = replace(model, refiner=replace(model.refiner, config=replace(REFINEMENT, entropy_above=9.0)))
+    sure = replace(model, refiner=replace(model.refiner, config=replace(REFINEMENT, entropy_threshold=9.0)))
     with (
         mock.patch.object(GuidedZoom, "evidence", side_effect=AssertionError),
         mock.patch.object(ConventionalCNN, "answer", side_effect=AssertionError),  # nothing is grounded
@@ -177,7 +178,7 @@ def test_an_answer_that_the_gate_leaves_alone_costs_no_evidence(made: GuidedZoom
         gated = sure.predict(bird)
     assert [each.class_name for each in gated.top] == [each.class_name for each in plain.top]
     assert gated.best.probability == pytest.approx(plain.best.probability, abs=1e-4)
-    unsure = replace(model, refiner=replace(model.refiner, config=replace(REFINEMENT, entropy_above=0.0)))
+    unsure = replace(model, refiner=replace(model.refiner, config=replace(REFINEMENT, entropy_threshold=0.0)))
     assert unsure.predict(bird).best.class_name == model.predict(bird).best.class_name
 
 
@@ -191,7 +192,7 @@ def test_names_alone_are_the_refined_ones_for_less(
     assert model.refiner is not None
     own = list(replace(model, refiner=None).predict_many(birds))
     gate = sorted(each.entropy for each in own)[len(own) // 2] if gated else None  # half are left alone
-    refinement = replace(REFINEMENT, scores=scores, entropy_above=gate)
+    refinement = replace(REFINEMENT, scores=scores, entropy_threshold=gate)
     model = replace(model, refiner=Refiner.of(model.refiner.zoom, refinement))
     looked: list[int] = []
 

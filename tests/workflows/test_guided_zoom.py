@@ -16,31 +16,25 @@ from PIL import Image
 from scipy.stats import binomtest
 from torch import Tensor
 
-from foveate.cli import main
-from foveate.config import (
-    DataConfig,
-    EvidenceStart,
-    GroundingConfig,
-    GroundingMethod,
-    Keep,
-    RefinementConfig,
-    Rule,
-    TrainConfig,
-)
-from foveate.data.evidence_pool import EvidencePool
+from foveate.backbones.weights import save_weights
+from foveate.commands.evidence import Decision
+from foveate.commands.main import main
+from foveate.config.data import DataConfig
 from foveate.data.images import read_image
-from foveate.data.preparation import load_splits
 from foveate.errors import UserError
-from foveate.guided_commands import Decision
-from foveate.guided_runs import GuidedZoomRun
-from foveate.methods.guided_zoom import GuidedZoom
-from foveate.methods.plain import PlainNetwork
-from foveate.runs import Run
+from foveate.grounding.config import GroundingConfig, GroundingMethod
+from foveate.guided_zoom.config import EvidenceStart, Keep, RefinementConfig, Rule
+from foveate.guided_zoom.evidence import GuidedZoom
+from foveate.guided_zoom.pool import EvidencePool
+from foveate.networks.plain import PlainNetwork
+from foveate.recipes.config import TrainConfig
+from foveate.recipes.datasets import load_splits
+from foveate.runs.guided_zoom_run import GuidedZoomRun
+from foveate.runs.run import Run
 from foveate.types import Evidence
-from foveate.weights import save_weights
+from foveate.workflows.build_guided_zoom import RefinementRow, build_guided_zoom, paper_rows, usual_refinement
 from foveate.workflows.evidence_training import check_evidence
-from foveate.workflows.guided_zoom import RefinementRow, guided_zoom, paper_rows, usual_refinement
-from foveate.workflows.judge import assemble, evidence_of_split, hits_of_split
+from foveate.workflows.split_evidence import assemble, evidence_of_split, hits_of_split
 from foveate.workflows.train import train
 from miniatures import write_folder
 from oracles.guided_zoom import naive_refined
@@ -103,7 +97,7 @@ def test_what_is_there_is_not_made_again(made: GuidedZoomRun, quick_run: Run, ev
     before = {
         path: path.stat().st_mtime_ns for path in made.path.rglob("*") if path.suffix in (".parquet", ".safetensors")
     }
-    with mock.patch("foveate.methods.guided_zoom.find_evidence", side_effect=AssertionError):
+    with mock.patch("foveate.guided_zoom.evidence.find_evidence", side_effect=AssertionError):
         rows = made_of(quick_run, made.path, evidence)
     assert len(rows) == 1 + 3 * 3  # what was asked for, and k = 3 with three ways to join three numbers of rounds
     assert {path: path.stat().st_mtime_ns for path in before} == before
@@ -130,7 +124,7 @@ def test_weights_and_rounds_that_do_not_fit_are_told_before_anything_is_computed
 ) -> None:
     lines: list[str] = []
     asked = RefinementConfig(top_k=2, weights=(0.4, 0.3, 0.2), mirrored=False)
-    guided_zoom(quick_run, made.path, pool=POOL, refinement=asked, hardware=SLOW, say=lines.append)
+    build_guided_zoom(quick_run, made.path, pool=POOL, refinement=asked, hardware=SLOW, say=lines.append)
     expected = "it has 3, and the weights are for 2; --refinement.weights takes 4 numbers"
     assert lines[0] == f"the pool's later rounds of evidence do not count: {expected}"
     out = tmp_path / "zoom"
@@ -146,7 +140,7 @@ def test_mirrored_evidence_is_kept_beside_the_other(made: GuidedZoomRun, tmp_pat
     again, results = GuidedZoomRun.open(copied(made, tmp_path)), tmp_path / "rows.jsonl"
     asked = {mirrored: replace(REFINEMENT, mirrored=mirrored) for mirrored in (False, True)}
     for mirrored in (False, True, False):
-        guided_zoom(
+        build_guided_zoom(
             again.base_run(),
             again.path,
             pool=POOL,
@@ -191,7 +185,7 @@ def test_a_killed_evaluation_goes_on(made: GuidedZoomRun, tmp_path: Path) -> Non
             raise KeyboardInterrupt
         return whole(zoom, images, source, top_k)
 
-    with mock.patch("foveate.workflows.judge._PART", 5), mock.patch.object(GuidedZoom, "evidence", stopping):
+    with mock.patch("foveate.workflows.split_evidence._PART", 5), mock.patch.object(GuidedZoom, "evidence", stopping):
         with pytest.raises(KeyboardInterrupt):
             evidence_of_split(again, "test", REFINEMENT, hardware=SLOW, say=silent)
         table = evidence_of_split(again, "test", REFINEMENT, hardware=SLOW, say=silent)
@@ -220,15 +214,17 @@ def test_a_row_for_the_file_of_results(
 
 def test_fitting_needs_photographs_held_out(quick_run: Run, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="was trained without a validation split"):
-        guided_zoom(quick_run, tmp_path / "zoom", tuned=True, hardware=SLOW, say=silent)
+        build_guided_zoom(quick_run, tmp_path / "zoom", tuned=True, hardware=SLOW, say=silent)
     with pytest.raises(UserError, match="given or fitted, not both"):
-        guided_zoom(quick_run, tmp_path / "zoom", tuned=True, refinement=RefinementConfig(), hardware=SLOW, say=silent)
+        build_guided_zoom(
+            quick_run, tmp_path / "zoom", tuned=True, refinement=RefinementConfig(), hardware=SLOW, say=silent
+        )
     assert not (tmp_path / "zoom").exists()
     files = [f"{split}/{name}/1.jpg" for split in ("train", "val", "test") for name in ("owl", "wren")]
     data = DataConfig(root=write_folder(tmp_path / "birds", files))
     run = Run(quick_run.path, replace(quick_run.description, config=replace(quick_run.config, data=data)))
     with pytest.raises(UserError, match="it was trained on"):  # the authors hold photographs out; the next fails
-        guided_zoom(run, tmp_path / "birds", tuned=True, hardware=SLOW, say=silent)
+        build_guided_zoom(run, tmp_path / "birds", tuned=True, hardware=SLOW, say=silent)
 
 
 @pytest.mark.parametrize(("classes", "top_k"), [(2, 2), (3, 3), (4, 4), (5, 5), (200, 5)])
@@ -240,12 +236,12 @@ def test_where_no_k_is_given_it_is_five_or_all_classes(classes: int, top_k: int,
 
 
 def test_an_option_changes_what_the_folder_says_and_nothing_else() -> None:
-    fitted = RefinementConfig(top_k=3, weights=(0.7, 0.3), rule=Rule.MAX, mirrored=False, entropy_above=0.2)
+    fitted = RefinementConfig(top_k=3, weights=(0.7, 0.3), rule=Rule.MAX, mirrored=False, entropy_threshold=0.2)
     assert Decision().over(fitted) == fitted
     assert Decision(top_k=5).over(fitted) == replace(fitted, top_k=5)
     assert Decision(mirrored=True).over(fitted) == replace(fitted, mirrored=True)
     assert Decision(no_mirrored=True).over(RefinementConfig()) == RefinementConfig(mirrored=False)
-    assert Decision(entropy_above=None).over(fitted) == replace(fitted, entropy_above=None)
+    assert Decision(entropy_threshold=None).over(fitted) == replace(fitted, entropy_threshold=None)
     assert Decision(rule=Rule.SUM, weights=(1.0, 1.0)).over(fitted) == replace(
         fitted, rule=Rule.SUM, weights=(1.0, 1.0)
     )
@@ -392,16 +388,16 @@ def test_where_the_evidence_cnn_begins(quick_run: Run, tmp_path: Path, start: Ev
         raise KeyboardInterrupt
 
     with (
-        mock.patch("foveate.workflows.guided_zoom.train", noted),
-        mock.patch("foveate.workflows.guided_zoom.create_network"),  # instead of a download
+        mock.patch("foveate.workflows.build_guided_zoom.train", noted),
+        mock.patch("foveate.workflows.build_guided_zoom.create_network"),  # instead of a download
     ):
         for out, architecture in (
             ("same", None),
-            ("named", quick_run.config.network.architecture),
+            ("named", quick_run.config.network.base),
             ("other", "resnet18"),
         ):
             with pytest.raises(KeyboardInterrupt):
-                guided_zoom(
+                build_guided_zoom(
                     *(quick_run, tmp_path / out),
                     pool=POOL,
                     evidence_architecture=architecture,
@@ -411,8 +407,11 @@ def test_where_the_evidence_cnn_begins(quick_run: Run, tmp_path: Path, start: Ev
                 )
     epochs = [4, 4, 8] if start is EvidenceStart.CONVENTIONAL else [8, 8, 8]
     assert [config.epochs for config in begun.values()] == epochs
-    same, named, other = (config.network.backbone for config in begun.values())  # type: ignore[union-attr]
-    usual = quick_run.config.network.backbone.weights  # type: ignore[union-attr]
+    same, named, other = (config.network.trained_backbone for config in begun.values())
+    assert same is not None
+    assert other is not None
+    assert quick_run.config.network.trained_backbone is not None
+    usual = quick_run.config.network.trained_backbone.weights
     there = str(quick_run.path.resolve())
     assert same.weights == (there if start is EvidenceStart.CONVENTIONAL else usual)
     assert named == same
@@ -474,7 +473,7 @@ def test_what_was_fitted_elsewhere_is_taken_over(
     folder = copied(made, tmp_path)
     with pytest.raises(UserError, match="taken over from a Guided Zoom where it is fitted"):
         made_of(quick_run, tmp_path / "zoom-2", evidence, refinement=None, tuned_by=folder)
-    fitted = RefinementConfig(top_k=2, weights=(0.5, 0.5), entropy_above=0.3)
+    fitted = RefinementConfig(top_k=2, weights=(0.5, 0.5), entropy_threshold=0.3)
     GuidedZoomRun.open(folder).with_refinement(fitted, "validation")
     again = copied(made, tmp_path / "again")
     rows = made_of(quick_run, again, evidence, refinement=None, tuned_by=folder, results=tmp_path / "rows.jsonl")
@@ -487,7 +486,9 @@ def test_what_was_fitted_elsewhere_is_taken_over(
 def test_one_call_fits_and_decides(quick_run: Run, evidence: TrainConfig, tmp_path: Path) -> None:
     config = replace(quick_run.config, data=replace(quick_run.config.data, validation_fraction=0.25))
     run = train(config, tmp_path / "run", say=silent)
-    rows = guided_zoom(run, tmp_path / "zoom", pool=POOL, evidence=evidence, tuned=True, hardware=SLOW, say=silent)
+    rows = build_guided_zoom(
+        run, tmp_path / "zoom", pool=POOL, evidence=evidence, tuned=True, hardware=SLOW, say=silent
+    )
     description = GuidedZoomRun.open(tmp_path / "zoom").description
     assert description.tuned_on == "validation"
     assert rows[0].config == description.refinement
@@ -495,7 +496,7 @@ def test_one_call_fits_and_decides(quick_run: Run, evidence: TrainConfig, tmp_pa
 
 def test_what_is_asked_of_a_trained_evidence_cnn_must_be_what_it_is(quick_run: Run) -> None:
     """Here the conventional network stands for it; what is not asked for is as it is."""
-    own = quick_run.config.network.architecture
+    own = quick_run.config.network.base
     for given, architecture, epochs in ((None, None, None), (None, own, 2), (quick_run.config, None, None)):
         check_evidence(quick_run, given, architecture, epochs)
     for given, architecture, epochs, name in (

@@ -13,21 +13,26 @@ import pytest
 import torch
 from PIL import Image
 
-from commands import status
-from foveate.config import BackboneConfig, Branch, DataConfig, PlainConfig, S3NConfig, TrainConfig
+from command_line import status
+from foveate.backbones.weights import save_weights
+from foveate.config.branches import Branch
+from foveate.config.data import DataConfig
+from foveate.config.networks import BackboneConfig, PlainConfig
 from foveate.data.images import read_image
-from foveate.data.preparation import load_splits
 from foveate.errors import UserError
 from foveate.evaluation.localisation import THRESHOLDS
-from foveate.methods.networks import create_network
-from foveate.runs import Run, RunDescription
+from foveate.recipes.config import TrainConfig
+from foveate.recipes.create import create_network
+from foveate.recipes.datasets import load_splits
+from foveate.runs.run import Run, RunDescription
+from foveate.s3n.config import S3NConfig
+from foveate.s3n.explanation import S3NExplanation
 from foveate.types import Size
-from foveate.weights import save_weights
-from foveate.workflows.analysis import Analysis, boxes_in_view
-from foveate.workflows.attention import analyse_attention
+from foveate.workflows.analysis.annotated import Analysis, boxes_in_view
+from foveate.workflows.analysis.attention import analyse_attention
+from foveate.workflows.analysis.localise import localise
 from foveate.workflows.evaluate import evaluate
 from foveate.workflows.explain import Explainer
-from foveate.workflows.localise import localise
 from miniatures import write_csv
 from oracles.localisation import naive_overlaps, naive_peaks
 
@@ -44,7 +49,7 @@ PLACES = 24
 
 @pytest.fixture(autouse=True)
 def coarse(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("foveate.workflows.localise.PLACES", PLACES)
+    monkeypatch.setattr("foveate.workflows.analysis.localise.PLACES", PLACES)
 
 
 def copied(run: Run, path: Path) -> Run:
@@ -138,6 +143,7 @@ def test_attention_agrees_with_what_is_explained(own_run: Run, plumage: Path) ->
     for record in load_splits(own_run.config.data).test:
         photograph = read_image(record.image)
         explained = explainer.explain(photograph, record.id)
+        assert isinstance(explained, S3NExplanation)
         margin = (72 - 64) / 2
         places = [
             tuple((each + margin) / 72 * side for each, side in zip(place, photograph.size, strict=True))
@@ -209,7 +215,7 @@ def test_boxes_without_parts_are_said_and_counted(
 ) -> None:
     run, said = copied(own_run, tmp_path / "partless"), list[str]()
     monkeypatch.setattr(
-        "foveate.workflows.attention.records_of",
+        "foveate.workflows.analysis.attention.records_of",
         lambda *_: tuple(replace(record, parts=()) for record in load_splits(run.config.data).test),
     )
     done = analyse_attention(run, hardware=run.config.hardware, say=said.append)
@@ -224,7 +230,7 @@ def test_other_methods_are_refused_before_photographs_are_read(quick_run: Run) -
     def fail(line: str) -> None:
         raise AssertionError(line)
 
-    with pytest.raises(UserError, match="only an S3N network can show where it looked closer"):
+    with pytest.raises(UserError, match="sparse attention is analysed by the peaks that draw the zoom"):
         analyse_attention(quick_run, hardware=quick_run.config.hardware, say=fail)
 
 
@@ -259,7 +265,7 @@ def test_real_photographs(
     save_weights(run.weights, create_network(config.network, config.transforms, 20).state_dict())
     for workflow in ("localise", "attention"):
         monkeypatch.setattr(
-            f"foveate.workflows.{workflow}.records_of",
+            f"foveate.workflows.analysis.{workflow}.records_of",
             lambda run, data, split: getattr(splits, split)[:: 50 if split == "test" else 10],
         )
     done = localise(run, hardware=config.hardware, say=silent)

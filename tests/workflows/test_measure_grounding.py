@@ -12,17 +12,19 @@ import pytest
 import torch
 from PIL import Image
 
-from commands import status
-from foveate.config import CurveConfig, DataConfig, GroundingConfig, GroundingMethod, GroundingStudy, TestViews
+from command_line import status
+from foveate.config.data import DataConfig, TestViews
 from foveate.data.images import read_image
-from foveate.data.preparation import load_splits
 from foveate.data.transforms import evaluation_geometries
 from foveate.errors import UserError
-from foveate.methods.inference import Classifier
-from foveate.response.grounding import create_grounding
-from foveate.runs import Run
+from foveate.evaluation.config import CurveConfig, GroundingStudy
+from foveate.grounding.config import GroundingConfig, GroundingMethod
+from foveate.grounding.create import create_grounding
+from foveate.inference.classifier import Classifier
+from foveate.recipes.datasets import load_splits
+from foveate.runs.run import Run
 from foveate.types import Size
-from foveate.workflows.measure_grounding import CHANCE, GroundingReport, measure_grounding
+from foveate.workflows.analysis.measure_grounding import CHANCE, GroundingReport, measure_grounding
 from zooms import EXACT, silent
 
 STUDY = GroundingStudy(
@@ -114,7 +116,7 @@ def test_random_networks_rank_otherwise(measured: GroundingReport) -> None:
 def test_the_same_study_gives_the_same_numbers(
     measured: GroundingReport, own_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("foveate.runs.commit", lambda: "the code that measures")
+    monkeypatch.setattr("foveate.runs.run.commit", lambda: "the code that measures")
     study = replace(STUDY, methods=(GroundingMethod.EB,), batch_size=5)
     rows = tmp_path / "rows.jsonl"
     again_report = measure_grounding(own_run, study, hardware=EXACT, results=rows, say=silent)
@@ -189,9 +191,9 @@ def test_the_command(own_run: Run, capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.realdata
 def test_on_real_photographs_eb_beats_chance(own_run: Run, cub20: Path, tmp_path: Path) -> None:
     """Twelve real birds under ImageNet's weights and a random head: EB still finds the bird, random cells do not."""
-    from foveate.methods.networks import create_network
     from foveate.recipes import plain_slice
-    from foveate.runs import RunDescription
+    from foveate.recipes.create import create_network
+    from foveate.runs.run import RunDescription
 
     splits = load_splits(DataConfig(root=cub20))
     config = plain_slice()

@@ -23,14 +23,15 @@ from numpy.testing import assert_allclose
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from commands import status
-from foveate.cli import main
-from foveate.config import HardwareConfig, OnError, TestViews
+from command_line import status
+from foveate.commands.main import main
+from foveate.config.data import OnError, TestViews
+from foveate.config.hardware import HardwareConfig
 from foveate.data.images import read_image
 from foveate.data.paths import Photographs
 from foveate.errors import UserError
-from foveate.methods.inference import Classifier
-from foveate.runs import Run
+from foveate.inference.classifier import Classifier
+from foveate.runs.run import Run
 from foveate.types import Prediction, RankedClass
 from foveate.workflows import answers as answer_files
 from foveate.workflows.evaluate import evaluate

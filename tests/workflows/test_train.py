@@ -14,12 +14,15 @@ from unittest import mock
 import pytest
 import torch
 
-from foveate.cli import main
-from foveate.config import BackboneConfig, DataConfig, HardwareConfig, OnError, PlainConfig, TrainConfig
+from foveate.commands.main import main
+from foveate.config.data import DataConfig, OnError
+from foveate.config.hardware import HardwareConfig
+from foveate.config.networks import BackboneConfig, PlainConfig
 from foveate.data.datasets import DatasetFormat
 from foveate.errors import UserError
-from foveate.methods.networks import create_network
-from foveate.runs import Run
+from foveate.recipes.config import TrainConfig
+from foveate.recipes.create import create_network
+from foveate.runs.run import Run
 from foveate.workflows.train import train, trained
 from miniatures import write_folder
 
@@ -185,7 +188,9 @@ def test_two_processes_train_one_run(plumage: Path, tmp_path: Path) -> None:
         *network,
         *hardware,
     ]
-    done = subprocess.run([sys.executable, "-m", "foveate.cli", *command], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "foveate.commands.main", *command], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("epoch 1/1") == 1  # one of the two speaks
     run = Run.open(tmp_path / "run")

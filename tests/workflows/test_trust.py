@@ -12,16 +12,18 @@ import pytest
 import torch
 from PIL import Image
 
-from commands import status
-from foveate.config import RefinementConfig, Scores, TestViews, TrustStudy
+from command_line import status
+from foveate.config.data import TestViews
 from foveate.errors import UserError
+from foveate.evaluation.config import TrustStudy
 from foveate.evaluation.predictions import PredictionTable, read_predictions, write_predictions
-from foveate.guided_runs import GuidedZoomRun
-from foveate.methods.refiner import Refiner
-from foveate.runs import Run
+from foveate.guided_zoom.config import RefinementConfig, Scores
+from foveate.guided_zoom.refiner import Refiner
+from foveate.runs.guided_zoom_run import GuidedZoomRun
+from foveate.runs.run import Run
+from foveate.workflows.analysis.trust import FIRST, REFINED, TrustReport, measure_trust
 from foveate.workflows.evaluate import evaluate, records_of
-from foveate.workflows.judge import assemble, evidence_of_split
-from foveate.workflows.trust import FIRST, REFINED, TrustReport, measure_trust
+from foveate.workflows.split_evidence import assemble, evidence_of_split
 from zooms import SLOW, copied, silent
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import ClassVar
+from typing import ClassVar, Self
 
+from foveate.config.branches import Branch
 from foveate.config.checks import require, require_finite, require_fraction
 
 
@@ -16,116 +17,8 @@ class Library(StrEnum):
     TORCHVISION = "torchvision"
 
 
-class Branches(StrEnum):
-    """Which views S3N decides from (Table 2): the original, the discriminative and the complementary one.
-
-    Where the original is left out it still provides the class maps, and its head is still trained for them.
-    """
-
-    D = "d"
-    """The zoomed view alone, as the saliency sampler was published; no row of Table 2."""
-    O = "o"  # noqa: E741  # the paper's letter
-    OD = "o+d"
-    OC = "o+c"
-    DC = "d+c"
-    ODC = "o+d+c"
-
-
-class Branch(StrEnum):
-    """One of the answers of a network; a network without zoom gives the original one alone."""
-
-    ORIGINAL = "original"
-    DISCRIMINATIVE = "discriminative"
-    COMPLEMENTARY = "complementary"
-    JOINT = "joint"
-    OBJECT = "object"
-    PART_1 = "part-1"
-    PART_2 = "part-2"
-    PART_3 = "part-3"
-    PART_4 = "part-4"
-    PART_5 = "part-5"
-    PART_6 = "part-6"
-    PART_7 = "part-7"
-    PART_8 = "part-8"
-
-
-LARGEST_PARTS = 8
-"""So many parts a network can answer for."""
-PARTS = tuple(Branch(f"part-{number}") for number in range(1, LARGEST_PARTS + 1))
-"""MA-CNN's part streams, in the order of its groups."""
-
-
-class EntropySource(StrEnum):
-    """From which scores the gate takes its probabilities (S3N Eq. 2)."""
-
-    LOGITS = "logits"
-    CLASS_MAPS = "class-maps"
-    """The means of the class maps on the response grid, where borders weigh less; no bias."""
-    CLASS_MAPS_AND_BIAS = "class-maps-and-bias"
-    """The same and the head's bias, as the released code has it: its class maps are a convolution with that bias."""
-
-
-class Aggregation(StrEnum):
-    """How the five best classes' maps become one where the network is in doubt (S3N Eq. 3)."""
-
-    SUM = "sum"
-    MEAN = "mean"
-    """The same response after it is scaled to [0, 1]."""
-
-
-class CellPlacement(StrEnum):
-    """Where the cells of the feature map lie in the photograph, when their values go to the response grid."""
-
-    CORNERS = "corners"
-    """The outermost cells' centres on the photograph's corners, as the released code has it: with 7 cells a side
-    everything is 7/6 as far from the middle as it is."""
-    CENTRES = "centres"
-    """Each cell in the middle of the pixels that it stands for."""
-
-
-class AttentionKind(StrEnum):
-    """What draws the zoom (S3N Table 3); the dense kinds have no peaks, and nothing to divide between two views."""
-
-    SPARSE = "sparse"
-    """The peaks of the response, a Gaussian around each (Eq. 5)."""
-    CLASS_RESPONSE = "class-response"
-    """The response itself: dense, and of the predicted classes."""
-    SALIENCY = "saliency"
-    """A saliency network's map: dense, whatever the class (Recasens et al., "Learning to zoom", 2018)."""
-
-
-class AttentionKernel(StrEnum):
-    """The Gaussian around a peak with response R (S3N Eq. 5); d is in fractions of the grid, beta the radius."""
-
-    PAPER = "paper"
-    """exp(-d^2 / (R beta^2))."""
-    HALF = "half"
-    """exp(-d^2 / (2 R beta^2)), as the released code has it."""
-
-
-class Partition(StrEnum):
-    """Which peaks draw each of the two views (S3N Eq. 4 and Table 4)."""
-
-    PROBABILITY = "probability"
-    """The discriminative view with probability R, else the complementary one."""
-    EXPECTED = "expected"
-    """Every peak in both, weighted by R and by 1 - R: the mean of many PROBABILITY draws, without randomness."""
-    ALL = "all"
-    """Every peak in both."""
-    RANDOM = "random"
-    """Either view with probability 1/2."""
-    EXTREMES = "extremes"
-    """The strongest peak in the discriminative view, the weakest in the complementary one."""
-
-
-class Fusion(StrEnum):
-    """The linear layer on the concatenated features of the views (S3N, section 3.4)."""
-
-    OWN = "own"
-    """Weights of its own, as in the paper."""
-    TIED = "tied"
-    """Its block for each view is that view's head: the joint logits are the mean of the views'."""
-
+SETTINGS = ("preset", "decides_from", "attention", "partition")
+"""What a row of results says of a method's configuration."""
 
 NAMED_WEIGHTS = ("auto", "package", "hub", "none")
 """What `BackboneConfig.weights` may be beside a path."""
@@ -146,26 +39,91 @@ class BackboneConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PlainConfig:
+class NetworkConfig:
+    """What every method says of itself before its network is built; a method's own configuration derives from it."""
+
+    method: ClassVar[str]
+    """Its name, in documents and results."""
+    reads_source: ClassVar[bool] = False
+    """Whether it looks closer at images that are larger than its first view."""
+    learns_in_phases: ClassVar[bool] = False
+    """Whether epochs leave parameters without a gradient."""
+
+    @property
+    def base(self) -> str:
+        """Name of the architecture."""
+        raise NotImplementedError
+
+    @property
+    def trained_backbone(self) -> BackboneConfig | None:
+        """What a training begins with; None: it was trained elsewhere, and is used as it is."""
+        return None
+
+    @property
+    def timm_architecture(self) -> str | None:
+        """Timm's name of the architecture; None: it is not timm's."""
+        return None
+
+    @property
+    def normalises_otherwise(self) -> bool:
+        """Whether images are normalised otherwise than the library says."""
+        return False
+
+    @property
+    def unsmoothed(self) -> tuple[Branch, ...]:
+        """The answers whose loss ignores label smoothing."""
+        return ()
+
+    def with_weights(self, weights: str) -> Self:
+        """Return the same, its training beginning with other weights."""
+        raise NotImplementedError
+
+    def settings(self) -> dict[str, str | None]:
+        """Name what the tables of results compare, in the words of `SETTINGS`; None where it does not apply."""
+        return dict.fromkeys(SETTINGS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackboneNetworkConfig(NetworkConfig):
+    """A method that is built around a timm CNN and trained here."""
+
+    backbone: BackboneConfig = field(default_factory=BackboneConfig)
+
+    @property
+    def base(self) -> str:
+        """The backbone's architecture."""
+        return self.backbone.architecture
+
+    @property
+    def trained_backbone(self) -> BackboneConfig:
+        """The backbone."""
+        return self.backbone
+
+    @property
+    def timm_architecture(self) -> str:
+        """The backbone's architecture."""
+        return self.backbone.architecture
+
+    def with_weights(self, weights: str) -> Self:
+        """Return the same, its training beginning with other weights."""
+        return replace(self, backbone=replace(self.backbone, weights=weights))
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlainConfig(BackboneNetworkConfig):
     """The fine-tuned baseline of both papers: backbone, global average pooling, linear head."""
 
     method: ClassVar[str] = "plain"
 
-    backbone: BackboneConfig = field(default_factory=BackboneConfig)
     dropout: float = 0.0
     """Probability of dropping a pooled feature in training."""
 
     def __post_init__(self) -> None:
         require_fraction("dropout", self.dropout)
 
-    @property
-    def architecture(self) -> str:
-        """The backbone's."""
-        return self.backbone.architecture
-
 
 @dataclass(frozen=True, kw_only=True)
-class OwnConfig:
+class OwnConfig(NetworkConfig):
     """A network that was trained elsewhere and is used as it is: `foveate adopt` takes it in."""
 
     method: ClassVar[str] = "own"
@@ -184,151 +142,17 @@ class OwnConfig:
         require(self.std is None or min(self.std) > 0, "std must be positive in every channel, or None", self.std)
         require_finite(self)
 
-
-_LARGEST_GRID = 127
-_SMALLEST_RADIUS = 0.001
-_SQUARE_ROOT_OF_TWO = 2**0.5
-
-
-@dataclass(frozen=True, kw_only=True)
-class S3NConfig:
-    """Selective sparse sampling (ICCV 2019). The defaults are Foveate's preset; `paper` and `reference` are others.
-
-    Lengths are fractions of the response grid's side, so that they mean the same on any grid.
-    """
-
-    method: ClassVar[str] = "s3n"
-
-    backbone: BackboneConfig = field(default_factory=BackboneConfig)
-    dropout: float = 0.0
-    """Probability of dropping a pooled feature in training, before every head."""
-    branches: Branches = Branches.ODC
-    """Which views it decides from."""
-    attention: AttentionKind = AttentionKind.SPARSE
-    """What draws the zoom. A dense map M draws the discriminative view, 1 - M the complementary one where there is one;
-    peaks, kernel, radii and partitions are then without effect, while `sampling_floor` is added as ever."""
-
-    entropy_from: EntropySource = EntropySource.LOGITS
-    entropy_threshold: float = 0.2
-    """Nats; up to this entropy of the five best classes the first class's map is the response, above it all five's."""
-    aggregation: Aggregation = Aggregation.MEAN
-    response_grid: int | None = 31
-    """Side of the grid, in cells, on which responses, peaks and attention live; None: the feature map's own."""
-    placement: CellPlacement = CellPlacement.CENTRES
-    detach_response: bool = True
-    """Keep the gradient of the zoomed views out of the class maps; the radii learn from them either way."""
-    peak_window: int = 3
-    """Side of the window, in cells, in which a peak is the largest response; odd."""
-    peaks_above_mean: bool = True
-    """Whether a peak must also reach the mean of its response."""
-
-    kernel: AttentionKernel = AttentionKernel.HALF
-    radius: float = 0.15
-    """beta_1, where the discriminative radius starts."""
-    radius_complementary: float = 0.3
-    """beta_2, where the complementary radius starts."""
-    radius_rate: float = 0.01
-    """Learning rate of both radii (of their logarithms), as a multiple of the pretrained layers'. To first order a rate
-    of r on the logarithm moves a radius as r times the square of the radius would on the radius itself."""
-    sampling_floor: float = 0.03
-    """What every cell of a sampling map gets beside the attention: the less, the stronger the zoom; no cell has less
-    than 0.001 in all."""
-    both_until: float = 0.0
-    """Share of the training in which every peak is in both sets, before `train_partition` holds."""
-    train_partition: Partition = Partition.ALL
-    """ALL, since at 224 pixels most responses have a single peak, which leaves the complementary set empty."""
-    test_partition: Partition = Partition.ALL
-
-    regulariser_width: float = 13 / 31
-    """Full width at half maximum of the Gaussian k of Eq. 7 and 8."""
-    regulariser_rate: float = 0.0
-    """Learning rate of k, as a multiple of the pretrained layers'; 0: fixed."""
-
-    views_together: bool = True
-    """Whether both zoomed views pass through the backbone in one batch, so that training normalises over both; else
-    one after the other, each over itself. At test time it makes no difference."""
-    fusion: Fusion = Fusion.TIED
-    branch_block: bool = False
-    """A 3x3 convolution of stride 2 with batch norm and ReLU in front of each zoomed view's pooling."""
-    hard_targets: tuple[Branch, ...] = ()
-    """The answers whose loss ignores label smoothing."""
-
-    def __post_init__(self) -> None:
-        require_fraction("dropout", self.dropout)
-        require(self.entropy_threshold >= 0, "entropy_threshold must not be negative, in nats", self.entropy_threshold)
-        grid = self.response_grid
-        require(
-            grid is None or 2 <= grid <= _LARGEST_GRID,
-            f"response_grid must have 2 to {_LARGEST_GRID} cells a side, or be None",
-            grid,
-        )
-        require(
-            self.peak_window >= 3 and self.peak_window % 2 == 1,
-            "peak_window must be odd and at least 3 cells",
-            self.peak_window,
-        )
-        for name in ("radius", "radius_complementary"):
-            value = getattr(self, name)
-            rule = f"{name} must be in [{_SMALLEST_RADIUS}, 1), a fraction of the response grid"
-            require(_SMALLEST_RADIUS <= value < 1, rule, value)
-        require(
-            0 < self.regulariser_width <= 1,
-            "regulariser_width must be in (0, 1], a fraction of the response grid",
-            self.regulariser_width,
-        )
-        require(self.sampling_floor >= 0, "sampling_floor must not be negative", self.sampling_floor)
-        require(0 <= self.both_until <= 1, "both_until must be a share of the training in [0, 1]", self.both_until)
-        for name in ("radius_rate", "regulariser_rate"):
-            require(getattr(self, name) >= 0, f"{name} must not be negative", getattr(self, name))
-        require(
-            grid is not None or self.regulariser_rate == 0,
-            "a regulariser that learns (regulariser_rate > 0) needs a response_grid; give its side in cells",
-            grid,
-        )
-        require_finite(self)
+    @property
+    def base(self) -> str:
+        """Name of the architecture."""
+        return self.architecture
 
     @property
-    def architecture(self) -> str:
-        """The backbone's."""
-        return self.backbone.architecture
+    def timm_architecture(self) -> str | None:
+        """The architecture, where it is timm's."""
+        return self.architecture if self.library is Library.TIMM else None
 
-    @classmethod
-    def paper(cls, backbone: BackboneConfig | None = None) -> S3NConfig:
-        """Return what the paper's text says; where it says nothing, the reference."""
-        return cls(
-            backbone=backbone or BackboneConfig(),
-            aggregation=Aggregation.SUM,
-            response_grid=None,
-            placement=CellPlacement.CORNERS,
-            detach_response=False,
-            peaks_above_mean=False,
-            kernel=AttentionKernel.PAPER,
-            radius=_SQUARE_ROOT_OF_TWO * 0.09,
-            radius_complementary=_SQUARE_ROOT_OF_TWO * 0.3,
-            radius_rate=10.0,
-            sampling_floor=0.0,
-            train_partition=Partition.PROBABILITY,
-            test_partition=Partition.PROBABILITY,
-            views_together=False,
-            fusion=Fusion.OWN,
-        )
-
-    @classmethod
-    def reference(cls, backbone: BackboneConfig | None = None) -> S3NConfig:
-        """Return the settings of the authors' released code; its loss also needs the recipe's label smoothing."""
-        return cls(
-            backbone=backbone or BackboneConfig(),
-            entropy_from=EntropySource.CLASS_MAPS_AND_BIAS,
-            placement=CellPlacement.CORNERS,
-            radius=0.09,
-            radius_rate=1e-4,
-            sampling_floor=0.09,
-            both_until=21 / 60,
-            train_partition=Partition.PROBABILITY,
-            test_partition=Partition.EXTREMES,
-            regulariser_rate=1e-4,
-            views_together=False,
-            fusion=Fusion.OWN,
-            branch_block=True,
-            hard_targets=(Branch.DISCRIMINATIVE, Branch.JOINT),
-        )
+    @property
+    def normalises_otherwise(self) -> bool:
+        """Whether mean or standard deviation are given."""
+        return (self.mean, self.std) != (None, None)

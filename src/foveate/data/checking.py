@@ -7,7 +7,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from itertools import repeat
 from typing import NamedTuple
 
-from foveate.config import LARGEST_MEGAPIXELS, OnError
+from foveate.config.data import LARGEST_MEGAPIXELS, OnError
 from foveate.data.images import ImageError, blank_warning, read_image
 from foveate.data.records import ArchiveMember, ImageRecord, photograph_of
 from foveate.errors import UserError

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from PIL import ExifTags, Image, ImageOps
 
-from foveate.config import LARGEST_MEGAPIXELS, TestViews
+from foveate.config.data import LARGEST_MEGAPIXELS, TestViews
 from foveate.data.image_files import ImageError, check_megapixels, check_name, decoding, printable, with_image
 from foveate.data.image_values import blank_warning, to_rgb
 from foveate.data.records import ImageSource, Patch

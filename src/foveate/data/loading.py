@@ -14,7 +14,7 @@ from jaxtyping import Int64, UInt8
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from foveate.config import TestViews, TransformConfig
+from foveate.config.data import TestViews, TransformConfig
 from foveate.data.images import read_image
 from foveate.data.records import ImageRecord
 from foveate.data.transforms import evaluation_geometries, train_geometry

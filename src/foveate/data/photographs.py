@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from foveate.config import LARGEST_MEGAPIXELS
+from foveate.config.data import LARGEST_MEGAPIXELS
 from foveate.data.images import ImageError, read_image, upright_rgb
 from foveate.errors import UserError
 

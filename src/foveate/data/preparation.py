@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 
-from foveate.config import LARGEST_MEGAPIXELS, DataConfig, OnError
+from foveate.config.data import LARGEST_MEGAPIXELS, DataConfig, OnError
 from foveate.data.checking import check_images, listed
-from foveate.data.datasets import first_few, load_dataset
+from foveate.data.datasets import first_few
 from foveate.data.datasets.listing import EXCLUDE
 from foveate.data.records import ImageDataset, ImageRecord
 from foveate.data.splits import hold_out
@@ -44,21 +44,21 @@ class Splits:
         return records
 
 
-def load_splits(config: DataConfig, say: Callable[[str], None] | None = None) -> Splits:
-    """Load the data set and cut what the configuration asks for; no photograph is opened.
+def split_dataset(dataset: ImageDataset, config: DataConfig, say: Callable[[str], None] | None = None) -> Splits:
+    """Cut what the configuration asks for out of a data set; no photograph is opened.
 
     The test split is the authors' own where there is one, else a seeded share of each class. So is the validation
     split, which else comes out of the training photographs only.
 
     Args:
-        config: Where the photographs are, and how they are divided.
+        dataset: As it was loaded.
+        config: How it is divided.
         say: Receives what a user should know of the data set: splits by name, what was passed over, absent classes.
 
     Raises:
         UserError: The data set is not as it should be, only one class has training photographs, or another split has no
             class in common with the training.
     """
-    dataset = load_dataset(config.root, config.format, config.exclude)
     notes = list(dataset.notes)
     train, validation, test = dataset.train, dataset.validation, dataset.test
     _check_trainable(dataset)
@@ -79,11 +79,6 @@ def load_splits(config: DataConfig, say: Callable[[str], None] | None = None) ->
         for note in notes:
             say(note)
     return Splits(dataset.name, dataset.class_names, train, validation, test)
-
-
-def has_validation(config: DataConfig) -> bool:
-    """Whether there is a validation split: one is cut, or the authors have one."""
-    return config.validation_fraction > 0 or bool(load_dataset(config.root, config.format, config.exclude).validation)
 
 
 def _check_trainable(dataset: ImageDataset) -> None:

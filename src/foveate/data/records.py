@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from foveate.config import TransformConfig
+from foveate.config.data import TransformConfig
 from foveate.types import Box, PartPoint
 
 

@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 
-from foveate.config import TestViews, TrainCrop, TransformConfig
+from foveate.config.data import TestViews, TrainCrop, TransformConfig
 from foveate.data.geometry import Geometry
 from foveate.types import Box, Size
 

@@ -11,9 +11,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from foveate.config import RefinementConfig
 from foveate.data.records import ImageRecord
-from foveate.decision.refinement import Refined, decide
+from foveate.guided_zoom.config import RefinementConfig
+from foveate.guided_zoom.refinement import Refined, decide
 from foveate.types import Evidence
 
 

@@ -17,9 +17,9 @@ from torch import Tensor
 from torch.nn import functional
 from torchvision.transforms.v2 import functional as pictures
 
-from foveate.backbones import Normalisation
-from foveate.config import Background, CurveConfig
+from foveate.backbones.backbone import Normalisation
 from foveate.evaluation.accuracy import Estimate
+from foveate.evaluation.config import Background, CurveConfig
 from foveate.types import Size
 
 _RESAMPLES = 2000

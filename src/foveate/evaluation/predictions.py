@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -12,10 +12,9 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Float, Int
 
-from foveate.documents import parsed_json
 from foveate.errors import UserError
-from foveate.parquet import read_parquet, write_parquet
-from foveate.types import RankedClass
+from foveate.files.documents import parsed_json
+from foveate.files.parquet import read_parquet, write_parquet
 
 SCHEMA_VERSION = 1
 """Version of the table's columns and metadata; a table of another version is refused."""
@@ -58,14 +57,6 @@ class PredictionTable:
                 f"labels must be in 0..{classes - 1}, or -1 where unknown; "
                 f"got {self.labels.min()} to {self.labels.max()}"
             )
-
-
-def ranked_classes(
-    probabilities: Float[np.ndarray, " c"], class_names: Sequence[str], top: int
-) -> tuple[RankedClass, ...]:
-    """Return the best classes of one image, at most `top`; equal probabilities rank by class index."""
-    best = np.argsort(-probabilities, kind="stable")[:top]
-    return tuple(RankedClass(class_names[label], float(probabilities[label])) for label in best)
 
 
 def write_predictions(path: Path, table: PredictionTable) -> None:

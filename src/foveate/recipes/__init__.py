@@ -1,23 +1,8 @@
 """Named training configurations: the papers' own, and small ones for a laptop."""
 
-from foveate.recipes.comparisons import comparisons
-from foveate.recipes.guided_zoom import evidence, evidence_resnet101
+from foveate.recipes.evidence_cnn import evidence, evidence_resnet101
 from foveate.recipes.laptop import plain, plain_plumage, plain_slice, plain_slice_448, plain_slice_long
-from foveate.recipes.macnn import (
-    macnn,
-    macnn_slice,
-    macnn_vgg19_aircraft,
-    macnn_vgg19_cars,
-    macnn_vgg19_cub,
-)
-from foveate.recipes.papers import (
-    ft_resnet50_aircraft,
-    ft_resnet50_cars,
-    ft_resnet50_cub,
-    ft_resnet101_aircraft,
-    ft_resnet101_cub,
-    ft_resnet101_dogs,
-)
+from foveate.recipes.macnn import macnn, macnn_slice, macnn_vgg19_aircraft, macnn_vgg19_cars, macnn_vgg19_cub
 from foveate.recipes.s3n import (
     s3n,
     s3n_plumage,
@@ -30,6 +15,15 @@ from foveate.recipes.s3n import (
     s3n_slice_paper,
     s3n_slice_reference,
 )
+from foveate.reproduction.baselines import (
+    ft_resnet50_aircraft,
+    ft_resnet50_cars,
+    ft_resnet50_cub,
+    ft_resnet101_aircraft,
+    ft_resnet101_cub,
+    ft_resnet101_dogs,
+)
+from foveate.reproduction.comparisons import comparisons
 
 RECIPES = {
     "plain": plain,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from foveate.config import DataConfig, DatasetFormat, TrainConfig, TransformConfig
+from foveate.config.data import DataConfig, DatasetFormat, TransformConfig
+from foveate.recipes.config import TrainConfig
 
 
 def plain() -> TrainConfig:

@@ -10,27 +10,23 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from foveate.config import (
-    AttentionForm,
-    DataConfig,
-    DatasetFormat,
-    MACNNConfig,
-    OptimiserConfig,
-    Schedule,
-    TrainConfig,
-    TrainCrop,
-    TransformConfig,
-)
+from foveate.config.data import DataConfig, DatasetFormat, TrainCrop, TransformConfig
+from foveate.config.optimiser import OptimiserConfig, Schedule
+from foveate.macnn.config import AttentionForm, MACNNConfig
+from foveate.recipes.config import TrainConfig
 from foveate.recipes.laptop import plain, plain_slice
 
 _SMALLER_PARTS = 96 / 448
+
+_PUBLISHED = replace(MACNNConfig.paper(), attention=AttentionForm.STANDARDISED)
+"""The text's own form of attention has no gradient where its sums are large."""
 
 _SUMMED = OptimiserConfig(learning_rate=0.002, new_learning_rate=0.02)
 """A fifth of the usual rates: the loss is the sum of ten cross entropies, and at the usual ones it stays high."""
 
 
 def macnn() -> TrainConfig:
-    """Look at four parts with EfficientNet-Lite0 at 224 pixels on photographs of your own: give --data.root."""
+    """S3NOutput at four parts with EfficientNet-Lite0 at 224 pixels on photographs of your own: give --data.root."""
     return replace(plain(), network=MACNNConfig(part_size=96), optimiser=_SUMMED)
 
 
@@ -47,8 +43,7 @@ def macnn_vgg19_cub() -> TrainConfig:
     return TrainConfig(
         data=DataConfig(root=Path("CUB_200_2011"), format=DatasetFormat.CUB),
         transforms=TransformConfig(input_size=448, resize_size=475, train_crop=TrainCrop.OFFSET),
-        # The text's own form has no gradient where its sums are large.
-        network=replace(MACNNConfig.paper(), attention=AttentionForm.STANDARDISED),
+        network=_PUBLISHED,
         optimiser=OptimiserConfig(
             learning_rate=0.001, new_learning_rate=0.01, schedule=Schedule.STEP, milestones=(2 / 3,)
         ),
@@ -70,6 +65,4 @@ def macnn_vgg19_cars() -> TrainConfig:
 
 
 def _with_smaller_parts(data: DataConfig) -> TrainConfig:
-    birds = macnn_vgg19_cub()
-    assert isinstance(birds.network, MACNNConfig)
-    return replace(birds, data=data, network=replace(birds.network, crop=_SMALLER_PARTS))
+    return replace(macnn_vgg19_cub(), data=data, network=replace(_PUBLISHED, crop=_SMALLER_PARTS))

@@ -10,18 +10,12 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from foveate.config import (
-    BackboneConfig,
-    DataConfig,
-    DatasetFormat,
-    OptimiserConfig,
-    S3NConfig,
-    Schedule,
-    SmoothingOver,
-    TrainConfig,
-    TransformConfig,
-)
+from foveate.config.data import DataConfig, DatasetFormat, TransformConfig
+from foveate.config.networks import BackboneConfig
+from foveate.config.optimiser import OptimiserConfig, Schedule, SmoothingOver
+from foveate.recipes.config import TrainConfig
 from foveate.recipes.laptop import plain, plain_plumage, plain_slice
+from foveate.s3n.config import S3NConfig
 
 _RESNET50 = BackboneConfig(architecture="resnet50.tv_in1k")
 _RELEASED_OPTIMISER = OptimiserConfig(
@@ -30,7 +24,7 @@ _RELEASED_OPTIMISER = OptimiserConfig(
 
 
 def s3n() -> TrainConfig:
-    """Look three times with EfficientNet-Lite0 at 224 pixels on photographs of your own: give --data.root."""
+    """S3NOutput three times with EfficientNet-Lite0 at 224 pixels on photographs of your own: give --data.root."""
     return replace(plain(), network=S3NConfig())
 
 

@@ -8,9 +8,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from foveate.drawing.charts import new_chart, save_chart, style_axes
+from foveate.drawing.page import INK, PALE_INK
 from foveate.evaluation.attention_hits import AttentionSummary
-from foveate.report.charts import new_chart, save_chart, style_axes
-from foveate.report.page import INK, PALE_INK
 from foveate.report.tables import markdown_table
 
 _STRONG, _WEAK = "#0072B2", "#E69F00"

@@ -10,11 +10,11 @@ import numpy as np
 from jaxtyping import Float
 from PIL import Image
 
+from foveate.drawing.captions import CAPTION, MARGIN, Mark, draw_header, draw_scale, judge
+from foveate.drawing.charts import COLOURS, bare, new_chart, save_chart
+from foveate.drawing.overlays import draw_box, heated_by_cells
+from foveate.drawing.page import SOFT_INK, Page, Room, TextStyle
 from foveate.evaluation.accuracy import Estimate
-from foveate.report.captions import CAPTION, MARGIN, Mark, draw_header, draw_scale, judge
-from foveate.report.charts import COLOURS, bare, new_chart, save_chart
-from foveate.report.overlays import draw_box, heated_by_cells
-from foveate.report.page import SOFT_INK, Page, Room, TextStyle
 from foveate.report.tables import markdown_table
 from foveate.types import Box, Size
 

@@ -10,12 +10,12 @@ import numpy as np
 from jaxtyping import Float
 from PIL import Image
 
-from foveate.config import Branch
+from foveate.config.branches import Branch
+from foveate.drawing.captions import CAPTION, MARGIN, RIGHT, WRONG, Entry, Mark, draw_header, draw_legend
+from foveate.drawing.charts import new_chart, save_chart, style_axes
+from foveate.drawing.overlays import draw_box, heated
+from foveate.drawing.page import INK, PALE_INK, SOFT_INK, Page, Room
 from foveate.evaluation.localisation import CAM_THRESHOLD, THRESHOLDS, Localisation
-from foveate.report.captions import CAPTION, MARGIN, RIGHT, WRONG, Entry, Mark, draw_header, draw_legend
-from foveate.report.charts import new_chart, save_chart, style_axes
-from foveate.report.overlays import draw_box, heated
-from foveate.report.page import INK, PALE_INK, SOFT_INK, Page, Room
 from foveate.report.tables import markdown_table
 from foveate.types import Box, Size
 

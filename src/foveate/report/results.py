@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from foveate.config import RefinementConfig
+from foveate.guided_zoom.config import RefinementConfig
 from foveate.report.tables import markdown_table
 
 BEGIN, END = "<!-- results: made by `make docs` -->", "<!-- end of results -->"
@@ -18,14 +18,16 @@ BEGIN, END = "<!-- results: made by `make docs` -->", "<!-- end of results -->"
 # A row without "views" is of a centre crop.
 _ONE_METHOD = (
     *("method", "decides_from", "attention", "partition", "base", "dataset", "split", "views"),
-    *("input_size", "source_size", "epochs", "schedule", "zoom_above"),
+    *("input_size", "source_size", "epochs", "schedule", "zoom_entropy_threshold"),
 )
+_RENAMED = {"zoom_above": "zoom_entropy_threshold"}
 _BRANCHES = ("original", "discriminative", "complementary", "joint", "mean")
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
-    """Read a file of JSON lines."""
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    """Read a file of JSON lines, the fields of older rows under their present names."""
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    return [{_RENAMED.get(name, name): value for name, value in row.items()} for row in rows]
 
 
 def summary_table(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -53,8 +55,8 @@ def _line(group: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
 def _name(row: Mapping[str, Any]) -> str:
     settings = (_preset(row), *(row.get(name) for name in ("decides_from", "attention", "partition", "schedule")))
     named = [str(each) for each in settings if each]
-    if row.get("zoom_above") is not None:
-        named.append(f"closer above {row['zoom_above']:g} nats")
+    if row.get("zoom_entropy_threshold") is not None:
+        named.append(f"closer above {row['zoom_entropy_threshold']:g} nats")
     return f"{row['method']} ({', '.join(named)})" if named else str(row["method"])
 
 
@@ -106,8 +108,8 @@ def row_table(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _command(row: Mapping[str, Any]) -> str:
-    above = row.get("zoom_above")
-    return f"`{row['command']}`" + ("" if above is None else f", evaluated with `--zoom-above {above:g}`")
+    above = row.get("zoom_entropy_threshold")
+    return f"`{row['command']}`" + ("" if above is None else f", evaluated with `--zoom-entropy-threshold {above:g}`")
 
 
 _ONE_ZOOM = (

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from foveate.report.captions import (
+from foveate.drawing.captions import (
     ANSWER_HEIGHT,
     CAPTION,
     CLASS,
@@ -22,7 +22,7 @@ from foveate.report.captions import (
     draw_header,
     judge,
 )
-from foveate.report.page import CARD, SOFT_INK, Page, Room, TextStyle
+from foveate.drawing.page import CARD, SOFT_INK, Page, Room, TextStyle
 from foveate.types import RankedClass, Size
 
 _HEADINGS = {WRONG: "Wrong", RIGHT: "Right", UNKNOWN: "Unjudged"}

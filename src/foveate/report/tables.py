@@ -56,7 +56,7 @@ def gate_markdown(curve: Sequence[Gated]) -> str:
         )
         for each in curve
     ]
-    header = ("--zoom-above, nats", "looked at again, %", "passes", "top-1, %", "answers changed")
+    header = ("--zoom-entropy-threshold, nats", "looked at again, %", "passes", "top-1, %", "answers changed")
     table = markdown_table(header, rows)
     return (
         f"#### Looking closer only where the first look is unsure\n\n{table}\n"

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int
 
+from foveate.drawing.charts import COLOURS, bare, new_chart, save_chart
 from foveate.evaluation.calibration import Alarm, Reliability, RiskCoverage
-from foveate.report.charts import COLOURS, bare, new_chart, save_chart
 from foveate.report.tables import markdown_table
 
 _NAMED = 40  # classes; the names of more cannot be read

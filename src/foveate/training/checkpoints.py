@@ -11,8 +11,8 @@ import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from typing_extensions import override
 
-from foveate.atomic import atomic_path, check_no_pipe
 from foveate.errors import UserError
+from foveate.files.atomic import atomic_path, check_no_pipe
 
 _SEAL = b"foveate.sha256:"
 _BLOCK = 1 << 20

@@ -20,16 +20,16 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from typing_extensions import override
 
-from foveate.config import MACNNConfig, TrainConfig
+from foveate.backbones.weights import save_weights
 from foveate.data.loading import Batch, EvaluationViews, TrainingViews, evaluation_loader, training_loader
 from foveate.data.records import ImageRecord, labels_of
 from foveate.errors import UserError
 from foveate.hardware import autocast_dtype, device_of
-from foveate.methods.inference import network_input
-from foveate.methods.network import Network
+from foveate.inference.classifier import network_input
+from foveate.networks.network import Network
+from foveate.recipes.config import TrainConfig
 from foveate.training.checkpoints import AtomicCheckpoints, read_checkpoint
 from foveate.training.module import TrainingModule
-from foveate.weights import save_weights
 
 _MONITOR = "validation/top1"
 
@@ -215,11 +215,11 @@ def _trainer(config: TrainConfig, folder: Path, extra: Sequence[Callback]) -> pl
     if progress := sys.stderr.isatty():
         callbacks.append(TQDMProgressBar(leave=False))
     device = device_of(config.hardware).type
-    several, phased = config.hardware.devices > 1, isinstance(config.network, MACNNConfig)
+    several, phased = config.hardware.devices > 1, config.network.learns_in_phases
     return pl.Trainer(
         accelerator={"cuda": "gpu"}.get(device, device),
         devices=config.hardware.devices,
-        # MA-CNN's phases leave parameters without a gradient, for which several processes must not wait.
+        # Phases leave parameters without a gradient, for which several processes must not wait.
         strategy="ddp_find_unused_parameters_true" if several and phased else "auto",
         precision="bf16-mixed" if autocast_dtype(config.hardware) is torch.bfloat16 else "32-true",
         max_epochs=config.epochs,

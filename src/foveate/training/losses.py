@@ -6,22 +6,24 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.nn import functional
 
-from foveate.config import Branch, S3NConfig, SmoothingOver, TrainConfig
+from foveate.config.branches import Branch
 from foveate.config.checks import require
-from foveate.methods.network import Lesson
+from foveate.config.optimiser import SmoothingOver
+from foveate.networks.network import Losses
+from foveate.recipes.config import TrainConfig
 from foveate.types import BranchLogits
 
 
-def lesson_loss(
-    lesson: Lesson, labels: Int64[Tensor, " b"], config: TrainConfig, weight: Float[Tensor, " c"] | None = None
+def total_loss(
+    losses: Losses, labels: Int64[Tensor, " b"], config: TrainConfig, weight: Float[Tensor, " c"] | None = None
 ) -> Float[Tensor, ""]:
-    """Return the sum of all that a lesson holds; arguments as in `branch_loss`."""
-    terms = [] if lesson.answers is None else [branch_loss(lesson.answers, labels, config, weight)]
+    """Return the sum of all that a losses holds; arguments as in `branch_loss`."""
+    terms = [] if losses.answers is None else [branch_loss(losses.answers, labels, config, weight)]
     terms += [
         functional.cross_entropy(logits.float(), labels, weight, label_smoothing=_smoothing(logits.shape[1], config))
-        for logits in lesson.further
+        for logits in losses.further
     ]
-    terms += [] if lesson.own is None else [lesson.own]
+    terms += [] if losses.own is None else [losses.own]
     return sum(terms[1:], terms[0])
 
 
@@ -47,7 +49,7 @@ def branch_loss(
 
 def smoothing_of(branch: Branch, classes: int, config: TrainConfig) -> float:
     """Return the share of the target that torch's label smoothing spreads over all classes."""
-    if isinstance(config.network, S3NConfig) and branch in config.network.hard_targets:
+    if branch in config.network.unsmoothed:
         return 0.0
     return _smoothing(classes, config)
 

@@ -14,16 +14,16 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.nn import functional
 
-from foveate.batch_norms import SingleValues
-from foveate.config import TrainConfig
+from foveate.backbones.batch_norms import SingleValues
 from foveate.data.loading import Batch
-from foveate.methods.inference import network_input
-from foveate.methods.network import Moment, Network
+from foveate.inference.classifier import network_input
+from foveate.networks.draws import draw_keys
+from foveate.networks.network import Network, TrainingStep
+from foveate.recipes.config import TrainConfig
 from foveate.training.depthwise import FastDepthwiseGradients
-from foveate.training.losses import lesson_loss
+from foveate.training.losses import total_loss
 from foveate.training.optimiser import build_optimiser, build_schedule, class_weights
 from foveate.types import BranchLogits
-from foveate.zoom.draws import draw_keys
 
 _STREAMS, _NOISE = 16, 2  # stream of random numbers, beside those of data/loading.py
 
@@ -55,9 +55,9 @@ class TrainingModule(pl.LightningModule):
     def training_step(self, batch: Batch) -> Tensor:
         """Return the loss of one batch."""
         with self._modes(batch):
-            lesson = self.network.lesson(self._inputs(batch), self._moment(batch))
-            loss = lesson_loss(lesson, batch.labels, self.config, self.weight)
-        for name, value in {"loss": loss.detach(), **lesson.measured}.items():
+            losses = self.network.losses(self._inputs(batch), self._step(batch))
+            loss = total_loss(losses, batch.labels, self.config, self.weight)
+        for name, value in {"loss": loss.detach(), **losses.measured}.items():
             self.log(f"train/{name}", value, on_step=False, on_epoch=True, batch_size=len(batch.labels), sync_dist=True)
         return loss
 
@@ -79,10 +79,10 @@ class TrainingModule(pl.LightningModule):
             modes.enter_context(SingleValues())
         return modes
 
-    def _moment(self, batch: Batch) -> Moment:
+    def _step(self, batch: Batch) -> TrainingStep:
         seed = self.config.seed * _STREAMS + _NOISE
         keys = draw_keys(seed, self.current_epoch, batch.position)
-        return Moment(self.current_epoch / self.config.epochs, keys, self.current_epoch)
+        return TrainingStep(self.current_epoch / self.config.epochs, keys, self.current_epoch)
 
     def _inputs(self, batch: Batch) -> Float[Tensor, "b 3 H W"]:
         normalisation = self.network.backbone.normalisation

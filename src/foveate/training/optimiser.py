@@ -10,8 +10,8 @@ from torch import nn
 from torch.optim import SGD, Optimizer
 from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR, LRScheduler, MultiStepLR, OneCycleLR
 
-from foveate.config import OptimiserConfig, Schedule
-from foveate.methods.network import ParameterGroup
+from foveate.config.optimiser import OptimiserConfig, Schedule
+from foveate.networks.network import ParameterGroup
 
 
 def build_optimiser(network: nn.Module, others: Sequence[ParameterGroup], config: OptimiserConfig) -> SGD:

@@ -10,20 +10,24 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import binomtest
 
-from foveate.config import DataConfig, HardwareConfig, Library, OwnConfig, TrainConfig, TransformConfig
-from foveate.data.evidence_pool import hash_of_file
+from foveate.backbones.foreign_weights import check_is_file
+from foveate.backbones.own_cnns import check_side, load_own_weights
+from foveate.config.data import DataConfig, TransformConfig
+from foveate.config.hardware import HardwareConfig
+from foveate.config.networks import Library, OwnConfig
 from foveate.data.loading import EvaluationViews, evaluation_loader
-from foveate.data.preparation import Splits, checked_splits, load_splits
+from foveate.data.preparation import Splits, checked_splits
 from foveate.data.records import ImageRecord
-from foveate.documents import check_fields
 from foveate.errors import UserError
-from foveate.foreign_weights import check_is_file
+from foveate.files.documents import check_fields
+from foveate.files.locks import working_in
+from foveate.guided_zoom.pool import hash_of_file
 from foveate.hardware import device_of
-from foveate.locks import working_in
-from foveate.methods.inference import Classifier
-from foveate.methods.own import OwnNetwork
-from foveate.own_cnns import check_side, load_own_weights
-from foveate.runs import Run, RunDescription
+from foveate.inference.classifier import Classifier
+from foveate.networks.own import OwnNetwork
+from foveate.recipes.config import TrainConfig
+from foveate.recipes.datasets import load_splits
+from foveate.runs.run import Run, RunDescription
 
 _ASKED = 64
 _CHANCE = 0.05  # how likely guessing may be to do as well

@@ -12,9 +12,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from foveate.atomic import atomic_path
 from foveate.data.roots import shown_path
 from foveate.errors import UserError
+from foveate.files.atomic import atomic_path
 from foveate.types import Prediction
 from foveate.workflows.model import Named
 

@@ -12,18 +12,21 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
-from foveate.atomic import atomic_path
-from foveate.config import (
-    DataConfig,
-    DatasetFormat,
-    GroundingConfig,
-    HardwareConfig,
-    Keep,
-    OnError,
-    PoolConfig,
-    TransformConfig,
-)
-from foveate.data.evidence_pool import (
+from foveate.config.data import DataConfig, DatasetFormat, OnError, TransformConfig
+from foveate.config.hardware import HardwareConfig
+from foveate.data.images import read_image
+from foveate.data.loading import EvaluationViews, evaluation_loader
+from foveate.data.preparation import checked
+from foveate.data.records import ImageRecord
+from foveate.errors import UserError
+from foveate.files.atomic import atomic_path
+from foveate.files.file_names import unique_names
+from foveate.files.locks import LOCK, working_in
+from foveate.grounding.config import GroundingConfig
+from foveate.guided_zoom.config import Keep, PoolConfig
+from foveate.guided_zoom.evidence import ConventionalCNN
+from foveate.guided_zoom.patches import boxes_around, elsewhere, erase, strongest
+from foveate.guided_zoom.pool import (
     SCHEMA,
     EvidencePool,
     PoolDescription,
@@ -31,20 +34,12 @@ from foveate.data.evidence_pool import (
     hash_of_photographs,
     patches_alone,
 )
-from foveate.data.images import read_image
-from foveate.data.loading import EvaluationViews, evaluation_loader
-from foveate.data.preparation import checked, load_splits
-from foveate.data.records import ImageRecord
-from foveate.errors import UserError
-from foveate.file_names import unique_names
-from foveate.locks import LOCK, working_in
-from foveate.methods.guided_zoom import ConventionalCNN
-from foveate.methods.network import Network
+from foveate.networks.network import Network
 from foveate.progress import progress
+from foveate.recipes.datasets import load_splits
 from foveate.report.tables import markdown_table
-from foveate.runs import Run
+from foveate.runs.run import Run
 from foveate.types import Size
-from foveate.zoom.patches import boxes_around, elsewhere, erase, strongest
 
 
 def build_pool(

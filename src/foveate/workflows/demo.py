@@ -8,15 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
-from foveate.config import DataConfig, DatasetFormat
+from foveate.config.data import DataConfig, DatasetFormat
 from foveate.data.images import read_image
-from foveate.data.plumage import PlumageConfig, draw_plumage
-from foveate.locks import working_in
+from foveate.files.locks import working_in
+from foveate.plumage import PlumageConfig, draw_plumage
 from foveate.recipes import plain_plumage, s3n_plumage
-from foveate.report.explanation import explanation_picture
 from foveate.report.tables import markdown_table
-from foveate.runs import Run
-from foveate.workflows.attention import analyse_attention
+from foveate.runs.run import Run
+from foveate.workflows.analysis.attention import analyse_attention
 from foveate.workflows.evaluate import Evaluation, evaluate
 from foveate.workflows.explain import Explainer
 from foveate.workflows.sheet import answer_sheet_of
@@ -80,7 +79,7 @@ def _explained(run: Run, answers: Evaluation, plain: Evaluation, target: Path) -
     explanation = Explainer.of(run).explain(
         read_image(record.image, largest_megapixels=None), Path(record.id).name, record.class_name
     )
-    explanation_picture(explanation, target)
+    explanation.draw(target)
     return target
 
 

@@ -7,10 +7,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from foveate.config import DataConfig
+from foveate.config.data import DataConfig
 from foveate.data.datasets import first_few
-from foveate.data.preparation import Splits, checked_splits, load_splits
+from foveate.data.preparation import Splits, checked_splits
 from foveate.data.records import ImageRecord
+from foveate.recipes.datasets import load_splits
 from foveate.report.tables import markdown_table
 
 _NAMED = 10  # classes

@@ -12,34 +12,25 @@ import torch
 from jaxtyping import Float
 from torch.utils.data import DataLoader
 
-from foveate.config import (
-    Branch,
-    DataConfig,
-    EntropySource,
-    HardwareConfig,
-    MACNNConfig,
-    NetworkConfig,
-    OnError,
-    OptimiserConfig,
-    OwnConfig,
-    S3NConfig,
-    Schedule,
-    TestViews,
-)
+from foveate.config.branches import Branch
 from foveate.config.checks import require
+from foveate.config.data import DataConfig, OnError, TestViews
+from foveate.config.hardware import HardwareConfig
+from foveate.config.optimiser import OptimiserConfig, Schedule
 from foveate.data.loading import Batch, EvaluationViews, evaluation_loader
-from foveate.data.preparation import checked, load_splits
+from foveate.data.preparation import checked
 from foveate.data.records import ImageRecord, labels_of
-from foveate.documents import append_json_line, write_json, write_text
 from foveate.errors import UserError
 from foveate.evaluation.accuracy import Accuracy, Estimate, measure_accuracy
 from foveate.evaluation.gating import Gated, at_threshold, gate_curve
 from foveate.evaluation.predictions import PredictionTable, write_predictions
+from foveate.files.documents import append_json_line, write_json, write_text
 from foveate.hardware import device_of
-from foveate.methods.inference import Classifier, decision
-from foveate.methods.s3n import S3N
+from foveate.inference.classifier import Classifier
+from foveate.networks.answers import decision
+from foveate.recipes.datasets import load_splits
 from foveate.report.tables import accuracy_markdown, gate_markdown
-from foveate.runs import Run, environment
+from foveate.runs.run import Run, environment
 from foveate.workflows.reports import measured_with, report_path
 
 
@@ -64,7 +55,7 @@ def evaluate(
     *,
     split: str = "test",
     views: TestViews = TestViews.CENTRE,
-    zoom_above: float | None = None,
+    zoom_entropy_threshold: float | None = None,
     root: Path | None = None,
     on_error: OnError | None = None,
     batch_size: int = 32,
@@ -74,15 +65,15 @@ def evaluate(
 ) -> Evaluation:
     """Evaluate the run's network; write `evaluation/<split>-<views>` as JSON, Markdown and Parquet.
 
-    With `zoom_above` the name ends in it, and the full evaluation's files stay as they are. So do those of one with
-    another root, precision or the like: the name then says what differs (`report_path`).
+    With `zoom_entropy_threshold` the name ends in it, and the full evaluation's files stay as they are. So do those of
+    one with another root, precision or the like: the name then says what differs (`report_path`).
 
     Args:
         run: A finished run, or its folder.
         split: train, validation or test.
         views: Which views of a photograph are averaged.
-        zoom_above: Of an S3N: look closer only where the entropy of the first look, in nats, is above this; None:
-            always, and the report of one view shows what thresholds would do.
+        zoom_entropy_threshold: Of an S3N: look closer only where the entropy of the first look, in nats, is above this;
+            None: always, and the report of one view shows what thresholds would do.
         root: Where the data set lies now, if it has moved since the training.
         on_error: What to do about photographs that cannot be read; None: as the training did.
         batch_size: Photographs at a time.
@@ -92,22 +83,22 @@ def evaluate(
 
     Raises:
         UserError: The hardware is not there, the split is empty, the data set's classes are not the run's, something
-            cannot be read, the network's answer is not finite, or `zoom_above` is negative, there are several views, or
-            the run is no S3N that looks closer.
+            cannot be read, the network's answer is not finite, or `zoom_entropy_threshold` is negative, there are
+            several views, or the run's network looks once.
     """
     require(batch_size >= 1, "batch_size must be at least 1", batch_size)
     run = run if isinstance(run, Run) else Run.open(Path(run).expanduser())
     hardware = hardware or HardwareConfig()
     device_of(hardware)  # what is not there is said before the weights are read
-    classifier = Classifier.place(run.load_network(), hardware, zoom_above=zoom_above)
+    classifier = Classifier.place(run.load_network(), hardware, zoom_entropy_threshold=zoom_entropy_threshold)
     data = run.config.data if root is None else replace(run.config.data, root=root)
     on_error = on_error or data.on_error
     records = checked(records_of(run, data, split, say), on_error, say, data.largest_megapixels)
     shown = EvaluationViews(records, run.config.transforms, views)
     answers, milliseconds = _answers(classifier, evaluation_loader(shown, batch_size, workers=hardware.workers))
     origin = {"run": run.path, "split": split, "views": views, "root": data.root, "dataset": run.description.dataset}
-    if zoom_above is not None:
-        origin["zoom_above"] = zoom_above
+    if zoom_entropy_threshold is not None:
+        origin["zoom_entropy_threshold"] = zoom_entropy_threshold
     table = PredictionTable(
         tuple(record.id for record in records),
         np.array(labels_of(records)),
@@ -116,13 +107,13 @@ def evaluate(
         {name: str(value) for name, value in origin.items()},
     )
     accuracy = measure_accuracy(table.probabilities, table.labels)
-    name = f"{split}-{views.value}" + ("" if zoom_above is None else f"-above-{zoom_above:g}")
+    name = f"{split}-{views.value}" + ("" if zoom_entropy_threshold is None else f"-above-{zoom_entropy_threshold:g}")
     settings = measured_with(data.root, on_error, classifier, hardware)
     report = report_path(run.path / "evaluation", name, settings, "evaluation", say)
     branches, gate = _branch_top1(answers, table), _gate(classifier, answers, table, views)
     done = Evaluation(accuracy, table, records, report, branches, milliseconds, gate)
     if results is not None:
-        append_json_line(results, result_row(run, split, views, done, zoom_above), timed="milliseconds")
+        append_json_line(results, result_row(run, split, views, done, zoom_entropy_threshold), timed="milliseconds")
     _write(
         run, done, answers, {"report": name, "settings": settings}
     )  # its JSON last: `reproduce` takes it for the sign that all is there
@@ -154,8 +145,8 @@ def _gate(
     table: PredictionTable,
     shown: TestViews,
 ) -> tuple[Gated, ...]:
-    network, above = classifier.network, classifier.zoom_above
-    views = len(network.fusion.heads) if isinstance(network, S3N) else 0
+    network, above = classifier.network, classifier.zoom_entropy_threshold
+    views = network.further_views
     measured = (answers[Branch.ORIGINAL], table.probabilities, table.labels, views)
     if above is not None:
         return (replace(at_threshold(*measured, above), changed=None),)
@@ -217,15 +208,15 @@ def evaluation_markdown(done: Evaluation, title: str) -> str:
 
 
 def result_row(
-    run: Run, split: str, views: TestViews, done: Evaluation, zoom_above: float | None = None
+    run: Run, split: str, views: TestViews, done: Evaluation, zoom_entropy_threshold: float | None = None
 ) -> dict[str, object]:
     """Return one row of a results file: what was trained, how, and what came out, in per cent."""
     config, trained = run.config, run.environment()
     accuracy = done.accuracy
     return {
         "method": config.network.method,
-        **settings_of(config.network),
-        "base": config.network.architecture,
+        **config.network.settings(),
+        "base": config.network.base,
         "dataset": run.description.dataset,
         "split": split,
         "views": views.value,
@@ -236,21 +227,25 @@ def result_row(
         "top5": round(100 * accuracy.top5.value, 2),
         "branches": {name: round(100 * top1.value, 2) for name, top1 in done.branches.items()},
         "milliseconds": done.milliseconds,
-        "epochs": None if isinstance(config.network, OwnConfig) else config.epochs,
+        "epochs": config.trained_epochs,
         "schedule": schedule_of(config.optimiser),
         "minutes": run.metrics()["minutes"],
         "command": trained["command"],
         "commit": trained["commit"],
         "hardware": trained["hardware"],
-    } | _gated(done, zoom_above)
+    } | _gated(done, zoom_entropy_threshold)
 
 
-def _gated(done: Evaluation, zoom_above: float | None) -> dict[str, object]:
+def _gated(done: Evaluation, zoom_entropy_threshold: float | None) -> dict[str, object]:
     """Return what a row says of where the network looked closer; nothing where it did everywhere."""
-    if zoom_above is None:
+    if zoom_entropy_threshold is None:
         return {}
     (gate,) = done.gate
-    return {"zoom_above": zoom_above, "looked_again": round(100 * gate.share, 2), "passes": round(gate.passes, 3)}
+    return {
+        "zoom_entropy_threshold": zoom_entropy_threshold,
+        "looked_again": round(100 * gate.share, 2),
+        "passes": round(gate.passes, 3),
+    }
 
 
 def schedule_of(config: OptimiserConfig) -> str | None:
@@ -259,43 +254,3 @@ def schedule_of(config: OptimiserConfig) -> str | None:
         return None
     drops = [f"{share:.3g}" for share in config.milestones if config.schedule is Schedule.STEP]
     return " ".join([config.schedule.value, *drops])
-
-
-def _former() -> dict[str, S3NConfig]:
-    """Return the presets as they were until 2026-11-27, which runs of that time have."""
-    paper, reference = (replace(each, views_together=True) for each in (S3NConfig.paper(), S3NConfig.reference()))
-    return {
-        "former paper": replace(paper, radius_rate=0.01),
-        "former reference": replace(reference, entropy_from=EntropySource.CLASS_MAPS),
-    }
-
-
-_COMPARED = ("backbone", "branches", "attention", "train_partition", "test_partition")
-
-
-def settings_of(config: NetworkConfig) -> dict[str, str | None]:
-    """Name what the tables compare; entries that another method has not are None.
-
-    ``preset`` is the one that the configuration is but for that, the backbone and MA-CNN's sizes, else "own"; S3N's two
-    that were not yet right have names of their own (docs/deviations.md);
-    ``decides_from`` S3N's branches; ``attention`` and ``partition`` (in training and in testing) are None where they
-    are the preset's.
-    """
-    if isinstance(config, MACNNConfig):
-        named = {"foveate": MACNNConfig(), "paper": MACNNConfig.paper()}
-        sizes = {name: getattr(config, name) for name in ("backbone", "crop", "part_size")}
-        preset = next((name for name, each in named.items() if config == replace(each, **sizes)), "own")
-        return {"preset": preset, "decides_from": None, "attention": None, "partition": None}
-    if not isinstance(config, S3NConfig):
-        return dict.fromkeys(("preset", "decides_from", "attention", "partition"))
-    presets = {"foveate": S3NConfig(), "paper": S3NConfig.paper(), "reference": S3NConfig.reference()} | _former()
-    compared = {name: getattr(config, name) for name in _COMPARED}
-    name = next((name for name, each in presets.items() if config == replace(each, **compared)), "own")
-    alike = presets.get(name, S3NConfig())
-    own, usual = ((each.train_partition.value, each.test_partition.value) for each in (config, alike))
-    return {
-        "preset": name,
-        "decides_from": config.branches.value,
-        "attention": None if config.attention is alike.attention else config.attention.value,
-        "partition": None if own == usual else "/".join(dict.fromkeys(own)),
-    }

@@ -5,20 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from foveate.backbones import is_backbone
-from foveate.config import (
-    BackboneConfig,
-    EvidenceStart,
-    HardwareConfig,
-    Library,
-    NetworkConfig,
-    OwnConfig,
-    PlainConfig,
-    TrainConfig,
-)
+from foveate.backbones.backbone import is_backbone
+from foveate.config.hardware import HardwareConfig
+from foveate.config.networks import BackboneConfig, NetworkConfig, PlainConfig
 from foveate.errors import UserError
+from foveate.guided_zoom.config import EvidenceStart
 from foveate.recipes import evidence as evidence_recipe
-from foveate.runs import Run
+from foveate.recipes.config import TrainConfig
+from foveate.runs.run import Run
 
 _EPOCHS_FROM_CONVENTIONAL = 4
 """Of an Evidence CNN that begins as the conventional network: half of the recipe's (docs/log.md, 2026-11-25)."""
@@ -33,7 +27,7 @@ def check_evidence(trained: Run, given: TrainConfig | None, architecture: str | 
     there = trained.config
     asked = replace(given or there, data=there.data)
     asked = replace(asked, epochs=epochs, steps=None) if epochs else asked.counted(len(trained.trained_ids()))
-    if architecture not in (None, there.network.architecture):
+    if architecture not in (None, there.network.timm_architecture):
         asked = replace(asked, network=PlainConfig(backbone=BackboneConfig(architecture=str(architecture))))
     elif architecture is not None:
         asked = replace(asked, network=there.network)
@@ -52,7 +46,7 @@ def evidence_config(
     pool: Path,
     hardware: HardwareConfig,
 ) -> TrainConfig:
-    """Return how the Evidence CNN of a run is trained; arguments as `guided_zoom` has them."""
+    """Return how the Evidence CNN of a run is trained; arguments as `build_guided_zoom` has them."""
     recipe, network = evidence_recipe(), run.config.network
     if given is None or architecture is not None:
         own, epochs = evidence_backbone(network), recipe.epochs
@@ -67,16 +61,12 @@ def evidence_config(
 
 def _fed_otherwise(network: NetworkConfig) -> bool:
     """Say whether an Evidence CNN of a network's own architecture is another's, or normalises images in another way."""
-    if not isinstance(network, OwnConfig):
-        return False
-    other = evidence_backbone(network).architecture != network.architecture
-    return other or network.library is not Library.TIMM or (network.mean, network.std) != (None, None)
+    return evidence_backbone(network).architecture != network.timm_architecture or network.normalises_otherwise
 
 
 def evidence_backbone(network: NetworkConfig) -> BackboneConfig:
     """Return the conventional network's own, or the default where that is none."""
-    if not isinstance(network, OwnConfig):
-        return network.backbone
-    if network.library is Library.TIMM and is_backbone(network.architecture):
-        return BackboneConfig(architecture=network.architecture)
-    return BackboneConfig()
+    if network.trained_backbone is not None:
+        return network.trained_backbone
+    name = network.timm_architecture
+    return BackboneConfig(architecture=name) if name is not None and is_backbone(name) else BackboneConfig()

@@ -8,31 +8,24 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float
 from PIL import Image
-from torch import Tensor
 
-from foveate.backbones import Normalisation
-from foveate.config import AttentionKind, Branch, HardwareConfig, MACNNConfig, OnError, S3NConfig, TestViews
+from foveate.config.data import OnError, TestViews
+from foveate.config.hardware import HardwareConfig
 from foveate.data.images import read_image, upright_rgb
 from foveate.data.paths import find_photographs
 from foveate.data.roots import shown_path
 from foveate.data.transforms import evaluation_geometries
 from foveate.errors import UserError
-from foveate.evaluation.predictions import ranked_classes
-from foveate.guided_runs import GuidedZoomRun
 from foveate.hardware import device_of
-from foveate.methods.inference import Classifier, decision
-from foveate.methods.s3n import Look
-from foveate.report.explanation import Explanation, ZoomedView, evidence_picture, explanation_picture
-from foveate.report.parts_picture import parts_picture
-from foveate.runs import Run
-from foveate.types import RankedClass, Size
-from foveate.workflows.explain_parts import PartsExplainer
+from foveate.inference.classifier import Classifier
+from foveate.networks.explanation import Explanation
+from foveate.runs.guided_zoom_run import GuidedZoomRun
+from foveate.runs.run import Run
+from foveate.types import Size
 from foveate.workflows.explain_zoom import explain_zoom
-from foveate.workflows.pictures import largest_of, picture_of, picture_paths, readable, shown_name
+from foveate.workflows.pictures import largest_of, picture_paths, readable, shown_name
 
-_SHOWN = 5  # classes of the decision
 _Draw = Callable[[Image.Image, str, Path], None]
 
 
@@ -44,35 +37,22 @@ class Explainer:
     classifier: Classifier
 
     @classmethod
-    def of(cls, run: Run, hardware: HardwareConfig | None = None, epoch: int | None = None) -> Explainer:
-        """Load the weights; arguments and errors as in `Run.load_network`, or the run is not one of S3N."""
+    def of(
+        cls, run: Run, hardware: HardwareConfig | None = None, epoch: int | None = None, *, over_training: bool = False
+    ) -> Explainer:
+        """Load the weights; arguments and errors as in `Run.load_network`, or the run's method explains nothing."""
         hardware = hardware or HardwareConfig()
         device_of(hardware)  # what is not there is said before the weights are read
         classifier = Classifier.place(run.load_network(epoch), hardware)
-        classifier.check_looks()
+        classifier.network.check_explains(over_training=over_training)
         return cls(run, classifier)
 
     def explain(self, image: Image.Image, title: str, truth: str | None = None) -> Explanation:
         """Return what the network saw in a photograph."""
         image = upright_rgb(image, title, largest_megapixels=None)
         (view,) = evaluation_geometries(Size(*image.size), self.run.config.transforms, TestViews.CENTRE)
-        look = self.classifier.look(torch.from_numpy(np.array(view.pixels(image)))[None])
-        normalisation = self.classifier.network.backbone.normalisation
-        answers = {branch: self._ranked(logits) for branch, logits in look.logits.present().items()}
-        return Explanation(
-            title=title,
-            image=picture_of(look.original, normalisation),
-            response=_array(look.response),
-            peaks=_array(look.attention.peaks),
-            zoomed=tuple(_zoomed(look, branch, normalisation, answers[branch][0]) for branch in look.views),
-            answer=decision(answers),
-            original_answer=answers[Branch.ORIGINAL][0],
-            truth=truth,
-            dense=_dense(look, self.run),
-        )
-
-    def _ranked(self, logits: Float[Tensor, "1 c"]) -> tuple[RankedClass, ...]:
-        return ranked_classes(_array(logits.float().softmax(-1)), self.run.class_names, _SHOWN)
+        pixels = torch.from_numpy(np.array(view.pixels(image)))[None]
+        return self.classifier.explanation(pixels, self.run.class_names, title, truth)
 
 
 def explain(
@@ -131,18 +111,16 @@ def explain(
 
 def _drawing(run: Run, hardware: HardwareConfig | None) -> _Draw:
     """Return what draws a photograph, by its title, into a file."""
-    if isinstance(run.config.network, MACNNConfig):
-        by_parts = PartsExplainer.of(run, hardware)
-        return lambda image, title, target: parts_picture(by_parts.explain(image, title), target)
     explainer = Explainer.of(run, hardware)
-    return lambda image, title, target: explanation_picture(explainer.explain(image, title), target)
+    return lambda image, title, target: explainer.explain(image, title).draw(target)
 
 
 def _drawing_over_training(run: Run, epochs: Sequence[int], hardware: HardwareConfig | None) -> _Draw:
-    stages = {epoch: Explainer.of(run, hardware, epoch) for epoch in epochs}
+    explainers = {epoch: Explainer.of(run, hardware, epoch, over_training=True) for epoch in epochs}
 
     def draw(image: Image.Image, title: str, target: Path) -> None:
-        evidence_picture([(f"epoch {epoch}", each.explain(image, title)) for epoch, each in stages.items()], target)
+        stages = [(f"epoch {epoch}", each.explain(image, title)) for epoch, each in explainers.items()]
+        type(stages[0][1]).draw_stages(stages, target)
 
     return draw
 
@@ -155,27 +133,3 @@ def _kept(run: Run, epochs: Sequence[int]) -> Sequence[int]:
             "train with --keep-epochs, such as 1 5 20"
         )
     return epochs or kept
-
-
-def _zoomed(look: Look, branch: Branch, normalisation: Normalisation, answer: RankedClass) -> ZoomedView:
-    return ZoomedView(
-        name=branch.value,
-        weights=_array(getattr(look.attention.weights, branch.value)),
-        attention=_array(getattr(look.attention, branch.value)),
-        grid=_array(look.grids[branch]),
-        view=picture_of(look.views[branch], normalisation),
-        answer=answer,
-    )
-
-
-def _dense(look: Look, run: Run) -> np.ndarray | None:
-    """Return the map that draws the zoom of a dense attention, which is what counts in the discriminative view."""
-    network = run.config.network
-    sparse = isinstance(network, S3NConfig) and network.attention is AttentionKind.SPARSE
-    return None if sparse else _array(look.attention.weights.discriminative)
-
-
-def _array(batch: Tensor) -> np.ndarray:
-    """Return the only item of a batch."""
-    array: np.ndarray = batch[0].cpu().numpy()
-    return array

@@ -12,25 +12,26 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
-from foveate.config import HardwareConfig, OnError, TestViews
+from foveate.config.data import OnError, TestViews
+from foveate.config.hardware import HardwareConfig
 from foveate.data.images import read_image, upright_rgb
 from foveate.data.paths import find_photographs
 from foveate.data.roots import shown_path
 from foveate.data.transforms import evaluation_geometries
-from foveate.decision.nearest import Nearest
-from foveate.decision.refinement import decide, own_scores, refined_probabilities, terms_of
-from foveate.documents import write_json
-from foveate.guided_runs import GuidedZoomRun
-from foveate.methods.guided_zoom import ZoomLook
-from foveate.methods.refiner import Refiner
-from foveate.report.zoom_explanation import ClassEvidence, PoolPatch, RoundOfEvidence, ZoomExplanation
-from foveate.report.zoom_picture import zoom_picture
-from foveate.report.zoom_reasons import zoom_document
-from foveate.runs import Run
+from foveate.files.documents import write_json
+from foveate.guided_zoom.evidence import GuidedZoomOutput
+from foveate.guided_zoom.explanation import ClassEvidence, PoolPatch, RoundOfEvidence, ZoomExplanation
+from foveate.guided_zoom.nearest import Nearest
+from foveate.guided_zoom.picture import zoom_picture
+from foveate.guided_zoom.reasons import zoom_document
+from foveate.guided_zoom.refinement import decide, own_scores, refined_probabilities, terms_of
+from foveate.guided_zoom.refiner import Refiner
+from foveate.runs.guided_zoom_run import GuidedZoomRun
+from foveate.runs.run import Run
 from foveate.types import Box, Size
-from foveate.workflows.judge import assemble
 from foveate.workflows.pictures import largest_of, picture_paths, readable, shown_name
 from foveate.workflows.pool_features import PoolFeatures, pool_features
+from foveate.workflows.split_evidence import assemble
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ class ZoomExplainer:
 
     def _classes(
         self,
-        look: ZoomLook,
+        look: GuidedZoomOutput,
         view: Image.Image,
         probabilities: Float[Tensor, "2 c"],
         scores: Sequence[float],
@@ -121,7 +122,9 @@ class ZoomExplainer:
             for rank, label in enumerate(evidence.classes[0].tolist())
         )
 
-    def _round(self, look: ZoomLook, view: Image.Image, rank: int, number: int, near: Nearest) -> RoundOfEvidence:
+    def _round(
+        self, look: GuidedZoomOutput, view: Image.Image, rank: int, number: int, near: Nearest
+    ) -> RoundOfEvidence:
         evidence, each = look.evidence, (0, rank, number)
         x, y = evidence.places[each].tolist()
         box = evidence.boxes[each].tolist()

@@ -18,22 +18,23 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor
 
-from foveate.config import HardwareConfig, TestViews, TransformConfig
 from foveate.config.checks import require
+from foveate.config.data import TestViews, TransformConfig
+from foveate.config.hardware import HardwareConfig
 from foveate.data.images import ImageError, blank_warning
 from foveate.data.photographs import Photograph, name_of, read_photograph
 from foveate.data.roots import shown_path
 from foveate.data.transforms import evaluation_geometries
 from foveate.errors import UserError
-from foveate.evaluation.predictions import ranked_classes
-from foveate.guided_runs import GuidedZoomRun
+from foveate.guided_zoom.refiner import Refiner
 from foveate.hardware import device_of, processors
-from foveate.methods.inference import Classifier
-from foveate.methods.refiner import Refiner
-from foveate.runs import Run
+from foveate.inference.classifier import Classifier
+from foveate.networks.answers import ranked_classes
+from foveate.runs.guided_zoom_run import GuidedZoomRun
+from foveate.runs.run import Run
 from foveate.types import Prediction, Size
-from foveate.workflows.judge import assemble
 from foveate.workflows.pictures import largest_of
+from foveate.workflows.split_evidence import assemble
 
 
 class _Decoded(NamedTuple):
@@ -130,10 +131,10 @@ class Model:
             raise UserError(f"top must be at least 1; got {top}")
         if entropy_threshold is not None and not entropy_threshold >= 0:
             raise UserError(f"entropy_threshold must not be negative, in nats; got {entropy_threshold}")
-        closer = self.classifier.zoom_above
+        closer = self.classifier.zoom_entropy_threshold
         if closer is not None and entropy_threshold is not None and entropy_threshold < closer:
             raise UserError(
-                f"what is not looked at closer must count as sure: zoom_above, {closer}, must not be above "
+                f"what is not looked at closer must count as sure: zoom_entropy_threshold, {closer}, must not be above "
                 f"entropy_threshold, {entropy_threshold}; lower the one or raise the other"
             )
         if self.refiner is not None and views is not TestViews.CENTRE:
@@ -230,29 +231,33 @@ class Model:
         return Prediction(name, ranked, entropy, threshold is None or entropy <= threshold)
 
 
-def load(path: Path | str, *, hardware: HardwareConfig | None = None, zoom_above: float | None = None) -> Model:
+def load(
+    path: Path | str, *, hardware: HardwareConfig | None = None, zoom_entropy_threshold: float | None = None
+) -> Model:
     """Load a finished run's network, or a Guided Zoom with both of its networks, ready to predict.
 
     Args:
         path: The run folder, or the Guided Zoom's.
         hardware: Where to compute; none: the fast choice of this machine.
-        zoom_above: Of an S3N run: look closer only where the entropy of the first look, in nats, is above this; None:
-            always. `foveate evaluate --split validation` shows what each threshold saves.
+        zoom_entropy_threshold: Of an S3N run: look closer only where the entropy of the first look, in nats, is above
+            this; None: always. `foveate evaluate --split validation` shows what each threshold saves.
 
     Raises:
         UserError: The hardware is not there; the folder is neither, or not finished, its weights are missing or not its
-            own; or `zoom_above` is negative, or given for what is no S3N that looks closer.
+            own; or `zoom_entropy_threshold` is negative, or given for what is no S3N that looks closer.
     """
     path, hardware = Path(path).expanduser(), hardware or HardwareConfig()
     device_of(hardware)  # what is not there is said before the weights are read
     if GuidedZoomRun.is_at(path):
-        if zoom_above is not None:
-            raise UserError("zoom_above says where an S3N run looks closer; got a Guided Zoom; leave it out")
+        if zoom_entropy_threshold is not None:
+            raise UserError(
+                "zoom_entropy_threshold says where an S3N run looks closer; got a Guided Zoom; leave it out"
+            )
         made = GuidedZoomRun.open(path)
         zoom = assemble(made, hardware)
         return Model(made.base_run(), zoom.conventional.classifier, Refiner.of(zoom, made.description.refinement))
     run = Run.open(path)
-    return Model(run, Classifier.place(run.load_network(), hardware, zoom_above=zoom_above))
+    return Model(run, Classifier.place(run.load_network(), hardware, zoom_entropy_threshold=zoom_entropy_threshold))
 
 
 @contextmanager

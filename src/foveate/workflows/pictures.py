@@ -8,18 +8,12 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import numpy as np
-from jaxtyping import Float
-from PIL import Image
-from torch import Tensor
-
-from foveate.backbones import Normalisation
-from foveate.config import OnError
 from foveate.config.checks import require_count
+from foveate.config.data import OnError
 from foveate.data.images import ImageError, blank_warning, read_image
 from foveate.data.roots import shown_path
 from foveate.errors import UserError
-from foveate.file_names import safe_name
+from foveate.files.file_names import safe_name
 from foveate.hardware import processors
 
 _HASHED = 8  # hexadecimal digits of the hash of a photograph's whole path
@@ -97,10 +91,3 @@ def _verdict(photograph: Path, largest_megapixels: int) -> tuple[str | None, str
     except ImageError as error:
         return str(error), None
     return None, blank_warning(image, shown_path(photograph))
-
-
-def picture_of(images: Float[Tensor, "1 3 H W"], normalisation: Normalisation) -> Image.Image:
-    """Undo the normalisation of a network's input, a batch of one."""
-    mean, std = (np.array(each) * 255 for each in normalisation)
-    pixels = images[0].float().permute(1, 2, 0).cpu().numpy() * std + mean
-    return Image.fromarray(np.clip(np.rint(pixels), 0, 255).astype(np.uint8))

@@ -14,16 +14,16 @@ from safetensors.torch import save
 from torch import Tensor
 from torch.nn import functional
 
-from foveate.atomic import atomic_path
-from foveate.config import DataConfig, DatasetFormat, TransformConfig
-from foveate.data.evidence_pool import hash_of_file, patches_alone
+from foveate.config.data import DataConfig, DatasetFormat, TransformConfig
 from foveate.data.loading import EvaluationViews, evaluation_loader
-from foveate.data.preparation import load_splits
 from foveate.data.records import ImageRecord, Patch, labels_of, photograph_of
-from foveate.decision.nearest import Nearest, nearest
-from foveate.guided_runs import GuidedZoomRun
-from foveate.methods.inference import Classifier
+from foveate.files.atomic import atomic_path
+from foveate.guided_zoom.nearest import Nearest, nearest
+from foveate.guided_zoom.pool import hash_of_file, patches_alone
+from foveate.inference.classifier import Classifier
 from foveate.progress import progress
+from foveate.recipes.datasets import load_splits
+from foveate.runs.guided_zoom_run import GuidedZoomRun
 
 _BATCH = 64
 

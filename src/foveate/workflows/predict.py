@@ -10,7 +10,8 @@ from typing import Generic, NamedTuple, TypeVar
 
 import pyarrow as pa
 
-from foveate.config import HardwareConfig, OnError, TestViews
+from foveate.config.data import OnError, TestViews
+from foveate.config.hardware import HardwareConfig
 from foveate.data.paths import find_photographs
 from foveate.data.roots import shown_path
 from foveate.errors import UserError
@@ -44,7 +45,7 @@ def name_paths(
     run: Path,
     patterns: Sequence[str],
     *,
-    zoom_above: float | None = None,
+    zoom_entropy_threshold: float | None = None,
     out: Path | None = None,
     on_error: OnError = OnError.STOP,
     largest_megapixels: int | None = None,
@@ -57,7 +58,10 @@ def name_paths(
     """
     if out is not None:
         check_file(out)
-    model, paths = load(run, hardware=hardware, zoom_above=zoom_above), find_photographs(patterns, say)
+    model, paths = (
+        load(run, hardware=hardware, zoom_entropy_threshold=zoom_entropy_threshold),
+        find_photographs(patterns, say),
+    )
     problems = _Problems(on_error, say)
     answers = model.classify_many(
         paths, largest_megapixels=largest_megapixels, unreadable=problems.add, doubtful=problems.doubt
@@ -72,7 +76,7 @@ def predict_paths(
     top: int = 5,
     entropy_threshold: float | None = None,
     views: TestViews = TestViews.CENTRE,
-    zoom_above: float | None = None,
+    zoom_entropy_threshold: float | None = None,
     out: Path | None = None,
     on_error: OnError = OnError.STOP,
     largest_megapixels: int | None = None,
@@ -89,7 +93,10 @@ def predict_paths(
     """
     if out is not None:
         check_file(out)  # what cannot be written is said before the work, not after
-    model, paths = load(run, hardware=hardware, zoom_above=zoom_above), find_photographs(patterns, say)
+    model, paths = (
+        load(run, hardware=hardware, zoom_entropy_threshold=zoom_entropy_threshold),
+        find_photographs(patterns, say),
+    )
     problems = _Problems(on_error, say)
     answers = model.predict_many(
         paths,

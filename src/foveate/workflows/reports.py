@@ -9,12 +9,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from foveate.config import HardwareConfig
+from foveate.config.hardware import HardwareConfig
 from foveate.data.roots import shown_path
-from foveate.documents import read_json
 from foveate.errors import UserError
-from foveate.file_names import safe_name
-from foveate.methods.inference import Classifier
+from foveate.files.documents import read_json
+from foveate.files.file_names import safe_name
+from foveate.inference.classifier import Classifier
 
 _WORDS = 60  # characters of a name that say what differs; beyond, a hash does
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from foveate.data.images import read_image
-from foveate.evaluation.predictions import ranked_classes
+from foveate.networks.answers import ranked_classes
 from foveate.report.sheet import SheetAnswer, answer_sheet
 from foveate.workflows.evaluate import Evaluation
 

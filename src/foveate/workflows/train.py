@@ -9,14 +9,15 @@ from pathlib import Path
 
 import torch
 
-from foveate.config import OwnConfig, TrainConfig
-from foveate.data.preparation import Splits, checked_splits, load_splits
+from foveate.data.preparation import Splits, checked_splits
 from foveate.data.records import ImageRecord
 from foveate.errors import UserError
+from foveate.files.locks import working_in
 from foveate.hardware import check_devices, first_process
-from foveate.locks import working_in
-from foveate.methods.networks import create_network
-from foveate.runs import Run, RunDescription, finished_otherwise
+from foveate.recipes.config import TrainConfig
+from foveate.recipes.create import create_network
+from foveate.recipes.datasets import load_splits
+from foveate.runs.run import Run, RunDescription, finished_otherwise
 from foveate.training.fit import fit
 from foveate.training.losses import check_smoothing
 
@@ -41,9 +42,9 @@ def train(config: TrainConfig, out: Path | str, *, say: Callable[[str], None] = 
     """
     first = first_process()  # Lightning starts this program once more for each further device
     say = say if first else _nothing
-    if isinstance(config.network, OwnConfig):
+    if config.network.trained_backbone is None:
         raise UserError(
-            f"a network of your own is adopted, not trained; got {config.network.architecture}; give its weights to "
+            f"a network of your own is adopted, not trained; got {config.network.base}; give its weights to "
             "`foveate adopt`, or train a recipe with --network.backbone.weights FILE"
         )
     config = replace(config, data=replace(config.data, root=config.data.root.expanduser().resolve()))

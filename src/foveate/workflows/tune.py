@@ -7,15 +7,16 @@ from pathlib import Path
 
 import torch
 
-from foveate.config import HardwareConfig, OnError
-from foveate.decision.tuning import Fitted, Scored, fit, tuned
-from foveate.documents import unstructured, write_json
+from foveate.config.data import OnError
+from foveate.config.hardware import HardwareConfig
+from foveate.drawing.charts import bare, new_chart, save_chart
 from foveate.errors import UserError
 from foveate.evaluation.evidence import EvidenceTable
-from foveate.guided_runs import GuidedZoomRun
-from foveate.locks import working_in
-from foveate.report.charts import bare, new_chart, save_chart
-from foveate.workflows.judge import evidence_of_split
+from foveate.files.documents import unstructured, write_json
+from foveate.files.locks import working_in
+from foveate.guided_zoom.tuning import Fitted, Scored, fit, tuned
+from foveate.runs.guided_zoom_run import GuidedZoomRun
+from foveate.workflows.split_evidence import evidence_of_split
 
 
 def tune(
@@ -84,7 +85,7 @@ def _tuned(
         )
     say(
         f"{split}, {count} photographs: {before:.1f} before, {100 * best.right / count:.1f} with k = "
-        f"{best.config.top_k}, weights {best.config.weights}, entropy above {best.config.entropy_above}: "
+        f"{best.config.top_k}, weights {best.config.weights}, entropy above {best.config.entropy_threshold}: "
         f"{best.passes:.1f} passes a photograph; written to {made.path}, all that was tried to {folder}"
     )
     return best

@@ -1,6 +1,6 @@
 """Data sets of photographs, each read as its authors packed it."""
 
-from foveate.config import DatasetFormat
+from foveate.config.data import DatasetFormat
 from foveate.data.datasets.checks import first_few
 from foveate.data.datasets.formats import LOADERS, load_dataset
 from foveate.data.image_kinds import IMAGE_SUFFIXES

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import replace
 from pathlib import Path
 
-from foveate.config import DatasetFormat
+from foveate.config.data import DatasetFormat
 from foveate.data.datasets.aircraft import load_aircraft
 from foveate.data.datasets.cars import load_cars
 from foveate.data.datasets.checks import first_few
@@ -17,7 +17,6 @@ from foveate.data.datasets.flowers import load_flowers
 from foveate.data.datasets.folder import load_folder
 from foveate.data.datasets.listing import Folders, list_photographs
 from foveate.data.datasets.pets import load_pets
-from foveate.data.datasets.pool import load_pool
 from foveate.data.datasets.shards import load_shards, shards_in
 from foveate.data.datasets.split_names import divisions, tells_of_split
 from foveate.data.datasets.table import SUFFIXES, lists_in, load_table
@@ -25,7 +24,9 @@ from foveate.data.records import ImageDataset
 from foveate.data.roots import existing_root
 from foveate.errors import UserError
 
-LOADERS: dict[DatasetFormat, Callable[[Path], ImageDataset]] = {
+Loader = Callable[[Path], ImageDataset]
+
+LOADERS: dict[DatasetFormat, Loader] = {
     DatasetFormat.CUB: load_cub,
     DatasetFormat.DOGS: load_dogs,
     DatasetFormat.AIRCRAFT: load_aircraft,
@@ -35,8 +36,8 @@ LOADERS: dict[DatasetFormat, Callable[[Path], ImageDataset]] = {
     DatasetFormat.FOLDER: load_folder,
     DatasetFormat.TABLE: load_table,
     DatasetFormat.SHARDS: load_shards,
-    DatasetFormat.POOL: lambda root: load_pool(root, load_dataset),
 }
+"""But for those that rest on more than photographs and labels, see `foveate.recipes.datasets`."""
 
 MARKS: dict[DatasetFormat, tuple[str, ...]] = {
     DatasetFormat.CUB: ("image_class_labels.txt", "train_test_split.txt"),
@@ -50,13 +51,19 @@ MARKS: dict[DatasetFormat, tuple[str, ...]] = {
 """Files by any of which an archive is known, below the folder that its loader takes."""
 
 
-def load_dataset(root: Path, format: DatasetFormat = DatasetFormat.AUTO, exclude: tuple[str, ...] = ()) -> ImageDataset:
+def load_dataset(
+    root: Path,
+    format: DatasetFormat = DatasetFormat.AUTO,
+    exclude: tuple[str, ...] = (),
+    loaders: Mapping[DatasetFormat, Loader] = LOADERS,
+) -> ImageDataset:
     """Read the data set in a folder, or in a list (a CSV or Parquet file); no photograph is opened.
 
     Args:
         root: The folder, or one that holds it and no other data set; ``~`` is the home folder.
         format: How it is kept; AUTO finds it out.
         exclude: Names of folders that are left out of class folders.
+        loaders: What reads a folder of each format.
 
     Raises:
         UserError: There is no such folder, it is empty or of no known format, or it breaks a rule of its
@@ -70,7 +77,7 @@ def load_dataset(root: Path, format: DatasetFormat = DatasetFormat.AUTO, exclude
     if format is DatasetFormat.FOLDER:
         return load_folder(folders.root, folders=folders)
     _check_no_exclude([each for each in exclude if each not in folders.matched], format)
-    return LOADERS[format](folders.root)
+    return loaders[format](folders.root)
 
 
 def _check_no_exclude(exclude: Sequence[str], format: DatasetFormat) -> None:

@@ -1,0 +1,279 @@
+"""The commands around a network that is already trained: taking it in, and questioning it by its evidence."""
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from foveate.commands import existence
+from foveate.config.data import DataConfig, OnError, TransformConfig
+from foveate.config.hardware import HardwareConfig
+from foveate.config.networks import Library
+from foveate.errors import UserError
+from foveate.guided_zoom.config import EvidenceStart, PoolConfig, RefinementConfig, Rule, Scores
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """What a file of weights does not say of itself."""
+
+    architecture: str | None = None
+    """The library's name of the network, such as resnet50 or vgg16."""
+    library: Library = Library.TIMM
+    """Whose code builds it."""
+    mean: tuple[float, float, float] | None = None
+    """Of each colour channel, for pixels in [0, 1]; None: what timm says of the architecture, ImageNet's for
+    torchvision."""
+    std: tuple[float, float, float] | None = None
+    """Standard deviation of each colour channel; None: as --mean."""
+    weights_key: str | None = None
+    """Where in the file the weights lie, such as state_dict_ema; None: the plain ones of those that fit."""
+    data: DataConfig = field(default_factory=lambda: DataConfig(root=Path("photographs")))
+    """The data set that it was trained with; its classes in their order."""
+    transforms: TransformConfig = field(default_factory=TransformConfig)
+    """The views that it is shown, of the size that it was trained for."""
+
+    def adopt(self, file: Path, out: Path, hardware: HardwareConfig) -> None:
+        """Take it in."""
+        existence.check_there(file, "the checkpoint")
+
+        if self.architecture is None:
+            raise UserError(
+                f"a checkpoint needs the name of its architecture; {file} came without; give --architecture, such as "
+                "resnet50, and --data.root, the data set that it was trained with"
+            )
+        existence.check_data(self.data.root)
+        from foveate.workflows.adopt import adopt
+
+        adopt(
+            file,
+            out,
+            architecture=self.architecture,
+            library=self.library,
+            data=self.data,
+            transforms=self.transforms,
+            mean=self.mean,
+            std=self.std,
+            weights_key=self.weights_key,
+            hardware=hardware,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adopt:
+    """Take in a network that was trained elsewhere, as a run folder: evaluate, predict and guided-zoom then use it."""
+
+    file: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="CHECKPOINT")]
+    """Its state dict, as safetensors or torch file."""
+    out: Path
+    """The run folder: new, empty, or holding the same network."""
+    checkpoint: Annotated[Checkpoint, tyro.conf.arg(name="")] = field(default_factory=Checkpoint)
+    hardware: HardwareConfig = field(default_factory=HardwareConfig)
+
+    def run(self) -> None:
+        """Do it."""
+        self.checkpoint.adopt(self.file, self.out, self.hardware)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """Algorithm 1: how much the first answer and the evidence of each round count.
+
+    What is not given is as the folder says (`foveate tune` writes it down), else the default.
+    """
+
+    top_k: int | None = None
+    """How many of the network's best classes are considered; the paper takes 3 and 5. The default: 5, or all classes
+    where there are fewer."""
+    weights: tuple[float, ...] | None = None
+    """w of the network's own answer, then w_0 to w_L of the evidence of each round. The default: the paper's, 0.4 0.3
+    0.2 0.1, as far as there are rounds."""
+    rule: Rule | None = None
+    """How the weighted scores of a class become one. The default: sum."""
+    scores: Scores | None = None
+    """What of the two networks is added up. The default: probabilities."""
+    mirrored: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """The Evidence CNN's score of a patch is the mean of that and of its mirror image's: two passes a patch. This is
+    the default."""
+    no_mirrored: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """It is that of the patch alone."""
+    entropy_threshold: float | Literal["as-written"] | None = "as-written"
+    """Refine only where the entropy of the network's probabilities, in nats, is above this; None: always. The default:
+    None."""
+
+    def __post_init__(self) -> None:
+        self.over(RefinementConfig())
+
+    def over(self, usual: RefinementConfig) -> RefinementConfig:
+        """Return what decides where everything that is not given is as usual."""
+        if self.mirrored and self.no_mirrored:
+            raise UserError("--refinement.mirrored and --refinement.no-mirrored exclude each other; leave one out")
+        given: dict[str, Any] = {name: getattr(self, name) for name in ("top_k", "weights", "rule", "scores")}
+        given = {name: value for name, value in given.items() if value is not None}
+        if self.mirrored or self.no_mirrored:
+            given["mirrored"] = self.mirrored
+        if self.entropy_threshold != "as-written":
+            given["entropy_threshold"] = self.entropy_threshold
+        return replace(usual, **given)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GuidedZoom:
+    """Refine the answers of a trained network by the evidence for its best classes: pool, Evidence CNN, decisions."""
+
+    network: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN_OR_CHECKPOINT")]
+    """The run folder of the network; or a file of its weights, which --architecture, --library, --data and --transforms
+    describe."""
+    out: Path
+    """The Guided Zoom's folder; what an earlier call finished there is used again."""
+    checkpoint: Annotated[Checkpoint, tyro.conf.arg(name="")] = field(default_factory=Checkpoint)
+    pool: PoolConfig = field(default_factory=PoolConfig)
+    refinement: Decision = field(default_factory=Decision)
+    tuned: bool = False
+    """Decide as `foveate tune` fitted it to the validation split, whatever --refinement says; fit it if it is not."""
+    tuned_by: Path | None = None
+    """Decide as another Guided Zoom was fitted, whatever --refinement says: its folder."""
+    epochs: int | None = None
+    """Of the Evidence CNN, which has the network's seed; None: 4 from the network's own weights, else 8."""
+    evidence_architecture: str | None = None
+    """timm's name of the Evidence CNN's; None: the network's own, or the default where that cannot be trained here."""
+    evidence_start: EvidenceStart = EvidenceStart.CONVENTIONAL
+    """What the Evidence CNN's training begins with."""
+    split: Literal["test", "validation", "train"] = "test"
+    """Which photographs to answer for."""
+    root: Path | None = None
+    """Where the data set lies now, if it has moved since the training."""
+    on_error: OnError | None = None
+    """What to do about photographs that cannot be read; None: as the training did."""
+    results: Path | None = None
+    """A file of JSON lines to which one row is added."""
+    hardware: HardwareConfig = field(default_factory=HardwareConfig)
+
+    def run(self) -> None:
+        """Do it."""
+        existence.check_network(self.network)
+        existence.check_data(self.root)
+        existence.check_there(self.tuned_by, "the Guided Zoom of --tuned-by")
+        from foveate.runs.guided_zoom_run import GuidedZoomRun
+        from foveate.runs.run import Run
+        from foveate.workflows.build_guided_zoom import build_guided_zoom, usual_refinement
+
+        GuidedZoomRun.network_folder(self.out)  # before a checkpoint is taken in
+        run, refinement = Run.open(self._run_folder()), None
+        if self.refinement != Decision() and not self.tuned and self.tuned_by is None:
+            refinement = self.refinement.over(usual_refinement(run, self.out, self.pool))
+        build_guided_zoom(
+            run,
+            self.out,
+            pool=self.pool,
+            refinement=refinement,
+            tuned=self.tuned,
+            tuned_by=self.tuned_by,
+            evidence_architecture=self.evidence_architecture,
+            evidence_start=self.evidence_start,
+            epochs=self.epochs,
+            split=self.split,
+            root=self.root,
+            on_error=self.on_error,
+            hardware=self.hardware,
+            results=self.results,
+        )
+
+    def _run_folder(self) -> Path:
+        """Return the network's run folder, made first where a file of weights was given."""
+        from foveate.runs.guided_zoom_run import GuidedZoomRun
+
+        if self.network.is_file():
+            folder = GuidedZoomRun.network_folder(self.out)
+            self.checkpoint.adopt(self.network, folder, self.hardware)
+            return folder
+        if self.checkpoint != Checkpoint():
+            raise UserError(
+                "--architecture, --library, --mean, --std, --weights-key, --data and --transforms describe a file of "
+                f"weights; {self.network} is none; give the file, or leave them out: a run folder holds its own"
+            )
+        return self.network
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tune:
+    """Fit k, and where that pays weights and entropy gate, to a validation split; plot accuracy against cost."""
+
+    zoom_folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="ZOOM")]
+    """The Guided Zoom's folder; its network was trained with --data.validation-fraction above 0."""
+    split: Literal["validation", "train", "test"] = "validation"
+    """What to fit to; the test split is refused."""
+    root: Path | None = None
+    """Where the data set lies now, if it has moved since the training."""
+    on_error: OnError | None = None
+    """What to do about photographs that cannot be read; None: as the training did."""
+    hardware: HardwareConfig = field(default_factory=HardwareConfig)
+
+    def run(self) -> None:
+        """Do it."""
+        existence.check_zoom(self.zoom_folder)
+        existence.check_data(self.root)
+        from foveate.workflows.tune import tune
+
+        tune(self.zoom_folder, split=self.split, root=self.root, on_error=self.on_error, hardware=self.hardware)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PoolBuild:
+    """Build the evidence pool of a trained network; a stopped build goes on where it was."""
+
+    run_folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
+    """The run folder of the network."""
+    out: Path
+    """The pool's folder."""
+    pool: PoolConfig = field(default_factory=PoolConfig)
+    share: Annotated[str, tyro.conf.arg(metavar="I/N")] = "0/1"
+    """Build every N-th part, beginning with part I: for several processes that see the same folder."""
+    root: Path | None = None
+    """Where the data set lies now, if it has moved since the training."""
+    on_error: OnError | None = None
+    """What to do about photographs that cannot be read; None: as the training did."""
+    hardware: HardwareConfig = field(default_factory=HardwareConfig)
+
+    def run(self) -> None:
+        """Do it."""
+        existence.check_run(self.run_folder)
+        existence.check_data(self.root)
+        from foveate.workflows.build_pool import build_pool, parsed_share
+
+        build_pool(
+            self.run_folder,
+            self.out,
+            self.pool,
+            share=parsed_share(self.share),
+            root=self.root,
+            on_error=self.on_error,
+            hardware=self.hardware,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PoolExport:
+    """Write the patches of an evidence pool as pictures, to be looked at."""
+
+    pool_folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="POOL")]
+    """The pool's folder."""
+    out: Path
+    """An empty folder; it gets one folder for each class."""
+
+    def run(self) -> None:
+        """Do it."""
+        existence.check_there(self.pool_folder, "the pool's folder")
+        from foveate.guided_zoom.pool import EvidencePool
+        from foveate.workflows.build_pool import export_patches
+
+        export_patches(EvidencePool.open(self.pool_folder), self.out)
+
+
+_Pool = Annotated[PoolBuild, tyro.conf.subcommand("build")] | Annotated[PoolExport, tyro.conf.subcommand("export")]
+
+
+def pool_command(command: Annotated[_Pool, tyro.conf.arg(name="")]) -> PoolBuild | PoolExport:
+    """The evidence pool of Guided Zoom: where a trained network saw its evidence."""
+    return command

@@ -1,0 +1,61 @@
+"""Whether the paths of a command exist: looked at before torch is imported, so that a mistyped one is named at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from foveate.config.networks import NAMED_WEIGHTS
+from foveate.data.paths import expanded, holds
+from foveate.data.roots import existing_root
+from foveate.errors import UserError
+from foveate.recipes.config import TrainConfig
+
+_RUN, _ZOOM = "run.json", "guided_zoom.json"
+
+
+def check_run(path: Path) -> None:
+    """Refuse what is no run folder."""
+    if not holds((expanded(path) / _RUN).is_file):
+        raise UserError(f"a run is a folder with a {_RUN}, as `foveate train` makes it; {str(path)[:200]} is not one")
+
+
+def check_run_or_zoom(path: Path) -> None:
+    """Refuse what is neither a run folder nor a Guided Zoom's."""
+    if not holds((expanded(path) / _ZOOM).is_file):
+        check_run(path)
+
+
+def check_zoom(path: Path) -> None:
+    """Refuse what is no Guided Zoom."""
+    if not holds((expanded(path) / _ZOOM).is_file):
+        raise UserError(
+            f"a Guided Zoom is a folder with a {_ZOOM}, as `foveate guided-zoom` makes it; {str(path)[:200]} is not one"
+        )
+
+
+def check_network(path: Path) -> None:
+    """Refuse what is neither a run folder nor a file."""
+    if not holds(expanded(path).is_file):
+        check_run(path)
+
+
+def check_there(path: Path | None, what: str) -> None:
+    """Refuse a path that was given and leads nowhere."""
+    if path is not None and not holds(expanded(path).exists):
+        raise UserError(f"{what} must exist; got {str(path)[:200]}. Check the path")
+
+
+def check_data(root: Path | None) -> None:
+    """Refuse a data set that was named and is not there."""
+    if root is not None:
+        existing_root(root)
+
+
+def check_training(config: TrainConfig) -> None:
+    """Refuse a training whose photographs or first weights are not there."""
+    check_data(config.data.root)
+    backbone = config.network.trained_backbone
+    if backbone is not None and backbone.weights not in NAMED_WEIGHTS:
+        check_there(
+            Path(backbone.weights), f"weights, where they are none of {', '.join(NAMED_WEIGHTS)}, are a path that"
+        )

@@ -1,0 +1,31 @@
+"""The answers of a network."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Branch(StrEnum):
+    """One of the answers of a network; a network without zoom gives the original one alone."""
+
+    ORIGINAL = "original"
+    DISCRIMINATIVE = "discriminative"
+    COMPLEMENTARY = "complementary"
+    JOINT = "joint"
+    OBJECT = "object"
+    PART_1 = "part-1"
+    PART_2 = "part-2"
+    PART_3 = "part-3"
+    PART_4 = "part-4"
+    PART_5 = "part-5"
+    PART_6 = "part-6"
+    PART_7 = "part-7"
+    PART_8 = "part-8"
+
+
+LARGEST_PARTS = 8
+"""So many parts a network can answer for."""
+
+
+PARTS = tuple(Branch(f"part-{number}") for number in range(1, LARGEST_PARTS + 1))
+"""MA-CNN's part streams, in the order of its groups."""

@@ -1,0 +1,1 @@
+"""How a picture with marks on it is drawn: pages, overlays, captions, charts."""

@@ -1,0 +1,1 @@
+"""Where any `nn.Module` sees the evidence for a class."""

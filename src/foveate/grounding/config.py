@@ -1,0 +1,50 @@
+"""How the evidence for a class is found in a network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from foveate.config.checks import LARGEST_SIDE, require, require_count, require_finite, require_seed
+
+
+class GroundingMethod(StrEnum):
+    """What says where a network sees the evidence for a class."""
+
+    EB = "eb"
+    """Excitation backprop without the contrast: the default (docs/reproduction.md says why)."""
+    CEB = "ceb"
+    """Contrastive excitation backprop (the paper's)."""
+    GRAD_CAM = "grad-cam"
+    CLASS_MAPS = "class-maps"
+    """The head's weights on the last feature map (S3N Eq. 1)."""
+    GRADIENTS = "gradients"
+    """The largest absolute gradient of the class's logit over the colours of each pixel."""
+    RISE = "rise"
+    """The mean of random masks, weighted by the class's probability behind each: one pass of the network a mask."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroundingConfig:
+    """One method of grounding and where in the network it looks."""
+
+    method: GroundingMethod = GroundingMethod.EB
+    layer: str | None = None
+    """Name of the module whose output is grounded (EB, cEB, Grad-CAM); None: the last one of stride 16. The papers
+    take ResNet's `layer3.0` (res4a) and VGG's conv3_1. Batch norms are folded into the convolutions first: a
+    convolution's output is then that of the norm after it."""
+    masks: int = 500
+    """RISE: how many; the method's own paper takes 4,000 to 8,000."""
+    mask_cells: int = 7
+    """RISE: cells along each side of a mask before it is enlarged."""
+    mask_keep: float = 0.5
+    """RISE: probability that a cell is kept."""
+    seed: int = 0
+    """RISE: of the masks."""
+
+    def __post_init__(self) -> None:
+        require_count("masks", self.masks)
+        require_count("mask_cells", self.mask_cells, least=2, most=LARGEST_SIDE)
+        require(0 < self.mask_keep < 1, "mask_keep must be a probability in (0, 1)", self.mask_keep)
+        require_seed("seed", self.seed)
+        require_finite(self)

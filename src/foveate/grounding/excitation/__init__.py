@@ -1,0 +1,1 @@
+"""Excitation backprop and its contrast."""

@@ -1,0 +1,195 @@
+"""Excitation backprop (EB) and its contrast (cEB): where in an image a trained network finds a class.
+
+Guided Zoom (section 3) grounds with it. Relevance starts at the class's logit and runs down to the grounding layer;
+each unit shares its own among the inputs that excite it (Zhang et al., IJCV 2018).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import partial
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
+from torch.nn import functional
+
+from foveate.errors import UserError
+from foveate.grounding.excitation.recorder import Recorder, leaves
+from foveate.grounding.excitation.relevance import Relevance
+from foveate.grounding.excitation.tape import Entry, Tape
+from foveate.grounding.layers import check_classes, chosen_classes, no_map, private_copy, submodule
+from foveate.types import Grounded
+
+_TAPE: ContextVar[Tape | None] = ContextVar("tape of the running forward pass", default=None)
+
+
+class _NoMapError(Exception):
+    """What the grounding layer gives is no feature map."""
+
+    def __init__(self, output: object) -> None:
+        super().__init__()
+        self.output = output
+
+
+_PIXELS_AT_ONCE = 1 << 21
+"""Times classes. ResNet-50's largest feature map of stride 16 has 4 numbers for each pixel: 32 MiB, up to which the C
+library keeps memory for reuse. Beyond, each step fetches its own from the kernel, page by page: an eighth slower."""
+
+
+class ExcitationBackprop:
+    """Grounds classes in images with a network that stays as it is; may be called from several threads at once.
+
+    With the contrast (Zhang et al.'s contrastive top-down attention) the class's relevance at the input of the last
+    linear layer is what W hands down less what -W does, each of which adds up to 1; below it is handed on as it is.
+
+    What it knows of the network is a copy of its modules in evaluation mode that shares parameters and buffers: further
+    training shows in the maps, replaced modules and tensors that move to another device need a new object.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        layer: str,
+        *,
+        contrast: bool = True,
+        raw: bool = False,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        """S3NOutput into the network.
+
+        Args:
+            network: An eager CNN whose operations all have a rule (`relevance_rules`), from images to logits.
+            layer: Name of the module whose output is the grounding layer, such as `layer3.0`, the `res4a` of Guided
+                Zoom, or what `layer_of_stride` finds.
+            contrast: Whether what speaks against a class is subtracted (cEB) or not (EB).
+            raw: Whether sums split by the raw ratio of their summands, not by their positive parts. It explodes where
+                summands nearly cancel; it is there to compare with other implementations.
+            dtype: What relevance is computed in; None: the type of the network, float32 at least. The forward pass
+                is the network's own, outside of any autocast.
+
+        Raises:
+            UserError: There is no such layer, or the network cannot be copied.
+        """
+        self._network = private_copy(network)
+        self._layer = layer
+        self._contrast = contrast
+        self._raw = raw
+        self._dtype = dtype
+        _watch(self._network, submodule(self._network, layer))
+
+    def __call__(self, images: Tensor, classes: Tensor | int) -> Grounded:
+        """Return one map for each class of each image.
+
+        A map of plain EB adds up to 1, less what is lost where nothing excites a unit: of the default network it adds
+        up to about 0.1 (docs/deviations.md).
+
+        Args:
+            images: (b, 3, H, W), normalised as the network takes them.
+            classes: (b, k) in int64: k classes of each image; or k, for each image's best k by the logits.
+
+        Raises:
+            UserError: The images are no batch, the classes are none of the network's, an operation has no rule, or the
+                logits do not rest on the layer or are not numbers.
+        """
+        if images.ndim != 4 or not images.is_floating_point():
+            raise UserError(
+                "images must be a batch (b, 3, H, W) of normalised numbers; got "
+                f"{tuple(images.shape)} of {images.dtype}; add the missing dimension or normalise them"
+            )
+        if not isinstance(classes, int):
+            check_classes(classes, len(images))
+        at_once = _at_once(images, classes if isinstance(classes, int) else classes.shape[1])
+        parts = torch.split(images, at_once)
+        asked = [classes] * len(parts) if isinstance(classes, int) else torch.split(classes, at_once)
+        with _undisturbed(images.device):
+            grounded = map(self._ground, parts, asked)
+            return Grounded(*map(torch.cat, zip(*grounded, strict=True)))
+
+    def _ground(self, images: Float[Tensor, "b 3 H W"], classes: Int64[Tensor, "b k"] | int) -> Grounded:
+        tape = Tape(len(images), raw=self._raw)
+        logits = self._forward(images, tape)
+        chosen = chosen_classes(logits, classes)
+        return Grounded(logits, chosen, self._maps(logits, chosen, tape))
+
+    def _forward(self, images: Float[Tensor, "b 3 H W"], tape: Tape) -> Float[Tensor, "b c"]:
+        try:
+            logits = self._recorded(images, tape)
+        except _NoMapError as reason:
+            raise no_map(self._network, self._layer, reason.output, images) from None
+        if not (tape.knows(logits) and logits.ndim == 2):
+            raise UserError(
+                f"the network must answer with logits (b, c) that rest on layer {self._layer!r}; they do not; "
+                "name a layer between the images and the logits"
+            )
+        return logits
+
+    def _recorded(self, images: Float[Tensor, "b 3 H W"], tape: Tape) -> object:
+        """Return what the network answers with, whatever that is."""
+        token = _TAPE.set(tape)
+        try:
+            with Recorder(tape):
+                return self._network(images.clone())
+        finally:
+            _TAPE.reset(token)
+
+    def _maps(
+        self, logits: Float[Tensor, "b c"], classes: Int64[Tensor, "b k"], tape: Tape
+    ) -> Float[Tensor, "b k h w"]:
+        dtype = self._dtype or torch.promote_types(logits.dtype, torch.float32)
+        seed = Relevance(functional.one_hot(classes, logits.shape[1]).to(dtype))
+        relevance = tape.back(seed, logits, contrast=self._contrast)
+        maps: Tensor = relevance.total().sum(2).clamp(min=0).float()
+        return maps
+
+
+def _at_once(images: Float[Tensor, "b 3 H W"], classes: int) -> int:
+    """Return how many images to ground at a time: on a processor few enough that their relevance stays small."""
+    if images.device.type != "cpu":
+        return max(1, len(images))
+    return max(1, _PIXELS_AT_ONCE // max(1, classes * images.shape[2] * images.shape[3]))
+
+
+@contextmanager
+def _undisturbed(device: torch.device) -> Iterator[None]:
+    """Hold off what the caller may have entered: gradients, inference mode (which counts no writes), autocast."""
+    with torch.inference_mode(False), torch.no_grad(), torch.autocast(device.type, enabled=False):
+        yield
+
+
+def _watch(network: nn.Module, layer: nn.Module) -> None:
+    """Hook into the modules of a private copy: each tells the running tape where it is."""
+    for name, module in network.named_modules():
+        words = f"{name!r} ({type(module).__name__})" if name else f"the network itself ({type(module).__name__})"
+        module.register_forward_pre_hook(partial(_enter, words))
+        module.register_forward_hook(_leave)
+    layer.register_forward_hook(_begin)
+
+
+def _enter(words: str, _: nn.Module, __: object) -> None:
+    if (tape := _TAPE.get()) is not None:
+        tape.path.append(words)
+
+
+def _leave(_: nn.Module, taken: object, given: object) -> None:
+    if (tape := _TAPE.get()) is None:
+        return
+    hidden = [each for each in leaves(given) if isinstance(each, Tensor) and not tape.knows(each)]
+    if hidden and any(map(tape.knows, leaves(taken))):
+        raise UserError(
+            f"excitation backprop must see a network's operations; those of {tape.module} are hidden; "
+            "give the network as it was before it was scripted or compiled"
+        )
+    tape.path.pop()
+
+
+def _begin(_: nn.Module, __: object, given: object) -> None:
+    if (tape := _TAPE.get()) is None:
+        return
+    if tape.begun:
+        raise UserError("a grounding layer must give one feature map (b, d, h, w); it runs twice; name another")
+    if not (isinstance(given, Tensor) and given.ndim == 4):
+        raise _NoMapError(given)
+    tape.record(given, Entry((), None))

@@ -1,0 +1,142 @@
+"""The record of one forward pass above the grounding layer, and the way back over it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, MutableMapping
+from typing import NamedTuple, TypeGuard
+
+from torch import Tensor
+from torch.utils.weak import WeakTensorKeyDictionary
+
+from foveate.errors import UserError
+from foveate.grounding.excitation.relevance import Relevance, Saved, Step
+from foveate.grounding.excitation.weightings import Linear
+
+
+class NoRule(UserError):
+    """Relevance cannot be handed down through a call; the message says what about the call is the reason."""
+
+
+class Entry(NamedTuple):
+    """How an activation came about.
+
+    Attributes:
+        sources: The numbers of the activations that went in; None for one that does not rest on the grounding layer.
+        step: The way back; None where the activation is its only source itself, perhaps copied.
+    """
+
+    sources: tuple[int | None, ...]
+    step: Step | None
+
+
+Rule = Callable[..., Entry]
+"""Says what a call of a torch function means for relevance: the entry of its output, given the tape and the call's own
+arguments. It is asked before the call, which may overwrite its input."""
+
+
+class _Place(NamedTuple):
+    """Where a tensor stands on the tape as long as nothing else is written to it."""
+
+    number: int
+    version: int
+
+
+class Tape:
+    """The operations between the grounding layer and the logits, in the order in which they ran.
+
+    Activations are numbered from 0, the output of the grounding layer.
+
+    Attributes:
+        raw: Whether sums split by the raw ratio of their summands.
+        path: The modules that are running, the innermost last, in words.
+    """
+
+    def __init__(self, images: int, *, raw: bool) -> None:
+        self.raw = raw
+        self._images = images
+        self.path: list[str] = []
+        self._entries: list[Entry] = []
+        self._places: MutableMapping[Tensor, _Place] = WeakTensorKeyDictionary()
+
+    @property
+    def begun(self) -> bool:
+        """Whether the grounding layer has run."""
+        return bool(self._entries)
+
+    @property
+    def module(self) -> str:
+        """The module that is running, in words."""
+        return self.path[-1] if self.path else "the network"
+
+    def knows(self, value: object) -> TypeGuard[Tensor]:
+        """Whether a value is an activation that rests on the grounding layer."""
+        return isinstance(value, Tensor) and value in self._places
+
+    def record(self, output: Tensor, entry: Entry) -> None:
+        """Note how an activation came about; its first dimension must stay that of the images."""
+        number = len(self._entries)
+        if output.shape[:1] != (self._images,):
+            raise NoRule("that mixes images")
+        if entry.step is None and entry.sources:
+            (only,) = entry.sources
+            assert only is not None
+            number = only
+        else:
+            self._entries.append(entry)
+        self._places[output] = _Place(number, output._version)
+
+    def number(self, tensor: Tensor) -> int | None:
+        """Return the number of an activation, None for a tensor that does not rest on the grounding layer.
+
+        Raises:
+            NoRule: It was written to by something else than a recorded operation.
+        """
+        place = self._places.get(tensor)
+        if place is None:
+            return None
+        if place.version != tensor._version:
+            raise NoRule("on an activation that something else changed in place")
+        return place.number
+
+    def producer(self, number: int | None) -> Entry:
+        """Return how the activation of a number came about."""
+        return Entry((), None) if number is None else self._entries[number]
+
+    def save(self, tensor: Tensor) -> Saved:
+        """Keep an activation for the way back."""
+        return Saved(tensor, tensor._version, self.module)
+
+    def back(self, seed: Relevance, output: Tensor, *, contrast: bool) -> Relevance:
+        """Return the relevance of the grounding layer's output, and use up the tape.
+
+        Args:
+            seed: The relevance of `output`.
+            output: A recorded activation.
+            contrast: Whether the last weights hand down what excites the output less what excites its opposite.
+
+        Raises:
+            UserError: There are no last weights, or several beside each other.
+        """
+        start = self.number(output)
+        assert start is not None
+        waiting = {start: seed}
+        while len(self._entries) > 1:
+            sources, step = self._entries.pop()
+            relevance = waiting.pop(len(self._entries), None)
+            if relevance is None or step is None:
+                continue
+            handed = step.back(relevance)
+            if contrast and isinstance(step, Linear):
+                if waiting:
+                    break
+                contrast = False
+                handed = (handed[0].plus(*step.opposed().back(relevance), sign=-1),)
+            for source, part in zip(sources, handed, strict=True):
+                if source is not None:
+                    waiting[source] = waiting[source].plus(part) if source in waiting else part
+        if contrast:
+            raise UserError(
+                "the contrast is taken at one last linear layer between grounding layer and logits; the network has "
+                "none there, or several beside each other; ground at an earlier layer or with contrast=False"
+            )
+        return waiting[0]

@@ -1,0 +1,1 @@
+"""Guided Zoom (BMVC 2019): pool, evidence, refinement."""

@@ -1,0 +1,159 @@
+"""A trained network and the device it runs on: pixels in, probabilities out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int64, UInt8
+from torch import Tensor
+
+from foveate.backbones.backbone import Normalisation
+from foveate.backbones.folding import folded
+from foveate.backbones.openvino import run_by
+from foveate.config.branches import Branch
+from foveate.config.checks import require
+from foveate.config.hardware import HardwareConfig
+from foveate.errors import UserError
+from foveate.hardware import autocast_dtype, device_of
+from foveate.networks.answers import check_answers, decision
+from foveate.networks.branch_maps import BranchMaps
+from foveate.networks.explanation import Explanation
+from foveate.networks.network import Network
+from foveate.networks.response_peaks import ResponsePeaks
+from foveate.types import BranchLogits
+
+
+def network_input(
+    images: UInt8[Tensor, "n H W 3"], normalisation: Normalisation, *, channels_last: bool = True
+) -> Float[Tensor, "n 3 H W"]:
+    """Turn decoded pixels into what the network takes; `channels_last` is about the memory layout only."""
+    pixels = images.permute(0, 3, 1, 2)
+    return normalisation(pixels if channels_last else pixels.contiguous())
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """A network in evaluation mode on its device; `probabilities` may be called from several threads."""
+
+    network: Network
+    device: torch.device
+    dtype: torch.dtype
+    channels_last: bool
+    zoom_entropy_threshold: float | None = None
+    """Of an S3N: it looks closer only where the entropy of its first look, in nats, is above this; None: always."""
+
+    @classmethod
+    def place(
+        cls, network: Network, hardware: HardwareConfig, *, zoom_entropy_threshold: float | None = None
+    ) -> Classifier:
+        """Put a copy of the network, its batch norms folded, where `hardware` asks for it.
+
+        Args:
+            network: It stays as it is.
+            hardware: Where to compute, and by what.
+            zoom_entropy_threshold: Of a network that looks closer: only where the entropy of its first look, in
+                nats, is above this; None: always.
+
+        Raises:
+            UserError: As in `run_by`; or `zoom_entropy_threshold` is negative, or the network looks once.
+        """
+        if zoom_entropy_threshold is not None:
+            network.check_looks_closer()
+            require(
+                zoom_entropy_threshold >= 0,
+                "zoom_entropy_threshold must not be negative, in nats",
+                zoom_entropy_threshold,
+            )
+        device = device_of(hardware)
+        layout = torch.channels_last if hardware.channels_last else torch.contiguous_format
+        placed, dtype = folded(network.eval()).to(device).to(memory_format=layout), autocast_dtype(hardware)
+        run_by(placed, hardware.runtime, device, dtype)
+        return cls(placed, device, dtype, hardware.channels_last, zoom_entropy_threshold)
+
+    def inputs(self, images: UInt8[Tensor, "n H W 3"]) -> Float[Tensor, "n 3 H W"]:
+        """Return what the network takes, on its device."""
+        pixels = images.to(self.device, non_blocking=True)
+        return network_input(pixels, self.network.backbone.normalisation, channels_last=self.channels_last)
+
+    def probabilities(self, images: UInt8[Tensor, "b v H W 3"]) -> Float[Tensor, "b c"]:
+        """Return each photograph's class probabilities in float32 on the CPU, averaged over its views."""
+        return decision(self.branch_probabilities(images))
+
+    def branch_probabilities(self, images: UInt8[Tensor, "b v H W 3"]) -> dict[Branch, Float[Tensor, "b c"]]:
+        """Return each branch's class probabilities in float32 on the CPU, averaged over a photograph's views.
+
+        Raises:
+            UserError: There are several views, and it is said where to look closer.
+        """
+        count, views = images.shape[:2]
+        if views > 1 and self.zoom_entropy_threshold is not None:
+            raise UserError(
+                f"with zoom_entropy_threshold one view of a photograph is looked at, and then closer; got {views}; "
+                "leave zoom_entropy_threshold or the views out"
+            )
+        answers = self.logits(images.flatten(0, 1))
+        return {
+            branch: logits.float().softmax(-1).view(count, views, -1).mean(1).cpu()
+            for branch, logits in answers.present().items()
+        }
+
+    def logits(self, images: UInt8[Tensor, "n H W 3"]) -> BranchLogits:
+        """Return every branch's logits, on the network's device.
+
+        Raises:
+            UserError: They are not finite, as in `check_answers`.
+        """
+        network: Callable[[Tensor], Any] = self.network
+        if self.zoom_entropy_threshold is not None:
+            network = partial(self.network.look_where_unsure, entropy_threshold=self.zoom_entropy_threshold)
+        answers: BranchLogits = self._called(network, images)
+        check_answers(answers)
+        return answers
+
+    def features(self, images: UInt8[Tensor, "n H W 3"]) -> Float[Tensor, "n d"]:
+        """Return the backbone's globally averaged features, the input of its classifier, in float32 on the CPU.
+
+        Raises:
+            UserError: Where the network's features end and its head begins is not known.
+        """
+        pooled: Tensor = self._called(self.network.backbone.pooled, images)
+        return pooled.float().cpu()
+
+    def response_peaks(self, images: UInt8[Tensor, "b H W 3"]) -> ResponsePeaks:
+        """Return where the network's attention rests.
+
+        Raises:
+            UserError: The method has no peaks, or the answer is not finite.
+        """
+        attended: ResponsePeaks = self._called(self.network.response_peaks, images)
+        check_answers(attended.logits)
+        return attended
+
+    def explanation(
+        self, image: UInt8[Tensor, "1 H W 3"], class_names: Sequence[str], title: str, truth: str | None = None
+    ) -> Explanation:
+        """Return how the network comes to its answer for one photograph; arguments as in `Network.explanation`.
+
+        Raises:
+            UserError: The method shows no way to its answers, or the answer is not finite.
+        """
+        explain = partial(self.network.explanation, class_names=class_names, title=title, truth=truth)
+        explanation: Explanation = self._called(explain, image)
+        return explanation
+
+    def branch_maps(self, images: UInt8[Tensor, "b H W 3"], classes: Int64[Tensor, " b"], places: int) -> BranchMaps:
+        """Return each branch's answers and its map of one class for each image, as `Network.branch_maps` does."""
+        asked = classes.to(self.device)
+        maps: BranchMaps = self._called(lambda inputs: self.network.branch_maps(inputs, asked, places), images)
+        check_answers(maps.logits)
+        return maps
+
+    @torch.inference_mode()
+    def _called(self, part: Callable[[Tensor], Any], images: UInt8[Tensor, "n H W 3"]) -> Any:
+        inputs = self.inputs(images)
+        with torch.autocast(self.device.type, self.dtype, enabled=self.dtype is not torch.float32):
+            return part(inputs)

@@ -1,0 +1,1 @@
+"""Multi-attention CNN (MA-CNN, ICCV 2017)."""

@@ -1,1 +1,0 @@
-"""The papers' networks, each read like its figure."""

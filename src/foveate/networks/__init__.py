@@ -1,0 +1,1 @@
+"""What every method's network offers, and the networks of no paper."""

@@ -1,0 +1,15 @@
+"""Which answers are unsure."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+
+def unsure(probabilities: Float[Tensor, "b c"], above: float | None) -> Bool[Tensor, " b"]:
+    """Say which answers are unsure enough to look again: those whose entropy in nats is above the threshold."""
+    if above is None:
+        return probabilities.new_ones(len(probabilities), dtype=torch.bool)
+    entropy: Tensor = torch.special.entr(probabilities).sum(-1)
+    return entropy > above

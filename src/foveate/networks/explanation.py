@@ -1,0 +1,36 @@
+"""How a network comes to an answer, ready to be drawn."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from foveate.errors import UserError
+
+_Explanation = TypeVar("_Explanation", bound="Explanation")
+
+
+class Explanation(ABC):
+    """How a network came to its answer for one photograph; every method has its own."""
+
+    @abstractmethod
+    def draw(self, path: Path) -> None:
+        """Write a PNG.
+
+        Raises:
+            UserError: The file cannot be written; what was there before is untouched.
+        """
+
+    @classmethod
+    def draw_stages(cls: type[_Explanation], stages: Sequence[tuple[str, _Explanation]], path: Path) -> None:
+        """Write a PNG of the same photograph at several stages of a training, each with what it is called.
+
+        Raises:
+            UserError: The method's stages cannot be shown together, or as `draw`.
+        """
+        raise UserError(
+            "evidence over training is shown of networks that look closer, such as S3N's; this run is of another "
+            "method; leave --epochs out"
+        )

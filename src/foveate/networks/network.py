@@ -1,0 +1,192 @@
+"""What every method's network offers to training, evaluation and prediction."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import NamedTuple
+
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
+
+from foveate.backbones.backbone import Backbone
+from foveate.backbones.own_cnns import OwnCNN
+from foveate.errors import UserError
+from foveate.networks.branch_maps import BranchMaps
+from foveate.networks.explanation import Explanation
+from foveate.networks.response_peaks import ResponsePeaks
+from foveate.types import BranchLogits
+
+
+class TrainingStep(NamedTuple):
+    """When in a training a batch is shown.
+
+    ``progress`` is the share of the training that is done, in [0, 1). ``keys`` holds a number for each photograph and
+    epoch; what is random in a network's view of the photograph comes from it, see `foveate.networks.draws`. ``epoch``
+    is counted from 0.
+    """
+
+    progress: float
+    keys: Int64[Tensor, " b"]
+    epoch: int = 0
+
+
+class Losses(NamedTuple):
+    """What a network learns from a batch.
+
+    The cross entropies of every branch of ``answers`` and of each of ``further`` logits, which are no branch's, are
+    summed, and so is ``own``, a loss of the method's own. What is ``measured`` is logged by its name.
+    """
+
+    answers: BranchLogits | None
+    further: Sequence[Float[Tensor, "b c"]] = ()
+    own: Float[Tensor, ""] | None = None
+    measured: Mapping[str, Float[Tensor, ""]] = MappingProxyType({})
+
+
+class ParameterGroup(NamedTuple):
+    """Parameters that learn otherwise than the pretrained ones.
+
+    ``new``: at the rate of new layers; ``factor`` multiplies the rate; ``decays``: whether weight decay applies.
+    """
+
+    parameters: Sequence[nn.Parameter]
+    new: bool = True
+    factor: float = 1.0
+    decays: bool = True
+
+
+class Network(nn.Module, ABC):
+    """A backbone, what a method builds around it, and its answers."""
+
+    backbone: Backbone | OwnCNN
+
+    @abstractmethod
+    def forward(self, images: Float[Tensor, "b 3 H W"], step: TrainingStep | None = None) -> BranchLogits:
+        """Return the logits of normalised images of the source size; `step` is None outside training."""
+
+    def losses(self, images: Float[Tensor, "b 3 H W"], step: TrainingStep) -> Losses:
+        """Return what a training step learns from: the answers, unless a method says otherwise."""
+        return Losses(self(images, step))
+
+    def prepare(self, batches: Iterable[Float[Tensor, "b 3 H W"]]) -> str | None:
+        """Make ready for the first epoch with every training photograph's test view; say what was found."""
+        return None
+
+    @property
+    def decides_by_backbone(self) -> bool:
+        """Whether its decision is the backbone's own answer to the images, which grounding the backbone then gives."""
+        return False
+
+    @property
+    def further_views(self) -> int:
+        """How many views it looks at after the first one; each costs a pass of the backbone."""
+        return 0
+
+    def first_view(self, images: Float[Tensor, "b 3 Hs Ws"]) -> Float[Tensor, "b 3 H W"]:
+        """Return what the backbone sees of images of the source size, and is grounded in."""
+        return images
+
+    def check_looks_closer(self) -> None:
+        """Refuse where `look_where_unsure` has nothing to leave out.
+
+        Raises:
+            UserError: The network looks once.
+        """
+        raise UserError(
+            "zoom_entropy_threshold says where a network such as S3N looks closer; this one, a "
+            f"{type(self).__name__}, looks once; leave it out"
+        )
+
+    def look_where_unsure(self, images: Float[Tensor, "b 3 Hs Ws"], entropy_threshold: float) -> BranchLogits:
+        """Return the first view's answers, and joint ones that are the same where it is sure.
+
+        Args:
+            images: Normalised and of the source size.
+            entropy_threshold: Entropy of the first view's probabilities, in nats, above which further views are seen.
+
+        Raises:
+            UserError: As `check_looks_closer`.
+        """
+        self.check_looks_closer()
+        raise NotImplementedError
+
+    def check_class_maps(self) -> None:
+        """Refuse where `branch_maps` has no class maps.
+
+        Raises:
+            UserError: The method has none.
+        """
+        raise UserError(
+            "an object is localised by class maps, which rest on a linear head on averaged features; got a "
+            f"{type(self).__name__}; localise a run of a plain network or of S3N"
+        )
+
+    def branch_maps(self, images: Float[Tensor, "b 3 Hs Ws"], classes: Int64[Tensor, " b"], places: int) -> BranchMaps:
+        """Return what each branch answers, and where it sees a class.
+
+        A zoomed view's map is carried to the first view through the inverse of its sampling grid.
+
+        Args:
+            images: Normalised, of the source size.
+            classes: The class of each image whose maps are asked for.
+            places: y, along each side of the first view.
+
+        Raises:
+            UserError: As `check_class_maps`.
+        """
+        self.check_class_maps()
+        raise NotImplementedError
+
+    def check_response_peaks(self) -> None:
+        """Refuse where `response_peaks` has nothing to return.
+
+        Raises:
+            UserError: The method has no peaks.
+        """
+        raise UserError(
+            "sparse attention is analysed by the peaks that draw the zoom, such as S3N's; this run is of another "
+            "method; train one of the s3n recipes"
+        )
+
+    def response_peaks(self, images: Float[Tensor, "b 3 Hs Ws"]) -> ResponsePeaks:
+        """Return where its attention rests; `images` are normalised and of the source size.
+
+        Raises:
+            UserError: As `check_response_peaks`.
+        """
+        self.check_response_peaks()
+        raise NotImplementedError
+
+    def check_explains(self, *, over_training: bool = False) -> None:
+        """Refuse where `explanation` has nothing to show, or its stages of a training cannot be shown together.
+
+        Raises:
+            UserError: The method shows no way to its answers.
+        """
+        raise UserError(
+            "how an answer came about is shown of networks that say where they look, such as S3N's; this run is of "
+            "another method; train one of the s3n recipes"
+        )
+
+    def explanation(
+        self, images: Float[Tensor, "1 3 Hs Ws"], class_names: Sequence[str], title: str, truth: str | None = None
+    ) -> Explanation:
+        """Return how it comes to its answer for one image, ready to be drawn.
+
+        Args:
+            images: Normalised, of the source size.
+            class_names: In the order of the logits.
+            title: What the image is called.
+            truth: Its true class, where that is known.
+
+        Raises:
+            UserError: As `check_explains`, or the answer is not finite.
+        """
+        self.check_explains()
+        raise NotImplementedError
+
+    @abstractmethod
+    def parameter_groups(self) -> list[ParameterGroup]:
+        """Return the parameters that learn otherwise than the pretrained ones."""

@@ -1,0 +1,78 @@
+"""How a network is trained, and the whole of a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from math import ceil
+
+from foveate.config.checks import require, require_count, require_finite, require_fraction, require_seed
+from foveate.config.data import DataConfig, TransformConfig
+from foveate.config.hardware import HardwareConfig
+from foveate.config.networks import NetworkConfig, PlainConfig
+from foveate.config.optimiser import OptimiserConfig, SmoothingOver
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """One training run."""
+
+    data: DataConfig
+    transforms: TransformConfig = field(default_factory=TransformConfig)
+    network: NetworkConfig = field(default_factory=PlainConfig)
+    optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
+    hardware: HardwareConfig = field(default_factory=HardwareConfig)
+    epochs: int = 15
+    """Passes over the training photographs; 0 where `steps` is given."""
+    steps: int | None = None
+    """In place of `epochs`: about so many batches, rounded to whole epochs once the photographs are counted."""
+    batch_size: int = 16
+    """Photographs per step, over all devices together."""
+    label_smoothing: float = 0.1
+    """Share of the target spread evenly over the classes of `smoothing_over`."""
+    smoothing_over: SmoothingOver = SmoothingOver.ALL
+    class_weights: bool = False
+    """Weigh each class's loss by the inverse of its frequency."""
+    ema_decay: float | None = None
+    """Keep an exponential moving average of the weights with this decay per step and use it; None: do not."""
+    keep_epochs: tuple[int, ...] = ()
+    """Epochs, counted from 1, after which the weights are also kept in `epochs/`, to see what the network looked at."""
+    seed: int = 0
+    """With the epoch and the photograph's index it fixes the order, each view, each dropped feature and the head."""
+
+    def __post_init__(self) -> None:
+        sizes = self.transforms
+        require(
+            self.network.reads_source or sizes.source_size in (None, sizes.input_size),
+            "a plain network sees one size: source_size must be input_size, or None, without a zoom",
+            sizes.source_size,
+        )
+        if self.steps is None:
+            require_count("epochs", self.epochs)
+            for epoch in self.keep_epochs:
+                require(1 <= epoch <= self.epochs, f"keep_epochs must be in 1 to {self.epochs} (epochs)", epoch)
+        else:
+            require_count("steps", self.steps)
+            require(self.epochs == 0, "epochs must be 0 beside steps; to give epochs, make steps None", self.epochs)
+        require_count("batch_size", self.batch_size)
+        require_seed("seed", self.seed)
+        require_fraction("label_smoothing", self.label_smoothing)
+        require(self.ema_decay is None or 0 < self.ema_decay < 1, "ema_decay must be in (0, 1)", self.ema_decay)
+        require_finite(self)
+
+    @property
+    def trained_epochs(self) -> int | None:
+        """How many epochs it is trained; None for a network that was trained elsewhere."""
+        return None if self.network.trained_backbone is None else self.epochs
+
+    def counted(self, photographs: int) -> TrainConfig:
+        """Return the same training with `epochs` in place of `steps`; of at least one epoch.
+
+        Args:
+            photographs: How many it learns from; the last batch of an epoch may be smaller than the others.
+
+        Raises:
+            UserError: One of `keep_epochs` lies beyond the last.
+        """
+        if self.steps is None:
+            return self
+        return replace(self, steps=None, epochs=max(1, round(self.steps / ceil(photographs / self.batch_size))))

@@ -1,0 +1,41 @@
+"""The one place that knows every format of data: from a configuration to the photographs of each split."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from foveate.config.data import DataConfig, DatasetFormat
+from foveate.data import datasets
+from foveate.data.datasets.formats import Loader
+from foveate.data.preparation import Splits, split_dataset
+from foveate.data.records import ImageDataset
+from foveate.guided_zoom.pool_dataset import load_pool
+
+LOADERS: dict[DatasetFormat, Loader] = {
+    **datasets.LOADERS,
+    DatasetFormat.POOL: lambda root: load_pool(root, datasets.load_dataset),
+}
+"""By their names; a format of your own is one more entry."""
+
+
+def load_dataset(config: DataConfig) -> ImageDataset:
+    """Read the data set; errors as `foveate.data.datasets.load_dataset`."""
+    return datasets.load_dataset(config.root, config.format, config.exclude, LOADERS)
+
+
+def load_splits(config: DataConfig, say: Callable[[str], None] | None = None) -> Splits:
+    """Load the data set and cut what the configuration asks for; no photograph is opened.
+
+    Args:
+        config: Where the photographs are, and how they are divided.
+        say: Receives what a user should know of the data set: splits by name, what was passed over, absent classes.
+
+    Raises:
+        UserError: As `load_dataset` and `split_dataset`.
+    """
+    return split_dataset(load_dataset(config), config, say)
+
+
+def has_validation(config: DataConfig) -> bool:
+    """Whether there is a validation split: one is cut, or the authors have one."""
+    return config.validation_fraction > 0 or bool(load_dataset(config).validation)

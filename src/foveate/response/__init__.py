@@ -1,1 +1,0 @@
-"""Where does class c look?"""

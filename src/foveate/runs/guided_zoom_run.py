@@ -1,0 +1,192 @@
+"""The folder of a Guided Zoom: which network it questions, its pool, its Evidence CNN, how it decides.
+
+::
+
+    guided_zoom.json   the description
+    network/           the run of the conventional network, where it was adopted for this Guided Zoom
+    pool/              the evidence pool
+    evidence/          the run of the Evidence CNN
+    splits/            the evidence of whole splits, kept so that it can be weighed again
+    evaluation/        what was measured
+    explanations/      written by `foveate explain`, and with it pool_features.safetensors
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+
+from foveate.runs import migrations
+from foveate.guided_zoom.config import PoolConfig, RefinementConfig
+from foveate.guided_zoom.pool import EvidencePool, hash_of_file
+from foveate.files.documents import read_json, structured, unstructured, write_json
+from foveate.errors import UserError
+from foveate.runs.run import Run
+
+SCHEMA_VERSION = 3
+_FILE = "guided_zoom.json"
+_NETWORK = "network"
+
+
+@dataclass(frozen=True, kw_only=True)
+class GuidedZoomDescription:
+    """What `guided_zoom.json` holds."""
+
+    base: Path
+    """The run folder of the conventional network; relative to the Guided Zoom's where it lies inside."""
+    network_hash: str
+    """Of its weights."""
+    pool: PoolConfig
+    refinement: RefinementConfig
+    tuned_on: str | None = None
+    """The split that the refinement was fitted to; None: it was given."""
+    given: RefinementConfig | None = None
+    """Where it was fitted, what had been given before: what the next fit begins with."""
+
+
+@dataclass(frozen=True, slots=True)
+class GuidedZoomRun:
+    """A Guided Zoom on disk."""
+
+    path: Path
+    description: GuidedZoomDescription
+
+    @staticmethod
+    def is_at(path: Path) -> bool:
+        """Say whether a folder is one."""
+        return (path / _FILE).is_file()
+
+    @classmethod
+    def start(cls, path: Path, description: GuidedZoomDescription) -> GuidedZoomRun:
+        """Begin one, or return to one that was begun in the same way; errors as in `check_start`."""
+        run = cls.check_start(path, description)
+        if run is None:
+            run = cls(path, description)
+            run._write()
+        return run
+
+    @classmethod
+    def check_start(cls, path: Path, description: GuidedZoomDescription) -> GuidedZoomRun | None:
+        """Return what was begun in the same way; None where nothing was, or nothing has been computed since.
+
+        Raises:
+            UserError: The folder holds something else, or a Guided Zoom of another network or pool.
+        """
+        if not cls.is_at(path):
+            cls.network_folder(path)
+            return None
+        run = cls.open(path)
+        for name, what in (("network_hash", "another network"), ("pool", "another pool")):
+            if getattr(run.description, name) != getattr(description, name):
+                if not run._begun:
+                    return None
+                raise UserError(
+                    f"a Guided Zoom goes on with the network and pool that it began with; {path} began with "
+                    f"{what}{_named(run.description, description)}; name another folder with --out, or remove that "
+                    "one"
+                )
+        return run
+
+    @classmethod
+    def network_folder(cls, path: Path) -> Path:
+        """Return where in a Guided Zoom, begun or not, a network lies that was adopted for it.
+
+        Raises:
+            UserError: The folder holds something else.
+        """
+        foreign = path.exists() and (
+            not path.is_dir() or any(each.name != _NETWORK and not each.name.startswith(".") for each in path.iterdir())
+        )
+        if foreign and not cls.is_at(path):
+            raise UserError(
+                f"a new Guided Zoom needs an empty folder; {path} holds other files; name another with --out"
+            )
+        return path / _NETWORK
+
+    @classmethod
+    def open(cls, path: Path) -> GuidedZoomRun:
+        """Open an existing one.
+
+        Raises:
+            UserError: It is not one, or another version of Foveate wrote it.
+        """
+        file = path / _FILE
+        if not cls.is_at(path):
+            raise UserError(
+                f"a Guided Zoom is a folder with a {_FILE}, as `foveate guided-zoom` makes it; {path} is not one"
+            )
+        content = read_json(file, SCHEMA_VERSION, migrations.GUIDED_ZOOM)
+        return cls(path, structured(content, GuidedZoomDescription, file, "a Guided Zoom"))
+
+    def _write(self) -> None:
+        write_json(self.path / _FILE, unstructured(self.description), SCHEMA_VERSION)
+
+    @property
+    def pool(self) -> Path:
+        """The evidence pool's folder."""
+        return self.path / "pool"
+
+    @property
+    def evidence(self) -> Path:
+        """The run folder of the Evidence CNN."""
+        return self.path / "evidence"
+
+    @property
+    def finished(self) -> bool:
+        """Whether it can decide: the Evidence CNN is trained."""
+        return (self.evidence / "metrics.json").exists()
+
+    @property
+    def _begun(self) -> bool:
+        """Whether anything has been computed in it."""
+        computed = (self.evidence, self.path / "splits", self.path / "evaluation")
+        return EvidencePool.begun(self.pool) or any(each.exists() for each in computed)
+
+    def base_run(self) -> Run:
+        """Open the run of the conventional network.
+
+        Raises:
+            UserError: It is gone, or its weights are others than those that the pool was built with.
+        """
+        run = Run.open(self.path / self.description.base)
+        if hash_of_file(run.weights) != self.description.network_hash:
+            raise UserError(
+                f"a Guided Zoom questions the network that its pool was built with; the weights in {run.path} have "
+                "changed since; restore them, or make a new Guided Zoom"
+            )
+        return run
+
+    def open_pool(self) -> EvidencePool:
+        """Open the evidence pool."""
+        return EvidencePool.open(self.pool)
+
+    def evidence_run(self) -> Run:
+        """Open the run of the Evidence CNN.
+
+        Raises:
+            UserError: It is not trained yet.
+        """
+        if not self.finished:
+            raise UserError(
+                f"a Guided Zoom is used when its Evidence CNN is trained; that of {self.path} is not; give `foveate "
+                "guided-zoom` again: it goes on where it was stopped"
+            )
+        return Run.open(self.evidence)
+
+    def with_refinement(self, refinement: RefinementConfig, tuned_on: str | None) -> GuidedZoomRun:
+        """Write down another way to decide; of a fitted one, what was given before is kept."""
+        given = None if tuned_on is None else self.description.given or self.description.refinement
+        description = replace(self.description, refinement=refinement, tuned_on=tuned_on, given=given)
+        made = replace(self, description=description)
+        made._write()
+        return made
+
+
+def _named(old: GuidedZoomDescription, new: GuidedZoomDescription) -> str:
+    """Name the fields of the pool that differ; nothing where the network does."""
+    if old.network_hash != new.network_hash:
+        return ""
+    differing = [
+        each.name for each in fields(PoolConfig) if getattr(old.pool, each.name) != getattr(new.pool, each.name)
+    ]
+    return f" ({', '.join(differing)})"

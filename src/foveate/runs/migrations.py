@@ -1,0 +1,73 @@
+"""Documents of older versions, brought to the present one: what their writer could not say is said as it did it.
+
+A field that an older writer had and that is missing is damage, and stays missing here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from foveate.files.documents import Migration
+from foveate.files.migrating import add_fields, inside
+from foveate.guided_zoom.migrations import complete_data, complete_pool_config
+
+
+def _of_one_method(run: dict[str, Any]) -> dict[str, Any]:
+    """Runs of schema 1 had one method, and no need to name it."""
+    for network in inside(run, "config", "network"):
+        network["method"] = "plain"
+    return run
+
+
+def _with_every_choice_of_a_run(run: dict[str, Any]) -> dict[str, Any]:
+    """Schema 2 left out what came to be chosen while it lasted."""
+    for config in inside(run, "config"):
+        add_fields(config, smoothing_over="all", keep_epochs=[], steps=None)
+    for data in inside(run, "config", "data"):
+        complete_data(data)
+    for transforms in inside(run, "config", "transforms"):
+        add_fields(transforms, source_size=None)
+    for hardware in inside(run, "config", "hardware"):
+        add_fields(hardware, runtime="torch")
+    for backbone in inside(run, "config", "network", "backbone"):
+        add_fields(backbone, convolutions_only=False)
+    for network in inside(run, "config", "network"):
+        if network.get("method") == "s3n":
+            add_fields(network, attention="sparse", placement="corners", fusion="own", views_together=True)
+    return run
+
+
+def _with_every_choice_of_a_guided_zoom(zoom: dict[str, Any]) -> dict[str, Any]:
+    add_fields(zoom, given=None)
+    for name in ("refinement", "given"):
+        for refinement in inside(zoom, name):
+            add_fields(refinement, mirrored=False, rule="sum")
+    for pool in inside(zoom, "pool"):
+        complete_pool_config(pool)
+    return zoom
+
+
+
+
+
+
+
+
+RUN: Mapping[int, Migration] = {1: _of_one_method, 2: _with_every_choice_of_a_run}
+"""Of `run.json`."""
+def _with_entropy_thresholds(zoom: dict[str, Any]) -> dict[str, Any]:
+    """Schema 2 called the gate's threshold `entropy_above`."""
+    for name in ("refinement", "given"):
+        for refinement in inside(zoom, name):
+            if "entropy_above" in refinement:
+                refinement["entropy_threshold"] = refinement.pop("entropy_above")
+    return zoom
+
+
+GUIDED_ZOOM: Mapping[int, Migration] = {1: _with_every_choice_of_a_guided_zoom, 2: _with_entropy_thresholds}
+"""Of `guided_zoom.json`."""
+
+
+
+

@@ -1,0 +1,336 @@
+"""The run folder: everything that a training leaves behind, and all that is needed to use its network.
+
+run.json             schema version, typed config, class names, data set
+environment.json     command, commit, versions, hardware
+metrics.json         what the finished training measured; its presence means that the run is finished
+model.safetensors    the network's weights
+checkpoints/         what a resumed training continues from
+epochs/              the weights after the epochs of `keep_epochs`
+logs/                CSV and TensorBoard, one folder for each start
+evaluation/          written by `foveate evaluate`, `localise` and `attention`
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, get_args
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import torch
+from torch import nn
+
+from foveate._version import __version__
+from foveate.runs import migrations
+from foveate.config.networks import NAMED_WEIGHTS, NetworkConfig, OwnConfig
+from foveate.config.hardware import Runtime
+from foveate.recipes.config import TrainConfig
+from foveate.config.checks import require_names
+from foveate.data.records import ImageRecord
+from foveate.files.documents import check_fields, read_json, shortened, structured, unstructured, write_json
+from foveate.errors import UserError
+from foveate.hardware import describe
+from foveate.networks.network import Network
+from foveate.recipes.create import METHODS, configurations, create_network
+from foveate.files.parquet import read_parquet, write_parquet
+from foveate.backbones.weights import check_finite, load_weights, save_weights
+
+SCHEMA_VERSION = 3
+_ENVIRONMENT = {
+    **dict.fromkeys(("command", "foveate", "python", "hardware"), str),
+    **dict.fromkeys(("commit", "cuda"), str | None),
+    "packages": dict[str, str],
+}
+_PHOTOGRAPHS = pa.schema(
+    [("id", pa.string()), ("label", pa.int64()), ("split", pa.string())], metadata={"foveate.schema_version": "1"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RunDescription:
+    """What `run.json` holds."""
+
+    config: TrainConfig
+    class_names: tuple[str, ...]
+    dataset: str
+
+    def __post_init__(self) -> None:
+        require_names(self.class_names)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run folder on disk."""
+
+    path: Path
+    description: RunDescription
+
+    @property
+    def config(self) -> TrainConfig:
+        """The configuration that it was, or is being, trained with."""
+        return self.description.config
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The classes in the order of the network's logits."""
+        return self.description.class_names
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder that a resumed training continues from."""
+        return self.path / "checkpoints"
+
+    @property
+    def weights(self) -> Path:
+        """The file of the trained network's weights."""
+        return self.path / "model.safetensors"
+
+    @property
+    def finished(self) -> bool:
+        """Whether the training ran to its end."""
+        return (self.path / "metrics.json").exists()
+
+    @classmethod
+    def start(cls, path: Path, description: RunDescription) -> Run:
+        """Make a new run folder, or return to an unfinished one of the same configuration.
+
+        Raises:
+            UserError: As `check_start` does.
+        """
+        cls.check_start(path, description)
+        if not (path / "run.json").exists():
+            write_json(path / "run.json", unstructured(description), SCHEMA_VERSION)
+        if not (path / "environment.json").exists():
+            write_json(path / "environment.json", environment())
+        return cls(path, description)
+
+    @classmethod
+    def finished_as(cls, path: Path, description: RunDescription) -> Run | None:
+        """Return the finished run of a description, where a folder holds it; None where it holds no finished run.
+
+        Raises:
+            UserError: It holds a finished run of another description.
+        """
+        if not (path / "run.json").exists() or not (run := cls.open(path)).finished:
+            return None
+        if differing := run._differing(description):
+            raise finished_otherwise(path, differing)
+        return run
+
+    @classmethod
+    def check_start(cls, path: Path, description: RunDescription) -> None:
+        """Refuse a folder that `start` cannot use; nothing is written.
+
+        Raises:
+            UserError: The folder holds something else: a finished run, another configuration, foreign files.
+        """
+        if (path / "run.json").exists():
+            if cls.finished_as(path, description) is not None:
+                raise finished_otherwise(path, ())
+            if differing := cls.open(path)._differing(description):
+                raise UserError(
+                    f"an unfinished run resumes with its own configuration; {path} differs in {', '.join(differing)}; "
+                    "give the same command, or name another folder with --out"
+                )
+        elif path.exists() and (not path.is_dir() or any(not entry.name.startswith(".") for entry in path.iterdir())):
+            raise UserError(f"a new run needs an empty folder; {path} holds other files; name another with --out")
+
+    @classmethod
+    def open(cls, path: Path) -> Run:
+        """Open an existing run folder.
+
+        Raises:
+            UserError: It is not one, or another version of Foveate wrote it.
+        """
+        file = path / "run.json"
+        if not file.is_file():
+            raise UserError(f"a run is a folder with a run.json, as `foveate train` makes it; {path} is not one")
+        content = read_json(file, SCHEMA_VERSION, migrations.RUN)
+        _check_method(content, file)
+        return cls(path, structured(content, RunDescription, file, "a run", configurations()))
+
+    def differences(self, config: TrainConfig) -> list[str]:
+        """Name the fields in which another configuration differs, but for what does not change what is trained."""
+        return self._differing(replace(self.description, config=config))
+
+    def _differing(self, description: RunDescription) -> list[str]:
+        new = _start_moved(description, self.description)
+        return _differences(_identity(self.description), _identity(new))
+
+    def keep_photographs(self, train: Sequence[ImageRecord], validation: Sequence[ImageRecord]) -> None:
+        """Write down the photographs of the training, or check that a resumed one has the same.
+
+        Raises:
+            UserError: They differ from those that the training began with.
+        """
+        path = self.path / "photographs.parquet"
+        splits = ["train"] * len(train) + ["validation"] * len(validation)
+        ids, labels = zip(*((each.id, each.label) for part in (train, validation) for each in part), strict=True)
+        table = pa.table({"id": ids, "label": labels, "split": splits}, schema=_PHOTOGRAPHS)
+        if not path.exists():
+            write_parquet(path, table)
+            return
+        kept = self._photographs()
+        if not kept.equals(table):
+            raise UserError(
+                f"a training resumes with the photographs it began with, {len(kept)} of them; there are {len(table)} "
+                f"now, or others; restore them, or name another folder than {self.path} with --out"
+            )
+
+    def trained_ids(self) -> frozenset[str]:
+        """Return the ids of the photographs that it was trained with."""
+        table = self._photographs()
+        return frozenset(table.filter(pc.equal(table["split"], "train")).column("id").to_pylist())
+
+    def _photographs(self) -> pa.Table:
+        mend = "restore it from a copy, or train anew: without it a test might be on photographs of the training"
+        return read_parquet(self.path / "photographs.parquet", "the photographs of a training", mend, _PHOTOGRAPHS)
+
+    def metrics(self) -> dict[str, Any]:
+        """Return what the finished training measured."""
+        file = self.path / "metrics.json"
+        if not file.exists():
+            raise UserError(f"the training in {self.path} is not finished; resume it with the command that began it")
+        content = read_json(file)
+        check_fields(content, {"minutes": float}, file)
+        return content
+
+    def environment(self) -> dict[str, Any]:
+        """Return the command, code and machine of the training, as `environment()` gave them."""
+        file = self.path / "environment.json"
+        content = read_json(file)
+        check_fields(content, _ENVIRONMENT, file)
+        return content
+
+    def finish(self, network: nn.Module, metrics: Mapping[str, Any]) -> None:
+        """Save the trained weights, then what was measured."""
+        save_weights(self.weights, network.state_dict())
+        write_json(self.path / "metrics.json", dict(metrics))
+
+    def kept_epochs(self) -> tuple[int, ...]:
+        """Return the epochs after which the weights were kept."""
+        names = (re.fullmatch(r"epoch-(\d+)", file.stem) for file in self.path.glob("epochs/*.safetensors"))
+        return tuple(sorted(int(name.group(1)) for name in names if name))
+
+    def load_network(self, epoch: int | None = None) -> Network:
+        """Build the network and load its trained weights, or those that it had after one of its `kept_epochs`.
+
+        Raises:
+            UserError: The weights are missing, damaged, not numbers, or those of another architecture or number of
+                classes.
+        """
+        if epoch is not None and epoch not in (kept := self.kept_epochs()):
+            there = ", ".join(map(str, kept)) or "none"
+            raise UserError(
+                f"a run shows the epochs it kept; {self.path} kept {there}, not {epoch}; train with --keep-epochs"
+            )
+        file = self.weights if epoch is None else self.path / f"epochs/epoch-{epoch:03d}.safetensors"
+        if not file.exists():
+            raise UserError(
+                f"a run is used by its model.safetensors; {self.path} has none; "
+                "finish its training with the command that began it"
+            )
+        config = self.config
+        network = create_network(config.network, config.transforms, len(self.class_names), pretrained=False)
+        try:
+            weights = load_weights(file)
+            network.load_state_dict(weights)
+        except (UserError, MemoryError):
+            raise
+        except Exception as error:
+            # safetensors and torch raise several unrelated errors for damaged and for foreign weights.
+            first = str(error).splitlines()[:3]
+            raise UserError(
+                f"{file} must hold the weights of {self.config.network.base} with "
+                f"{len(self.class_names)} classes ({' '.join(line.strip() for line in first)}); restore it from a copy"
+            ) from error
+        check_finite(weights, file)
+        return network
+
+
+def finished_otherwise(path: Path, differing: Sequence[str]) -> UserError:
+    """Return the error that a finished run is in the way, and in which fields it is another."""
+    other = f", which differs in {', '.join(differing)}" if differing else ""
+    return UserError(
+        f"a finished run is never overwritten; {path} holds one{other}; name another folder with --out, or remove that "
+        "one"
+    )
+
+
+def _check_method(content: dict[str, Any], file: Path) -> None:
+    config = content.get("config")
+    network = config.get("network") if isinstance(config, dict) else None
+    known = list(METHODS)
+    if isinstance(network, dict) and network.get("method") not in known:
+        raise UserError(
+            f"the method of a run must be one of {', '.join(known)}; {file} has {shortened(network.get('method'))}; "
+            "restore it from a copy, or use the version that wrote it"
+        )
+
+
+def _identity(description: RunDescription) -> RunDescription:
+    """Leave out what may change between two starts: where the data lies, who decodes it, what predicts."""
+    config = description.config
+    data, hardware = replace(config.data, root=Path()), replace(config.hardware, workers=None, runtime=Runtime.TORCH)
+    return replace(description, config=replace(config, data=data, hardware=hardware))
+
+
+def _start_moved(new: RunDescription, old: RunDescription) -> RunDescription:
+    """Take the weights that a run began with under their old name, where that is gone: they were moved."""
+    begun, beginning = (each.config.network.trained_backbone for each in (old, new))
+    if begun is None or beginning is None:
+        return new
+    named = {begun.weights, beginning.weights} & set(NAMED_WEIGHTS)
+    if named or Path(begun.weights).expanduser().exists():
+        return new
+    network = new.config.network.with_weights(begun.weights)
+    return replace(new, config=replace(new.config, network=network))
+
+
+def _differences(old: RunDescription, new: RunDescription) -> list[str]:
+    return [name for name, value in _flat(unstructured(new)).items() if _flat(unstructured(old)).get(name) != value]
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in tree.items():
+        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {prefix + name: value}
+    return flat
+
+
+def environment() -> dict[str, Any]:
+    """Describe the command, the code and the machine."""
+    packages = ("torch", "torchvision", "timm", "lightning", "numpy", "pillow")
+    return {
+        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "commit": commit(),
+        "foveate": __version__,
+        "python": platform.python_version(),
+        "packages": {name: importlib.metadata.version(name) for name in packages},
+        "cuda": torch.version.cuda,
+        "hardware": describe(),
+    }
+
+
+def commit() -> str | None:
+    """Return the git commit of the Foveate that runs, with ``+`` where files differ from it; none outside git."""
+    here = Path(__file__).parents[1]
+
+    def git(*words: str) -> str:
+        done = subprocess.run(["git", "-C", str(here), *words], capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+    try:
+        git("ls-files", "--error-unmatch", __file__)  # an installed Foveate may lie inside a stranger's repository
+        changed = git("status", "--porcelain", "--untracked-files=no", "--", str(here))
+        return git("rev-parse", "--short=12", "HEAD") + ("+" if changed else "")
+    except (OSError, subprocess.CalledProcessError):
+        return None

@@ -1,0 +1,1 @@
+"""Selective sparse sampling networks (S3N, ICCV 2019)."""

@@ -1,0 +1,55 @@
+"""Three views to joint logits (S3N, section 3.4)."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from foveate.config.branches import Branch
+from foveate.s3n.config import Branches, Fusion, S3NConfig
+from foveate.types import BranchLogits
+
+_DECIDES_FROM = {
+    Branches.D: (Branch.DISCRIMINATIVE,),
+    Branches.O: (Branch.ORIGINAL,),
+    Branches.OD: (Branch.ORIGINAL, Branch.DISCRIMINATIVE),
+    Branches.OC: (Branch.ORIGINAL, Branch.COMPLEMENTARY),
+    Branches.DC: (Branch.DISCRIMINATIVE, Branch.COMPLEMENTARY),
+    Branches.ODC: (Branch.ORIGINAL, Branch.DISCRIMINATIVE, Branch.COMPLEMENTARY),
+}
+
+
+class JointDecision(nn.Module):
+    """A linear head for each zoomed view, and one on all features that the decision is made from.
+
+    The original view's head is the backbone's own and not part of this module, since the class maps rest on it.
+    """
+
+    def __init__(self, config: S3NConfig, channels: int, classes: int) -> None:
+        super().__init__()
+        self.decides_from = _DECIDES_FROM[config.branches]
+        self.dropout = nn.Dropout(config.dropout)
+        zoomed = (branch for branch in self.decides_from if branch is not Branch.ORIGINAL)
+        self.heads = nn.ModuleDict({branch.value: nn.Linear(channels, classes) for branch in zoomed})
+        views = len(self.decides_from)
+        own = len(self.heads) > 0 and config.fusion is Fusion.OWN
+        self.joint = nn.Linear(views * channels, classes) if own else None
+
+    def forward(
+        self, original_logits: Float[Tensor, "b c"], features: dict[Branch, Float[Tensor, "b d"]]
+    ) -> BranchLogits:
+        """Return every branch's logits.
+
+        Args:
+            original_logits: The backbone's own head's.
+            features: F_O, F_D, F_C: the pooled features of each view that there is.
+        """
+        zoomed = {name: head(self.dropout(features[Branch(name)])) for name, head in self.heads.items()}
+        each = {Branch.ORIGINAL: original_logits} | {Branch(name): logits for name, logits in zoomed.items()}
+        if self.joint is not None:
+            joined = torch.cat([features[branch] for branch in self.decides_from], dim=1)
+            zoomed[Branch.JOINT.value] = self.joint(self.dropout(joined))
+        elif zoomed:
+            zoomed[Branch.JOINT.value] = torch.stack([each[branch] for branch in self.decides_from]).mean(0)
+        return BranchLogits(original_logits, **zoomed)

@@ -1,0 +1,265 @@
+"""Selective sparse sampling networks (S3N, ICCV 2019, Figure 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
+
+from foveate.backbones.backbone import Backbone, create_backbone, map_side, pool
+from foveate.backbones.class_maps import at_places
+from foveate.config.branches import Branch
+from foveate.errors import UserError
+from foveate.networks.answers import check_answers
+from foveate.networks.branch_maps import BranchMaps, maps_of
+from foveate.networks.draws import uniform_draw
+from foveate.networks.entropy import unsure
+from foveate.networks.explanation import Explanation
+from foveate.networks.network import Network, ParameterGroup, TrainingStep
+from foveate.networks.response_peaks import ResponsePeaks
+from foveate.networks.views import lattice, shrink
+from foveate.s3n.attention import Attention, SparseAttention, dense_attention
+from foveate.s3n.config import AttentionKind, Partition, S3NConfig
+from foveate.s3n.fusion import JointDecision
+from foveate.s3n.output import S3NOutput
+from foveate.s3n.response import response
+from foveate.s3n.saliency import SaliencyNetwork
+from foveate.s3n.sampler import Sampler, invert, resample
+from foveate.types import BranchLogits
+
+_ZOOMED = (Branch.DISCRIMINATIVE, Branch.COMPLEMENTARY)
+
+
+class _FirstLook(NamedTuple):
+    """What the first look of a batch sees: its view, the maps of it, whole and pooled, and what its head answers."""
+
+    original: Float[Tensor, "b 3 H W"]
+    features: Float[Tensor, "b d h w"]
+    pooled: Float[Tensor, "b d"]
+    logits: Float[Tensor, "b c"]
+
+
+class S3N(Network):
+    """One backbone looks three times: at the whole, where the predicted classes respond most, and at the rest.
+
+    Args:
+        backbone: Shared by the three views; its head answers for the original one and weighs the class maps.
+        config: Every choice that the paper leaves open.
+        input_size: Side of each view in pixels; the images given may be larger.
+    """
+
+    backbone: Backbone
+
+    def __init__(self, backbone: Backbone, config: S3NConfig, input_size: int) -> None:
+        super().__init__()
+        _check_feature_map(backbone, config, input_size)
+        classes = backbone.classifier.out_features
+        self.config = config
+        self.input_size = input_size
+        self.backbone = backbone
+        self.attention = SparseAttention(config)
+        salient = config.attention is AttentionKind.SALIENCY
+        self.saliency = SaliencyNetwork(backbone, config.placement) if salient else None
+        self.sampler = Sampler(config)
+        self.fusion = JointDecision(config, backbone.channels, classes)
+        blocks = {name: _branch_block(backbone.channels) for name in self.fusion.heads if config.branch_block}
+        self.blocks = nn.ModuleDict(blocks)
+        # Several processes must not wait for gradients of what draws no view.
+        if not self.fusion.heads:
+            for module in filter(None, (self.attention, self.saliency, self.sampler)):
+                module.requires_grad_(False)
+        elif config.attention is not AttentionKind.SPARSE:
+            self.attention.requires_grad_(False)
+
+    @classmethod
+    def create(cls, config: S3NConfig, classes: int, input_size: int, *, pretrained: bool = True) -> S3N:
+        """Build it from its configuration; `pretrained` as in `create_backbone`."""
+        return cls(create_backbone(config.backbone, classes, pretrained=pretrained), config, input_size)
+
+    def forward(self, images: Float[Tensor, "b 3 Hs Ws"], step: TrainingStep | None = None) -> BranchLogits:
+        """Return the logits of every branch; `images` are normalised and of the source size."""
+        return self.look(images, step).logits
+
+    def look(self, images: Float[Tensor, "b 3 Hs Ws"], step: TrainingStep | None = None) -> S3NOutput:
+        """Return what `forward` does, and all that led to it (Figure 3, left to right)."""
+        return self._look_closer(images, self._glance(images), step)
+
+    @property
+    def further_views(self) -> int:
+        """The zoomed ones."""
+        return len(self.fusion.heads)
+
+    def first_view(self, images: Float[Tensor, "b 3 Hs Ws"]) -> Float[Tensor, "b 3 H W"]:
+        """Shrink the source, without aliasing."""
+        return shrink(images, self.input_size)
+
+    def check_looks_closer(self) -> None:
+        """Refuse an S3N that decides from the first view alone."""
+        if not self.fusion.heads:
+            raise UserError(
+                "zoom_entropy_threshold says where a network looks closer; this S3N decides from the first view alone; "
+                "leave it out"
+            )
+
+    def look_where_unsure(self, images: Float[Tensor, "b 3 Hs Ws"], entropy_threshold: float) -> BranchLogits:
+        """Return the first look's answers, and joint ones that are the same where it is sure: no view is drawn there.
+
+        Ours: an image costs one pass, and one more for each view that is drawn where the entropy of the first look is
+        higher. Arguments as in `Network.look_where_unsure`.
+        """
+        glance = self._glance(images)
+        asked = unsure(glance.logits.float().softmax(-1), entropy_threshold)
+        joint = glance.logits.clone()
+        if asked.any():
+            closer = self._look_closer(images[asked], _FirstLook(*(each[asked] for each in glance)), None)
+            joint[asked] = closer.logits.decision.to(joint.dtype)
+        return BranchLogits(glance.logits, joint=joint)
+
+    def check_class_maps(self) -> None:
+        """Refuse nothing."""
+
+    def branch_maps(self, images: Float[Tensor, "b 3 Hs Ws"], classes: Int64[Tensor, " b"], places: int) -> BranchMaps:
+        """Return what each branch answers, and where it sees a class; arguments as in `Network.branch_maps`."""
+        look = self.look(images)
+        maps: dict[Branch, Float[Tensor, "b y y"]] = {}
+        with torch.autocast(images.device.type, enabled=False):
+            for branch, features in look.features.items():
+                own = maps_of(features, self.head_weight(branch), classes)
+                if branch in look.grids:
+                    there, shown = invert(look.grids[branch], places)
+                else:
+                    there = lattice(places, own).expand(len(images), -1, -1, -1)
+                    shown = torch.ones(there.shape[:-1], dtype=torch.bool, device=there.device)
+                maps[branch] = at_places(own, there, self.input_size)[:, 0].masked_fill(~shown, torch.nan)
+            if look.logits.joint is not None:
+                added = torch.stack([maps[branch] for branch in self.fusion.decides_from])
+                maps[Branch.JOINT] = added.nansum(0).masked_fill(added.isnan().all(0), torch.nan)
+        return BranchMaps(look.logits, maps)
+
+    def check_response_peaks(self) -> None:
+        """Refuse nothing."""
+
+    def response_peaks(self, images: Float[Tensor, "b 3 Hs Ws"]) -> ResponsePeaks:
+        """Return the response and its peaks; arguments as in `Network.response_peaks`."""
+        output = self.look(images)
+        return ResponsePeaks(output.response, output.attention.peaks, output.logits)
+
+    def check_explains(self, *, over_training: bool = False) -> None:
+        """Refuse nothing."""
+
+    def explanation(
+        self, images: Float[Tensor, "1 3 Hs Ws"], class_names: Sequence[str], title: str, truth: str | None = None
+    ) -> Explanation:
+        """Return what it sees on its way to its answer; arguments and errors as in `Network.explanation`."""
+        from foveate.s3n.explanation import explained  # with matplotlib, for pictures alone
+
+        output = self.look(images)
+        check_answers(output.logits)
+        return explained(output, self.config, self.backbone.normalisation, class_names, title, truth)
+
+    def _glance(self, images: Float[Tensor, "b 3 Hs Ws"]) -> _FirstLook:
+        original = shrink(images, self.input_size)
+        features = self.backbone(original)
+        pooled = pool(features)
+        return _FirstLook(original, features, pooled, self.backbone.classifier(self.fusion.dropout(pooled)))
+
+    def _look_closer(
+        self, images: Float[Tensor, "b 3 Hs Ws"], glance: _FirstLook, step: TrainingStep | None
+    ) -> S3NOutput:
+        original, features, first, logits = glance
+        pooled = {Branch.ORIGINAL: first}
+        cells = self.config.response_grid or features.shape[-1]
+        salient = None if self.saliency is None else self.saliency(original, cells)
+        with torch.autocast(images.device.type, enabled=False):
+            head = self.backbone.classifier
+            where = response(features, head.weight, logits, self.config, head.bias)
+            attention = self._attend(where if salient is None else salient, images, step)
+            maps = {branch: getattr(attention, branch.value) for branch in _ZOOMED if branch.value in self.fusion.heads}
+            grids = self._grids(maps)
+            views = {branch: resample(images, grid) for branch, grid in grids.items()}
+        zoomed = self._features(views)
+        pooled |= {branch: pool(each) for branch, each in zoomed.items()}
+        seen = {Branch.ORIGINAL: features} | zoomed
+        return S3NOutput(original, where, attention, grids, views, self.fusion(logits, pooled), seen)
+
+    def _attend(
+        self, where: Float[Tensor, "b g g"], images: Float[Tensor, "b 3 Hs Ws"], step: TrainingStep | None
+    ) -> Attention:
+        config = self.config
+        if config.attention is not AttentionKind.SPARSE:
+            return dense_attention(where, config.sampling_floor)
+        if step is None:
+            partition = config.test_partition
+        else:
+            partition = Partition.ALL if step.progress < config.both_until else config.train_partition
+        draw = None
+        if partition in (Partition.PROBABILITY, Partition.RANDOM):
+            keys = _keys_of(images) if step is None else step.keys
+            draw = uniform_draw(keys, where.shape[1])
+        attention: Attention = self.attention(where, partition, draw)
+        return attention
+
+    def _grids(self, maps: dict[Branch, Float[Tensor, "b g g"]]) -> dict[Branch, Float[Tensor, "b H W 2"]]:
+        if not maps:
+            return {}
+        together = self.sampler(torch.cat(list(maps.values())), self.input_size)
+        return dict(zip(maps, together.chunk(len(maps)), strict=True))
+
+    def _features(self, views: dict[Branch, Float[Tensor, "b 3 H W"]]) -> dict[Branch, Float[Tensor, "b d _ _"]]:
+        if not views:
+            return {}
+        # The statistics of a batch norm count in training alone; otherwise one pass does for both.
+        if self.config.views_together or not self.training:
+            features = self.backbone(torch.cat(list(views.values()))).chunk(len(views))
+        else:
+            features = tuple(self.backbone(view) for view in views.values())
+        blocks = [self.blocks[branch.value] if self.blocks else nn.Identity() for branch in views]
+        return {branch: block(each) for branch, block, each in zip(views, blocks, features, strict=True)}
+
+    def head_weight(self, branch: Branch) -> Float[Tensor, "c d"]:
+        """Return the weight of the head that answers for one view."""
+        head = self.backbone.classifier if branch is Branch.ORIGINAL else self.fusion.heads[branch.value]
+        weight = head.weight
+        assert isinstance(weight, Tensor)
+        return weight
+
+    def parameter_groups(self) -> list[ParameterGroup]:
+        """Return the heads, which are new, the radii, and the regulariser where it is learned."""
+        config = self.config
+        heads = [*self.backbone.classifier.parameters(), *self.fusion.parameters()]
+        if self.saliency is not None:
+            heads += self.saliency.head.parameters()
+        groups = [
+            ParameterGroup(heads),
+            ParameterGroup([self.attention.log_radius], new=False, factor=config.radius_rate, decays=False),
+        ]
+        if self.sampler.kernel is not None:
+            groups.append(ParameterGroup([self.sampler.kernel], new=False, factor=config.regulariser_rate))
+        return groups
+
+
+def _keys_of(images: Float[Tensor, "b 3 Hs Ws"]) -> Int64[Tensor, " b"]:
+    """Return a number for each image that depends on its pixels alone: a random test draw that can be repeated.
+
+    Integers, so that the sum is the same in whatever order it is taken, in a batch or alone.
+    """
+    return (images * 1024).round().long().sum(dim=(1, 2, 3))
+
+
+def _branch_block(channels: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(channels, channels, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(channels), nn.ReLU()
+    )
+
+
+def _check_feature_map(backbone: Backbone, config: S3NConfig, input_size: int) -> None:
+    side = map_side(backbone, input_size)
+    least = 3 if config.branch_block else 2  # a block's stride of 2 must leave more than one cell to normalise over
+    if side < least:
+        raise UserError(
+            f"S3N needs a feature map of at least {least}x{least} cells to know where its classes respond; "
+            f"{config.backbone.architecture} makes {side}x{side} of {input_size} pixels; give a larger input_size"
+        )

@@ -1,0 +1,399 @@
+"""Measure every method of grounding on the same photographs of a run: to compare methods, not networks."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import NamedTuple, cast
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int64
+from PIL import Image
+from torch import Tensor, nn
+
+from foveate.backbones.backbone import Backbone
+from foveate.backbones.own_cnns import OwnCNN
+from foveate.config.data import OnError, TestViews
+from foveate.config.hardware import HardwareConfig
+from foveate.data.geometry import Geometry
+from foveate.data.images import upright_size
+from foveate.data.loading import Batch, EvaluationViews, evaluation_loader
+from foveate.data.preparation import checked
+from foveate.data.records import ImageRecord
+from foveate.data.transforms import evaluation_geometries
+from foveate.errors import UserError
+from foveate.evaluation.config import GroundingStudy
+from foveate.evaluation.hits import annotations_of, hits_of
+from foveate.evaluation.maps import area, deletion_and_insertion, energy_inside, mean_of, rank_correlation
+from foveate.files.documents import append_json_line, unstructured, write_json, write_text
+from foveate.grounding.config import GroundingConfig, GroundingMethod
+from foveate.grounding.create import create_grounding
+from foveate.grounding.layers import chosen_classes
+from foveate.grounding.randomisation import cascade, randomised, weighted_layers
+from foveate.guided_zoom.patches import strongest
+from foveate.hardware import device_of
+from foveate.inference.classifier import Classifier
+from foveate.networks.answers import check_answers
+from foveate.progress import progress
+from foveate.report.grounding import GroundingMeasures, MapExample, grounding_markdown, map_sheet, plot_grounding
+from foveate.runs.run import Run, environment
+from foveate.types import Box, BranchLogits, Grounded, Grounding, Size
+from foveate.workflows.analysis.annotated import boxes_in_view
+from foveate.workflows.evaluate import records_of
+from foveate.workflows.reports import measured_with, report_path
+
+CHANCE = "chance"
+"""Name of the maps that ask no network: random cells, as many as EB's at 224 pixels."""
+_CHANCE_CELLS = 14
+
+
+@dataclass(frozen=True, slots=True)
+class _Subject:
+    """A network, and the photographs on which its maps are measured."""
+
+    run: Run
+    classifier: Classifier
+    records: Sequence[ImageRecord]
+    geometries: Sequence[Geometry]
+    """From each photograph to the view of it that is grounded."""
+    views: EvaluationViews
+    study: GroundingStudy
+    workers: int | None
+
+    @property
+    def backbone(self) -> Backbone | OwnCNN:
+        """What is grounded."""
+        return self.classifier.network.backbone
+
+    @torch.inference_mode()
+    def answer(self, inputs: Float[Tensor, "b 3 H W"]) -> Float[Tensor, "b c"]:
+        """Return the backbone's logits."""
+        device, dtype = self.classifier.device, self.classifier.dtype
+        with torch.autocast(device.type, dtype, enabled=dtype is not torch.float32):
+            logits: Tensor = cast(nn.Module, self.backbone.network)(inputs)
+        check_answers(BranchLogits(logits))
+        return logits.float()
+
+    def asked(self, inputs: Float[Tensor, "b 3 H W"], labels: Int64[Tensor, " b"]) -> Int64[Tensor, " b"]:
+        """Return the class that is grounded in each image."""
+        if self.study.truth:
+            return labels.to(inputs.device)
+        return chosen_classes(self.answer(inputs), 1)[:, 0].clone()
+
+    def batches(self, count: int | None = None) -> Iterator[Batch]:
+        """Yield the views of the first photographs, or of all."""
+        views = self.views if count is None else EvaluationViews(self.records[:count], self.views.transforms)
+        yield from evaluation_loader(views, self.study.batch_size, workers=self.workers)
+
+
+class _Measured(NamedTuple):
+    """What one method gives for each photograph."""
+
+    found: list[Tensor]
+    places: list[Tensor]
+    energy: list[Tensor]
+    deletion: list[Tensor]
+    insertion: list[Tensor]
+
+
+@dataclass(slots=True)
+class _ChanceMaps:
+    generator: np.random.Generator
+
+    def __call__(self, images: Float[Tensor, "b 3 H W"], classes: Int64[Tensor, "b k"] | int) -> Grounded:
+        assert isinstance(classes, Tensor)
+        shape = (*classes.shape, _CHANCE_CELLS, _CHANCE_CELLS)
+        maps = torch.from_numpy(self.generator.random(shape, np.float32)).to(images.device)
+        return Grounded(maps.new_zeros(len(images), 0), classes, maps)
+
+
+@dataclass(frozen=True, slots=True)
+class GroundingReport:
+    """What was measured of each method, by its name, and the report's file (with other endings too)."""
+
+    measures: Mapping[str, GroundingMeasures]
+    report: Path
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    """Why the network does not allow a method."""
+
+
+def measure_grounding(
+    run: Run | Path | str,
+    study: GroundingStudy | None = None,
+    *,
+    split: str = "test",
+    root: Path | None = None,
+    on_error: OnError | None = None,
+    hardware: HardwareConfig | None = None,
+    results: Path | None = None,
+    say: Callable[[str], None] = print,
+) -> GroundingReport:
+    """Measure pointing, energy, deletion, insertion and what random weights do to the maps, of every method.
+
+    The backbone's own logits and maps are measured, in the view that the run's network first sees: an S3N's first look.
+    Writes `evaluation/<split>-grounding` as Markdown and JSON, its curves and some maps as PNG.
+
+    Args:
+        run: A finished run, or its folder.
+        study: Which methods, on how many photographs, and how; None: all of both.
+        split: train, validation or test.
+        root: Where the data set lies now, if it has moved since the training.
+        on_error: What to do about photographs that cannot be read; None: as the training did.
+        hardware: Where to compute; None: the fast choice of this machine.
+        results: A file of JSON lines to which one row for each method is added.
+        say: Receives lines of progress.
+
+    Raises:
+        UserError: A method that was named is not possible with this network, or the split is not the run's.
+    """
+    run = run if isinstance(run, Run) else Run.open(Path(run).expanduser())
+    study, hardware = study or GroundingStudy(), hardware or HardwareConfig()
+    device_of(hardware)  # what is not there is said before the weights are read
+    data = run.config.data if root is None else replace(run.config.data, root=root)
+    classifier, on_error = Classifier.place(run.load_network(), hardware), on_error or data.on_error
+    records = checked(_drawn(records_of(run, data, split), study), on_error, say, data.largest_megapixels)
+    subject = _subject(run, classifier, records, study, hardware)
+    measures: dict[str, GroundingMeasures] = {}
+    examples: dict[str, list[Float[np.ndarray, "h w"]]] = {}
+    left_out: dict[str, str] = {}
+    for method in study.methods or tuple(GroundingMethod):
+        try:
+            measures[method.value], examples[method.value] = _method(subject, method)
+        except UserError as error:
+            if study.methods is not None:
+                raise
+            say(f"{method.value} is left out: {error}")
+            left_out[method.value] = str(error)
+        else:
+            say(f"{method.value} is measured")
+    chance = _ChanceMaps(np.random.default_rng(study.seed))
+    measures[CHANCE] = _summary(subject, _per_photograph(subject, chance, CHANCE)[0], (), None)
+    settings = measured_with(data.root, on_error, classifier, hardware) | _told(study)
+    report = report_path(run.path / "evaluation", f"{split}-grounding", settings, "grounding", say)
+    done = GroundingReport(measures, report, left_out)
+    say(_written(subject, done, split, examples, settings))
+    if results is not None:
+        for row in _rows(subject, done, split):
+            append_json_line(results, row, timed="milliseconds")
+    return done
+
+
+def _told(study: GroundingStudy) -> dict[str, object]:
+    """Return what of a study changes what is measured, as settings."""
+    told = unstructured(study)
+    del told["batch_size"]
+    return told
+
+
+def _drawn(records: Sequence[ImageRecord], study: GroundingStudy) -> Sequence[ImageRecord]:
+    """Draw the photographs; the first of them are a draw themselves."""
+    order = np.random.default_rng(study.seed).permutation(len(records))
+    return [records[index] for index in order[: study.photographs].tolist()]
+
+
+def _subject(
+    run: Run,
+    classifier: Classifier,
+    records: Sequence[ImageRecord],
+    study: GroundingStudy,
+    hardware: HardwareConfig,
+) -> _Subject:
+    transforms = replace(run.config.transforms, source_size=None)
+    sizes = (upright_size(record.image, record.id, largest_megapixels=None) for record in records)
+    geometries = [evaluation_geometries(size, transforms, TestViews.CENTRE)[0] for size in sizes]
+    views = EvaluationViews(records, transforms)
+    return _Subject(run, classifier, records, geometries, views, study, hardware.workers)
+
+
+def _config(subject: _Subject, method: GroundingMethod) -> GroundingConfig:
+    study = subject.study
+    return GroundingConfig(method=method, layer=study.layer, masks=study.masks, seed=study.seed)
+
+
+def _method(subject: _Subject, method: GroundingMethod) -> tuple[GroundingMeasures, list[Float[np.ndarray, "h w"]]]:
+    config = _config(subject, method)
+    grounding = create_grounding(subject.backbone, config, dtype=subject.classifier.dtype)
+    measured, maps, seconds = _per_photograph(subject, grounding, method.value)
+    correlations = _correlations(subject, config)
+    milliseconds = round(1e3 * seconds / len(subject.records), 2)
+    return _summary(subject, measured, correlations, milliseconds), maps
+
+
+def _per_photograph(
+    subject: _Subject, grounding: Grounding, name: str
+) -> tuple[_Measured, list[Float[np.ndarray, "h w"]], float]:
+    """Measure one method; return also the first maps, and the seconds that all took."""
+    measured, maps, seconds, done = _Measured([], [], [], [], []), [], 0.0, 0
+    size = Size(*[subject.views.transforms.input_size] * 2)
+    boxes = torch.from_numpy(boxes_in_view(subject.records, subject.geometries))
+    with progress(f"grounding by {name}", len(subject.records)) as advance:
+        for batch in subject.batches():
+            inputs = subject.classifier.inputs(batch.images[:, 0])
+            classes = subject.asked(inputs, batch.labels)
+            began = time.perf_counter()
+            relevance = grounding(inputs, classes[:, None]).maps[:, 0]
+            seconds += time.perf_counter() - began
+            peak = strongest(relevance, size)
+            curves = deletion_and_insertion(
+                subject.answer, inputs, relevance, classes, subject.backbone.normalisation, subject.study.curves
+            )
+            rows = boxes[done : done + len(inputs)].to(inputs.device)
+            values = (peak.found, peak.places, energy_inside(relevance, rows, size), *curves[1:])
+            for kept, value in zip(measured, values, strict=True):
+                kept.append(value.cpu())
+            maps += list(relevance[: max(0, subject.study.examples - done)].cpu().numpy())
+            done += len(inputs)
+            advance(done)
+    return measured, maps, seconds
+
+
+def _correlations(subject: _Subject, config: GroundingConfig) -> tuple[float, ...]:
+    """Return how much maps of ever more random networks rank the cells as the trained one's do."""
+    count = min(subject.study.sanity_photographs, len(subject.records))
+    if not count:
+        return ()
+    network = subject.run.load_network().eval().to(subject.classifier.device)  # its batch norms not folded away
+    batches = [(subject.classifier.inputs(batch.images[:, 0]), batch.labels) for batch in subject.batches(count)]
+    asked = [(inputs, subject.asked(inputs, labels)[:, None]) for inputs, labels in batches]
+
+    def maps_of(backbone: Backbone | OwnCNN) -> Tensor:
+        grounding = create_grounding(backbone, config, dtype=subject.classifier.dtype)
+        return torch.cat([grounding(inputs, classes).maps[:, 0] for inputs, classes in asked])
+
+    trained, everyone, found = maps_of(network.backbone), torch.cat([inputs for inputs, _ in asked]), []
+    module = cast(nn.Module, network.backbone.network)
+    stages = cascade(weighted_layers(module), subject.study.stages)
+    with progress(f"random weights, {config.method.value}", len(stages)) as advance:
+        for number, layers in enumerate(stages, start=1):
+            backbone = randomised(network.backbone, [f"network.{each}" for each in layers], everyone, config.seed)
+            found.append(float(rank_correlation(trained, maps_of(backbone)).mean()))
+            advance(number)
+    return tuple(found)
+
+
+def _summary(
+    subject: _Subject, measured: _Measured, correlations: tuple[float, ...], milliseconds: float | None
+) -> GroundingMeasures:
+    found, places, energy, deletion, insertion = (torch.cat(each) for each in measured)
+    annotations = annotations_of(subject.records)
+    in_photograph = np.stack(
+        [
+            geometry.points_back(place[None].double().numpy())
+            for geometry, place in zip(subject.geometries, places, strict=True)
+        ]
+    )
+    hits = hits_of(in_photograph, found[:, None].numpy(), annotations)
+    boxed = ~np.isnan(annotations.boxes).any(1)
+    parted = boxed & ~np.isnan(annotations.parts).all((1, 2)) if annotations.part_names else np.zeros_like(boxed)
+    shares = torch.linspace(0, 1, deletion.shape[1])
+    deleted, inserted = (mean_of(area(shares, each).numpy()) for each in (deletion, insertion))
+    assert deleted is not None
+    assert inserted is not None  # there is a photograph
+    return GroundingMeasures(
+        in_box=mean_of(np.where(boxed, hits.in_box[:, 0], np.nan)),
+        near_part=mean_of(np.where(parted, hits.part[:, 0] >= 0, np.nan)),
+        energy=mean_of(energy.numpy()),
+        deletion=deleted,
+        insertion=inserted,
+        deletion_curve=tuple(deletion.mean(0).tolist()),
+        insertion_curve=tuple(insertion.mean(0).tolist()),
+        correlations=correlations,
+        found=int(found.sum()),
+        milliseconds=milliseconds,
+    )
+
+
+def _written(
+    subject: _Subject,
+    done: GroundingReport,
+    split: str,
+    examples: Mapping[str, list[Float[np.ndarray, "h w"]]],
+    settings: Mapping[str, object],
+) -> str:
+    """Write everything that was measured, and return it as Markdown."""
+    study, report = subject.study, done.report
+    title = f"{subject.run.path.name}, {split} split, grounding"
+    markdown = grounding_markdown(done.measures, title, _basis(subject, done.measures))
+    write_text(report, markdown)
+    layers = weighted_layers(cast(nn.Module, subject.run.load_network().backbone.network))
+    random = [len(each) / len(layers) for each in cascade(layers, study.stages)] if study.sanity_photographs else []
+    shares = np.linspace(0, 1, study.curves.steps + 1).tolist()
+    content = {
+        "study": unstructured(study),
+        "photographs": [record.id for record in subject.records],
+        "shares": shares,
+        "random_layers": random,
+        "methods": {name: unstructured(each) for name, each in done.measures.items()},
+        "left_out": dict(done.left_out),
+        "settings": dict(settings),
+        "environment": environment(),
+    }
+    write_json(report.with_suffix(".json"), content)
+    plot_grounding(done.measures, shares, random, report.with_name(f"{report.stem}-curves.png"))
+    if shown := _examples(subject, examples):
+        map_sheet(shown, report.with_name(f"{report.stem}-maps.png"), title)
+    return f"{markdown}\nwritten to {report} (also .json, -curves.png, -maps.png)"
+
+
+def _basis(subject: _Subject, methods: Collection[str]) -> str:
+    study, count = subject.study, len(subject.records)
+    which = "the true class" if study.truth else "the network's own answer"
+    draw = "all of the split" if study.photographs is None else f"drawn with seed {study.seed}"
+    boxed, parted = (sum(bool(getattr(record, name)) for record in subject.records) for name in ("box", "parts"))
+    sanity = min(study.sanity_photographs, count)
+    rise = f" RISE with {study.masks} masks." if GroundingMethod.RISE in methods else ""
+    return (
+        f"{count} photographs ({draw}), {which}; per cent with 95% intervals (bootstrap over photographs). Boxes in "
+        f"{boxed}, parts in {parted} of them. Deletion to {study.curves.deletion}, insertion into "
+        f"{study.curves.insertion}, {study.curves.steps} steps.{rise} Rank correlation on {sanity} photographs."
+    )
+
+
+def _examples(subject: _Subject, maps: Mapping[str, list[Float[np.ndarray, "h w"]]]) -> list[MapExample]:
+    count = min(subject.study.examples, len(subject.records))
+    batches = list(subject.batches(count)) if count and maps else []
+    shown: list[MapExample] = []
+    for batch in batches:
+        classes = subject.asked(subject.classifier.inputs(batch.images[:, 0]), batch.labels).tolist()
+        for pixels, label in zip(batch.images[:, 0].numpy(), classes, strict=True):
+            index = len(shown)
+            record, geometry = subject.records[index], subject.geometries[index]
+            box = None if record.box is None else _within(geometry.box(record.box), geometry.output)
+            found = {method: each[index] for method, each in maps.items()}
+            name = subject.run.class_names[label]
+            shown.append(MapExample(Image.fromarray(pixels), name, record.class_name, box, found))
+    return shown
+
+
+def _within(box: Box, size: Size) -> Box:
+    right, bottom = map(float, size)
+    return Box(max(box.left, 0.0), max(box.top, 0.0), min(box.right, right), min(box.bottom, bottom))
+
+
+def _rows(subject: _Subject, done: GroundingReport, split: str) -> Iterator[dict[str, object]]:
+    """Yield one row of a results file for each method, in per cent."""
+    run, study, here = subject.run, subject.study, environment()
+    for name, each in done.measures.items():
+        values = {key: getattr(each, key) for key in ("in_box", "near_part", "energy", "deletion", "insertion")}
+        yield {
+            "measured": "grounding",
+            "run": run.path.name,
+            "grounding": name,
+            "method": run.config.network.method,
+            "base": run.config.network.base,
+            "dataset": run.description.dataset,
+            "split": split,
+            "input_size": run.config.transforms.input_size,
+            "seed": run.config.seed,
+            "photographs": len(subject.records),
+            "masks": study.masks if name == GroundingMethod.RISE.value else None,
+            **{key: None if value is None else round(100 * value.value, 2) for key, value in values.items()},
+            "correlations": [round(value, 4) for value in each.correlations],
+            "milliseconds": each.milliseconds,
+            "command": here["command"],
+            "commit": here["commit"],
+            "hardware": here["hardware"],
+        }

@@ -1,0 +1,156 @@
+"""The evidence for the best classes of every photograph of a split, found once and kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+
+from foveate.config.data import OnError, TestViews, TransformConfig
+from foveate.config.hardware import HardwareConfig
+from foveate.data.images import upright_size
+from foveate.data.loading import EvaluationViews, evaluation_loader
+from foveate.data.preparation import checked
+from foveate.data.records import ImageRecord, photograph_of
+from foveate.data.transforms import evaluation_geometries
+from foveate.errors import UserError
+from foveate.evaluation.evidence import EvidenceTable, evidence_rows, evidence_schema
+from foveate.evaluation.hits import HitSummary, annotations_of, hits_of, summarise
+from foveate.files.documents import read_json, write_json
+from foveate.files.parts import TableInParts
+from foveate.guided_zoom.config import RefinementConfig
+from foveate.guided_zoom.evidence import ConventionalCNN, GuidedZoom
+from foveate.guided_zoom.pool import hash_of_file, hash_of_photographs
+from foveate.hardware import device_of
+from foveate.inference.classifier import Classifier
+from foveate.progress import progress
+from foveate.runs.guided_zoom_run import GuidedZoomRun
+from foveate.runs.run import Run
+from foveate.workflows.evaluate import records_of
+
+_PART = 64
+
+
+def assemble(made: GuidedZoomRun, hardware: HardwareConfig) -> GuidedZoom:
+    """Load both networks of a Guided Zoom and put them together.
+
+    Raises:
+        UserError: The hardware is not there, the Evidence CNN is not trained, or the conventional network is not the
+            pool's.
+    """
+    device_of(hardware)  # what is not there is said before the weights are read
+    pool, evidence = made.description.pool, made.evidence_run()
+    return GuidedZoom(
+        ConventionalCNN.place(made.base_run().load_network(), pool.grounding, hardware),
+        Classifier.place(evidence.load_network(), hardware),
+        pool.patches,
+        evidence.config.transforms,
+        made.description.refinement.scores,
+        made.description.refinement.mirrored,
+    )
+
+
+def evidence_of_split(
+    made: GuidedZoomRun,
+    split: str,
+    refinement: RefinementConfig,
+    *,
+    root: Path | None = None,
+    on_error: OnError | None = None,
+    hardware: HardwareConfig | None = None,
+    say: Callable[[str], None] = print,
+) -> EvidenceTable:
+    """Return the evidence of a split for the five best classes (more where more are asked for); keep it on disk.
+
+    What is kept is used again; what was stopped goes on with the part it was at.
+
+    Raises:
+        UserError: What is kept is of other networks or photographs.
+    """
+    hardware, run = hardware or HardwareConfig(), made.base_run()
+    device_of(hardware)
+    data = run.config.data if root is None else replace(run.config.data, root=root)
+    records = checked(records_of(run, data, split), on_error or data.on_error, say, data.largest_megapixels)
+    top_k = min(max(5, refinement.top_k), len(run.class_names))
+    rounds = made.description.pool.patches.rounds + 1
+    seen = "-mirrored" if refinement.mirrored else ""
+    folder = made.path / "splits" / f"{split}-top-{top_k}-{refinement.scores.value}{seen}"
+    _check_origin(folder, made, records)
+    schema = evidence_schema(len(run.class_names), top_k, rounds)
+    parts = TableInParts(folder, schema, len(records), _PART, "`foveate guided-zoom`")
+    if parts.missing():
+        zoom = replace(assemble(made, hardware), scores=refinement.scores, mirrored=refinement.mirrored)
+        _judge(zoom, parts, records, run, top_k, hardware.workers)
+    return EvidenceTable.of(parts.read(), rounds)
+
+
+def hits_of_split(
+    made: GuidedZoomRun, split: str, table: EvidenceTable, *, root: Path | None = None
+) -> HitSummary | None:
+    """Say where the peaks of the network's own answers fall; None where the photographs have no boxes."""
+    run = made.base_run()
+    data = run.config.data if root is None else replace(run.config.data, root=root)
+    known = {record.id: record for record in records_of(run, data, split)}
+    records = [known[each] for each in table.ids]
+    annotations = annotations_of(records)
+    if np.isnan(annotations.boxes).all():
+        return None
+    view = replace(run.config.transforms, source_size=made.description.pool.patches.source_size)
+    own = table.evidence.places[:, 0].double().numpy(), table.evidence.found[:, 0].numpy()
+    places = np.stack([_in_photograph(places, record, view) for places, record in zip(own[0], records, strict=True)])
+    return summarise(hits_of(places, own[1], annotations), annotations)
+
+
+def _in_photograph(
+    places: Float[np.ndarray, "r 2"], record: ImageRecord, transforms: TransformConfig
+) -> Float[np.ndarray, "r 2"]:
+    photograph = photograph_of(record.image)
+    (view,) = evaluation_geometries(
+        upright_size(photograph, record.id, largest_megapixels=None), transforms, TestViews.CENTRE
+    )
+    return view.points_back(places)
+
+
+def _check_origin(folder: Path, made: GuidedZoomRun, records: Sequence[ImageRecord]) -> None:
+    origin = {
+        "network_hash": made.description.network_hash,
+        "evidence_hash": hash_of_file(made.evidence_run().weights),
+        "data_hash": hash_of_photographs(records),
+    }
+    file = folder / "origin.json"
+    if not file.exists():
+        write_json(file, origin)
+    elif read_json(file) != origin:
+        raise UserError(
+            f"kept evidence belongs to the networks and photographs that it was found with; {folder} is of others; "
+            "remove that folder, and it is found anew"
+        )
+
+
+def _judge(
+    zoom: GuidedZoom,
+    parts: TableInParts,
+    records: Sequence[ImageRecord],
+    run: Run,
+    top_k: int,
+    workers: int | None,
+) -> None:
+    chunks = {index: records[parts.members(index)] for index in parts.missing()}
+    shown = [record for chunk in chunks.values() for record in chunk]
+    seen = run.config.transforms
+    source = replace(seen, source_size=zoom.patches.source_size)
+    batches = zip(
+        *(iter(evaluation_loader(EvaluationViews(shown, each), _PART, workers=workers)) for each in (seen, source)),
+        strict=True,
+    )
+    done = 0
+    with progress("judging", len(shown)) as advance:
+        for index, chunk in chunks.items():
+            small, large = next(batches)
+            evidence = zoom.evidence(small.images[:, 0], large.images[:, 0], top_k)
+            parts.write(index, evidence_rows(chunk, evidence, parts.schema))
+            done += len(chunk)
+            advance(done)

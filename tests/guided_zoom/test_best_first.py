@@ -1,0 +1,121 @@
+"""Best first decides as looking at everything does, and looks at less."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from unittest import mock
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from foveate.config.data import TransformConfig
+from foveate.config.hardware import HardwareConfig
+from foveate.config.networks import BackboneConfig, PlainConfig
+from foveate.errors import UserError
+from foveate.guided_zoom.best_first import decide_best_first
+from foveate.guided_zoom.config import PatchConfig, RefinementConfig, Rule
+from foveate.guided_zoom.evidence import ConventionalCNN, GuidedZoom
+from foveate.guided_zoom.refinement import decide
+from foveate.inference.classifier import Classifier
+from foveate.networks.plain import PlainNetwork
+from foveate.types import Grounded
+
+CLASSES = 6
+
+
+class Drawn:
+    """Maps and logits that are a function of the image's pixels alone, whatever batch it is in."""
+
+    def __init__(self, sharpness: float) -> None:
+        self.sharpness = sharpness
+
+    def __call__(self, images: Tensor, classes: Tensor | int) -> Grounded:
+        logits, maps = [], []
+        for image in images:
+            generator = torch.Generator().manual_seed(int(image.double().mul(100).round().sum()))
+            logits.append(torch.randn(CLASSES, generator=generator) * self.sharpness)
+            maps.append(torch.rand(CLASSES, 6, 6, generator=generator))
+        scores, every = torch.stack(logits), torch.stack(maps)
+        if isinstance(classes, int):
+            classes = scores.topk(classes).indices
+        return Grounded(scores, classes, every.gather(1, classes[..., None, None].expand(-1, -1, 6, 6)))
+
+
+def zoom(sharpness: float, rounds: int = 2) -> GuidedZoom:
+    slow = HardwareConfig(accelerator="cpu", precision="float32")
+    torch.manual_seed(0)
+    backbone = BackboneConfig(architecture="test_resnet", weights="none")
+    network = PlainNetwork.create(PlainConfig(backbone=backbone), CLASSES)
+    torch.nn.init.normal_(network.backbone.classifier.weight, std=sharpness)
+    torch.nn.init.zeros_(network.backbone.classifier.bias)
+    classifier = Classifier.place(network, slow)
+    patches = PatchConfig(patch=0.3, erased=0.2, source_size=64, rounds=rounds)
+    transforms = TransformConfig(input_size=32, resize_size=40)
+    return GuidedZoom(ConventionalCNN(classifier, Drawn(sharpness)), classifier, patches, transforms, batch_size=3)
+
+
+def noise(count: int, side: int, seed: int) -> Tensor:
+    return torch.randint(
+        0, 256, (count, side, side, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(seed)
+    )
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    st.integers(0, 10_000),
+    st.sampled_from([0.5, 2.0, 5.0]),
+    st.integers(1, CLASSES),
+    st.lists(st.floats(0, 1), min_size=2, max_size=4).filter(lambda weights: sum(weights) > 0),
+    st.sampled_from(Rule),
+    st.sampled_from([None, 0.5, 1.2]),
+    st.booleans(),
+)
+def test_it_decides_as_looking_at_everything_does(
+    seed: int, sharpness: float, top_k: int, weights: list[float], rule: Rule, gate: float | None, mirrored: bool
+) -> None:
+    config = RefinementConfig(top_k=top_k, weights=tuple(weights), rule=rule, entropy_threshold=gate, mirrored=mirrored)
+    made = replace(zoom(sharpness, config.rounds), mirrored=mirrored)
+    images, source = noise(4, 48, seed), noise(4, 64, seed + 1)
+    everything = made.evidence(images, source, top_k)
+    refined = decide(everything, config)
+    done = decide_best_first(made, images, source, config)
+    assert torch.equal(done.classes, refined.classes)
+    assert ((done.lower - 1e-5 <= refined.scores) & (refined.scores <= done.upper + 1e-5)).all()
+    assert (done.forwards <= 1 + top_k * config.rounds).all()  # none shared
+    assert (done.patches <= everything.patches).all()
+    assert not mirrored or (done.patches % 2 == 0).all()
+
+
+def test_a_class_that_cannot_be_overtaken_needs_no_evidence() -> None:
+    config = RefinementConfig(top_k=3, weights=(0.9, 0.1))
+    done = decide_best_first(zoom(50.0, 0), noise(2, 48, 0), noise(2, 64, 1), config)
+    assert done.forwards.tolist() == [1, 1]
+    assert done.patches.tolist() == [0, 0]
+    assert torch.equal(done.classes, done.candidates[:, 0])
+
+
+def test_equal_weights_of_equal_classes_need_all_evidence() -> None:
+    """Where nothing tells the classes apart, every one is looked at, and the network's own order decides."""
+    made, config = zoom(0.0), RefinementConfig(top_k=3)
+    done = decide_best_first(made, noise(1, 48, 0), noise(1, 64, 1), config)
+    assert torch.equal(done.lower, done.upper)
+    assert torch.equal(done.classes, done.candidates[:, 0])
+
+
+def test_a_damaged_evidence_cnn_is_refused() -> None:
+    made = zoom(0.5)
+    damaged = mock.Mock(return_value=torch.full((1, CLASSES), torch.nan))
+    with (
+        mock.patch.object(GuidedZoom, "judge", damaged),
+        pytest.raises(UserError, match="scores must be finite; those of 1 of 1 images are not"),
+    ):
+        decide_best_first(made, noise(1, 48, 0), noise(1, 64, 1), RefinementConfig(top_k=3))
+
+
+def test_logits_have_no_bound() -> None:
+    config = RefinementConfig.reference()
+    with pytest.raises(UserError, match="best first needs scores with a bound; got logits"):
+        decide_best_first(zoom(1.0), noise(1, 48, 0), noise(1, 64, 1), config)
