@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import ClassVar, Self
 
 from foveate.config.branches import Branch
-from foveate.config.checks import require, require_finite, require_fraction
+from foveate.config.checks import require, require_count, require_finite, require_fraction
 
 
 class Library(StrEnum):
@@ -46,6 +46,8 @@ class NetworkConfig:
     """Its name, in documents and results."""
     reads_source: ClassVar[bool] = False
     """Whether it looks closer at images that are larger than its first view."""
+    solved: ClassVar[bool] = False
+    """Whether its head is solved for at once, without epochs."""
     learns_in_phases: ClassVar[bool] = False
     """Whether epochs leave parameters without a gradient."""
 
@@ -120,6 +122,26 @@ class PlainConfig(BackboneNetworkConfig):
 
     def __post_init__(self) -> None:
         require_fraction("dropout", self.dropout)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProbeConfig(BackboneNetworkConfig):
+    """A linear probe: the backbone as it is, and logistic regression on its globally averaged features."""
+
+    method: ClassVar[str] = "probe"
+    solved: ClassVar[bool] = True
+
+    strengths: tuple[float, ...] = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
+    """C, the inverse of the L2 penalty on standardised features: those that cross-validation chooses from."""
+    folds: int = 5
+    """Of the cross-validation; fewer where a class has fewer photographs."""
+
+    def __post_init__(self) -> None:
+        require(
+            bool(self.strengths) and min(self.strengths) > 0, "strengths must be positive, one at least", self.strengths
+        )
+        require_count("folds", self.folds, least=2)
+        require_finite(self)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -70,6 +70,16 @@ class Network(nn.Module, ABC):
         """Return what a training step learns from: the answers, unless a method says otherwise."""
         return Losses(self(images, step))
 
+    def solve(self, features: Float[Tensor, "n v d"], labels: Int64[Tensor, " n"], seed: int = 0) -> dict[str, float]:
+        """Fit the head at once, where the configuration says so (`solved`), and return what was measured.
+
+        Args:
+            features: The backbone's, globally averaged, of n photographs in v views each, the centre view first.
+            labels: Their classes.
+            seed: Of whatever is random.
+        """
+        raise NotImplementedError
+
     def prepare(self, batches: Iterable[Float[Tensor, "b 3 H W"]]) -> str | None:
         """Make ready for the first epoch with every training photograph's test view; say what was found."""
         return None

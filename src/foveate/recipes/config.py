@@ -61,8 +61,8 @@ class TrainConfig:
 
     @property
     def trained_epochs(self) -> int | None:
-        """How many epochs it is trained; None for a network that was trained elsewhere."""
-        return None if self.network.trained_backbone is None else self.epochs
+        """How many epochs it is trained; None where it is not trained by epochs."""
+        return None if self.network.trained_backbone is None or self.network.solved else self.epochs
 
     def counted(self, photographs: int) -> TrainConfig:
         """Return the same training with `epochs` in place of `steps`; of at least one epoch.

@@ -6,12 +6,13 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from foveate.config.data import TransformConfig
-from foveate.config.networks import NetworkConfig, OwnConfig, PlainConfig
+from foveate.config.networks import NetworkConfig, OwnConfig, PlainConfig, ProbeConfig
 from foveate.macnn.config import MACNNConfig
 from foveate.macnn.network import MACNN
 from foveate.networks.network import Network
 from foveate.networks.own import OwnNetwork
 from foveate.networks.plain import PlainNetwork
+from foveate.networks.probe import ProbeNetwork
 from foveate.s3n.config import S3NConfig
 from foveate.s3n.network import S3N
 
@@ -36,6 +37,9 @@ METHODS: dict[str, Method] = {
     "macnn": Method(
         MACNNConfig,
         lambda config, c, sizes, pretrained: MACNN.create(config, c, sizes.input_size, pretrained=pretrained),
+    ),
+    "probe": Method(
+        ProbeConfig, lambda config, c, _, pretrained: ProbeNetwork.create(config, c, pretrained=pretrained)
     ),
     "own": Method(OwnConfig, lambda config, c, sizes, _: OwnNetwork.create(config, c, sizes.source)),
 }

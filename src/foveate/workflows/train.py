@@ -20,6 +20,7 @@ from foveate.recipes.datasets import load_splits
 from foveate.runs.run import Run, RunDescription, finished_otherwise
 from foveate.training.fit import fit
 from foveate.training.losses import check_smoothing
+from foveate.training.solve import solve
 
 
 def train(config: TrainConfig, out: Path | str, *, say: Callable[[str], None] = print) -> Run:
@@ -91,7 +92,10 @@ def _train(
         run = Run.start(out, description) if first else Run(out, description)
         if first:
             run.keep_photographs(readable, validation)
-        metrics = fit(network, config, readable, validation, run.path, say=say)
+        if config.network.solved:
+            metrics = solve(network, config, readable, run.path, say=say)
+        else:
+            metrics = fit(network, config, readable, validation, run.path, say=say)
     skipped = len(records) + len(splits.validation) - len(readable) - len(validation)
     if first:
         run.finish(network, metrics | {"skipped": skipped})

@@ -1,0 +1,153 @@
+"""A linear probe: multinomial logistic regression on frozen features, its strength chosen by cross-validation.
+
+Features are standardised first, and every photograph counts with each of its views. Both are folded into an ordinary
+linear head, so that a probe answers, is grounded and has class maps like any other network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int64
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss
+from sklearn.model_selection import StratifiedKFold
+from sklearn.neighbors import KNeighborsClassifier, NearestCentroid
+from torch import Tensor
+
+from foveate.backbones.backbone import Backbone, create_backbone
+from foveate.config.networks import ProbeConfig
+from foveate.networks.plain import PlainNetwork
+
+_NEIGHBOURS = 5
+_STEPS, _TOLERANCE = 500, 1e-3  # of the solver; a smaller tolerance changed no fold's accuracy on birds or cars
+_SMALLEST_SPREAD = 1e-6
+
+
+class Held(NamedTuple):
+    """What cross-validation says: of photographs that a fold's probe was not fitted to, in their centre views."""
+
+    strength: float
+    accuracy: float
+    loss: float
+    """Mean cross entropy, in nats."""
+
+
+class Probe(NamedTuple):
+    """A fitted probe as a linear head, and what chose it."""
+
+    weight: Float[Tensor, "c d"]
+    bias: Float[Tensor, " c"]
+    strength: float
+    """C of the regression that was chosen: the inverse of its L2 penalty."""
+    held: tuple[Held, ...]
+    """Of every strength that was tried; empty where a class has a single photograph, and nothing can be held out."""
+    rivals: dict[str, float]
+    """Cross-validated accuracy of what needs no fitting: the nearest class mean, the nearest neighbours."""
+
+
+def fit_probe(
+    features: Float[Tensor, "n v d"], labels: Int64[Tensor, " n"], strengths: Sequence[float], folds: int, seed: int = 0
+) -> Probe:
+    """Fit a probe.
+
+    Args:
+        features: Of n photographs in v views each, the centre view first.
+        labels: 0 to c - 1; each class has a photograph.
+        strengths: Those to choose from; the smallest cross-validated loss wins, and of equals the weakest.
+        folds: How often photographs are held out; fewer where a class has fewer photographs.
+        seed: Of the folds.
+    """
+    values, classes = features.double().numpy(), labels.numpy()
+    mean, spread = values.mean((0, 1)), np.maximum(values.std((0, 1)), _SMALLEST_SPREAD)
+    values = (values - mean) / spread
+    cuts = _cuts(classes, folds, seed)
+    held = tuple(_held_out(values, classes, each, cuts) for each in sorted(strengths)) if cuts else ()
+    strength = min(held, key=lambda each: each.loss).strength if held else _middle(strengths)
+    weight, bias = _head(_fitted(values, classes, strength))
+    weight = weight / spread
+    return Probe(
+        torch.from_numpy(weight).float(),
+        torch.from_numpy(bias - weight @ mean).float(),
+        strength,
+        held,
+        _rivals(values, classes, cuts),
+    )
+
+
+class ProbeNetwork(PlainNetwork):
+    """A plain network whose backbone stays as it is, and whose head is a probe."""
+
+    def __init__(self, backbone: Backbone, config: ProbeConfig) -> None:
+        super().__init__(backbone)
+        self.config = config
+
+    @classmethod
+    def create(cls, config: ProbeConfig, classes: int, *, pretrained: bool = True) -> ProbeNetwork:  # type: ignore[override]
+        """Build it from its configuration; `pretrained` as in `create_backbone`."""
+        return cls(create_backbone(config.backbone, classes, pretrained=pretrained), config)
+
+    @torch.no_grad()
+    def solve(self, features: Float[Tensor, "n v d"], labels: Int64[Tensor, " n"], seed: int = 0) -> dict[str, float]:
+        """Fit the head, and return what cross-validation says of it; arguments as in `fit_probe`."""
+        probe = fit_probe(features, labels, self.config.strengths, self.config.folds, seed)
+        self.backbone.classifier.weight.copy_(probe.weight)
+        self.backbone.classifier.bias.copy_(probe.bias)
+        measured = {"strength": probe.strength}
+        for each in probe.held:
+            if each.strength == probe.strength:
+                measured |= {"held-out/top1": each.accuracy, "held-out/loss": each.loss}
+        return measured | {f"held-out/{name}": accuracy for name, accuracy in probe.rivals.items()}
+
+
+_Cuts = list[tuple[np.ndarray, np.ndarray]]
+
+
+def _cuts(classes: np.ndarray, folds: int, seed: int) -> _Cuts:
+    fewest = int(np.bincount(classes).min())
+    if fewest < 2:
+        return []
+    split = StratifiedKFold(min(folds, fewest), shuffle=True, random_state=seed)
+    return list(split.split(np.zeros((len(classes), 1)), classes))
+
+
+def _middle(strengths: Sequence[float]) -> float:
+    return sorted(strengths)[len(strengths) // 2]
+
+
+def _fitted(values: np.ndarray, classes: np.ndarray, strength: float) -> LogisticRegression:
+    views = values.shape[1]
+    rows, repeated = values.reshape(-1, values.shape[-1]), np.repeat(classes, views)
+    return LogisticRegression(C=strength, max_iter=_STEPS, tol=_TOLERANCE).fit(rows, repeated)
+
+
+def _held_out(values: np.ndarray, classes: np.ndarray, strength: float, cuts: _Cuts) -> Held:
+    probabilities = np.zeros((len(classes), int(classes.max()) + 1))
+    for inside, outside in cuts:
+        probabilities[outside] = _fitted(values[inside], classes[inside], strength).predict_proba(values[outside, 0])
+    accuracy = float((probabilities.argmax(1) == classes).mean())
+    return Held(strength, accuracy, float(log_loss(classes, probabilities, labels=np.arange(probabilities.shape[1]))))
+
+
+def _head(fitted: LogisticRegression) -> tuple[np.ndarray, np.ndarray]:
+    """Return weight (c, d) and bias (c,); scikit-learn gives two classes one row, that of their difference."""
+    weight, bias = fitted.coef_, fitted.intercept_
+    if len(weight) > 1:
+        return weight, bias
+    return np.concatenate([-weight, weight]) / 2, np.concatenate([-bias, bias]) / 2
+
+
+def _rivals(values: np.ndarray, classes: np.ndarray, cuts: _Cuts) -> dict[str, float]:
+    rivals = {"nearest mean": NearestCentroid, "nearest neighbours": lambda: KNeighborsClassifier(_NEIGHBOURS)}
+    directions = values / np.linalg.norm(values, axis=-1, keepdims=True)
+    right = dict.fromkeys(rivals, 0)
+    for inside, outside in cuts:
+        for name, create in rivals.items():
+            if name == "nearest neighbours" and len(inside) < _NEIGHBOURS:
+                continue
+            fitted = create().fit(directions[inside, 0], classes[inside])
+            right[name] += int((fitted.predict(directions[outside, 0]) == classes[outside]).sum())
+    return {name: count / len(classes) for name, count in right.items()} if cuts else {}

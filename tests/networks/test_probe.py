@@ -1,0 +1,84 @@
+"""A probe: a linear head on frozen features, fitted at once."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from torch import Tensor
+from torch.testing import assert_close
+
+from foveate.config.networks import ProbeConfig
+from foveate.networks.probe import fit_probe
+
+
+def clouds(classes: int, each: int, spread: float = 0.5) -> tuple[Tensor, Tensor]:
+    """Points around a centre of each class, in 6 dimensions and two views."""
+    generator = torch.Generator().manual_seed(classes)
+    labels = torch.arange(classes).repeat_interleave(each)
+    centres = torch.randn(classes, 6, generator=generator)
+    noise = torch.randn(len(labels), 2, 6, generator=generator)
+    return centres[labels][:, None] * 2 + spread * noise + 3, labels
+
+
+@pytest.mark.parametrize("classes", [2, 3, 5])
+def test_it_is_scikit_learns_regression_on_standardised_features(classes: int) -> None:
+    features, labels = clouds(classes, 8, spread=2.0)
+    probe = fit_probe(features, labels, [0.05], folds=4)
+    rows, repeated = features.flatten(0, 1).double().numpy(), labels.repeat_interleave(2).numpy()
+    oracle = make_pipeline(StandardScaler(), LogisticRegression(C=0.05, max_iter=500, tol=1e-3)).fit(rows, repeated)
+    answers = torch.softmax(features.flatten(0, 1) @ probe.weight.T + probe.bias, 1)
+    assert_close(answers, torch.from_numpy(oracle.predict_proba(rows)).float(), rtol=1e-3, atol=1e-4)
+
+
+def test_two_points_by_hand() -> None:
+    """At -1 and 1 the loss 2 log(1 + exp(-w)) + w^2 / 2C is least where w = 2C / (1 + exp(w))."""
+    features, labels = torch.tensor([[[-1.0]], [[1.0]]]), torch.tensor([0, 1])
+    probe = fit_probe(features, labels, [1.0], folds=2)
+    weight = float(probe.weight[1] - probe.weight[0])
+    assert weight == pytest.approx(2 / (1 + np.exp(weight)), abs=1e-2)
+    assert probe.bias.abs().max() < 1e-6
+    assert probe.held == ()  # classes of one photograph: nothing can be held out
+
+
+def test_the_strength_is_that_of_the_smallest_loss() -> None:
+    features, labels = clouds(4, 10, spread=3.0)
+    probe = fit_probe(features, labels, [10.0, 0.001, 0.1], folds=5)
+    assert [each.strength for each in probe.held] == [0.001, 0.1, 10.0]
+    assert probe.strength == min(probe.held, key=lambda each: each.loss).strength
+    assert probe.held[0].loss < np.log(4)
+    assert set(probe.rivals) == {"nearest mean", "nearest neighbours"}
+
+
+def test_views_of_one_photograph_are_held_out_together() -> None:
+    """A mirror image that gave its photograph away would make every held-out answer right."""
+    _, labels = clouds(3, 6)
+    features = torch.randn(18, 1, 6, generator=torch.Generator().manual_seed(5)).expand(-1, 2, -1).contiguous()
+    assert fit_probe(features, labels, [100.0], folds=6).held[0].accuracy < 0.7
+
+
+def test_a_feature_that_never_changes_counts_for_nothing() -> None:
+    features, labels = clouds(3, 6)
+    features[..., 2] = 7.0
+    probe = fit_probe(features, labels, [0.1], folds=3)
+    assert torch.isfinite(probe.weight).all()
+    assert torch.isfinite(probe.bias).all()
+
+
+def test_the_same_photographs_give_the_same_probe() -> None:
+    features, labels = clouds(3, 7)
+    first, second = (fit_probe(features, labels, [0.01, 0.1], folds=3, seed=1) for _ in range(2))
+    assert torch.equal(first.weight, second.weight)
+    assert first.held == second.held
+
+
+@pytest.mark.parametrize(
+    ("changes", "rule"),
+    [({"strengths": ()}, "one at least"), ({"strengths": (0.0,)}, "positive"), ({"folds": 1}, "folds")],
+)
+def test_what_breaks_a_rule_is_refused(changes: dict[str, object], rule: str) -> None:
+    with pytest.raises(ValueError, match=rule):
+        ProbeConfig(**changes)  # type: ignore[arg-type]
