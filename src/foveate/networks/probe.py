@@ -15,7 +15,7 @@ from jaxtyping import Float, Int64
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 from sklearn.model_selection import StratifiedKFold
-from sklearn.neighbors import KNeighborsClassifier, NearestCentroid
+from sklearn.neighbors import KNeighborsClassifier
 from torch import Tensor
 
 from foveate.backbones.backbone import Backbone, create_backbone
@@ -141,13 +141,16 @@ def _head(fitted: LogisticRegression) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _rivals(values: np.ndarray, classes: np.ndarray, cuts: _Cuts) -> dict[str, float]:
-    rivals = {"nearest mean": NearestCentroid, "nearest neighbours": lambda: KNeighborsClassifier(_NEIGHBOURS)}
-    directions = values / np.linalg.norm(values, axis=-1, keepdims=True)
-    right = dict.fromkeys(rivals, 0)
+    if not cuts:
+        return {}
+    norms = np.maximum(np.linalg.norm(values, axis=-1, keepdims=True), _SMALLEST_SPREAD)
+    directions = (values / norms)[:, 0]
+    means, neighbours = (np.zeros(len(classes), bool) for _ in range(2))
     for inside, outside in cuts:
-        for name, create in rivals.items():
-            if name == "nearest neighbours" and len(inside) < _NEIGHBOURS:
-                continue
-            fitted = create().fit(directions[inside, 0], classes[inside])
-            right[name] += int((fitted.predict(directions[outside, 0]) == classes[outside]).sum())
-    return {name: count / len(classes) for name, count in right.items()} if cuts else {}
+        known, labels, unknown = directions[inside], classes[inside], directions[outside]
+        centres = np.stack([known[labels == each].mean(0) for each in range(labels.max() + 1)])
+        distances = ((unknown[:, None] - centres) ** 2).sum(-1)
+        means[outside] = distances.argmin(1) == classes[outside]
+        nearest = KNeighborsClassifier(min(_NEIGHBOURS, len(known))).fit(known, labels)
+        neighbours[outside] = nearest.predict(unknown) == classes[outside]
+    return {"nearest mean": float(means.mean()), "nearest neighbours": float(neighbours.mean())}
