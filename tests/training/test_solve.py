@@ -45,16 +45,16 @@ def test_features_are_kept_and_made_anew_where_they_rest_on_something_else(
         raise KeyboardInterrupt
 
     lines: list[str] = []
-    file, other = tmp_path / "run" / "features.parquet", tmp_path / "other" / "features.parquet"
+    file, other = tmp_path / "run/features/features.parquet", tmp_path / "other/features/features.parquet"
     squeezed = replace(config, transforms=replace(config.transforms, resize_size=80))
     with monkeypatch.context() as patched:
         patched.setattr("foveate.networks.probe.fit_probe", interrupted)
-        for each, folder in ((config, file.parent), (squeezed, other.parent)):
+        for each, folder in ((config, file.parents[1]), (squeezed, other.parents[1])):
             with pytest.raises(KeyboardInterrupt):
                 train(each, folder, say=lines.append)
     before = file.stat().st_mtime_ns
-    assert train(config, file.parent, say=lines.append).finished
+    assert train(config, file.parents[1], say=lines.append).finished
     assert file.stat().st_mtime_ns == before
     write_parquet(other, read_parquet(file, "features", ""), dictionaries=False)
-    assert train(squeezed, other.parent, say=lines.append).finished
+    assert train(squeezed, other.parents[1], say=lines.append).finished
     assert any("rests on other transforms; it is made anew" in line for line in lines)

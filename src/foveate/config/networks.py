@@ -20,6 +20,11 @@ class Library(StrEnum):
 SETTINGS = ("preset", "decides_from", "attention", "partition")
 """What a row of results says of a method's configuration."""
 
+STRENGTHS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
+"""C of logistic regression, the inverse of its L2 penalty: those that cross-validation chooses from."""
+FOLDS = 5
+"""Of the cross-validation."""
+
 NAMED_WEIGHTS = ("auto", "package", "hub", "none")
 """What `BackboneConfig.weights` may be beside a path."""
 
@@ -46,8 +51,6 @@ class NetworkConfig:
     """Its name, in documents and results."""
     reads_source: ClassVar[bool] = False
     """Whether it looks closer at images that are larger than its first view."""
-    solved: ClassVar[bool] = False
-    """Whether its head is solved for at once, without epochs."""
     learns_in_phases: ClassVar[bool] = False
     """Whether epochs leave parameters without a gradient."""
 
@@ -69,6 +72,11 @@ class NetworkConfig:
     @property
     def normalises_otherwise(self) -> bool:
         """Whether images are normalised otherwise than the library says."""
+        return False
+
+    @property
+    def solved(self) -> bool:
+        """Whether its heads are solved for at once on frozen features, without epochs."""
         return False
 
     @property
@@ -129,11 +137,9 @@ class ProbeConfig(BackboneNetworkConfig):
     """A linear probe: the backbone as it is, and logistic regression on its globally averaged features."""
 
     method: ClassVar[str] = "probe"
-    solved: ClassVar[bool] = True
-
-    strengths: tuple[float, ...] = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
+    strengths: tuple[float, ...] = STRENGTHS
     """C, the inverse of the L2 penalty on standardised features: those that cross-validation chooses from."""
-    folds: int = 5
+    folds: int = FOLDS
     """Of the cross-validation; fewer where a class has fewer photographs."""
 
     def __post_init__(self) -> None:
@@ -142,6 +148,11 @@ class ProbeConfig(BackboneNetworkConfig):
         )
         require_count("folds", self.folds, least=2)
         require_finite(self)
+
+    @property
+    def solved(self) -> bool:
+        """Yes."""
+        return True
 
 
 @dataclass(frozen=True, kw_only=True)

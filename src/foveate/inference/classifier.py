@@ -114,6 +114,15 @@ class Classifier:
         check_answers(answers)
         return answers
 
+    def part(
+        self,
+        part: Callable[[Network, Float[Tensor, "n 3 Hs Ws"]], Float[Tensor, "n d"]],
+        images: UInt8[Tensor, "n H W 3"],
+    ) -> Float[Tensor, "n d"]:
+        """Return what a part of the network makes of images, in float32 on the CPU."""
+        features: Tensor = self._called(partial(part, self.network), images)
+        return features.float().cpu()
+
     def features(self, images: UInt8[Tensor, "n H W 3"]) -> Float[Tensor, "n d"]:
         """Return the backbone's globally averaged features, the input of its classifier, in float32 on the CPU.
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
@@ -45,6 +45,22 @@ class Losses(NamedTuple):
     measured: Mapping[str, Float[Tensor, ""]] = MappingProxyType({})
 
 
+@runtime_checkable
+class FrozenFeatures(Protocol):
+    """What a part of the network, as it is now, makes of every training photograph."""
+
+    def __call__(
+        self, name: str, part: Callable[[Network, Float[Tensor, "b 3 Hs Ws"]], Float[Tensor, "b d"]]
+    ) -> Float[Tensor, "n v d"]:
+        """Return the features of n photographs in v views each, the centre view first.
+
+        Args:
+            name: Under which they are kept.
+            part: From the network and normalised images of the source size to features.
+        """
+        ...
+
+
 class ParameterGroup(NamedTuple):
     """Parameters that learn otherwise than the pretrained ones.
 
@@ -70,12 +86,12 @@ class Network(nn.Module, ABC):
         """Return what a training step learns from: the answers, unless a method says otherwise."""
         return Losses(self(images, step))
 
-    def solve(self, features: Float[Tensor, "n v d"], labels: Int64[Tensor, " n"], seed: int = 0) -> dict[str, float]:
-        """Fit the head at once, where the configuration says so (`solved`), and return what was measured.
+    def solve(self, frozen: FrozenFeatures, labels: Int64[Tensor, " n"], seed: int = 0) -> dict[str, float]:
+        """Fit the heads at once, where the configuration says so (`solved`), and return what was measured.
 
         Args:
-            features: The backbone's, globally averaged, of n photographs in v views each, the centre view first.
-            labels: Their classes.
+            frozen: What parts of the network make of the training photographs.
+            labels: The classes of these.
             seed: Of whatever is random.
         """
         raise NotImplementedError

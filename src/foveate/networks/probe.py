@@ -16,10 +16,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 from sklearn.model_selection import StratifiedKFold
 from sklearn.neighbors import KNeighborsClassifier
-from torch import Tensor
+from torch import Tensor, nn
 
 from foveate.backbones.backbone import Backbone, create_backbone
 from foveate.config.networks import ProbeConfig
+from foveate.networks.network import FrozenFeatures
 from foveate.networks.plain import PlainNetwork
 
 _NEIGHBOURS = 5
@@ -47,6 +48,21 @@ class Probe(NamedTuple):
     """Of every strength that was tried; empty where a class has a single photograph, and nothing can be held out."""
     rivals: dict[str, float]
     """Cross-validated accuracy of what needs no fitting: the nearest class mean, the nearest neighbours."""
+
+    @torch.no_grad()
+    def put_into(self, head: nn.Linear) -> None:
+        """Overwrite a head's weight and bias."""
+        head.weight.copy_(self.weight)
+        head.bias.copy_(self.bias)
+
+    def measured(self, prefix: str = "") -> dict[str, float]:
+        """Return the chosen strength, and what cross-validation says of it and of the rivals."""
+        held = next((each for each in self.held if each.strength == self.strength), None)
+        measured = {"strength": self.strength}
+        if held is not None:
+            measured |= {"held-out/top1": held.accuracy, "held-out/loss": held.loss}
+        measured |= {f"held-out/{name}": accuracy for name, accuracy in self.rivals.items()}
+        return {f"{prefix}{name}": value for name, value in measured.items()}
 
 
 def fit_probe(
@@ -90,17 +106,12 @@ class ProbeNetwork(PlainNetwork):
         """Build it from its configuration; `pretrained` as in `create_backbone`."""
         return cls(create_backbone(config.backbone, classes, pretrained=pretrained), config)
 
-    @torch.no_grad()
-    def solve(self, features: Float[Tensor, "n v d"], labels: Int64[Tensor, " n"], seed: int = 0) -> dict[str, float]:
-        """Fit the head, and return what cross-validation says of it; arguments as in `fit_probe`."""
+    def solve(self, frozen: FrozenFeatures, labels: Int64[Tensor, " n"], seed: int = 0) -> dict[str, float]:
+        """Fit the head, and return what cross-validation says of it; arguments as in `Network.solve`."""
+        features = frozen("features", lambda network, images: network.backbone.pooled(images))
         probe = fit_probe(features, labels, self.config.strengths, self.config.folds, seed)
-        self.backbone.classifier.weight.copy_(probe.weight)
-        self.backbone.classifier.bias.copy_(probe.bias)
-        measured = {"strength": probe.strength}
-        for each in probe.held:
-            if each.strength == probe.strength:
-                measured |= {"held-out/top1": each.accuracy, "held-out/loss": each.loss}
-        return measured | {f"held-out/{name}": accuracy for name, accuracy in probe.rivals.items()}
+        probe.put_into(self.backbone.classifier)
+        return probe.measured()
 
 
 _Cuts = list[tuple[np.ndarray, np.ndarray]]

@@ -54,7 +54,15 @@ def _with_every_choice_of_a_guided_zoom(zoom: dict[str, Any]) -> dict[str, Any]:
 
 
 
-RUN: Mapping[int, Migration] = {1: _of_one_method, 2: _with_every_choice_of_a_run}
+def _with_frozen_heads(run: dict[str, Any]) -> dict[str, Any]:
+    """Schema 3 knew S3N trained by gradient steps alone."""
+    for network in inside(run, "config", "network"):
+        if network.get("method") == "s3n":
+            add_fields(network, frozen=False)
+    return run
+
+
+RUN: Mapping[int, Migration] = {1: _of_one_method, 2: _with_every_choice_of_a_run, 3: _with_frozen_heads}
 """Of `run.json`."""
 def _with_entropy_thresholds(zoom: dict[str, Any]) -> dict[str, Any]:
     """Schema 2 called the gate's threshold `entropy_above`."""

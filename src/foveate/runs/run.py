@@ -43,7 +43,7 @@ from foveate.recipes.create import METHODS, configurations, create_network
 from foveate.files.parquet import read_parquet, write_parquet
 from foveate.backbones.weights import check_finite, load_weights, save_weights
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 _ENVIRONMENT = {
     **dict.fromkeys(("command", "foveate", "python", "hardware"), str),
     **dict.fromkeys(("commit", "cuda"), str | None),

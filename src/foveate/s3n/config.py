@@ -168,6 +168,9 @@ class S3NConfig(BackboneNetworkConfig):
     fusion: Fusion = Fusion.TIED
     branch_block: bool = False
     """A 3x3 convolution of stride 2 with batch norm and ReLU in front of each zoomed view's pooling."""
+    frozen: bool = False
+    """Zoom without training: the backbone stays as it is, and logistic regression on frozen features answers for each
+    view; the first view's says where to look closer."""
     hard_targets: tuple[Branch, ...] = ()
     """The answers whose loss ignores label smoothing."""
 
@@ -202,6 +205,11 @@ class S3NConfig(BackboneNetworkConfig):
             grid is not None or self.regulariser_rate == 0,
             "a regulariser that learns (regulariser_rate > 0) needs a response_grid; give its side in cells",
             grid,
+        )
+        require(
+            not self.frozen or self.fusion is Fusion.TIED,
+            "a frozen S3N decides by the mean of its views' answers: fusion must be tied",
+            self.fusion.value,
         )
         require_finite(self)
 
@@ -245,6 +253,11 @@ class S3NConfig(BackboneNetworkConfig):
             branch_block=True,
             hard_targets=(Branch.DISCRIMINATIVE, Branch.JOINT),
         )
+
+    @property
+    def solved(self) -> bool:
+        """`frozen`."""
+        return self.frozen
 
     @property
     def unsmoothed(self) -> tuple[Branch, ...]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from functools import partial
+from typing import NamedTuple, cast
 
 import torch
 from jaxtyping import Float, Int64
@@ -12,13 +13,15 @@ from torch import Tensor, nn
 from foveate.backbones.backbone import Backbone, create_backbone, map_side, pool
 from foveate.backbones.class_maps import at_places
 from foveate.config.branches import Branch
+from foveate.config.networks import FOLDS, STRENGTHS
 from foveate.errors import UserError
 from foveate.networks.answers import check_answers
 from foveate.networks.branch_maps import BranchMaps, maps_of
 from foveate.networks.draws import uniform_draw
 from foveate.networks.entropy import unsure
 from foveate.networks.explanation import Explanation
-from foveate.networks.network import Network, ParameterGroup, TrainingStep
+from foveate.networks.network import FrozenFeatures, Network, ParameterGroup, TrainingStep
+from foveate.networks.probe import fit_probe
 from foveate.networks.response_peaks import ResponsePeaks
 from foveate.networks.views import lattice, shrink
 from foveate.s3n.attention import Attention, SparseAttention, dense_attention
@@ -226,6 +229,19 @@ class S3N(Network):
         assert isinstance(weight, Tensor)
         return weight
 
+    def solve(self, frozen: FrozenFeatures, labels: Int64[Tensor, " n"], seed: int = 0) -> dict[str, float]:
+        """Fit the first view's head, then draw the zoomed views by its class maps and fit theirs.
+
+        Arguments as in `Network.solve`; cross-validation is of each head alone, given the views that are drawn.
+        """
+        heads = {Branch.ORIGINAL.value: self.backbone.classifier, **self.fusion.heads}
+        measured: dict[str, float] = {}
+        for name, head in heads.items():
+            probe = fit_probe(frozen(name, partial(_pooled_view, branch=Branch(name))), labels, STRENGTHS, FOLDS, seed)
+            probe.put_into(cast(nn.Linear, head))
+            measured |= probe.measured(f"{name}/")
+        return measured
+
     def parameter_groups(self) -> list[ParameterGroup]:
         """Return the heads, which are new, the radii, and the regulariser where it is learned."""
         config = self.config
@@ -239,6 +255,14 @@ class S3N(Network):
         if self.sampler.kernel is not None:
             groups.append(ParameterGroup([self.sampler.kernel], new=False, factor=config.regulariser_rate))
         return groups
+
+
+def _pooled_view(network: Network, images: Float[Tensor, "b 3 Hs Ws"], branch: Branch) -> Float[Tensor, "b d"]:
+    """Return the pooled features of one view of an S3N, which looks closer only where it must."""
+    s3n = cast(S3N, network)
+    if branch is Branch.ORIGINAL:
+        return s3n.backbone.pooled(s3n.first_view(images))
+    return pool(s3n.look(images).features[branch])
 
 
 def _keys_of(images: Float[Tensor, "b 3 Hs Ws"]) -> Int64[Tensor, " b"]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -29,56 +29,52 @@ _BATCH = 32
 _ORIGIN = b"foveate.origin"
 
 
-def frozen_features(
-    network: Network,
-    records: Sequence[ImageRecord],
-    transforms: TransformConfig,
-    hardware: HardwareConfig,
-    file: Path,
-    *,
-    say: Callable[[str], None] = print,
-) -> Float[Tensor, "n 2 d"]:
-    """Return the globally averaged features of each photograph's centre view and of its mirror image, float32.
+@dataclass(frozen=True)
+class KeptFeatures:
+    """What parts of a network make of photographs, in their centre views and mirrored; see `FrozenFeatures`."""
 
-    Args:
-        network: Its backbone counts; the head does not.
-        records: n photographs.
-        transforms: How they are shown.
-        hardware: Where to compute.
-        file: The table, read where it belongs to this backbone, these photographs and views, else made anew.
-        say: Receives lines of progress.
+    network: Network
+    records: Sequence[ImageRecord]
+    transforms: TransformConfig
+    hardware: HardwareConfig
+    folder: Path
+    """Where the tables are kept; one is read where it rests on these weights, photographs and views, else made anew."""
+    say: Callable[[str], None] = print
 
-    Raises:
-        UserError: A photograph cannot be read, or the backbone's features end nowhere that is known.
-    """
-    classifier = Classifier.place(network, hardware)
-    head = {f"network.{name}" for name in _head_of(network)}
-    body = {name: each for name, each in network.backbone.state_dict().items() if name not in head}
-    origin = {
-        "weights": hash_of_weights(body),
-        "photographs": hash_of_photographs(records),
-        "transforms": json.dumps(asdict(transforms), sort_keys=True, default=str),
-        "precision": str(classifier.dtype),
-    }
-    if (features := _kept(file, origin, say)) is not None:
+    def __call__(
+        self, name: str, part: Callable[[Network, Float[Tensor, "b 3 Hs Ws"]], Float[Tensor, "b d"]]
+    ) -> Float[Tensor, "n v d"]:
+        """Return the features, float32; arguments as in `FrozenFeatures`.
+
+        Raises:
+            UserError: A photograph cannot be read.
+        """
+        classifier, file = Classifier.place(self.network, self.hardware), self.folder / f"{name}.parquet"
+        origin = {
+            "weights": hash_of_weights(self.network.state_dict()),
+            "photographs": hash_of_photographs(self.records),
+            "transforms": json.dumps(asdict(self.transforms), sort_keys=True, default=str),
+            "precision": str(classifier.dtype),
+        }
+        if (features := _kept(file, origin, self.say)) is None:
+            features = self._computed(classifier, part, name)
+            write_parquet(file, _table(self.records, features, origin), dictionaries=False)
         return features
-    batches = []
-    views = EvaluationViews(records, transforms, TestViews.FLIP)
-    with progress("features", len(records)) as advance:
-        for batch in evaluation_loader(views, _BATCH, workers=hardware.workers):
-            count, shown = batch.images.shape[:2]
-            batches.append(classifier.features(batch.images.flatten(0, 1)).view(count, shown, -1))
-            advance(int(batch.position[-1]) + 1)
-    features = torch.cat(batches)
-    write_parquet(file, _table(records, features, origin), dictionaries=False)
-    return features
 
-
-def _head_of(network: Network) -> list[str]:
-    """Name the entries of the head's weights inside the backbone's network."""
-    backbone = network.backbone.with_linear_head()
-    names = {id(parameter): name for name, parameter in backbone.network.named_parameters()}  # type: ignore[attr-defined]
-    return [names[id(parameter)] for parameter in backbone.classifier.parameters()]
+    def _computed(
+        self,
+        classifier: Classifier,
+        part: Callable[[Network, Float[Tensor, "b 3 Hs Ws"]], Float[Tensor, "b d"]],
+        name: str,
+    ) -> Float[Tensor, "n v d"]:
+        batches = []
+        views = EvaluationViews(self.records, self.transforms, TestViews.FLIP)
+        with progress(name, len(self.records)) as advance:
+            for batch in evaluation_loader(views, _BATCH, workers=self.hardware.workers):
+                count, shown = batch.images.shape[:2]
+                batches.append(classifier.part(part, batch.images.flatten(0, 1)).view(count, shown, -1))
+                advance(int(batch.position[-1]) + 1)
+        return torch.cat(batches)
 
 
 def _table(records: Sequence[ImageRecord], features: Float[Tensor, "n v d"], origin: dict[str, str]) -> pa.Table:

@@ -12,7 +12,7 @@ import torch
 from foveate.data.records import ImageRecord, labels_of
 from foveate.networks.network import Network
 from foveate.recipes.config import TrainConfig
-from foveate.training.frozen_features import frozen_features
+from foveate.training.frozen_features import KeptFeatures
 
 
 def solve(
@@ -23,7 +23,7 @@ def solve(
     *,
     say: Callable[[str], None] = print,
 ) -> dict[str, Any]:
-    """Fit the head of `network` in place, on features that are kept as `features.parquet` in the run folder.
+    """Fit the heads of `network` in place, on features that are kept in `features/` in the run folder.
 
     Args:
         network: Its backbone stays as it is.
@@ -37,7 +37,7 @@ def solve(
         the nearest class mean and the nearest neighbours.
     """
     began = time.perf_counter()
-    features = frozen_features(network, train, config.transforms, config.hardware, folder / "features.parquet", say=say)
-    measured = network.solve(features, torch.tensor(labels_of(train)), config.seed)
+    frozen = KeptFeatures(network, train, config.transforms, config.hardware, folder / "features", say)
+    measured = network.solve(frozen, torch.tensor(labels_of(train)), config.seed)
     say(", ".join(f"{name} {value:.4g}" for name, value in measured.items()))
     return {"minutes": round((time.perf_counter() - began) / 60, 2), **measured}
