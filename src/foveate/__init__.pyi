@@ -76,6 +76,7 @@ from .s3n.config import Partition as Partition
 from .s3n.config import S3NConfig as S3NConfig
 from .s3n.network import S3N as S3N
 from .s3n.output import S3NOutput as S3NOutput
+from .training.losses import total_loss as total_loss
 from .training.optimiser import build_optimiser as build_optimiser
 from .types import Box as Box
 from .types import BranchLogits as BranchLogits

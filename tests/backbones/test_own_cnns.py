@@ -266,7 +266,9 @@ def test_it_is_grounded_by_every_method_that_needs_no_linear_head(method: Ground
 
 def test_class_maps_need_a_linear_head() -> None:
     config = GroundingConfig(method=GroundingMethod.CLASS_MAPS)
-    with pytest.raises(UserError, match=r"rest on a linear head .*; got resnet18, .*; take another method of grounding"):
+    with pytest.raises(
+        UserError, match=r"rest on a linear head .*; got resnet18, .*; take another method of grounding"
+    ):
         create_grounding(create_own_cnn(RESNET, CLASSES), config)
     own = create_own_cnn(TINY, CLASSES).eval()
     assert isinstance(own, Backbone)
