@@ -74,14 +74,15 @@ def test_a_star_brings_the_public_names_alone() -> None:
     assert sorted(names) == dir(foveate)
 
 
-def test_whatever_a_public_configuration_is_made_of_is_public() -> None:
-    """Who is offered a configuration can write down each of its fields."""
+def test_whatever_public_names_are_made_of_take_and_return_is_public() -> None:
+    """Who is offered a configuration or a function can write down each of its fields and arguments."""
     for name, each in public().items():
-        if isinstance(each, type) and dataclasses.is_dataclass(each) and name.endswith(("Config", "Study")):
-            hints = typing.get_type_hints(each)
-            for field in dataclasses.fields(each):
-                for kind in _classes(hints[field.name]):
-                    assert not kind.__module__.startswith("foveate") or kind.__name__ in promised(), f"{name}: {kind}"
+        is_config = isinstance(each, type) and dataclasses.is_dataclass(each) and name.endswith(("Config", "Study"))
+        if is_config or inspect.isfunction(each):
+            for part, hint in typing.get_type_hints(each).items():
+                for kind in _classes(hint):
+                    ours = kind.__module__.startswith("foveate")
+                    assert not ours or kind.__name__ in promised(), f"{name}.{part}: {kind}"
 
 
 def _classes(hint: object) -> set[type]:

@@ -48,6 +48,7 @@ from .guided_zoom.evidence import GuidedZoom as GuidedZoom
 from .guided_zoom.evidence import GuidedZoomOutput as GuidedZoomOutput
 from .guided_zoom.pool import EvidencePool as EvidencePool
 from .guided_zoom.refiner import Refiner as Refiner
+from .guided_zoom.tuning import Fitted as Fitted
 from .inference.classifier import Classifier as Classifier
 from .macnn.config import AttentionForm as AttentionForm
 from .macnn.config import MACNNConfig as MACNNConfig
