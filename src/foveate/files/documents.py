@@ -26,7 +26,7 @@ from foveate.files.atomic import atomic_path, check_no_pipe, mend_of
 _Kind = TypeVar("_Kind")
 Migration = Callable[[dict[str, Any]], dict[str, Any]]
 """From the content of a document of one version to that of the next."""
-_VERSION = "schema_version"
+VERSION = "schema_version"
 _PATIENCE = 60.0
 """Seconds that a process waits for others that add to the same file."""
 _LONGEST_PROBLEM = 300
@@ -211,7 +211,7 @@ def read_json(path: Path, version: int = 1, migrations: Mapping[int, Migration] 
         UserError: The file is missing or damaged, or its version is another.
     """
     content = _object(path)
-    given = content.pop(_VERSION, None)
+    given = content.pop(VERSION, None)
     number = 0 if given is None else given
     if type(number) is not int or not (number == version or number in migrations):
         raise UserError(
@@ -269,7 +269,7 @@ def _whole_number(digits: str) -> int:
 
 def write_json(path: Path, content: Mapping[str, Any], version: int = 1) -> None:
     """Write a JSON object that says which version of its kind it is, whole or not at all."""
-    write_text(path, json.dumps({_VERSION: version, **content}, indent=2, ensure_ascii=False) + "\n")
+    write_text(path, json.dumps({VERSION: version, **content}, indent=2, ensure_ascii=False) + "\n")
 
 
 def write_text(path: Path, text: str) -> None:

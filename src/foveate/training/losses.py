@@ -17,7 +17,7 @@ from foveate.types import BranchLogits
 def total_loss(
     losses: Losses, labels: Int64[Tensor, " b"], config: TrainConfig, weight: Float[Tensor, " c"] | None = None
 ) -> Float[Tensor, ""]:
-    """Return the sum of all losses of a batch; other arguments as in `branch_loss`.
+    """Return the sum of all that the losses hold; arguments as in `branch_loss`.
 
     >>> from pathlib import Path
     >>> import torch
