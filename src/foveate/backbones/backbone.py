@@ -312,7 +312,8 @@ def _head_mismatch(network: TimmNetwork) -> str | None:
         side = (
             network.pretrained_cfg["input_size"][-1] if network.pretrained_cfg.get("fixed_input_size") else _PROBE_SIDE
         )
-        features = network.forward_features(images := torch.rand(1, 3, side, side, generator=generator))
+        images = torch.rand(1, 3, side, side, generator=generator).to(classifier.weight)
+        features = network.forward_features(images)
         if features.ndim != 4 or features.shape[1] != classifier.in_features:
             return f"its last features have shape {tuple(features.shape)}, its head takes {classifier.in_features}"
         if not torch.allclose(classifier(pool(features)), network(images), rtol=1e-3, atol=1e-4):

@@ -16,6 +16,7 @@ class GroundingMethod(StrEnum):
     CEB = "ceb"
     """Contrastive excitation backprop (the paper's)."""
     GRAD_CAM = "grad-cam"
+    """The layer's channels, weighted by the class's mean gradients."""
     CLASS_MAPS = "class-maps"
     """The head's weights on the last feature map (S3N Eq. 1)."""
     GRADIENTS = "gradients"

@@ -21,7 +21,14 @@ from foveate.types import Grounded, Grounding
 
 
 class ClassMaps:
-    """The head's weights on the last feature map (S3N Eq. 1), what speaks against the class left out."""
+    """The head's weights on the last feature map (S3N Eq. 1), what speaks against the class left out.
+
+    >>> import torch
+    >>> from foveate import BackboneConfig, ClassMaps, create_backbone
+    >>> class_maps = ClassMaps(create_backbone(BackboneConfig(architecture="resnet18", weights="none"), classes=10))
+    >>> class_maps(torch.randn(2, 3, 96, 96), 3).maps.shape
+    torch.Size([2, 3, 3, 3])
+    """
 
     def __init__(self, backbone: Backbone) -> None:
         self._backbone = cast(Backbone, private_copy(backbone))
@@ -90,6 +97,6 @@ def _layer(backbone: Backbone | OwnCNN, config: GroundingConfig) -> str:
         named = f"such as {there}" if there else "if one gives a feature map (b, d, h, w)"
         raise UserError(
             "a layer of stride 16 is found by images of two sizes; "
-            f"{backbone.architecture} answers with {type(error).__name__}; name a layer with --pool.grounding.layer, "
-            f"{named}, or take --pool.grounding.method rise, which needs none"
+            f"{backbone.architecture} answers with {type(error).__name__}; name a layer (--pool.grounding.layer), "
+            f"{named}, or take the method rise (--pool.grounding.method), which needs none"
         ) from error

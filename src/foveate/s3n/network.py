@@ -45,6 +45,17 @@ class _FirstLook(NamedTuple):
 class S3N(Network):
     """One backbone looks three times: at the whole, where the predicted classes respond most, and at the rest.
 
+    >>> import torch
+    >>> from foveate import BackboneConfig, S3N, S3NConfig, TrainingStep
+    >>> config = S3NConfig(backbone=BackboneConfig(architecture="test_resnet", weights="none"))
+    >>> network = S3N.create(config, classes=5, input_size=64)
+    >>> images, labels = torch.randn(2, 3, 96, 96), torch.tensor([3, 1])  # normalised; the zoom reads from 96 pixels
+    >>> answers = network(images, TrainingStep(progress=0.0, keys=torch.tensor([0, 1]))).present()
+    >>> sum(torch.nn.functional.cross_entropy(logits, labels) for logits in answers.values()).backward()  # Eq. 9
+    >>> [str(branch) for branch in answers]
+    ['original', 'discriminative', 'complementary', 'joint']
+    >>> probabilities = network.eval()(images).decision.softmax(-1)  # the joint answer's
+
     Args:
         backbone: Shared by the three views; its head answers for the original one and weighs the class maps.
         config: Every choice that the paper leaves open.

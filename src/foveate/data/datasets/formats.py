@@ -25,6 +25,7 @@ from foveate.data.roots import existing_root
 from foveate.errors import UserError
 
 Loader = Callable[[Path], ImageDataset]
+"""From the folder or list that a user names to its photographs."""
 
 LOADERS: dict[DatasetFormat, Loader] = {
     DatasetFormat.CUB: load_cub,
