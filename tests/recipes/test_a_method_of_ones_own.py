@@ -253,6 +253,7 @@ def test_what_it_does_not_offer_is_refused_in_words(run: Run, photographs: list[
         explain(run, [str(photographs[0])], epochs=(1,), hardware=EXACT, say=silent)
 
 
+@pytest.mark.usefixtures("without_noise")
 def test_it_is_grounded_for_the_classes_that_it_decides_between(run: Run, records: Sequence[ImageRecord]) -> None:
     """And never for those that its backbone's head would name: such a network was grounded for one, decided as another.
 
