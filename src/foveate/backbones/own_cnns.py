@@ -57,11 +57,11 @@ class OwnCNN(nn.Module):
 
     @property
     def stride16(self) -> None:
-        """Unknown."""
+        """None: the layer is found by trying images of two sizes (`foveate.grounding.layers.layer_of_stride`)."""
         return None
 
     def pooled(self, images: Float[Tensor, "b 3 H W"]) -> Float[Tensor, "b d"]:
-        """Refuse.
+        """Refuse to say what the features of images are.
 
         Raises:
             UserError: Where its features end and its head begins is not known.
@@ -72,7 +72,7 @@ class OwnCNN(nn.Module):
         )
 
     def with_linear_head(self) -> Backbone:
-        """Refuse.
+        """Refuse to be seen as features and a linear head.
 
         Raises:
             UserError: Where its features end and its head begins is not known.
