@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from foveate.backbones.backbone import create_backbone
+from foveate.backbones.backbone import Backbone, create_backbone
 from foveate.config.networks import BackboneConfig
 from foveate.errors import UserError
 from foveate.networks.network import Network, ParameterGroup, TrainingStep
@@ -19,6 +19,8 @@ REQUIRED = {"forward", "parameter_groups"}
 
 class Least(Network):
     """As little as a method can be."""
+
+    backbone: Backbone
 
     def __init__(self) -> None:
         super().__init__()

@@ -170,7 +170,8 @@ def zoom(run: Run, evidence: TrainConfig, tmp_path_factory: pytest.TempPathFacto
 
 def views_of(run: Run, records: Sequence[ImageRecord]) -> UInt8[Tensor, "n H W 3"]:
     (batch,) = evaluation_loader(EvaluationViews(records, run.config.transforms), len(records))
-    return batch.images[:, 0]
+    images: Tensor = batch.images[:, 0]
+    return images
 
 
 def answers_of(run: Run, records: Sequence[ImageRecord]) -> BranchLogits:

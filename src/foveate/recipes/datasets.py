@@ -14,6 +14,7 @@ from foveate.guided_zoom.pool_dataset import load_pool
 
 __all__ = ["LOADERS", "MARKS", "has_validation", "load_dataset", "load_splits"]
 
+
 def _load(root: Path, format: DatasetFormat, exclude: tuple[str, ...]) -> ImageDataset:
     return datasets.load_dataset(root, format, exclude, LOADERS)
 
