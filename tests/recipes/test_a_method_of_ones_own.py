@@ -22,14 +22,14 @@ from foveate.backbones.backbone import Backbone, create_backbone
 from foveate.config.branches import Branch
 from foveate.config.checks import require
 from foveate.config.data import TransformConfig
-from foveate.config.networks import BackboneConfig, BackboneNetworkConfig, PlainConfig
+from foveate.config.networks import BackboneNetworkConfig, PlainConfig
 from foveate.data.loading import EvaluationViews, evaluation_loader
 from foveate.data.records import ImageRecord
 from foveate.errors import UserError
 from foveate.evaluation.predictions import read_predictions
 from foveate.files.documents import write_text
 from foveate.grounding.create import create_grounding
-from foveate.guided_zoom.config import Keep
+from foveate.guided_zoom.config import EvidenceStart, Keep
 from foveate.guided_zoom.evidence import ConventionalCNN
 from foveate.inference.classifier import network_input
 from foveate.networks.explanation import Explanation
@@ -46,6 +46,7 @@ from foveate.workflows.analysis.localise import localise
 from foveate.workflows.build_guided_zoom import RefinementRow
 from foveate.workflows.build_pool import build_pool
 from foveate.workflows.evaluate import evaluate
+from foveate.workflows.evidence_training import evidence_config
 from foveate.workflows.explain import explain
 from foveate.workflows.explain_zoom import explain_zoom
 from foveate.workflows.model import load
@@ -159,11 +160,10 @@ def photographs(records: Sequence[ImageRecord]) -> list[Path]:
 
 @pytest.fixture(scope="module")
 def zoom(run: Run, evidence: TrainConfig, tmp_path_factory: pytest.TempPathFactory) -> GuidedZoomRun:
-    """Its Evidence CNN begins with its backbone."""
     folder = tmp_path_factory.mktemp("guided")
-    backbone = replace(run.config.network.trained_backbone or BackboneConfig(), weights=str(run.path))
+    network = evidence_config(None, None, EvidenceStart.CONVENTIONAL, run, folder, EXACT).network
     options = {"hardware": EXACT, "results": folder / "results.jsonl"}
-    rows = made_of(run, folder / "zoom", replace(evidence, network=PlainConfig(backbone=backbone)), **options)
+    rows = made_of(run, folder / "zoom", replace(evidence, network=network), **options)
     assert all(isinstance(row, RefinementRow) for row in rows)
     return GuidedZoomRun.open(folder / "zoom")
 
@@ -283,6 +283,11 @@ def test_a_pool_of_it_holds_what_its_joint_head_names_rightly(run: Run, tmp_path
     assert right.any()
     first = [row["id"] for row in pool.parts.read().to_pylist() if row["round"] == 0]
     assert first == [record.id for record, each in zip(records, right, strict=True) if each]
+
+
+def test_an_evidence_cnn_of_it_begins_with_its_backbone(run: Run, zoom: GuidedZoomRun) -> None:
+    backbone = replace(ShiftedConfig().backbone, weights=str(run.path.resolve()))
+    assert zoom.evidence_run().config.network == PlainConfig(backbone=backbone)
 
 
 def test_a_guided_zoom_of_it_begins_with_its_decision(
