@@ -66,8 +66,8 @@ class Network(nn.Module, ABC):
     - `forward`: from images to the logits of its branches, of which the joint one decides;
     - `parameter_groups`: what learns otherwise than the pretrained parameters.
 
-    For the rest there is an answer already, that of a network which looks once at the images as they are, learns from
-    the cross entropy of its answers, and shows nothing of its way. A method that differs overrides
+    The rest has a default: a network looks once, at the images as they are, learns from the cross entropy of each
+    branch, and explains nothing. A method that differs overrides
 
     - to be trained: `losses`, `prepare`;
     - to be grounded, by Guided Zoom too: `first_view`, where its backbone sees another size than the network is given,
@@ -77,8 +77,8 @@ class Network(nn.Module, ABC):
     - to have its attention measured: `check_response_peaks`, `response_peaks`;
     - to be explained: `check_explains`, `explanation`.
 
-    A `check_...` raises the error of what stands beside it, before weights and photographs are read: a method that has
-    the one thing overrides both.
+    A `check_...` raises the error of what stands beside it before photographs are read: a method that offers the one
+    overrides both.
     """
 
     backbone: Backbone | OwnCNN
