@@ -6,7 +6,7 @@ import difflib
 import sys
 import warnings
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -39,7 +39,10 @@ class OwnCNN(nn.Module):
         architecture: The library's name of it.
         normalisation: What its images must be normalised with.
         classes: c, the number of classes.
+        runtime: What makes logits of images in torch's place, where nothing is learned; None: torch.
     """
+
+    runtime: Callable[[Tensor], Tensor] | None = None
 
     def __init__(self, network: nn.Module, architecture: str, normalisation: Normalisation, classes: int) -> None:
         super().__init__()
@@ -50,16 +53,16 @@ class OwnCNN(nn.Module):
 
     def forward(self, images: Float[Tensor, "b 3 H W"]) -> Float[Tensor, "b c"]:
         """Return the logits of normalised images."""
-        logits: Tensor = self.network(images)
+        logits: Tensor = self.network(images) if self.runtime is None else self.runtime(images)
         return logits
 
     @property
     def stride16(self) -> None:
-        """Unknown."""
+        """None: the layer is found by trying images of two sizes (`foveate.grounding.layers.layer_of_stride`)."""
         return None
 
     def pooled(self, images: Float[Tensor, "b 3 H W"]) -> Float[Tensor, "b d"]:
-        """Refuse.
+        """Refuse to say what the features of images are.
 
         Raises:
             UserError: Where its features end and its head begins is not known.
@@ -70,7 +73,7 @@ class OwnCNN(nn.Module):
         )
 
     def with_linear_head(self) -> Backbone:
-        """Refuse.
+        """Refuse to be seen as features and a linear head.
 
         Raises:
             UserError: Where its features end and its head begins is not known.

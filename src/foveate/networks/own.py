@@ -42,7 +42,7 @@ class OwnNetwork(Network):
 
     @property
     def decides_by_backbone(self) -> bool:
-        """Yes."""
+        """True: there is nothing but the library's module."""
         return True
 
     def parameter_groups(self) -> list[ParameterGroup]:

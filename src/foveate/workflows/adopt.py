@@ -85,7 +85,7 @@ def adopt(
     description = RunDescription(config, splits.class_names, splits.name)
     Run.check_start(out, description)
     with working_in(out, lambda: False):
-        return _adopt(checkpoint, network_hash, weights_key, splits, description, hardware, out, say)
+        return _adopt(checkpoint, network_hash, weights_key, splits, description, own, hardware, out, say)
 
 
 def _adopt(
@@ -94,12 +94,12 @@ def _adopt(
     weights_key: str | None,
     splits: Splits,
     description: RunDescription,
+    own: OwnConfig,
     hardware: HardwareConfig,
     out: Path,
     say: Callable[[str], None],
 ) -> Run:
-    config, own = description.config, description.config.network
-    assert isinstance(own, OwnConfig)  # which `adopt` put there
+    config = description.config
     architecture, data, seed = own.architecture, config.data, config.seed
     network = OwnNetwork.create(own, len(splits.class_names), config.transforms.source)
     taken = load_own_weights(network.backbone, checkpoint, architecture, key=weights_key)

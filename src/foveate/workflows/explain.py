@@ -120,7 +120,7 @@ def _drawing_over_training(run: Run, epochs: Sequence[int], hardware: HardwareCo
 
     def draw(image: Image.Image, title: str, target: Path) -> None:
         stages = [(f"epoch {epoch}", each.explain(image, title)) for epoch, each in explainers.items()]
-        type(stages[0][1]).draw_stages(stages, target)
+        stages[0][1].draw_stages(stages, target)
 
     return draw
 
