@@ -13,7 +13,9 @@ from scipy.stats import binom, bootstrap
 
 from foveate.errors import UserError
 from foveate.evaluation import accuracy as module
-from foveate.evaluation.accuracy import Accuracy, Estimate, mcnemar, measure_accuracy, truth_ranks
+from foveate.evaluation.accuracy import Accuracy, measure_accuracy, truth_ranks
+from foveate.evaluation.bootstrap import Estimate
+from foveate.evaluation.mcnemar import mcnemar
 from oracles.accuracy import naive_bootstrap, naive_metrics, naive_rank
 
 Sample = tuple[NDArray[np.floating], NDArray[np.integer]]

@@ -13,8 +13,11 @@ from torch.testing import assert_close
 
 from foveate.backbones.backbone import Normalisation
 from foveate.errors import UserError
+from foveate.evaluation.bootstrap import mean_of
 from foveate.evaluation.config import Background, CurveConfig, GroundingStudy
-from foveate.evaluation.maps import area, background, deletion_and_insertion, energy_inside, mean_of, rank_correlation
+from foveate.evaluation.deletion_insertion import area, background, deletion_and_insertion
+from foveate.evaluation.pointing_game import energy_inside
+from foveate.evaluation.rank_correlation import rank_correlation
 from foveate.types import Size
 from oracles.trust import curve, energy_share
 

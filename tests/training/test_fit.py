@@ -27,8 +27,8 @@ from foveate.recipes.config import TrainConfig
 from foveate.recipes.create import create_network
 from foveate.runs.run import Run
 from foveate.s3n.config import Branches, Partition, S3NConfig
+from foveate.training.callbacks import EpochLines
 from foveate.training.checkpoints import AtomicCheckpoints
-from foveate.training.fit import EpochLines
 from foveate.training.module import TrainingModule
 from foveate.workflows.train import train
 

@@ -10,7 +10,9 @@ from torch import nn
 
 from foveate.config.optimiser import OptimiserConfig, Schedule
 from foveate.networks.network import ParameterGroup
-from foveate.training.optimiser import build_optimiser, build_schedule, class_weights
+from foveate.training.class_weights import class_weights
+from foveate.training.optimiser import build_optimiser
+from foveate.training.schedule import build_schedule
 
 
 def rates(config: OptimiserConfig, steps: int) -> list[tuple[float, float]]:

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from foveate.backbones.batch_norms import SingleValues
+from foveate.backbones.single_values import SingleValues
 
 _Module = TypeVar("_Module", bound=nn.Module)
 

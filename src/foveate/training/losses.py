@@ -17,7 +17,7 @@ from foveate.types import BranchLogits
 def total_loss(
     losses: Losses, labels: Int64[Tensor, " b"], config: TrainConfig, weight: Float[Tensor, " c"] | None = None
 ) -> Float[Tensor, ""]:
-    """Return the sum of all that a losses holds; arguments as in `branch_loss`."""
+    """Return the sum of all that the losses hold; arguments as in `branch_loss`."""
     terms = [] if losses.answers is None else [branch_loss(losses.answers, labels, config, weight)]
     terms += [
         functional.cross_entropy(logits.float(), labels, weight, label_smoothing=_smoothing(logits.shape[1], config))

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from foveate.data.records import ImageRecord
-from foveate.evaluation.hits import HitSummary, annotations_of, hits_of, summarise
+from foveate.evaluation.pointing_game import HitSummary, annotations_of, hits_of, summarise
 from foveate.types import Box, PartPoint
 
 

@@ -1,4 +1,4 @@
-"""What sparse attention falls on: the object's box, and the parts nearest to its extremes (S3N, section 4.1)."""
+"""The hit rate: how often sparse attention falls on the object, and on which parts (S3N, Table 1 and section 4.1)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float
 
-from foveate.evaluation.hits import Annotations, hits_of
+from foveate.evaluation.pointing_game import Annotations, hits_of
 
 
 class PeakList(NamedTuple):
