@@ -1,4 +1,4 @@
-"""Whether probabilities mean what they say, and whether doubts are raised where answers are wrong."""
+"""Calibration: whether probabilities mean what they say (Guo et al., ICML 2017), and what of answers is judged."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ class Judged(NamedTuple):
             UserError: There is no photograph, shapes disagree, a label is unknown, or probabilities are none.
         """
         ranks = truth_ranks(probabilities, labels)
-        kept = probabilities.astype(np.float64)
+        values = probabilities.astype(np.float64)
         # Float32 sums, and a refined answer put the smallest step above the others, leave [0, 1] by rounding.
-        if kept.min() < 0 or np.abs(kept.sum(1) - 1).max() > 1e-3:
+        if values.min() < 0 or np.abs(values.sum(1) - 1).max() > 1e-3:
             raise UserError(
                 "confidence is read off probabilities, each photograph's at least 0 and of sum 1; got values from "
-                f"{kept.min():.3g} and sums from {kept.sum(1).min():.3g} to {kept.sum(1).max():.3g}; give the answers' "
-                "probabilities, not logits"
+                f"{values.min():.3g} and sums from {values.sum(1).min():.3g} to {values.sum(1).max():.3g}; give the "
+                "answers' probabilities, not logits"
             )
-        return cls(kept.max(1).clip(0, 1), ranks == 0, entr(kept).sum(1), kept.argmax(1), labels)
+        return cls(values.max(1).clip(0, 1), ranks == 0, entr(values).sum(1), values.argmax(1), labels)
 
 
 class Reliability(NamedTuple):

@@ -58,6 +58,11 @@ class EpochLines(Callback):
             )
         self.say(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}: {measured}, {spent:.0f} s")
 
+    def spent(self, *, with_waiting: bool) -> dict[str, float]:
+        """Return the minutes that the training took and, where it can be said, the share of them spent waiting."""
+        minutes = {"minutes": round(self.seconds / 60, 2)}
+        return minutes | ({"waiting": round(self.waited / max(self.seconds, 1e-9), 4)} if with_waiting else {})
+
     @override
     def state_dict(self) -> dict[str, Any]:
         return {"seconds": self.seconds, "waited": self.waited, "measured": self.measured}

@@ -63,8 +63,8 @@ def fit(
     layout = torch.channels_last if config.hardware.channels_last else torch.contiguous_format
     module = TrainingModule(network.to(memory_format=layout), config, labels_of(train))
     lines = EpochLines(say)
-    kept = KeptEpochs(folder / "epochs", config.keep_epochs)
-    trainer = _trainer(config, folder, [lines, kept, *([_best_checkpoint(folder)] if validation else [])])
+    snapshots = KeptEpochs(folder / "epochs", config.keep_epochs)
+    trainer = _trainer(config, folder, [lines, snapshots, *([_best_checkpoint(folder)] if validation else [])])
     last, best = (folder / "checkpoints" / f"{name}.ckpt" for name in ("last", "best"))
     begin = 0
     if last.exists():
@@ -79,9 +79,7 @@ def fit(
     chosen = read_checkpoint(best if validation else last)
     module.load_state_dict(chosen["state_dict"])
     measured = chosen["callbacks"][lines.state_key]["measured"]
-    spent = {"minutes": round(lines.seconds / 60, 2)}
-    if device_of(config.hardware).type == "cpu":
-        spent["waiting"] = round(lines.waited / max(lines.seconds, 1e-9), 4)
+    spent = lines.spent(with_waiting=device_of(config.hardware).type == "cpu")
     return {"epochs": config.epochs, **spent, "chosen_epoch": int(chosen["epoch"]) + 1, **measured}
 
 
@@ -95,9 +93,9 @@ def _prepare(network: Network, config: TrainConfig, train: Sequence[ImageRecord]
             images = batch.images.flatten(0, 1).to(device)
             yield network_input(images, normalisation, channels_last=config.hardware.channels_last)
 
-    found = network.to(device).prepare(batches())
-    if found is not None:
-        say(found)
+    message = network.to(device).prepare(batches())
+    if message is not None:
+        say(message)
 
 
 def _run(

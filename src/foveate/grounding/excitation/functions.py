@@ -157,8 +157,8 @@ def _avg_pool2d(
 
 
 def _adaptive_avg_pool2d(tape: Tape, input: Tensor, output_size: Any) -> Entry:
-    wanted = (output_size, output_size) if isinstance(output_size, int) else output_size
-    sizes = [cells if size is None else size for size, cells in zip(wanted, input.shape[2:], strict=True)]
+    shape = (output_size, output_size) if isinstance(output_size, int) else output_size
+    sizes = [cells if size is None else size for size, cells in zip(shape, input.shape[2:], strict=True)]
     rows, columns = (partial(functional.adaptive_avg_pool1d, output_size=size) for size in sizes)
     return _average(tape, input, rows, columns)
 
