@@ -1,4 +1,4 @@
-"""The entropy gate and the response (Eq. 2 and 3)."""
+"""The entropy and the response (Eq. 2 and 3)."""
 
 from __future__ import annotations
 
