@@ -1,4 +1,4 @@
-"""What an S3N that looks closer only where its first look is unsure costs, and what it answers."""
+"""What zooming only where the first view is unsure costs, and what it answers: thresholds of the entropy compared."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which answers are unsure."""
+"""Which answers are unsure: those whose entropy is above a threshold."""
 
 from __future__ import annotations
 

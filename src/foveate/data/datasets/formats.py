@@ -100,20 +100,20 @@ def _load_file(path: Path, format: DatasetFormat, exclude: tuple[str, ...]) -> I
 
 def _archive(folders: Folders, format: DatasetFormat) -> tuple[Folders, DatasetFormat] | None:
     """Find an archive in the folder or, where there is just one, a floor below."""
-    root, formats = folders.root, tuple(MARKS) if format is DatasetFormat.AUTO else (format,)
-    if kind := _marked(root, formats):
-        return folders, kind
+    root, wanted = folders.root, tuple(MARKS) if format is DatasetFormat.AUTO else (format,)
+    if here := _marked(root, wanted):
+        return folders, here
     below = [
-        (replace(folders, root=folder), kind) for folder in folders.inside(root) if (kind := _marked(folder, formats))
+        (replace(folders, root=folder), found) for folder in folders.inside(root) if (found := _marked(folder, wanted))
     ]
     if len(below) > 1:
-        names = ", ".join(f"{each.root.name} ({kind})" for each, kind in below)
+        names = ", ".join(f"{each.root.name} ({found})" for each, found in below)
         raise UserError(f"the folder must hold one data set; {root} holds {names}. Give one of them")
     return below[0] if below else None
 
 
-def _marked(folder: Path, formats: tuple[DatasetFormat, ...]) -> DatasetFormat | None:
-    for format in formats:
+def _marked(folder: Path, wanted: tuple[DatasetFormat, ...]) -> DatasetFormat | None:
+    for format in wanted:
         if any((folder / mark).exists() for mark in MARKS.get(format, ())):
             return format
     return None

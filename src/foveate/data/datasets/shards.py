@@ -14,7 +14,7 @@ from foveate.data.datasets.class_names import check_class_name
 from foveate.data.datasets.listing import is_of_system
 from foveate.data.datasets.reading import LONGEST_NUMBER, read_lines
 from foveate.data.datasets.split_names import Split, shard_splits, splits_line, used_splits
-from foveate.data.datasets.tar import members_of
+from foveate.data.datasets.tar_members import members_of
 from foveate.data.records import ArchiveMember, ImageDataset
 from foveate.errors import UserError
 from foveate.types import Box
