@@ -12,12 +12,13 @@ from foveate.evaluation.bootstrap import bootstrap_counts, mean_of
 
 def first_cell(counts: NDArray[np.integer]) -> NDArray[np.floating]:
     """The share of the first cell, of one table or of many."""
-    return (counts[..., 0, 0] / counts.sum(axis=(-2, -1)))[..., None]
+    share: NDArray[np.floating] = (counts[..., 0, 0] / counts.sum(axis=(-2, -1)))[..., None]
+    return share
 
 
 def test_a_share_varies_as_its_binomial_distribution_says() -> None:
     (share,) = bootstrap_counts(np.array([[30, 10], [60, 100]]), first_cell, resamples=20_000, seed=0)
-    low, high = binom.ppf((0.025, 0.975), 200, 0.15) / 200
+    low, high = (float(binom.ppf(level, 200, 0.15)) / 200 for level in (0.025, 0.975))
     assert share.value == 0.15
     assert (share.low, share.high) == pytest.approx((low, high), abs=0.0051)  # one photograph
 

@@ -16,10 +16,10 @@ from foveate.errors import UserError
 from foveate.networks.answers import check_answers
 from foveate.networks.branch_maps import BranchMaps, maps_of
 from foveate.networks.draws import uniform_draw
+from foveate.networks.entropy_gate import unsure
 from foveate.networks.explanation import Explanation
 from foveate.networks.network import Network, ParameterGroup, TrainingStep
 from foveate.networks.response_peaks import ResponsePeaks
-from foveate.networks.unsure import unsure
 from foveate.networks.views import lattice, shrink
 from foveate.s3n.attention import Attention, SparseAttention, dense_attention
 from foveate.s3n.config import AttentionKind, Partition, S3NConfig
