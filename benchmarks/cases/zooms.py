@@ -95,7 +95,7 @@ def trained_zoom(path: Path, batch: int = 16, every: int = 7) -> Shown:
 
 
 def unshared(shown: Shown) -> dict[str, int]:
-    """Look for all evidence as Algorithm 1 is written: each class and round by itself; return the passes."""
+    """S3NOutput for all evidence as Algorithm 1 is written: each class and round by itself; return the passes."""
     zoom, images, patches = shown.zoom, shown.images, shown.zoom.patches
     view, source = Size(images.shape[2], images.shape[1]), Size(patches.source_size, patches.source_size)
     first = zoom.conventional.answer(images, shown.config.top_k)
