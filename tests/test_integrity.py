@@ -26,7 +26,7 @@ from foveate.errors import UserError
 from foveate.evaluation.predictions import PredictionTable, read_predictions, write_predictions
 from foveate.files.documents import read_json
 from foveate.files.parquet import read_parquet
-from foveate.files.parts import TableInParts
+from foveate.files.table_parts import TableInParts
 from foveate.guided_zoom.pool import SCHEMA, hash_of_file
 from foveate.runs.guided_zoom_run import GuidedZoomRun
 from foveate.runs.run import Run

@@ -32,7 +32,7 @@ from .grounding.config import GroundingConfig as GroundingConfig
 from .grounding.config import GroundingMethod as GroundingMethod
 from .grounding.create import ClassMaps as ClassMaps
 from .grounding.excitation.backprop import ExcitationBackprop as ExcitationBackprop
-from .grounding.gradients import GradCAM as GradCAM
+from .grounding.grad_cam import GradCAM as GradCAM
 from .grounding.gradients import InputGradients as InputGradients
 from .grounding.ground import ground as ground
 from .grounding.rise import RISE as RISE

@@ -29,7 +29,8 @@ from foveate.recipes.datasets import load_splits
 from foveate.reproduction.comparisons import ROWS
 from foveate.s3n.config import AttentionKind, S3NConfig
 from foveate.training.losses import total_loss
-from foveate.training.optimiser import build_optimiser, build_schedule
+from foveate.training.optimiser import build_optimiser
+from foveate.training.schedule import build_schedule
 from foveate.types import BranchLogits, Size
 from miniatures import write_aircraft, write_cars, write_cub, write_dogs
 

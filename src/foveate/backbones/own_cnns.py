@@ -277,9 +277,9 @@ def _chosen(ranked: list[Fit], key: str | None, checkpoint: Path) -> tuple[Fit, 
     return fit, remarks
 
 
-def _places(found: Sequence[Fit]) -> str:
-    more = ", ..." if len(found) > 5 else ""
-    return ", ".join(shortened(each.place) if each.place else "the top of the file" for each in found[:5]) + more
+def _places(fits: Sequence[Fit]) -> str:
+    more = ", ..." if len(fits) > 5 else ""
+    return ", ".join(shortened(each.place) if each.place else "the top of the file" for each in fits[:5]) + more
 
 
 def _resampled(

@@ -1,4 +1,4 @@
-"""Cut a stratified, seeded share out of each class."""
+"""The hold-out split: a stratified, seeded share of each class."""
 
 from __future__ import annotations
 

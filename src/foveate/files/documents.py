@@ -211,11 +211,11 @@ def read_json(path: Path, version: int = 1, migrations: Mapping[int, Migration] 
         UserError: The file is missing or damaged, or its version is another.
     """
     content = _object(path)
-    given = content.pop(VERSION, None)
-    number = 0 if given is None else given
+    written = content.pop(VERSION, None)
+    number = 0 if written is None else written
     if type(number) is not int or not (number == version or number in migrations):
         raise UserError(
-            f"this version of Foveate reads {path.name} of schema {version}; {path} has {shortened(given)}; use the "
+            f"this version of Foveate reads {path.name} of schema {version}; {path} has {shortened(written)}; use the "
             "version that wrote it, or restore it from a copy"
         )
     while number < version:
@@ -299,9 +299,9 @@ def append_json_line(path: Path, row: Mapping[str, Any], *, timed: str | None = 
         return {name: value for name, value in content.items() if name != timed}
 
     with _alone(path):
-        before, rows = _rows(path)
+        text, rows = _rows(path)
         if not any(measured(each) == measured(row) for each in rows):
-            write_text(path, f"{before}{json.dumps(row, ensure_ascii=False)}\n")
+            write_text(path, f"{text}{json.dumps(row, ensure_ascii=False)}\n")
 
 
 def _rows(path: Path) -> tuple[str, list[dict[str, Any]]]:

@@ -15,7 +15,8 @@ from foveate.backbones.own_cnns import OwnCNN
 from foveate.errors import UserError
 from foveate.grounding.config import GroundingConfig, GroundingMethod
 from foveate.grounding.excitation.backprop import ExcitationBackprop
-from foveate.grounding.gradients import GradCAM, InputGradients
+from foveate.grounding.grad_cam import GradCAM
+from foveate.grounding.gradients import InputGradients
 from foveate.grounding.layers import chosen_classes, layer_of_stride, layers_to_propose, private_copy, submodule
 from foveate.grounding.rise import RISE
 from foveate.types import Grounded, Grounding

@@ -19,7 +19,7 @@ from foveate.guided_zoom.config import RefinementConfig, Rule, Scores
 from foveate.guided_zoom.evidence import GuidedZoom
 from foveate.guided_zoom.patches import boxes_around, elsewhere, erase, strongest
 from foveate.guided_zoom.refinement import check_finite, scores_of
-from foveate.networks.entropy import unsure
+from foveate.networks.entropy_gate import unsure
 from foveate.types import Size
 
 _ROUNDING = 1e-5

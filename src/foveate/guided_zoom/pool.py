@@ -29,7 +29,7 @@ from foveate.data.records import ArchiveMember, ImageDataset, ImageRecord, photo
 from foveate.errors import UserError
 from foveate.files.atomic import check_no_pipe
 from foveate.files.documents import read_json, structured, unstructured, write_json
-from foveate.files.parts import TableInParts
+from foveate.files.table_parts import TableInParts
 from foveate.guided_zoom import migrations
 from foveate.guided_zoom.config import PoolConfig
 from foveate.guided_zoom.patch_records import WHOLE, PatchRecords

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from foveate.errors import UserError
 from foveate.guided_zoom.config import RefinementConfig, Rule, Scores
-from foveate.networks.entropy import unsure
+from foveate.networks.entropy_gate import unsure
 from foveate.types import Evidence
 
 

@@ -12,7 +12,7 @@ from foveate.guided_zoom.best_first import decide_best_first
 from foveate.guided_zoom.config import RefinementConfig, Scores
 from foveate.guided_zoom.evidence import GuidedZoom
 from foveate.guided_zoom.refinement import decide, refined_probabilities
-from foveate.networks.entropy import unsure
+from foveate.networks.entropy_gate import unsure
 
 
 @dataclass(frozen=True)

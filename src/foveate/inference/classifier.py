@@ -147,8 +147,8 @@ class Classifier:
 
     def branch_maps(self, images: UInt8[Tensor, "b H W 3"], classes: Int64[Tensor, " b"], places: int) -> BranchMaps:
         """Return each branch's answers and its map of one class for each image, as `Network.branch_maps` does."""
-        asked = classes.to(self.device)
-        maps: BranchMaps = self._called(lambda inputs: self.network.branch_maps(inputs, asked, places), images)
+        labels = classes.to(self.device)
+        maps: BranchMaps = self._called(lambda inputs: self.network.branch_maps(inputs, labels, places), images)
         check_answers(maps.logits)
         return maps
 

@@ -90,10 +90,10 @@ def _is_finished(root: Path, config: PlumageConfig) -> bool:
         return False
     for marker in (_FINISHED, _UNFINISHED):
         if (root / marker).exists():
-            found = (root / marker).read_text(encoding="utf-8")
-            if found != _identity(config):
+            identity = (root / marker).read_text(encoding="utf-8")
+            if identity != _identity(config):
                 raise UserError(
-                    f"a folder holds the drawn birds of one config; {root} holds {' '.join(found.split())}, asked "
+                    f"a folder holds the drawn birds of one config; {root} holds {' '.join(identity.split())}, asked "
                     f"for is {' '.join(_identity(config).split())}: name another folder or delete this one"
                 )
             return marker == _FINISHED
@@ -125,11 +125,11 @@ def _deaf_children() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.signal(signal.SIGINT, handler)
 
 
 def _draw_one(root: Path, config: PlumageConfig, task: tuple[int, int]) -> Note:
@@ -181,11 +181,11 @@ def _write_tables(root: Path, config: PlumageConfig, tasks: list[tuple[int, int]
 
 
 def _point_lines(image: int, note: Note) -> Iterator[str]:
-    shown = {point.name: point for point in note.parts}
-    places = shown | {point.name: point for point in note.hidden}
+    visible = {point.name: point for point in note.parts}
+    places = visible | {point.name: point for point in note.hidden}
     for number, name in enumerate(PART_NAMES, start=1):
-        x, y = (places[name].x, places[name].y) if name in shown else (0.0, 0.0)
-        yield f"{image} {number} {x:.2f} {y:.2f} {int(name in shown)}"
+        x, y = (places[name].x, places[name].y) if name in visible else (0.0, 0.0)
+        yield f"{image} {number} {x:.2f} {y:.2f} {int(name in visible)}"
 
 
 def _lines(rows: Iterator[str]) -> str:

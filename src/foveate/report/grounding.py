@@ -14,7 +14,7 @@ from foveate.drawing.captions import CAPTION, MARGIN, Mark, draw_header, draw_sc
 from foveate.drawing.charts import COLOURS, bare, new_chart, save_chart
 from foveate.drawing.overlays import draw_box, heated_by_cells
 from foveate.drawing.page import SOFT_INK, Page, Room, TextStyle
-from foveate.evaluation.accuracy import Estimate
+from foveate.evaluation.bootstrap import Estimate
 from foveate.report.tables import markdown_table
 from foveate.types import Box, Size
 

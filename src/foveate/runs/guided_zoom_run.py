@@ -16,11 +16,11 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
-from foveate.runs import migrations
+from foveate.errors import UserError
+from foveate.files.documents import read_json, structured, unstructured, write_json
 from foveate.guided_zoom.config import PoolConfig, RefinementConfig
 from foveate.guided_zoom.pool import EvidencePool, hash_of_file
-from foveate.files.documents import read_json, structured, unstructured, write_json
-from foveate.errors import UserError
+from foveate.runs import migrations
 from foveate.runs.run import Run
 
 SCHEMA_VERSION = 3

@@ -21,7 +21,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -29,19 +29,19 @@ import torch
 from torch import nn
 
 from foveate._version import __version__
-from foveate.runs import migrations
-from foveate.config.networks import NAMED_WEIGHTS, NetworkConfig, OwnConfig
-from foveate.config.hardware import Runtime
-from foveate.recipes.config import TrainConfig
+from foveate.backbones.weights import check_finite, load_weights, save_weights
 from foveate.config.checks import require_names
+from foveate.config.hardware import Runtime
+from foveate.config.networks import NAMED_WEIGHTS
 from foveate.data.records import ImageRecord
-from foveate.files.documents import check_fields, read_json, shortened, structured, unstructured, write_json
 from foveate.errors import UserError
+from foveate.files.documents import check_fields, read_json, shortened, structured, unstructured, write_json
+from foveate.files.parquet import read_parquet, write_parquet
 from foveate.hardware import describe
 from foveate.networks.network import Network
+from foveate.recipes.config import TrainConfig
 from foveate.recipes.create import METHODS, configurations, create_network
-from foveate.files.parquet import read_parquet, write_parquet
-from foveate.backbones.weights import check_finite, load_weights, save_weights
+from foveate.runs import migrations
 
 SCHEMA_VERSION = 3
 _ENVIRONMENT = {

@@ -14,9 +14,9 @@ from foveate.config.data import OnError
 from foveate.config.hardware import HardwareConfig
 from foveate.config.networks import NAMED_WEIGHTS
 from foveate.errors import UserError
-from foveate.evaluation.accuracy import mcnemar
 from foveate.evaluation.evidence import Change, EvidenceTable, change
-from foveate.evaluation.hits import HitSummary
+from foveate.evaluation.mcnemar import mcnemar
+from foveate.evaluation.pointing_game import HitSummary
 from foveate.files.documents import append_json_line, unstructured, write_json, write_text
 from foveate.files.locks import working_in
 from foveate.guided_zoom.config import EvidenceStart, PoolConfig, RefinementConfig, Rule

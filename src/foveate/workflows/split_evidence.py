@@ -18,9 +18,9 @@ from foveate.data.records import ImageRecord, photograph_of
 from foveate.data.transforms import evaluation_geometries
 from foveate.errors import UserError
 from foveate.evaluation.evidence import EvidenceTable, evidence_rows, evidence_schema
-from foveate.evaluation.hits import HitSummary, annotations_of, hits_of, summarise
+from foveate.evaluation.pointing_game import HitSummary, annotations_of, hits_of, summarise
 from foveate.files.documents import read_json, write_json
-from foveate.files.parts import TableInParts
+from foveate.files.table_parts import TableInParts
 from foveate.guided_zoom.config import RefinementConfig
 from foveate.guided_zoom.evidence import ConventionalCNN, GuidedZoom
 from foveate.guided_zoom.pool import hash_of_file, hash_of_photographs

@@ -14,7 +14,7 @@ from foveate.data.datasets.class_names import check_class_name
 from foveate.data.datasets.listing import is_of_system
 from foveate.data.datasets.reading import LONGEST_NUMBER, read_lines
 from foveate.data.datasets.split_names import Split, shard_splits, splits_line, used_splits
-from foveate.data.datasets.tar import members_of
+from foveate.data.datasets.tar_members import members_of
 from foveate.data.records import ArchiveMember, ImageDataset
 from foveate.errors import UserError
 from foveate.types import Box
@@ -56,9 +56,9 @@ def load_shards(root: Path) -> ImageDataset:
         index = _index(shard)
         if not index:
             raise UserError(f"a shard must hold samples; {shard} holds none. Copy it again, or remove it")
-        found = [_sample(f"{shard.name}/{key}", members) for key, members in index.items()]
-        samples += [_named(sample, known) for sample in found] if known else found
-        splits += [split] * len(found)
+        shard_samples = [_sample(f"{shard.name}/{key}", members) for key, members in index.items()]
+        samples += [_named(sample, known) for sample in shard_samples] if known else shard_samples
+        splits += [split] * len(shard_samples)
     ids = [sample.id for sample in samples]
     class_ids, class_names = number_classes(
         ids, [sample.label for sample in samples], [sample.class_name for sample in samples]
@@ -153,15 +153,15 @@ def _notes(id: str, text: bytes) -> dict[str, Any]:
         raise UserError(f"a sample's .json must be JSON; {id} is not ({error}). Write it again") from error
     if not isinstance(notes, dict):
         raise UserError(f"a sample's .json must be an object; {id} has {shown(notes)}. Write it again")
-    found = {field: notes[field] for field in ("label", "class_name", "box") if notes.get(field) is not None}
-    if "label" in found:
-        found["label"] = _label(id, found["label"])
-    if not isinstance(name := found.get("class_name", "-"), str):
+    fields = {field: notes[field] for field in ("label", "class_name", "box") if notes.get(field) is not None}
+    if "label" in fields:
+        fields["label"] = _label(id, fields["label"])
+    if not isinstance(name := fields.get("class_name", "-"), str):
         raise UserError(f"class_name must be text; {id} has {shown(name)}. Correct its .json")
     check_class_name(name, id)
-    if "box" in found:
-        found["box"] = checked_box(found["box"], id)
-    return found
+    if "box" in fields:
+        fields["box"] = checked_box(fields["box"], id)
+    return fields
 
 
 def _named(sample: Sample, known: Sequence[str]) -> Sample:

@@ -68,7 +68,7 @@ class ExcitationBackprop:
         """Look into the network.
 
         Args:
-            network: An eager CNN whose operations all have a rule (`relevance_rules`), from images to logits.
+            network: An eager CNN whose operations all have a rule (`functions`), from images to logits.
             layer: Name of the module whose output is the grounding layer, such as `layer3.0`, the `res4a` of Guided
                 Zoom, or what `layer_of_stride` finds.
             contrast: Whether what speaks against a class is subtracted (cEB) or not (EB).
@@ -106,9 +106,9 @@ class ExcitationBackprop:
             check_classes(classes, len(images))
         at_once = _at_once(images, classes if isinstance(classes, int) else classes.shape[1])
         parts = torch.split(images, at_once)
-        asked = [classes] * len(parts) if isinstance(classes, int) else torch.split(classes, at_once)
+        chosen = [classes] * len(parts) if isinstance(classes, int) else torch.split(classes, at_once)
         with _undisturbed(images.device):
-            grounded = map(self._ground, parts, asked)
+            grounded = map(self._ground, parts, chosen)
             return Grounded(*map(torch.cat, zip(*grounded, strict=True)))
 
     def _ground(self, images: Float[Tensor, "b 3 H W"], classes: Int64[Tensor, "b k"] | int) -> Grounded:
@@ -143,7 +143,7 @@ class ExcitationBackprop:
     ) -> Float[Tensor, "b k h w"]:
         dtype = self._dtype or torch.promote_types(logits.dtype, torch.float32)
         seed = Relevance(functional.one_hot(classes, logits.shape[1]).to(dtype))
-        relevance = tape.back(seed, logits, contrast=self._contrast)
+        relevance = tape.back(seed, logits, contrasted=self._contrast)
         maps: Tensor = relevance.total().sum(2).clamp(min=0).float()
         return maps
 
@@ -176,11 +176,11 @@ def _enter(words: str, _: nn.Module, __: object) -> None:
         tape.path.append(words)
 
 
-def _leave(_: nn.Module, taken: object, given: object) -> None:
+def _leave(_: nn.Module, inputs: object, outputs: object) -> None:
     if (tape := _TAPE.get()) is None:
         return
-    hidden = [each for each in leaves(given) if isinstance(each, Tensor) and not tape.knows(each)]
-    if hidden and any(map(tape.knows, leaves(taken))):
+    hidden = [each for each in leaves(outputs) if isinstance(each, Tensor) and not tape.knows(each)]
+    if hidden and any(map(tape.knows, leaves(inputs))):
         raise UserError(
             f"excitation backprop must see a network's operations; those of {tape.module} are hidden; "
             "give the network as it was before it was scripted or compiled"
@@ -188,11 +188,11 @@ def _leave(_: nn.Module, taken: object, given: object) -> None:
     tape.path.pop()
 
 
-def _begin(_: nn.Module, __: object, given: object) -> None:
+def _begin(_: nn.Module, __: object, output: object) -> None:
     if (tape := _TAPE.get()) is None:
         return
     if tape.begun:
         raise UserError("a grounding layer must give one feature map (b, d, h, w); it runs twice; name another")
-    if not (isinstance(given, Tensor) and given.ndim == 4):
-        raise _NoMapError(given)
-    tape.record(given, Entry((), None))
+    if not (isinstance(output, Tensor) and output.ndim == 4):
+        raise _NoMapError(output)
+    tape.record(output, Entry((), None))

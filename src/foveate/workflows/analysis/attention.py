@@ -11,8 +11,8 @@ import numpy as np
 from foveate.config.data import OnError
 from foveate.config.hardware import HardwareConfig
 from foveate.errors import UserError
-from foveate.evaluation.attention_hits import AttentionSummary, PeakList, joined, peaks_by_strength, summarise_attention
-from foveate.evaluation.hits import annotations_of
+from foveate.evaluation.hit_rate import AttentionSummary, PeakList, joined, peaks_by_strength, summarise_attention
+from foveate.evaluation.pointing_game import annotations_of
 from foveate.files.documents import append_json_line, write_json, write_text
 from foveate.report.attention import attention_chart, attention_markdown
 from foveate.runs.run import Run, environment

@@ -25,9 +25,11 @@ from foveate.data.preparation import checked
 from foveate.data.records import ImageRecord
 from foveate.data.transforms import evaluation_geometries
 from foveate.errors import UserError
+from foveate.evaluation.bootstrap import mean_of
 from foveate.evaluation.config import GroundingStudy
-from foveate.evaluation.hits import annotations_of, hits_of
-from foveate.evaluation.maps import area, deletion_and_insertion, energy_inside, mean_of, rank_correlation
+from foveate.evaluation.deletion_insertion import area, deletion_and_insertion
+from foveate.evaluation.pointing_game import annotations_of, energy_inside, hits_of
+from foveate.evaluation.rank_correlation import rank_correlation
 from foveate.files.documents import append_json_line, unstructured, write_json, write_text
 from foveate.grounding.config import GroundingConfig, GroundingMethod
 from foveate.grounding.create import create_grounding

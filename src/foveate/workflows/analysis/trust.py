@@ -14,18 +14,12 @@ from foveate.config.data import OnError, TestViews
 from foveate.config.hardware import HardwareConfig
 from foveate.data.images import read_image
 from foveate.errors import UserError
-from foveate.evaluation.calibration import (
-    Alarm,
-    Judged,
-    alarm,
-    confused_pairs,
-    confusion_matrix,
-    highest,
-    reliability,
-    risk_coverage,
-)
+from foveate.evaluation.alarms import Alarm, alarm, highest
+from foveate.evaluation.calibration import Judged, reliability
 from foveate.evaluation.config import TrustStudy
+from foveate.evaluation.confusion import confused_pairs, confusion_matrix
 from foveate.evaluation.predictions import read_predictions
+from foveate.evaluation.risk_coverage import risk_coverage
 from foveate.files.documents import append_json_line, unstructured, write_json, write_text
 from foveate.guided_zoom.refinement import refined_probabilities
 from foveate.networks.answers import ranked_classes

@@ -1,4 +1,4 @@
-"""How good maps are, by hand, by slow loops and by networks whose answers are known."""
+"""Deletion and insertion, by hand, by slow loops and by networks whose answers are known."""
 
 from __future__ import annotations
 
@@ -7,44 +7,17 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import spearmanr
 from torch import Tensor
 from torch.testing import assert_close
 
 from foveate.backbones.backbone import Normalisation
 from foveate.errors import UserError
 from foveate.evaluation.config import Background, CurveConfig, GroundingStudy
-from foveate.evaluation.maps import area, background, deletion_and_insertion, energy_inside, mean_of, rank_correlation
-from foveate.types import Size
-from oracles.trust import curve, energy_share
+from foveate.evaluation.deletion_insertion import area, background, deletion_and_insertion
+from oracles.trust import curve
 
 NORMALISATION = Normalisation((0.5, 0.25, 0.5), (0.5, 0.25, 0.25))
 SEEDS = st.integers(0, 10_000)
-
-
-def test_energy_by_hand() -> None:
-    """Four cells of a view of 8 x 4 pixels: the box holds the left cells' right half, and nothing of the others."""
-    maps = torch.tensor([[[4.0, 1.0], [2.0, 3.0]]] * 4 + [[[0.0, 0.0], [0.0, 0.0]], [[-1.0, 0.0], [2.0, 0.0]]])
-    nan = float("nan")
-    boxes = torch.tensor(
-        [[2, 0, 4, 4], [-5, -5, 20, 20], [6, 3, 90, 90], [nan] * 4, [0, 0, 8, 4], [0, 0, 4, 4]], dtype=torch.float64
-    )
-    shares = energy_inside(maps, boxes, Size(8, 4))
-    expected = torch.tensor([0.3, 1.0, 0.25 * 3 / 10, nan, 0.0, 1.0])
-    assert_close(shares, expected, equal_nan=True)
-
-
-@settings(deadline=None, max_examples=20)
-@given(SEEDS, st.integers(1, 4), st.integers(1, 4))
-def test_energy_agrees_with_counting_points(seed: int, rows: int, columns: int) -> None:
-    rng = np.random.default_rng(seed)
-    values = rng.normal(size=(rows, columns)).astype(np.float32)
-    fine, width, height = 8, 8.0 * columns, 8.0 * rows
-    left, top = rng.integers(-5, 20, 2)
-    box = (left, top, left + rng.integers(0, 30), top + rng.integers(0, 30))  # whole pixels: a point each
-    share = energy_inside(torch.from_numpy(values)[None], torch.tensor([box]).double(), Size(int(width), int(height)))
-    assert float(share) == pytest.approx(energy_share(values, box, width, height, fine), abs=1e-5)
-    assert 0 <= float(share) <= 1 + 1e-6
 
 
 def summing(images: Tensor) -> Tensor:
@@ -122,31 +95,6 @@ def test_backgrounds() -> None:
     assert_close(blurred.mean(), images.mean())  # as much on one side of the edge as on the other
     assert (blurred.diff(dim=3) >= -1e-6).all()
     assert 0.1 < float(blurred[0, 0, 5, 7]) < 0.5
-
-
-@settings(deadline=None, max_examples=25)
-@given(SEEDS, st.integers(2, 5))
-def test_rank_correlation_is_spearmans(seed: int, side: int) -> None:
-    rng = np.random.default_rng(seed)
-    first = rng.integers(0, 5, (3, side, side)).astype(np.float32)
-    second = rng.normal(size=(3, side, side)).astype(np.float32)
-    found = rank_correlation(torch.from_numpy(first), torch.from_numpy(second))
-    for index in range(3):
-        if len(np.unique(first[index])) > 1:
-            assert found[index] == pytest.approx(spearmanr(first[index].ravel(), second[index].ravel()).statistic)
-        else:
-            assert found[index] == 0
-    assert rank_correlation(torch.from_numpy(second), torch.from_numpy(np.exp(second))) == pytest.approx(1)
-    assert rank_correlation(torch.from_numpy(second), torch.from_numpy(-second)) == pytest.approx(-1)
-
-
-def test_the_mean_and_its_interval() -> None:
-    estimate = mean_of(np.array([0.2, np.nan, 0.4, 0.6]))
-    assert estimate is not None
-    assert estimate.value == pytest.approx(0.4)
-    assert 0.2 <= estimate.low < 0.4 < estimate.high <= 0.6
-    assert estimate == mean_of(np.array([0.2, 0.4, 0.6]))  # the same draw
-    assert mean_of(np.array([np.nan])) is None
 
 
 @pytest.mark.parametrize(

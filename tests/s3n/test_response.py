@@ -1,4 +1,4 @@
-"""The entropy gate and the response (Eq. 2 and 3)."""
+"""The entropy and the response (Eq. 2 and 3)."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from torch.testing import assert_close
 
 from foveate.backbones.class_maps import class_maps
 from foveate.s3n.config import Aggregation, CellPlacement, EntropySource, S3NConfig
+from foveate.s3n.entropy import mean_of_class_maps, top_entropy
 from foveate.s3n.peaks import find_peaks
-from foveate.s3n.response import mean_of_class_maps, response, top_entropy
+from foveate.s3n.response import response_map
 from foveate.s3n.response_grid import on_grid
 from oracles.s3n import naive_response, naive_top_entropy
 
@@ -51,14 +52,17 @@ def test_agrees_with_plain_loops(config: S3NConfig, seed: int, classes: int, cel
         for each, scores in zip(features, logits, strict=True)
     ]
     assert_close(
-        response(features, weight, logits, config, bias), torch.tensor(np.array(expected)).float(), rtol=0, atol=1e-4
+        response_map(features, weight, logits, config, bias),
+        torch.tensor(np.array(expected)).float(),
+        rtol=0,
+        atol=1e-4,
     )
 
 
 def test_a_sure_image_takes_its_first_class_and_an_unsure_one_all() -> None:
     features = torch.tensor([[[[4.0, 0.0], [0.0, 0.0]], [[0.0, 0.0], [0.0, 8.0]]]] * 2)
     logits = torch.tensor([[20.0, 0.0], [0.0, 0.0]])  # entropies of about 0 and of ln 2 = 0.69
-    seen = response(features, torch.eye(2), logits, OWN_GRID)
+    seen = response_map(features, torch.eye(2), logits, OWN_GRID)
     assert seen[0].tolist() == [[1.0, 0.0], [0.0, 0.0]]
     assert seen[1].tolist() == [[0.5, 0.0], [0.0, 1.0]]
 
@@ -67,7 +71,9 @@ def test_an_entropy_at_the_threshold_is_sure() -> None:
     features, weight, _ = case(0, 2, 3)
     logits = torch.tensor([[500.0, 0.0]] * 2)  # the second probability is 0 in float32: no entropy at all
     config = replace(OWN_GRID, entropy_threshold=0.0)
-    assert_close(response(features, weight, logits, config), response(features, weight[:1], logits[:, :1], config))
+    assert_close(
+        response_map(features, weight, logits, config), response_map(features, weight[:1], logits[:, :1], config)
+    )
 
 
 @pytest.mark.parametrize(("source", "first"), [(EntropySource.CLASS_MAPS, 1), (EntropySource.CLASS_MAPS_AND_BIAS, 0)])
@@ -75,7 +81,7 @@ def test_the_heads_bias_may_choose_another_class(source: EntropySource, first: i
     """The maps' means are 10 and 20, and the gate is sure of the second class; the bias makes them 40 and 20."""
     features = torch.tensor([[[[40.0, 0.0], [0.0, 0.0]], [[0.0, 0.0], [0.0, 80.0]]]])
     config = replace(OWN_GRID, entropy_from=source)
-    seen = response(features, torch.eye(2), torch.zeros(1, 2), config, torch.tensor([30.0, 0.0]))
+    seen = response_map(features, torch.eye(2), torch.zeros(1, 2), config, torch.tensor([30.0, 0.0]))
     assert seen[0].tolist() == [[[1.0, 0.0], [0.0, 0.0]], [[0.0, 0.0], [0.0, 1.0]]][first]
 
 
@@ -84,7 +90,8 @@ def test_the_heads_bias_counts_in_the_entropy() -> None:
     features = torch.tensor([[[[40.0, 0.0], [0.0, 0.0]], [[0.0, 0.0], [-20.0, 20.0]]]])
     config = replace(OWN_GRID, entropy_from=EntropySource.CLASS_MAPS_AND_BIAS)
     sure, unsure = (
-        response(features, torch.eye(2), torch.zeros(1, 2), config, torch.tensor([0.0, bias])) for bias in (0.0, 10.0)
+        response_map(features, torch.eye(2), torch.zeros(1, 2), config, torch.tensor([0.0, bias]))
+        for bias in (0.0, 10.0)
     )
     assert sure[0].tolist() == [[1.0, 0.0], [0.0, 0.0]]
     assert_close(unsure[0], torch.tensor([[1.0, 1 / 3], [0.0, 2 / 3]]))
@@ -93,7 +100,7 @@ def test_the_heads_bias_counts_in_the_entropy() -> None:
 def test_only_the_five_best_classes_respond() -> None:
     features = torch.eye(6).view(1, 6, 6, 1).expand(-1, -1, -1, 6)  # class i responds in row i
     logits = torch.tensor([[1.0, 1.0, 0.9, 1.0, 1.0, 1.0]])
-    seen = response(features, torch.eye(6), logits, OWN_GRID)
+    seen = response_map(features, torch.eye(6), logits, OWN_GRID)
     assert seen[0, :, 0].tolist() == [1.0, 1.0, 0.0, 1.0, 1.0, 1.0]
 
 
@@ -131,20 +138,20 @@ def test_scaling_and_shifting_the_class_maps_changes_nothing(sharpness: float) -
     features, weight, logits = case(5, 6, 5, sharpness)
     shifted_features = torch.cat([features, torch.ones(2, 1, 5, 5)], dim=1)
     shifted_weight = torch.cat([3 * weight, torch.full((6, 1), 4.0)], dim=1)
-    expected = response(features, weight, logits, S3NConfig())
-    assert_close(response(shifted_features, shifted_weight, logits, S3NConfig()), expected, rtol=0, atol=1e-5)
+    expected = response_map(features, weight, logits, S3NConfig())
+    assert_close(response_map(shifted_features, shifted_weight, logits, S3NConfig()), expected, rtol=0, atol=1e-5)
 
 
 def test_sum_and_mean_give_the_same_response() -> None:
     inputs = case(6, 8, 4)
-    seen = [response(*inputs, replace(OWN_GRID, aggregation=each)) for each in Aggregation]
+    seen = [response_map(*inputs, replace(OWN_GRID, aggregation=each)) for each in Aggregation]
     assert_close(seen[0], seen[1])
 
 
 @settings(deadline=None, max_examples=20)
 @given(configs, st.integers(0, 10_000))
 def test_it_spans_0_to_1(config: S3NConfig, seed: int) -> None:
-    seen = response(*case(seed, 6, 4), config)
+    seen = response_map(*case(seed, 6, 4), config)
     assert_close(seen.amin(dim=(1, 2)), torch.zeros(2))
     assert_close(seen.amax(dim=(1, 2)), torch.ones(2))
 
@@ -153,7 +160,7 @@ def test_it_spans_0_to_1(config: S3NConfig, seed: int) -> None:
 @pytest.mark.parametrize("value", [0.0, 0.1, 1e-8, 1e6])
 def test_constant_features_respond_nowhere(config: S3NConfig, value: float) -> None:
     _, weight, logits = case(7, 6, 4)
-    assert not response(torch.full((2, 3, 4, 4), value), weight, logits, config).any()
+    assert not response_map(torch.full((2, 3, 4, 4), value), weight, logits, config).any()
 
 
 @pytest.mark.parametrize("channels", [3, 64, 1280])
@@ -163,36 +170,36 @@ def test_the_rounding_of_constant_features_is_no_response(channels: int, config:
     features = torch.rand(40, channels, 1, 1, generator=generator).expand(-1, -1, 7, 7).contiguous()
     weight = torch.randn(20, channels, generator=generator)
     logits = torch.randn(40, 20, generator=generator)
-    assert not response(features, weight, logits, config).any()
+    assert not response_map(features, weight, logits, config).any()
 
 
 @pytest.mark.parametrize("cells", [None, 31])
 def test_a_faint_response_is_seen_as_a_strong_one_is(cells: int | None) -> None:
     features, weight, logits = case(8, 6, 4)
     config = S3NConfig(response_grid=cells)
-    assert_close(response(features * 1e-6, weight, logits, config), response(features, weight, logits, config))
+    assert_close(response_map(features * 1e-6, weight, logits, config), response_map(features, weight, logits, config))
 
 
 @pytest.mark.parametrize("source", EntropySource)
 @pytest.mark.parametrize("classes", [1, 2, 4])
 def test_fewer_than_five_classes_and_one_image_suffice(source: EntropySource, classes: int) -> None:
     features, weight, logits = case(9, classes, 4)
-    seen = response(features[:1], weight, logits[:1], S3NConfig(entropy_from=source))
+    seen = response_map(features[:1], weight, logits[:1], S3NConfig(entropy_from=source))
     assert seen.shape == (1, 31, 31)
     assert seen.isfinite().all()
 
 
 def test_bf16_is_computed_in_float32() -> None:
     features, weight, logits = (each.bfloat16() for each in case(10, 6, 4))
-    seen = response(features, weight, logits, S3NConfig())
+    seen = response_map(features, weight, logits, S3NConfig())
     assert seen.dtype is torch.float32
-    assert torch.equal(seen, response(features.float(), weight.float(), logits.float(), S3NConfig()))
+    assert torch.equal(seen, response_map(features.float(), weight.float(), logits.float(), S3NConfig()))
 
 
 @pytest.mark.parametrize("detach", [True, False])
 def test_the_gradient_reaches_the_class_maps_unless_detached(detach: bool) -> None:
     features, weight, logits = case(11, 6, 4)
-    seen = response(features.requires_grad_(), weight.requires_grad_(), logits, S3NConfig(detach_response=detach))
+    seen = response_map(features.requires_grad_(), weight.requires_grad_(), logits, S3NConfig(detach_response=detach))
     assert seen.requires_grad is not detach
     if not detach:
         for gradient in torch.autograd.grad(seen.square().sum(), [features, weight]):
@@ -203,7 +210,7 @@ def test_the_gradient_reaches_the_class_maps_unless_detached(detach: bool) -> No
 def test_constant_features_have_a_finite_gradient() -> None:
     _, weight, logits = case(12, 6, 4)
     features = torch.ones(2, 3, 4, 4, requires_grad=True)
-    total = response(features, weight, logits, S3NConfig.paper()).sum()
+    total = response_map(features, weight, logits, S3NConfig.paper()).sum()
     (gradient,) = torch.autograd.grad(total, [features])
     assert gradient.isfinite().all()
 
@@ -214,7 +221,7 @@ def test_the_peak_of_an_outermost_cell_is_at_its_middle(cells: int, corner: tupl
     """The response is flat from the middle to the photograph's edge, and the first of equals is not its peak."""
     features = torch.zeros(1, 1, cells, cells)
     features[(0, 0, *corner)] = 1.0
-    seen = response(features, torch.ones(1, 1), torch.zeros(1, 1), S3NConfig(placement=CellPlacement.CENTRES))
+    seen = response_map(features, torch.ones(1, 1), torch.zeros(1, 1), S3NConfig(placement=CellPlacement.CENTRES))
     places = find_peaks(seen)[0].nonzero().tolist()
     assert len(places) == 1
     for place, end in zip(places[0], corner, strict=True):

@@ -1,4 +1,4 @@
-"""What sparse attention falls on: the object's box, and the parts nearest to its extremes (S3N, section 4.1)."""
+"""The hit rate: how often sparse attention falls on the object, and on which parts (S3N, Table 1 and section 4.1)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float
 
-from foveate.evaluation.hits import Annotations, hits_of
+from foveate.evaluation.pointing_game import Annotations, hits_of
 
 
 class PeakList(NamedTuple):
@@ -29,9 +29,9 @@ def peaks_by_strength(response: Float[np.ndarray, "n g g"], peaks: Bool[np.ndarr
     strength = np.where(peaks, response, -np.inf).reshape(len(response), -1)
     most = int(peaks.sum(axis=(1, 2)).max(initial=0))
     order = np.argsort(-strength, axis=1, kind="stable")[:, :most]
-    found = np.take_along_axis(peaks.reshape(len(peaks), -1), order, axis=1)
+    present = np.take_along_axis(peaks.reshape(len(peaks), -1), order, axis=1)
     rows, columns = np.divmod(order, cells)
-    return PeakList(np.stack([columns, rows], axis=-1) / (cells - 1) * (size - 1) + 0.5, found)
+    return PeakList(np.stack([columns, rows], axis=-1) / (cells - 1) * (size - 1) + 0.5, present)
 
 
 def joined(lists: Sequence[PeakList]) -> PeakList:
@@ -95,7 +95,7 @@ def summarise_attention(listed: PeakList, annotations: Annotations) -> Attention
     hits = hits_of(places, found, Annotations(boxes, parts, annotations.part_names), reach=np.inf)
     peaks, inside = found.sum(1), hits.in_box.sum(1)
     some = peaks > 0
-    shown = (hits.part >= 0).any(1)
+    with_part = (hits.part >= 0).any(1)
     return AttentionSummary(
         photographs=len(found),
         without_peaks=int((~some).sum()),
@@ -103,8 +103,8 @@ def summarise_attention(listed: PeakList, annotations: Annotations) -> Attention
         strongest_hit_rate=float(hits.in_box[some, 0].mean()),
         peaks=tuple(map(int, np.bincount(peaks))),
         hits=tuple(map(int, np.bincount(inside))),
-        with_parts=int(shown.sum()),
-        parts=_part_counts(hits.part[shown], peaks[shown], annotations.part_names),
+        with_parts=int(with_part.sum()),
+        parts=_part_counts(hits.part[with_part], peaks[with_part], annotations.part_names),
     )
 
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.testing import assert_close
 
 from foveate.data.records import ImageRecord
-from foveate.evaluation.hits import HitSummary, annotations_of, hits_of, summarise
-from foveate.types import Box, PartPoint
+from foveate.evaluation.pointing_game import HitSummary, annotations_of, energy_inside, hits_of, summarise
+from foveate.types import Box, PartPoint, Size
+from oracles.trust import energy_share
 
 
 def record(box: Box | None, *parts: PartPoint) -> ImageRecord:
@@ -68,3 +72,28 @@ def test_agrees_with_plain_loops(seed: int, photographs: int, rounds: int, parts
             near = bool(away) and bool(found[index, number]) and away[0][0] <= 0.5 * max(box.width, box.height)
             name = annotations.part_names[hits.part[index, number]] if hits.part[index, number] >= 0 else None
             assert name == (away[0][1] if near else None)
+
+
+def test_energy_by_hand() -> None:
+    """Four cells of a view of 8 x 4 pixels: the box holds the left cells' right half, and nothing of the others."""
+    maps = torch.tensor([[[4.0, 1.0], [2.0, 3.0]]] * 4 + [[[0.0, 0.0], [0.0, 0.0]], [[-1.0, 0.0], [2.0, 0.0]]])
+    nan = float("nan")
+    boxes = torch.tensor(
+        [[2, 0, 4, 4], [-5, -5, 20, 20], [6, 3, 90, 90], [nan] * 4, [0, 0, 8, 4], [0, 0, 4, 4]], dtype=torch.float64
+    )
+    shares = energy_inside(maps, boxes, Size(8, 4))
+    expected = torch.tensor([0.3, 1.0, 0.25 * 3 / 10, nan, 0.0, 1.0])
+    assert_close(shares, expected, equal_nan=True)
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.integers(0, 10_000), st.integers(1, 4), st.integers(1, 4))
+def test_energy_agrees_with_counting_points(seed: int, rows: int, columns: int) -> None:
+    rng = np.random.default_rng(seed)
+    values = rng.normal(size=(rows, columns)).astype(np.float32)
+    fine, width, height = 8, 8.0 * columns, 8.0 * rows
+    left, top = rng.integers(-5, 20, 2)
+    box = (left, top, left + rng.integers(0, 30), top + rng.integers(0, 30))  # whole pixels: a point each
+    share = energy_inside(torch.from_numpy(values)[None], torch.tensor([box]).double(), Size(int(width), int(height)))
+    assert float(share) == pytest.approx(energy_share(values, box, width, height, fine), abs=1e-5)
+    assert 0 <= float(share) <= 1 + 1e-6

@@ -1,4 +1,8 @@
-"""Where peaks fall: inside the object's box, near an annotated part, and near which (Guided Zoom, Figure 3, right)."""
+"""The pointing game: do peaks, and the weight of maps, fall inside the object's box, and near which annotated part?
+
+Guided Zoom, Figure 3, right; Zhang et al., Excitation Backprop (IJCV 2018); Score-CAM's game by energy. A map's cells
+cover the view, each its own rectangle of it; coordinates are continuous pixels, see `foveate.types`.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +11,12 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from jaxtyping import Bool, Float, Int
+from torch import Tensor
 
 from foveate.data.records import ImageRecord
+from foveate.types import Size
 
 REACH = 0.1
 """How near a peak is near a part: at most this share of the longer side of the object's box (PCK at 0.1)."""
@@ -91,3 +98,27 @@ def summarise(hits: Hits, annotations: Annotations) -> HitSummary | None:
         near_part=tuple(map(float, (part >= 0).mean(0))),
         parts={name: tuple(map(int, (part == index).sum(0))) for index, name in enumerate(annotations.part_names)},
     )
+
+
+def energy_inside(maps: Float[Tensor, "b h w"], boxes: Float[Tensor, "b 4"], size: Size) -> Float[Tensor, " b"]:
+    """Return the share of each map's weight that lies inside a box (Score-CAM's energy-based pointing game).
+
+    A cell that the box's edge cuts counts by the share of it that is inside. A map without weight has none inside.
+
+    Args:
+        maps: Relevance; negative values count as none.
+        boxes: In pixels of the view; they may leave it. NaN gives NaN.
+        size: Of the view.
+    """
+    maps, boxes = maps.clamp(min=0).double(), boxes.double()
+    rows = _covered(boxes[:, 1] / size.height, boxes[:, 3] / size.height, maps.shape[1])
+    columns = _covered(boxes[:, 0] / size.width, boxes[:, 2] / size.width, maps.shape[2])
+    inside = torch.einsum("bhw,bh,bw->b", maps, rows, columns)
+    return (inside / maps.sum((1, 2)).clamp(min=torch.finfo(torch.float64).tiny)).float()
+
+
+def _covered(start: Float[Tensor, " b"], end: Float[Tensor, " b"], cells: int) -> Float[Tensor, "b n"]:
+    """Return how much of each of n equal parts of [0, 1] lies between start and end."""
+    left = torch.arange(cells, device=start.device, dtype=start.dtype)
+    first, last = (torch.clamp(each[:, None] * cells - left, 0, 1) for each in (start, end))
+    return last - first

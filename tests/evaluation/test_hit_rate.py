@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
 from foveate.data.records import ImageRecord
-from foveate.evaluation.attention_hits import PartCounts, PeakList, joined, peaks_by_strength, summarise_attention
-from foveate.evaluation.hits import annotations_of
+from foveate.evaluation.hit_rate import PartCounts, PeakList, joined, peaks_by_strength, summarise_attention
+from foveate.evaluation.pointing_game import annotations_of
 from foveate.types import Box, PartPoint
 from oracles.localisation import naive_peaks
 

@@ -1,4 +1,7 @@
-"""Operations with weights: how relevance finds the inputs that excited an output (Zhang et al., IJCV 2018)."""
+"""EB's rule for convolutions and linear layers: relevance goes to the inputs that excited an output.
+
+Zhang et al., Top-down Neural Attention by Excitation Backprop (ECCV 2016; IJCV 2018).
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from foveate.grounding.excitation.relevance import Relevance, Reshape, Saved, arranged, inverse
+from foveate.grounding.excitation.relevance import Relevance, Saved, arranged, inverse
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +89,6 @@ class Linear:
         """Return the step of the weights multiplied by a sign for each output."""
         return replace(self, sign=sign if self.sign is None else self.sign * sign)
 
-    def opposed(self) -> Linear:
-        """Return the step of the negated weights: the dual units of the contrast."""
-        return self.signed(-self.weight.new_ones(len(self.weight)))
-
     def back(self, relevance: Relevance) -> tuple[Relevance]:
         """Return R_in."""
         exciting = self._exciting(relevance.signal.dtype)
@@ -108,29 +107,3 @@ class Linear:
         if values.numel() == 0 or values.amin() >= 0:
             return [(values, weight.clamp(min=0))]
         return [(values.clamp(min=0), weight.clamp(min=0)), (values.clamp(max=0), weight.clamp(max=0))]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Average:
-    """Average pooling hands relevance on like the linear map it is; what is negative excites nothing.
-
-    Attributes:
-        input: What is averaged.
-        rows: How much each input row counts for each output row.
-        columns: The same for columns.
-    """
-
-    input: Saved
-    rows: Float[Tensor, "y h"]
-    columns: Float[Tensor, "x w"]
-
-    def back(self, relevance: Relevance) -> tuple[Relevance]:
-        """Return the relevance of the averaged cells."""
-        dtype = relevance.signal.dtype
-        values = self.input.read(dtype).clamp(min=0)
-        rows, columns = self.rows.to(dtype), self.columns.to(dtype)
-        (relevance,) = Reshape((values.shape[1], len(rows), len(columns))).back(relevance)
-        shares = relevance.times(inverse(rows @ values @ columns.mT)).total()
-        if shares.shape[-2:] == (1, 1):  # the global average: spread without a copy
-            return (Relevance(shares.expand(*shares.shape[:3], *values.shape[2:]), values * (rows.mT @ columns)),)
-        return (Relevance(rows.mT @ shares @ columns, values),)

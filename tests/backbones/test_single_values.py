@@ -9,7 +9,7 @@ import torch
 from timm.layers.norm_act import BatchNormAct2d
 from torch import Tensor, nn
 
-from foveate.backbones.batch_norms import SingleValues
+from foveate.backbones.single_values import SingleValues
 
 NORMS: dict[str, Callable[..., nn.Module]] = {
     "of torch": nn.BatchNorm2d,

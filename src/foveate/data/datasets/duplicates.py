@@ -1,4 +1,4 @@
-"""Which file a path is in truth, whatever links lead to it."""
+"""Duplicate photographs: the same file under several paths, whatever links lead to it."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch.nn import functional
 from torch.testing import assert_close
 
-from foveate.macnn.crops import around_all, cropped, squares_around
+from foveate.macnn.part_crops import around_all, cropped, squares_around
 
 SHARES = st.floats(0, 1, width=32)
 
