@@ -329,7 +329,8 @@ def test_weights_that_are_gone_are_named(own_run: Run) -> None:
 
 
 def test_a_guided_zoom_whose_evidence_is_gone_is_named(made: GuidedZoomRun, tmp_path: Path) -> None:
-    from foveate.workflows.split_evidence import assemble, evidence_of_split
+    from foveate.workflows.load_guided_zoom import load_guided_zoom
+    from foveate.workflows.split_evidence import evidence_of_split
 
     zoom = GuidedZoomRun.open(shutil.copytree(made.path, tmp_path / "zoom"))
     zoom.evidence_run().weights.unlink()
@@ -337,4 +338,4 @@ def test_a_guided_zoom_whose_evidence_is_gone_is_named(made: GuidedZoomRun, tmp_
     with pytest.raises(UserError, match=r"model\.safetensors must be a file that can be read"):
         evidence_of_split(zoom, "test", zoom.description.refinement, hardware=config, say=lambda line: None)
     with pytest.raises(UserError, match="evidence has none"):
-        assemble(zoom, config)
+        load_guided_zoom(zoom, config)

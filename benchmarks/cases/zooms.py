@@ -22,18 +22,21 @@ from foveate.config.hardware import HardwareConfig
 from foveate.config.networks import PlainConfig
 from foveate.data.loading import EvaluationViews, evaluation_loader
 from foveate.grounding.create import create_grounding
+from foveate.guided_zoom.algorithm_1 import decide
 from foveate.guided_zoom.best_first import decide_best_first
 from foveate.guided_zoom.config import PatchConfig, PoolConfig, RefinementConfig
-from foveate.guided_zoom.evidence import ConventionalCNN, GuidedZoom
-from foveate.guided_zoom.patches import boxes_around, elsewhere, erase, strongest
-from foveate.guided_zoom.refinement import decide
+from foveate.guided_zoom.conventional_cnn import ConventionalCNN
+from foveate.guided_zoom.erasing import elsewhere, erase
+from foveate.guided_zoom.evidence_peak import strongest
+from foveate.guided_zoom.guided_zoom import GuidedZoom
+from foveate.guided_zoom.patches import boxes_around
 from foveate.guided_zoom.refiner import Refiner
 from foveate.networks.plain import PlainNetwork
 from foveate.plumage import PlumageConfig, render
 from foveate.runs.guided_zoom_run import GuidedZoomRun
 from foveate.types import Size
 from foveate.workflows.evaluate import records_of
-from foveate.workflows.split_evidence import assemble
+from foveate.workflows.load_guided_zoom import load_guided_zoom
 from harness import Built, Case, Side
 from networks import FAST, SLOW, Scale, bare, bare_inference, pixels, placed, plain, smoke
 
@@ -91,11 +94,11 @@ def trained_zoom(path: Path, batch: int = 16, every: int = 7) -> Shown:
     source = replace(seen, source_size=made.description.pool.patches.source_size)
     loaders = (evaluation_loader(EvaluationViews(records, each), batch, workers=0) for each in (seen, source))
     small, large = (next(iter(each)).images[:, 0] for each in loaders)
-    return Shown(assemble(made, HardwareConfig()), made.description.refinement, small, large)
+    return Shown(load_guided_zoom(made, HardwareConfig()), made.description.refinement, small, large)
 
 
 def unshared(shown: Shown) -> dict[str, int]:
-    """S3NOutput for all evidence as Algorithm 1 is written: each class and round by itself; return the passes."""
+    """Look for all evidence as Algorithm 1 is written: each class and round by itself; return the passes."""
     zoom, images, patches = shown.zoom, shown.images, shown.zoom.patches
     view, source = Size(images.shape[2], images.shape[1]), Size(patches.source_size, patches.source_size)
     first = zoom.conventional.answer(images, shown.config.top_k)
@@ -113,7 +116,7 @@ def unshared(shown: Shown) -> dict[str, int]:
             square = boxes_around(places, round(patches.erased * view.width), view)
             erased = torch.cat((erased, square[:, None]), dim=1)
             boxes = boxes_around(places * (source.width / view.width), patches.side, source)
-            zoom.judge(shown.source, torch.cat((count, boxes), dim=1))
+            zoom.patch_scores(shown.source, torch.cat((count, boxes), dim=1))
             passes["patches"] += zoom.passes * len(images)
     return passes
 

@@ -16,7 +16,7 @@ from foveate.commands.evidence import GuidedZoom
 from foveate.commands.main import main
 from foveate.data.images import read_image
 from foveate.errors import UserError
-from foveate.evaluation.evidence import EvidenceTable
+from foveate.evaluation.evidence_table import EvidenceTable
 from foveate.evaluation.predictions import read_predictions, write_predictions
 from foveate.files.documents import write_json
 from foveate.grounding.config import GroundingConfig, GroundingMethod

@@ -23,11 +23,12 @@ from foveate.errors import UserError
 from foveate.files.documents import unstructured, write_json
 from foveate.grounding.config import GroundingConfig, GroundingMethod
 from foveate.guided_zoom.config import Keep, PatchConfig, PoolConfig
-from foveate.guided_zoom.evidence import ConventionalCNN
+from foveate.guided_zoom.conventional_cnn import ConventionalCNN
 from foveate.guided_zoom.pool import SCHEMA_VERSION, EvidencePool
+from foveate.guided_zoom.pool_rule import pool_rows
 from foveate.runs.run import Run
 from foveate.types import Grounded
-from foveate.workflows.build_pool import build_pool, evidence_rows, export_patches
+from foveate.workflows.build_pool import build_pool, export_patches
 
 SLOW = HardwareConfig(accelerator="cpu", workers=0)
 CONFIG = PoolConfig(
@@ -73,7 +74,7 @@ def scripted(answers: list[list[int]], keep: Keep) -> tuple[list[tuple[str, int]
     images = torch.full((3, 32, 32, 3), 9, dtype=torch.uint8)
     config = replace(CONFIG, keep=keep)
     conventional = mock.Mock(spec=ConventionalCNN, answer=base.answer, classifier=mock.Mock(device=torch.device("cpu")))
-    rows = evidence_rows(conventional, images, records, config)
+    rows = pool_rows(conventional, images, records, config)
     return [(row["id"], row["round"]) for row in rows.to_pylist()], base
 
 
@@ -155,9 +156,9 @@ def test_a_killed_build_repeats_no_finished_part(pool: EvidencePool, quick_run: 
         calls.append(len(records))
         if len(calls) == 5:
             raise KeyboardInterrupt
-        return evidence_rows(base, images, records, config)
+        return pool_rows(base, images, records, config)
 
-    with mock.patch("foveate.workflows.build_pool.evidence_rows", rows):
+    with mock.patch("foveate.workflows.build_pool.pool_rows", rows):
         with pytest.raises(KeyboardInterrupt):
             built(quick_run, tmp_path / "pool")
         assert EvidencePool.open(tmp_path / "pool").parts.missing() == (1, 2)
@@ -168,7 +169,7 @@ def test_a_killed_build_repeats_no_finished_part(pool: EvidencePool, quick_run: 
 
 def test_a_finished_pool_is_built_no_more(pool: EvidencePool, quick_run: Run) -> None:
     before = {path: path.stat().st_mtime_ns for path in pool.path.rglob("*.parquet")}
-    with mock.patch("foveate.workflows.build_pool.evidence_rows", side_effect=AssertionError):
+    with mock.patch("foveate.workflows.build_pool.pool_rows", side_effect=AssertionError):
         built(quick_run, pool.path)
     assert {path: path.stat().st_mtime_ns for path in pool.path.rglob("*.parquet")} == before
 

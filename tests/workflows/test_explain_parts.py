@@ -18,7 +18,7 @@ from foveate.errors import UserError
 from foveate.files.documents import structured, unstructured
 from foveate.grounding.config import GroundingConfig, GroundingMethod
 from foveate.grounding.create import create_grounding
-from foveate.guided_zoom.evidence import ConventionalCNN
+from foveate.guided_zoom.conventional_cnn import ConventionalCNN
 from foveate.macnn.config import MACNNConfig
 from foveate.macnn.explanation import MACNNExplanation
 from foveate.macnn.network import MACNN

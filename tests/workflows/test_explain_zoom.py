@@ -21,11 +21,12 @@ from foveate.backbones.weights import save_weights
 from foveate.config.data import TestViews
 from foveate.data.images import read_image
 from foveate.errors import UserError
-from foveate.evaluation.evidence import EvidenceTable
+from foveate.evaluation.evidence_table import EvidenceTable
 from foveate.files.documents import write_json
 from foveate.guided_zoom.config import RefinementConfig, Scores
-from foveate.guided_zoom.evidence import ConventionalCNN, GuidedZoom
-from foveate.guided_zoom.refinement import refined_probabilities
+from foveate.guided_zoom.conventional_cnn import ConventionalCNN
+from foveate.guided_zoom.guided_zoom import GuidedZoom
+from foveate.guided_zoom.refined_probabilities import refined_probabilities
 from foveate.guided_zoom.refiner import Refiner
 from foveate.networks.plain import PlainNetwork
 from foveate.recipes.datasets import load_splits

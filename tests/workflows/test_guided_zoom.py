@@ -24,7 +24,7 @@ from foveate.data.images import read_image
 from foveate.errors import UserError
 from foveate.grounding.config import GroundingConfig, GroundingMethod
 from foveate.guided_zoom.config import EvidenceStart, Keep, RefinementConfig, Rule
-from foveate.guided_zoom.evidence import GuidedZoom
+from foveate.guided_zoom.guided_zoom import GuidedZoom
 from foveate.guided_zoom.pool import EvidencePool
 from foveate.networks.plain import PlainNetwork
 from foveate.recipes.config import TrainConfig
@@ -34,7 +34,8 @@ from foveate.runs.run import Run
 from foveate.types import Evidence
 from foveate.workflows.build_guided_zoom import RefinementRow, build_guided_zoom, paper_rows, usual_refinement
 from foveate.workflows.evidence_training import check_evidence
-from foveate.workflows.split_evidence import assemble, evidence_of_split, hits_of_split
+from foveate.workflows.load_guided_zoom import load_guided_zoom
+from foveate.workflows.split_evidence import evidence_of_split, hits_of_split
 from foveate.workflows.train import train
 from miniatures import write_folder
 from oracles.guided_zoom import naive_refined
@@ -97,7 +98,7 @@ def test_what_is_there_is_not_made_again(made: GuidedZoomRun, quick_run: Run, ev
     before = {
         path: path.stat().st_mtime_ns for path in made.path.rglob("*") if path.suffix in (".parquet", ".safetensors")
     }
-    with mock.patch("foveate.guided_zoom.evidence.find_evidence", side_effect=AssertionError):
+    with mock.patch("foveate.guided_zoom.guided_zoom.locate_evidence", side_effect=AssertionError):
         rows = made_of(quick_run, made.path, evidence)
     assert len(rows) == 1 + 3 * 3  # what was asked for, and k = 3 with three ways to join three numbers of rounds
     assert {path: path.stat().st_mtime_ns for path in before} == before
@@ -156,8 +157,8 @@ def test_mirrored_evidence_is_kept_beside_the_other(made: GuidedZoomRun, tmp_pat
     once, twice = (evidence_of_split(again, "test", asked[each], say=silent).evidence for each in (False, True))
     assert torch.equal(once.boxes, twice.boxes)
     assert not torch.equal(once.scores, twice.scores)
-    assert assemble(again.with_refinement(asked[False], None), SLOW).passes == 1
-    assert assemble(again.with_refinement(asked[True], None), SLOW).passes == 2
+    assert load_guided_zoom(again.with_refinement(asked[False], None), SLOW).passes == 1
+    assert load_guided_zoom(again.with_refinement(asked[True], None), SLOW).passes == 2
 
 
 def test_a_decision_of_before_there_were_mirror_images_stays_as_it_was(made: GuidedZoomRun, tmp_path: Path) -> None:
@@ -328,7 +329,7 @@ def test_an_untrained_evidence_cnn_is_named(made: GuidedZoomRun, tmp_path: Path)
     again = GuidedZoomRun.open(copied(made, tmp_path))
     (again.evidence / "metrics.json").unlink()
     with pytest.raises(UserError, match="a Guided Zoom is used when its Evidence CNN is trained"):
-        assemble(again, SLOW)
+        load_guided_zoom(again, SLOW)
 
 
 def test_kept_evidence_of_another_evidence_cnn_is_refused(made: GuidedZoomRun, tmp_path: Path) -> None:

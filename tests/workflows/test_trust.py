@@ -23,7 +23,8 @@ from foveate.runs.guided_zoom_run import GuidedZoomRun
 from foveate.runs.run import Run
 from foveate.workflows.analysis.trust import FIRST, REFINED, TrustReport, measure_trust
 from foveate.workflows.evaluate import evaluate, records_of
-from foveate.workflows.split_evidence import assemble, evidence_of_split
+from foveate.workflows.load_guided_zoom import load_guided_zoom
+from foveate.workflows.split_evidence import evidence_of_split
 from zooms import SLOW, copied, silent
 
 
@@ -92,7 +93,7 @@ def test_refined_probabilities_are_those_that_prediction_gives(
     from foveate.data.loading import EvaluationViews, evaluation_loader
 
     run = own_zoom.base_run()
-    refiner = Refiner.of(assemble(own_zoom, SLOW), own_zoom.description.refinement)
+    refiner = Refiner.of(load_guided_zoom(own_zoom, SLOW), own_zoom.description.refinement)
     records = records_of(run, run.config.data, "test")
     seen, source = (
         torch.cat([batch.images[:, 0] for batch in evaluation_loader(EvaluationViews(records, each), 12, workers=0)])

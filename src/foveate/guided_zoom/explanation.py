@@ -24,7 +24,7 @@ class PoolPatch(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class RoundOfEvidence:
+class ExplainedRound:
     """The evidence for one class that one round found.
 
     ``seen`` is what the network saw, the evidence of earlier rounds black, and ``heat`` in [0, 1] its map, whose cells
@@ -57,7 +57,7 @@ class ClassEvidence:
     refined: float
     terms: tuple[float, ...]
     score: float
-    rounds: tuple[RoundOfEvidence, ...]
+    rounds: tuple[ExplainedRound, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from foveate.drawing.captions import CAPTION, HEADER, MARGIN, draw_header, draw_
 from foveate.drawing.overlays import draw_box, draw_disc, heated_by_cells
 from foveate.drawing.page import CARD, INK, PALE_INK, SOFT_INK, TRACK, Page, Room, TextStyle
 from foveate.guided_zoom.config import Rule, Scores
-from foveate.guided_zoom.explanation import ClassEvidence, RoundOfEvidence, ZoomExplanation
+from foveate.guided_zoom.explanation import ClassEvidence, ExplainedRound, ZoomExplanation
 from foveate.guided_zoom.reasons import reason, term_name
 from foveate.types import Size
 
@@ -95,7 +95,7 @@ def _draw_map(page: Page, room: Room, view: Image.Image, each: ClassEvidence) ->
     draw_scale(page, (room.left, room.bottom + 8), "least", "most")
 
 
-def _draw_round(page: Page, room: Room, number: int, found: RoundOfEvidence) -> None:
+def _draw_round(page: Page, room: Room, number: int, found: ExplainedRound) -> None:
     """Draw what was left to see, the patch, and what of the pool looks most like it."""
     page.dot((room.left + 8, room.top + 12), 7, _colour(number))
     page.write((room.left + 24, room.top), f"evidence {number + 1}", _GROUP)
@@ -119,7 +119,7 @@ def _draw_round(page: Page, room: Room, number: int, found: RoundOfEvidence) -> 
     _draw_nearest(page, tiles[2]._replace(top=top + _TILE + 10), found)
 
 
-def _draw_likeness(page: Page, room: Room, found: RoundOfEvidence) -> None:
+def _draw_likeness(page: Page, room: Room, found: ExplainedRound) -> None:
     """Draw how probable the class is to the Evidence CNN, which sees the patch alone."""
     page.write(room[:2], "this class", CAPTION)
     page.write((room.right, room.top), f"{found.probability:.1%}", _VALUE, align="right")
@@ -128,7 +128,7 @@ def _draw_likeness(page: Page, room: Room, found: RoundOfEvidence) -> None:
     page.fill(Room(room.left, top, room.left + found.probability * room.width, top + _BAR), SOFT_INK)
 
 
-def _draw_nearest(page: Page, room: Room, found: RoundOfEvidence) -> None:
+def _draw_nearest(page: Page, room: Room, found: ExplainedRound) -> None:
     if not found.nearest:
         page.write(room[:2], ["none of this class", "in the pool"], CAPTION)
         return

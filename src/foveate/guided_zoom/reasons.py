@@ -9,7 +9,7 @@ import numpy as np
 
 from foveate.files.documents import unstructured
 from foveate.guided_zoom.config import Rule
-from foveate.guided_zoom.explanation import ClassEvidence, RoundOfEvidence, ZoomExplanation
+from foveate.guided_zoom.explanation import ClassEvidence, ExplainedRound, ZoomExplanation
 
 _MAP_CELLS = 32
 """Cells a side of the largest map that is written in numbers: those of RISE and of gradients are pictures."""
@@ -104,7 +104,7 @@ def _class_document(each: ClassEvidence) -> dict[str, Any]:
     }
 
 
-def _round_document(number: int, each: RoundOfEvidence) -> dict[str, Any]:
+def _round_document(number: int, each: ExplainedRound) -> dict[str, Any]:
     return {
         "round": number,
         "found": each.found,

@@ -16,7 +16,7 @@ from foveate.errors import UserError
 from foveate.networks.answers import check_answers
 from foveate.networks.branch_maps import BranchMaps, maps_of
 from foveate.networks.draws import uniform_draw
-from foveate.networks.entropy import unsure
+from foveate.networks.entropy_gate import unsure
 from foveate.networks.explanation import Explanation
 from foveate.networks.network import Network, ParameterGroup, TrainingStep
 from foveate.networks.response_peaks import ResponsePeaks

@@ -15,8 +15,9 @@ from foveate.config.hardware import HardwareConfig
 from foveate.config.networks import NAMED_WEIGHTS
 from foveate.errors import UserError
 from foveate.evaluation.accuracy import mcnemar
-from foveate.evaluation.evidence import Change, EvidenceTable, change
+from foveate.evaluation.evidence_table import EvidenceTable
 from foveate.evaluation.hits import HitSummary
+from foveate.evaluation.refinement_change import RefinementChange, refinement_change
 from foveate.files.documents import append_json_line, unstructured, write_json, write_text
 from foveate.files.locks import working_in
 from foveate.guided_zoom.config import EvidenceStart, PoolConfig, RefinementConfig, Rule
@@ -42,7 +43,7 @@ class RefinementRow:
     """One way to decide, and what it does to a split."""
 
     config: RefinementConfig
-    change: Change
+    change: RefinementChange
     p_value: float
     """McNemar's exact test against the network's own answers."""
 
@@ -228,7 +229,9 @@ def _remark_unused(made: GuidedZoomRun, refinement: RefinementConfig | None, say
 
 
 def _row(table: EvidenceTable, config: RefinementConfig) -> RefinementRow:
-    return RefinementRow(config, change(table, config), mcnemar(table.right_before, table.right_after(config)).p_value)
+    return RefinementRow(
+        config, refinement_change(table, config), mcnemar(table.right_before, table.right_after(config)).p_value
+    )
 
 
 def refinement_markdown(rows: Sequence[RefinementRow], title: str) -> str:

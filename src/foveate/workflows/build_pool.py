@@ -9,8 +9,6 @@ from pathlib import Path
 
 import pyarrow as pa
 import torch
-from jaxtyping import UInt8
-from torch import Tensor
 
 from foveate.config.data import DataConfig, DatasetFormat, OnError, TransformConfig
 from foveate.config.hardware import HardwareConfig
@@ -23,23 +21,21 @@ from foveate.files.atomic import atomic_path
 from foveate.files.file_names import unique_names
 from foveate.files.locks import LOCK, working_in
 from foveate.grounding.config import GroundingConfig
-from foveate.guided_zoom.config import Keep, PoolConfig
-from foveate.guided_zoom.evidence import ConventionalCNN
-from foveate.guided_zoom.patches import boxes_around, elsewhere, erase, strongest
+from foveate.guided_zoom.config import PoolConfig
+from foveate.guided_zoom.conventional_cnn import ConventionalCNN
 from foveate.guided_zoom.pool import (
-    SCHEMA,
     EvidencePool,
     PoolDescription,
     hash_of_file,
     hash_of_photographs,
     patches_alone,
 )
+from foveate.guided_zoom.pool_rule import pool_rows
 from foveate.networks.network import Network
 from foveate.progress import progress
 from foveate.recipes.datasets import load_splits
 from foveate.report.tables import markdown_table
 from foveate.runs.run import Run
-from foveate.types import Size
 
 
 def build_pool(
@@ -170,53 +166,10 @@ def _build(
             tables = []
             for start in range(0, len(chunk), config.batch_size):
                 batch = chunk[start : start + config.batch_size]
-                tables.append(evidence_rows(base, torch.cat([next(shown).images[:, 0] for _ in batch]), batch, config))
+                tables.append(pool_rows(base, torch.cat([next(shown).images[:, 0] for _ in batch]), batch, config))
                 done += len(batch)
                 advance(done)
             pool.parts.write(index, pa.concat_tables(tables))
-
-
-def evidence_rows(
-    base: ConventionalCNN, images: UInt8[Tensor, "b H W 3"], records: Sequence[ImageRecord], config: PoolConfig
-) -> pa.Table:
-    """Return the evidence of a batch of photographs for their true classes, photograph by photograph."""
-    images = images.to(base.classifier.device)
-    labels = torch.tensor([record.label for record in records], device=images.device)
-    patches, view = config.patches, Size(images.shape[2], images.shape[1])
-    source = Size(patches.source_size, patches.source_size)
-    live = torch.arange(len(images), device=images.device)
-    erased = labels.new_zeros(len(images), 0, 4)
-    rows: list[tuple[int, dict[str, object]]] = []
-    for number in range(patches.rounds + 1):
-        if not len(live):
-            break
-        grounded = base.answer(erase(images[live], erased[live]), labels[live, None])
-        correct = grounded.logits.argmax(1) == labels[live]
-        kept = correct | (number == 0 and config.keep is not Keep.CORRECT)
-        maps = elsewhere(grounded.maps[:, 0], erased[live], view) if patches.elsewhere else grounded.maps[:, 0]
-        peak = strongest(maps, view)
-        places = peak.places * (source.width / view.width)
-        boxes = boxes_around(places, patches.side, source)
-        probability = grounded.logits.softmax(1).gather(1, labels[live, None])[:, 0]
-        table = (live, places, peak.found, boxes, probability)
-        rows += [
-            (position, _row(records[position], number, *values))
-            for position, *values in zip(*(each[kept].tolist() for each in table), strict=True)
-        ]
-        hidden = labels.new_zeros(len(images), 1, 4)
-        hidden[live, 0] = boxes_around(peak.places, round(patches.erased * view.width), view)
-        erased = torch.cat((erased, hidden), dim=1)
-        live = live[kept if config.keep is Keep.ERASED_CORRECT else correct]
-    rows.sort(key=lambda row: row[0])  # stable: the rounds of a photograph stay in their order
-    return pa.Table.from_pylist([row for _, row in rows], schema=SCHEMA)
-
-
-def _row(
-    record: ImageRecord, number: int, place: Sequence[float], found: bool, box: Sequence[int], probability: float
-) -> dict[str, object]:
-    edges = dict(zip(("left", "top", "right", "bottom"), box, strict=True))
-    where = {"x": place[0], "y": place[1], "found": found, "probability": probability}
-    return {"id": record.id, "label": record.label, "round": number, **where, **edges}
 
 
 def export_patches(pool: EvidencePool, out: Path, *, say: Callable[[str], None] = print) -> int:

@@ -19,19 +19,20 @@ from foveate.data.paths import find_photographs
 from foveate.data.roots import shown_path
 from foveate.data.transforms import evaluation_geometries
 from foveate.files.documents import write_json
-from foveate.guided_zoom.evidence import GuidedZoomOutput
-from foveate.guided_zoom.explanation import ClassEvidence, PoolPatch, RoundOfEvidence, ZoomExplanation
-from foveate.guided_zoom.nearest import Nearest
+from foveate.guided_zoom.algorithm_1 import decide, own_scores, terms_of
+from foveate.guided_zoom.explanation import ClassEvidence, ExplainedRound, PoolPatch, ZoomExplanation
+from foveate.guided_zoom.guided_zoom import GuidedZoomOutput
+from foveate.guided_zoom.nearest_patches import Nearest
 from foveate.guided_zoom.picture import zoom_picture
 from foveate.guided_zoom.reasons import zoom_document
-from foveate.guided_zoom.refinement import decide, own_scores, refined_probabilities, terms_of
+from foveate.guided_zoom.refined_probabilities import refined_probabilities
 from foveate.guided_zoom.refiner import Refiner
 from foveate.runs.guided_zoom_run import GuidedZoomRun
 from foveate.runs.run import Run
 from foveate.types import Box, Size
+from foveate.workflows.load_guided_zoom import load_guided_zoom
 from foveate.workflows.pictures import largest_of, picture_paths, readable, shown_name
 from foveate.workflows.pool_features import PoolFeatures, pool_features
-from foveate.workflows.split_evidence import assemble
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class ZoomExplainer:
             UserError: The Guided Zoom is unfinished, or what it was made of has changed or is gone.
         """
         hardware = hardware or HardwareConfig()
-        zoom = assemble(made, hardware)
+        zoom = load_guided_zoom(made, hardware)
         pool = pool_features(made, zoom.evidence_cnn, workers=hardware.workers, say=say)
         return cls(made.base_run(), Refiner.of(zoom, made.description.refinement), pool)
 
@@ -124,13 +125,13 @@ class ZoomExplainer:
 
     def _round(
         self, look: GuidedZoomOutput, view: Image.Image, rank: int, number: int, near: Nearest
-    ) -> RoundOfEvidence:
+    ) -> ExplainedRound:
         evidence, each = look.evidence, (0, rank, number)
         x, y = evidence.places[each].tolist()
         box = evidence.boxes[each].tolist()
         row = rank * evidence.scores.shape[2] + number
         heat = look.maps[each].clamp(min=0).nan_to_num(0.0)
-        return RoundOfEvidence(
+        return ExplainedRound(
             seen=Image.fromarray(look.seen[each].cpu().numpy()),
             heat=(heat / heat.max().clamp(min=torch.finfo(heat.dtype).tiny)).cpu().numpy(),
             place=(x, y),

@@ -33,8 +33,8 @@ from foveate.networks.answers import ranked_classes
 from foveate.runs.guided_zoom_run import GuidedZoomRun
 from foveate.runs.run import Run
 from foveate.types import Prediction, Size
+from foveate.workflows.load_guided_zoom import load_guided_zoom
 from foveate.workflows.pictures import largest_of
-from foveate.workflows.split_evidence import assemble
 
 
 class _Decoded(NamedTuple):
@@ -254,7 +254,7 @@ def load(
                 "zoom_entropy_threshold says where an S3N run looks closer; got a Guided Zoom; leave it out"
             )
         made = GuidedZoomRun.open(path)
-        zoom = assemble(made, hardware)
+        zoom = load_guided_zoom(made, hardware)
         return Model(made.base_run(), zoom.conventional.classifier, Refiner.of(zoom, made.description.refinement))
     run = Run.open(path)
     return Model(run, Classifier.place(run.load_network(), hardware, zoom_entropy_threshold=zoom_entropy_threshold))

@@ -17,40 +17,21 @@ from foveate.data.preparation import checked
 from foveate.data.records import ImageRecord, photograph_of
 from foveate.data.transforms import evaluation_geometries
 from foveate.errors import UserError
-from foveate.evaluation.evidence import EvidenceTable, evidence_rows, evidence_schema
+from foveate.evaluation.evidence_table import EvidenceTable, evidence_rows, evidence_schema
 from foveate.evaluation.hits import HitSummary, annotations_of, hits_of, summarise
 from foveate.files.documents import read_json, write_json
 from foveate.files.parts import TableInParts
 from foveate.guided_zoom.config import RefinementConfig
-from foveate.guided_zoom.evidence import ConventionalCNN, GuidedZoom
+from foveate.guided_zoom.guided_zoom import GuidedZoom
 from foveate.guided_zoom.pool import hash_of_file, hash_of_photographs
 from foveate.hardware import device_of
-from foveate.inference.classifier import Classifier
 from foveate.progress import progress
 from foveate.runs.guided_zoom_run import GuidedZoomRun
 from foveate.runs.run import Run
 from foveate.workflows.evaluate import records_of
+from foveate.workflows.load_guided_zoom import load_guided_zoom
 
 _PART = 64
-
-
-def assemble(made: GuidedZoomRun, hardware: HardwareConfig) -> GuidedZoom:
-    """Load both networks of a Guided Zoom and put them together.
-
-    Raises:
-        UserError: The hardware is not there, the Evidence CNN is not trained, or the conventional network is not the
-            pool's.
-    """
-    device_of(hardware)  # what is not there is said before the weights are read
-    pool, evidence = made.description.pool, made.evidence_run()
-    return GuidedZoom(
-        ConventionalCNN.place(made.base_run().load_network(), pool.grounding, hardware),
-        Classifier.place(evidence.load_network(), hardware),
-        pool.patches,
-        evidence.config.transforms,
-        made.description.refinement.scores,
-        made.description.refinement.mirrored,
-    )
 
 
 def evidence_of_split(
@@ -82,8 +63,8 @@ def evidence_of_split(
     schema = evidence_schema(len(run.class_names), top_k, rounds)
     parts = TableInParts(folder, schema, len(records), _PART, "`foveate guided-zoom`")
     if parts.missing():
-        zoom = replace(assemble(made, hardware), scores=refinement.scores, mirrored=refinement.mirrored)
-        _judge(zoom, parts, records, run, top_k, hardware.workers)
+        zoom = replace(load_guided_zoom(made, hardware), scores=refinement.scores, mirrored=refinement.mirrored)
+        _score(zoom, parts, records, run, top_k, hardware.workers)
     return EvidenceTable.of(parts.read(), rounds)
 
 
@@ -130,7 +111,7 @@ def _check_origin(folder: Path, made: GuidedZoomRun, records: Sequence[ImageReco
         )
 
 
-def _judge(
+def _score(
     zoom: GuidedZoom,
     parts: TableInParts,
     records: Sequence[ImageRecord],
@@ -146,11 +127,11 @@ def _judge(
         *(iter(evaluation_loader(EvaluationViews(shown, each), _PART, workers=workers)) for each in (seen, source)),
         strict=True,
     )
-    done = 0
-    with progress("judging", len(shown)) as advance:
+    count = 0
+    with progress("scoring", len(shown)) as advance:
         for index, chunk in chunks.items():
             small, large = next(batches)
             evidence = zoom.evidence(small.images[:, 0], large.images[:, 0], top_k)
             parts.write(index, evidence_rows(chunk, evidence, parts.schema))
-            done += len(chunk)
-            advance(done)
+            count += len(chunk)
+            advance(count)

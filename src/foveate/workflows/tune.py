@@ -11,10 +11,10 @@ from foveate.config.data import OnError
 from foveate.config.hardware import HardwareConfig
 from foveate.drawing.charts import bare, new_chart, save_chart
 from foveate.errors import UserError
-from foveate.evaluation.evidence import EvidenceTable
+from foveate.evaluation.evidence_table import EvidenceTable
 from foveate.files.documents import unstructured, write_json
 from foveate.files.locks import working_in
-from foveate.guided_zoom.tuning import Fitted, Scored, fit, tuned
+from foveate.guided_zoom.weight_tuning import CachedScores, TriedSetting, choose_setting, fit
 from foveate.runs.guided_zoom_run import GuidedZoomRun
 from foveate.workflows.split_evidence import evidence_of_split
 
@@ -27,7 +27,7 @@ def tune(
     on_error: OnError | None = None,
     hardware: HardwareConfig | None = None,
     say: Callable[[str], None] = print,
-) -> Fitted:
+) -> TriedSetting:
     """Try every k, number of rounds, weights in tenths and entropy gate; write down the best, and plot all.
 
     Where held-out parts of the split say that the photographs are too few for that, k alone is fitted (`tuned`).
@@ -63,12 +63,12 @@ def _tuned(
     on_error: OnError | None,
     hardware: HardwareConfig | None,
     say: Callable[[str], None],
-) -> Fitted:
+) -> TriedSetting:
     refinement = made.description.given or made.description.refinement
     table = evidence_of_split(made, split, refinement, root=root, on_error=on_error, hardware=hardware, say=say)
     scored = scored_of(table, raw=refinement.scores.value == "logits")
     fitted = fit(scored, refinement)
-    (best, held_out), count = tuned(scored, refinement, fitted), len(table.ids)
+    (best, held_out), count = choose_setting(scored, refinement, fitted), len(table.ids)
     made.with_refinement(best.config, split)
     folder = made.path / "tuning"
     write_json(
@@ -91,16 +91,16 @@ def _tuned(
     return best
 
 
-def scored_of(table: EvidenceTable, *, raw: bool) -> Scored:
+def scored_of(table: EvidenceTable, *, raw: bool) -> CachedScores:
     """Return what is fitted of kept evidence; `raw` as in `Scores.LOGITS`."""
     classes = table.evidence.classes
     own = (table.evidence.logits if raw else table.probabilities).gather(1, classes)
     right = classes == torch.from_numpy(table.labels)[:, None]
     truth = torch.where(right.any(1), right.int().argmax(1), -1)
-    return Scored(own, table.evidence.scores, truth, torch.special.entr(table.probabilities).sum(1))
+    return CachedScores(own, table.evidence.scores, truth, torch.special.entr(table.probabilities).sum(1))
 
 
-def plot_costs(fitted: Sequence[Fitted], photographs: int, path: Path) -> None:
+def plot_costs(fitted: Sequence[TriedSetting], photographs: int, path: Path) -> None:
     """Plot accuracy against passes a photograph, and the line of the best at most so expensive, as a PNG."""
     figure = new_chart(7, 4.5)
     axes = figure.add_subplot()

@@ -33,7 +33,7 @@ from foveate.grounding.config import GroundingConfig, GroundingMethod
 from foveate.grounding.create import create_grounding
 from foveate.grounding.layers import chosen_classes
 from foveate.grounding.randomisation import cascade, randomised, weighted_layers
-from foveate.guided_zoom.patches import strongest
+from foveate.guided_zoom.evidence_peak import strongest
 from foveate.hardware import device_of
 from foveate.inference.classifier import Classifier
 from foveate.networks.answers import check_answers

@@ -27,7 +27,7 @@ from foveate.evaluation.calibration import (
 from foveate.evaluation.config import TrustStudy
 from foveate.evaluation.predictions import read_predictions
 from foveate.files.documents import append_json_line, unstructured, write_json, write_text
-from foveate.guided_zoom.refinement import refined_probabilities
+from foveate.guided_zoom.refined_probabilities import refined_probabilities
 from foveate.networks.answers import ranked_classes
 from foveate.report.sheet import SheetAnswer, answer_sheet
 from foveate.report.trust import (
