@@ -25,7 +25,7 @@ from foveate.grounding.config import GroundingConfig, GroundingMethod
 from foveate.guided_zoom.config import Keep, PatchConfig, PoolConfig
 from foveate.guided_zoom.conventional_cnn import ConventionalCNN
 from foveate.guided_zoom.pool import SCHEMA_VERSION, EvidencePool
-from foveate.guided_zoom.pool_rule import pool_rows
+from foveate.guided_zoom.pool_rule import admission, pool_rows
 from foveate.runs.run import Run
 from foveate.types import Grounded
 from foveate.workflows.build_pool import build_pool, export_patches
@@ -76,6 +76,24 @@ def scripted(answers: list[list[int]], keep: Keep) -> tuple[list[tuple[str, int]
     conventional = mock.Mock(spec=ConventionalCNN, answer=base.answer, classifier=mock.Mock(device=torch.device("cpu")))
     rows = pool_rows(conventional, images, records, config)
     return [(row["id"], row["round"]) for row in rows.to_pylist()], base
+
+
+@pytest.mark.parametrize(
+    ("keep", "number", "enters", "goes_on"),
+    [
+        (Keep.CORRECT, 0, [True, False], [True, False]),
+        (Keep.CORRECT, 1, [True, False], [True, False]),
+        (Keep.FIRST_ALWAYS, 0, [True, True], [True, False]),
+        (Keep.FIRST_ALWAYS, 1, [True, False], [True, False]),
+        (Keep.ERASED_CORRECT, 0, [True, True], [True, True]),
+        (Keep.ERASED_CORRECT, 1, [True, False], [True, False]),
+    ],
+)
+def test_what_becomes_of_a_right_and_of_a_wrong_photograph(
+    keep: Keep, number: int, enters: list[bool], goes_on: list[bool]
+) -> None:
+    decision = admission(torch.tensor([True, False]), number, keep)
+    assert (decision.enters.tolist(), decision.goes_on.tolist()) == (enters, goes_on)
 
 
 def test_a_round_is_kept_while_the_answer_is_right() -> None:

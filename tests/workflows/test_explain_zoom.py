@@ -195,22 +195,22 @@ def test_names_alone_are_the_refined_ones_for_less(
     gate = sorted(each.entropy for each in own)[len(own) // 2] if gated else None  # half are left alone
     refinement = replace(REFINEMENT, scores=scores, entropy_threshold=gate)
     model = replace(model, refiner=Refiner.of(model.refiner.zoom, refinement))
-    looked: list[int] = []
+    counts: list[int] = []
 
-    def judge(self: GuidedZoom, source: torch.Tensor, patches: torch.Tensor) -> torch.Tensor:
+    def patch_scores(self: GuidedZoom, source: torch.Tensor, patches: torch.Tensor) -> torch.Tensor:
         """An Evidence CNN that is sure of one class, so that what is left to look at depends on no rounding."""
-        looked.append(len(patches))
+        counts.append(len(patches))
         answers = torch.zeros(len(patches), 4)
         answers[:, 0] = 1
         return answers
 
-    with mock.patch.object(GuidedZoom, "judge", judge):
+    with mock.patch.object(GuidedZoom, "patch_scores", patch_scores):
         best = [(each.image, each.best.class_name) for each in model.predict_many(birds)]
-        everything = sum(looked)
-        looked.clear()
+        everything = sum(counts)
+        counts.clear()
         assert list(model.classify_many(birds)) == best
-    assert 0 < sum(looked) <= everything
-    assert scores is Scores.LOGITS or sum(looked) < everything
+    assert 0 < sum(counts) <= everything
+    assert scores is Scores.LOGITS or sum(counts) < everything
 
 
 def test_several_views_are_refused(made: GuidedZoomRun, plumage: Path) -> None:

@@ -161,15 +161,15 @@ class _Search:
         later = self.known[which, rank] > 0
         if later.any():
             images, places = which[later], (which[later], rank[later], None)
-            found = evidence_round(
+            latest = evidence_round(
                 self.zoom.conventional,
                 self.images[images],
                 self.first.classes[places],
                 self.squares[places],
                 self.zoom.patches,
             )
-            boxes[later], squares[later] = found.evidence.boxes[:, 0], found.evidence.squares[:, 0]
-            self.forwards[images] += found.forwards
+            boxes[later], squares[later] = latest.evidence.boxes[:, 0], latest.evidence.squares[:, 0]
+            self.forwards[images] += latest.forwards
         return boxes, squares
 
     def _scores(self, which: Int64[Tensor, " m"], boxes: Int64[Tensor, "m 4"]) -> Float[Tensor, "m c"]:

@@ -34,8 +34,8 @@ def strongest(maps: Float[Tensor, "*n h w"], size: Size) -> Peak:
     height, width = maps.shape[-2:]
     flat = maps.flatten(-2).float()
     most, index = flat.max(-1)
-    found = flat.isfinite().all(-1) & (most > 0) & (most > flat.amin(-1))
+    is_peak = flat.isfinite().all(-1) & (most > 0) & (most > flat.amin(-1))
     cell = torch.stack((index % width, index // width), dim=-1)
     scale = torch.tensor([size.width / width, size.height / height], device=maps.device)
     middle = torch.tensor([size.width / 2, size.height / 2], device=maps.device)
-    return Peak(torch.where(found[..., None], (cell + 0.5) * scale, middle), found)
+    return Peak(torch.where(is_peak[..., None], (cell + 0.5) * scale, middle), is_peak)

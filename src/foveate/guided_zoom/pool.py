@@ -205,14 +205,14 @@ class EvidencePool:
         """
         table = self.table()
         self._check_classes(table)
-        found = pc.index_in(table.column("id"), pa.array([record.id for record in photographs], pa.string()))
-        absent = pc.unique(table.column("id").filter(found.is_null()))
+        places = pc.index_in(table.column("id"), pa.array([record.id for record in photographs], pa.string()))
+        absent = pc.unique(table.column("id").filter(places.is_null()))
         if len(absent):
             raise UserError(
                 f"the photographs of a pool must be in its data set; {len(absent)} are not in "
                 f"{self.description.data.root}, {absent[0].as_py()!r} first; restore them, or build the pool anew"
             )
-        train = self._patches(table, found.to_numpy(), photographs)
+        train = self._patches(table, places.to_numpy(), photographs)
         return ImageDataset(f"evidence from {self.description.dataset}", self.description.class_names, train, ())
 
     def _patches(
@@ -223,10 +223,11 @@ class EvidencePool:
         boxes = np.stack([table.column(edge).to_numpy() for edge in ("left", "top", "right", "bottom")], axis=1)
         if config.whole:
             _, first = np.unique(which, return_index=True)
-            seen, side = which[np.sort(first)], config.patches.source_size
-            which = np.concatenate([which, seen])
-            rounds = np.concatenate([rounds, np.full_like(rounds, WHOLE, shape=len(seen))])
-            boxes = np.concatenate([boxes, np.broadcast_to(np.array([0, 0, side, side], boxes.dtype), (len(seen), 4))])
+            wholes, side = which[np.sort(first)], config.patches.source_size
+            views = np.broadcast_to(np.array([0, 0, side, side], boxes.dtype), (len(wholes), 4))
+            which = np.concatenate([which, wholes])
+            rounds = np.concatenate([rounds, np.full_like(rounds, WHOLE, shape=len(wholes))])
+            boxes = np.concatenate([boxes, views])
         square = config.patches.side if config.patches.stretch else None
         return PatchRecords(photographs, which, rounds, boxes, self.description.transforms, square)
 

@@ -100,7 +100,7 @@ def _class_document(each: ClassEvidence) -> dict[str, Any]:
         "score_before": each.terms[0],
         "score_after": each.score,
         "weighted_terms": list(each.terms),
-        "rounds": [_round_document(number, found) for number, found in enumerate(each.rounds)],
+        "rounds": [_round_document(number, evidence) for number, evidence in enumerate(each.rounds)],
     }
 
 

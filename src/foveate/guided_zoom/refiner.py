@@ -30,9 +30,9 @@ class Refiner:
         patches = replace(zoom.patches, rounds=rounds)
         return cls(replace(zoom, patches=patches, scores=config.scores, mirrored=config.mirrored), config)
 
-    def source_of(self, seen: TransformConfig) -> TransformConfig:
+    def source_of(self, transforms: TransformConfig) -> TransformConfig:
         """Return what makes the view that patches are cut from: the same part of a photograph as the network sees."""
-        return replace(seen, source_size=self.zoom.patches.source_size)
+        return replace(transforms, source_size=self.zoom.patches.source_size)
 
     def probabilities(
         self, images: UInt8[Tensor, "b H W 3"], source: UInt8[Tensor, "b Hs Ws 3"]

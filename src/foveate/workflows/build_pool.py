@@ -68,12 +68,9 @@ def build_pool(
         UserError: The folder holds something else, a photograph cannot be read, or the network cannot be grounded.
     """
     run = run if isinstance(run, Run) else Run.open(Path(run).expanduser())
-    config, hardware = config or PoolConfig(), hardware or HardwareConfig()
-    first, step = share
-    if not 0 <= first < step:
-        raise _no_share(f"{first}/{step}")
+    out, config, hardware = Path(out), config or PoolConfig(), hardware or HardwareConfig()
+    first, step = _checked(share)
     data = replace(run.config.data, root=root.expanduser().resolve()) if root else run.config.data
-    out = Path(out)
     EvidencePool.check_folder(out)
     network, photographs = run.load_network(), load_splits(data).named("train")
     if not EvidencePool.begun(out):
@@ -84,8 +81,8 @@ def build_pool(
         pool = EvidencePool.start(out, _description(run, config, data, records))
         mine = [index for index in pool.parts.missing() if index % step == first]
         if mine:
-            base = ConventionalCNN.place(network, config.grounding, hardware)
-            _build(pool, base, run, records, mine, hardware.workers)
+            conventional = ConventionalCNN.place(network, config.grounding, hardware)
+            _build(pool, conventional, run, records, mine, hardware.workers)
     missing, parts = pool.parts.missing(), len(pool.parts)
     say(f"{pool.path}: {parts - len(missing)} of {parts} parts are built")
     if not missing:
@@ -102,8 +99,8 @@ def check_grounding(
         UserError: The accelerator is not there, the layer is none or gives no feature map, the method does not fit the
             network, or the network does not answer.
     """
-    base = ConventionalCNN.place(network, replace(config, masks=1), hardware)
-    base.answer(torch.zeros(1, transforms.source, transforms.source, 3, dtype=torch.uint8), 1)
+    conventional = ConventionalCNN.place(network, replace(config, masks=1), hardware)
+    conventional.answer(torch.zeros(1, transforms.source, transforms.source, 3, dtype=torch.uint8), 1)
 
 
 def _description(run: Run, config: PoolConfig, data: DataConfig, records: Sequence[ImageRecord]) -> PoolDescription:
@@ -131,6 +128,13 @@ def parsed_share(text: str) -> tuple[int, int]:
     return int(first), int(step)
 
 
+def _checked(share: tuple[int, int]) -> tuple[int, int]:
+    first, step = share
+    if not 0 <= first < step:
+        raise _no_share(f"{first}/{step}")
+    return share
+
+
 def _no_share(given: str) -> UserError:
     return UserError(f"a share must be i/n with 0 <= i < n; got {given}")
 
@@ -148,7 +152,7 @@ def summary_of(pool: EvidencePool) -> str:
 
 def _build(
     pool: EvidencePool,
-    base: ConventionalCNN,
+    conventional: ConventionalCNN,
     run: Run,
     records: Sequence[ImageRecord],
     parts: Sequence[int],
@@ -159,16 +163,17 @@ def _build(
     # One loader for all parts, so that its processes start once; photograph by photograph, since parts need not be
     # whole batches.
     views = EvaluationViews([record for chunk in chunks for record in chunk], run.config.transforms)
-    shown = iter(evaluation_loader(views, 1, workers=workers))
-    done = 0
+    loaded = iter(evaluation_loader(views, 1, workers=workers))
+    count = 0
     with progress("grounding", len(views)) as advance:
         for index, chunk in zip(parts, chunks, strict=True):
             tables = []
             for start in range(0, len(chunk), config.batch_size):
                 batch = chunk[start : start + config.batch_size]
-                tables.append(pool_rows(base, torch.cat([next(shown).images[:, 0] for _ in batch]), batch, config))
-                done += len(batch)
-                advance(done)
+                images = torch.cat([next(loaded).images[:, 0] for _ in batch])
+                tables.append(pool_rows(conventional, images, batch, config))
+                count += len(batch)
+                advance(count)
             pool.parts.write(index, pa.concat_tables(tables))
 
 
@@ -182,17 +187,17 @@ def export_patches(pool: EvidencePool, out: Path, *, say: Callable[[str], None] 
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"patches are written into an empty folder; {out} holds something; name another")
-    learnt = load_splits(DataConfig(root=pool.path, format=DatasetFormat.POOL, test_fraction=0.0)).train
-    records = patches_alone(learnt)
+    patches = load_splits(DataConfig(root=pool.path, format=DatasetFormat.POOL, test_fraction=0.0)).train
+    records = patches_alone(patches)
     folders = unique_names({name: name for name in pool.description.class_names})
     files = unique_names({each: _stem(each) for each in (record.id.rpartition("#")[0] for record in records)})
     with progress("cutting", len(records)) as advance:
-        for done, record in enumerate(records, 1):
+        for count, record in enumerate(records, 1):
             photograph, _, number = record.id.rpartition("#")
             path = out / folders[record.class_name] / f"{files[photograph]}-round-{number}.png"
             with atomic_path(path) as temporary:
                 read_image(record.image, record.id).save(temporary, format="PNG")
-            advance(done)
+            advance(count)
     say(f"{len(records)} patches: {out}")
     return len(records)
 

@@ -48,7 +48,7 @@ class ZoomExplainer:
 
     @classmethod
     def of(
-        cls, made: GuidedZoomRun, hardware: HardwareConfig | None = None, say: Callable[[str], None] = print
+        cls, zoom_run: GuidedZoomRun, hardware: HardwareConfig | None = None, say: Callable[[str], None] = print
     ) -> ZoomExplainer:
         """Load the networks and the pool.
 
@@ -56,9 +56,9 @@ class ZoomExplainer:
             UserError: The Guided Zoom is unfinished, or what it was made of has changed or is gone.
         """
         hardware = hardware or HardwareConfig()
-        zoom = load_guided_zoom(made, hardware)
-        pool = pool_features(made, zoom.evidence_cnn, workers=hardware.workers, say=say)
-        return cls(made.base_run(), Refiner.of(zoom, made.description.refinement), pool)
+        zoom = load_guided_zoom(zoom_run, hardware)
+        pool = pool_features(zoom_run, zoom.evidence_cnn, workers=hardware.workers, say=say)
+        return cls(zoom_run.base_run(), Refiner.of(zoom, zoom_run.description.refinement), pool)
 
     def explain(
         self, image: Image.Image, title: str, truth: str | None = None, besides: Path | None = None
@@ -71,25 +71,19 @@ class ZoomExplainer:
             truth: Its true class, where that is known.
             besides: Its path: patches of it in the pool are not its nearest.
         """
-        image, config, seen = (
-            upright_rgb(image, title, largest_megapixels=None),
-            self.refiner.config,
-            self.run.config.transforms,
-        )
-        (small,), (large,) = (
-            evaluation_geometries(Size(*image.size), each, TestViews.CENTRE)
-            for each in (seen, self.refiner.source_of(seen))
-        )
+        image, config = upright_rgb(image, title, largest_megapixels=None), self.refiner.config
+        transforms = (self.run.config.transforms, self.refiner.source_of(self.run.config.transforms))
+        (small,), (large,) = (evaluation_geometries(Size(*image.size), each, TestViews.CENTRE) for each in transforms)
         view = large.pixels(image)
-        look = self.refiner.zoom.look(_pixels(small.pixels(image)), _pixels(view), config.top_k)
-        evidence, refined = look.evidence, decide(look.evidence, config)
+        output = self.refiner.zoom.output(_pixels(small.pixels(image)), _pixels(view), config.top_k)
+        evidence, refined = output.evidence, decide(output.evidence, config)
         own = evidence.logits.float().softmax(1)
         after = refined_probabilities(own, evidence.classes, refined, config.scores)
         return ZoomExplanation(
             title=title,
             image=view,
             window=large.window,
-            classes=self._classes(look, view, torch.cat((own, after)), refined.scores[0].tolist(), besides),
+            classes=self._classes(output, view, torch.cat((own, after)), refined.scores[0].tolist(), besides),
             chosen=evidence.classes[0].tolist().index(int(refined.classes[0])),
             considered=bool(refined.considered[0]),
             entropy=float(torch.special.entr(own[0].double()).sum()),
@@ -99,17 +93,17 @@ class ZoomExplainer:
 
     def _classes(
         self,
-        look: GuidedZoomOutput,
+        output: GuidedZoomOutput,
         view: Image.Image,
         probabilities: Float[Tensor, "2 c"],
         scores: Sequence[float],
         besides: Path | None,
     ) -> tuple[ClassEvidence, ...]:
         """Gather what is known of each class; probabilities are those before and after the evidence."""
-        evidence, config = look.evidence, self.refiner.config
+        evidence, config = output.evidence, self.refiner.config
         terms = terms_of(own_scores(evidence, config.scores), evidence.scores, config.weights)[0]
-        asked = evidence.classes[0, :, None].expand(evidence.scores.shape[1:]).flatten()
-        near = self.pool.nearest(look.features.flatten(0, 2), asked, self.nearest, besides)
+        classes = evidence.classes[0, :, None].expand(evidence.scores.shape[1:]).flatten()
+        near = self.pool.nearest(output.features.flatten(0, 2), classes, self.nearest, besides)
         rounds = terms.shape[1] - 1
         return tuple(
             ClassEvidence(
@@ -118,27 +112,27 @@ class ZoomExplainer:
                 refined=float(probabilities[1, label]),
                 terms=tuple(terms[rank].tolist()),
                 score=scores[rank],
-                rounds=tuple(self._round(look, view, rank, number, near) for number in range(rounds)),
+                rounds=tuple(self._round(output, view, rank, number, near) for number in range(rounds)),
             )
             for rank, label in enumerate(evidence.classes[0].tolist())
         )
 
     def _round(
-        self, look: GuidedZoomOutput, view: Image.Image, rank: int, number: int, near: Nearest
+        self, output: GuidedZoomOutput, view: Image.Image, rank: int, number: int, near: Nearest
     ) -> ExplainedRound:
-        evidence, each = look.evidence, (0, rank, number)
+        evidence, each = output.evidence, (0, rank, number)
         x, y = evidence.places[each].tolist()
         box = evidence.boxes[each].tolist()
         row = rank * evidence.scores.shape[2] + number
-        heat = look.maps[each].clamp(min=0).nan_to_num(0.0)
+        heat = output.maps[each].clamp(min=0).nan_to_num(0.0)
         return ExplainedRound(
-            seen=Image.fromarray(look.seen[each].cpu().numpy()),
+            erased=Image.fromarray(output.erased[each].cpu().numpy()),
             heat=(heat / heat.max().clamp(min=torch.finfo(heat.dtype).tiny)).cpu().numpy(),
             place=(x, y),
             box=Box(*map(float, box)),
             found=bool(evidence.found[each]),
             patch=self._patch(view, box),
-            probability=float(look.probabilities[each]),
+            probability=float(output.probabilities[each]),
             score=float(evidence.scores[each]),
             nearest=self._patches(near.rows[row].tolist(), near.distances[row].tolist()),
         )
@@ -159,7 +153,7 @@ class ZoomExplainer:
 
 
 def explain_zoom(
-    made: GuidedZoomRun | Path | str,
+    zoom_run: GuidedZoomRun | Path | str,
     patterns: Sequence[str],
     *,
     out: Path | None = None,
@@ -171,7 +165,7 @@ def explain_zoom(
     """Write a picture and a JSON file for each photograph: the evidence for its best classes, and what it did.
 
     Args:
-        made: A finished Guided Zoom, or its folder.
+        zoom_run: A finished Guided Zoom, or its folder.
         patterns: Photographs, folders, globs.
         out: Folder for both, named after the photographs (`picture_paths`); None: `explanations/` in the Guided Zoom's
             folder.
@@ -183,12 +177,12 @@ def explain_zoom(
     Raises:
         UserError: The Guided Zoom is unfinished, or a photograph cannot be read.
     """
-    made = made if isinstance(made, GuidedZoomRun) else GuidedZoomRun.open(Path(made).expanduser())
-    photographs, explainer = find_photographs(patterns, say), ZoomExplainer.of(made, hardware, say)
+    zoom_run = zoom_run if isinstance(zoom_run, GuidedZoomRun) else GuidedZoomRun.open(Path(zoom_run).expanduser())
+    photographs, explainer = find_photographs(patterns, say), ZoomExplainer.of(zoom_run, hardware, say)
     largest = largest_of(largest_megapixels, explainer.run.config.data.largest_megapixels)
-    shown = readable(photographs, on_error, say, largest)
-    targets = picture_paths(shown, out or made.path / "explanations", "explained")
-    for photograph, target in zip(shown, targets, strict=True):
+    readables = readable(photographs, on_error, say, largest)
+    targets = picture_paths(readables, out or zoom_run.path / "explanations", "explained")
+    for photograph, target in zip(readables, targets, strict=True):
         image = read_image(photograph, largest_megapixels=largest)
         explanation = explainer.explain(image, shown_name(photograph), besides=photograph)
         zoom_picture(explanation, target)

@@ -10,7 +10,7 @@ from foveate.inference.classifier import Classifier
 from foveate.runs.guided_zoom_run import GuidedZoomRun
 
 
-def load_guided_zoom(made: GuidedZoomRun, hardware: HardwareConfig) -> GuidedZoom:
+def load_guided_zoom(zoom_run: GuidedZoomRun, hardware: HardwareConfig) -> GuidedZoom:
     """Load both networks of a Guided Zoom and put them together.
 
     Raises:
@@ -18,12 +18,12 @@ def load_guided_zoom(made: GuidedZoomRun, hardware: HardwareConfig) -> GuidedZoo
             pool's.
     """
     device_of(hardware)  # what is not there is said before the weights are read
-    pool, evidence = made.description.pool, made.evidence_run()
+    pool, evidence = zoom_run.description.pool, zoom_run.evidence_run()
     return GuidedZoom(
-        conventional=ConventionalCNN.place(made.base_run().load_network(), pool.grounding, hardware),
+        conventional=ConventionalCNN.place(zoom_run.base_run().load_network(), pool.grounding, hardware),
         evidence_cnn=Classifier.place(evidence.load_network(), hardware),
         patches=pool.patches,
         transforms=evidence.config.transforms,
-        scores=made.description.refinement.scores,
-        mirrored=made.description.refinement.mirrored,
+        scores=zoom_run.description.refinement.scores,
+        mirrored=zoom_run.description.refinement.mirrored,
     )

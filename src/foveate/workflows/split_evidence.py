@@ -35,7 +35,7 @@ _PART = 64
 
 
 def evidence_of_split(
-    made: GuidedZoomRun,
+    zoom_run: GuidedZoomRun,
     split: str,
     refinement: RefinementConfig,
     *,
@@ -51,35 +51,35 @@ def evidence_of_split(
     Raises:
         UserError: What is kept is of other networks or photographs.
     """
-    hardware, run = hardware or HardwareConfig(), made.base_run()
+    hardware, run = hardware or HardwareConfig(), zoom_run.base_run()
     device_of(hardware)
     data = run.config.data if root is None else replace(run.config.data, root=root)
     records = checked(records_of(run, data, split), on_error or data.on_error, say, data.largest_megapixels)
     top_k = min(max(5, refinement.top_k), len(run.class_names))
-    rounds = made.description.pool.patches.rounds + 1
-    seen = "-mirrored" if refinement.mirrored else ""
-    folder = made.path / "splits" / f"{split}-top-{top_k}-{refinement.scores.value}{seen}"
-    _check_origin(folder, made, records)
+    rounds = zoom_run.description.pool.patches.rounds + 1
+    views = "-mirrored" if refinement.mirrored else ""
+    folder = zoom_run.path / "splits" / f"{split}-top-{top_k}-{refinement.scores.value}{views}"
+    _check_origin(folder, zoom_run, records)
     schema = evidence_schema(len(run.class_names), top_k, rounds)
     parts = TableInParts(folder, schema, len(records), _PART, "`foveate guided-zoom`")
     if parts.missing():
-        zoom = replace(load_guided_zoom(made, hardware), scores=refinement.scores, mirrored=refinement.mirrored)
+        zoom = replace(load_guided_zoom(zoom_run, hardware), scores=refinement.scores, mirrored=refinement.mirrored)
         _score(zoom, parts, records, run, top_k, hardware.workers)
     return EvidenceTable.of(parts.read(), rounds)
 
 
 def hits_of_split(
-    made: GuidedZoomRun, split: str, table: EvidenceTable, *, root: Path | None = None
+    zoom_run: GuidedZoomRun, split: str, table: EvidenceTable, *, root: Path | None = None
 ) -> HitSummary | None:
     """Say where the peaks of the network's own answers fall; None where the photographs have no boxes."""
-    run = made.base_run()
+    run = zoom_run.base_run()
     data = run.config.data if root is None else replace(run.config.data, root=root)
     known = {record.id: record for record in records_of(run, data, split)}
     records = [known[each] for each in table.ids]
     annotations = annotations_of(records)
     if np.isnan(annotations.boxes).all():
         return None
-    view = replace(run.config.transforms, source_size=made.description.pool.patches.source_size)
+    view = replace(run.config.transforms, source_size=zoom_run.description.pool.patches.source_size)
     own = table.evidence.places[:, 0].double().numpy(), table.evidence.found[:, 0].numpy()
     places = np.stack([_in_photograph(places, record, view) for places, record in zip(own[0], records, strict=True)])
     return summarise(hits_of(places, own[1], annotations), annotations)
@@ -95,10 +95,10 @@ def _in_photograph(
     return view.points_back(places)
 
 
-def _check_origin(folder: Path, made: GuidedZoomRun, records: Sequence[ImageRecord]) -> None:
+def _check_origin(folder: Path, zoom_run: GuidedZoomRun, records: Sequence[ImageRecord]) -> None:
     origin = {
-        "network_hash": made.description.network_hash,
-        "evidence_hash": hash_of_file(made.evidence_run().weights),
+        "network_hash": zoom_run.description.network_hash,
+        "evidence_hash": hash_of_file(zoom_run.evidence_run().weights),
         "data_hash": hash_of_photographs(records),
     }
     file = folder / "origin.json"
@@ -120,15 +120,13 @@ def _score(
     workers: int | None,
 ) -> None:
     chunks = {index: records[parts.members(index)] for index in parts.missing()}
-    shown = [record for chunk in chunks.values() for record in chunk]
-    seen = run.config.transforms
-    source = replace(seen, source_size=zoom.patches.source_size)
-    batches = zip(
-        *(iter(evaluation_loader(EvaluationViews(shown, each), _PART, workers=workers)) for each in (seen, source)),
-        strict=True,
-    )
+    remaining = [record for chunk in chunks.values() for record in chunk]
+    transforms = run.config.transforms
+    source = replace(transforms, source_size=zoom.patches.source_size)
+    views = (EvaluationViews(remaining, each) for each in (transforms, source))
+    batches = zip(*(iter(evaluation_loader(each, _PART, workers=workers)) for each in views), strict=True)
     count = 0
-    with progress("scoring", len(shown)) as advance:
+    with progress("scoring", len(remaining)) as advance:
         for index, chunk in chunks.items():
             small, large = next(batches)
             evidence = zoom.evidence(small.images[:, 0], large.images[:, 0], top_k)
