@@ -50,6 +50,13 @@ def test_other_settings_have_another_name(other: dict[str, Any], name: str, tmp_
     assert written(tmp_path, SETTINGS, said) == "test-centre"
 
 
+def test_a_setting_under_its_former_name_is_compared(tmp_path: Path) -> None:
+    written(tmp_path, SETTINGS | {"entropy_above": 0.5}, [])
+    assert written(tmp_path, SETTINGS | {"entropy_threshold": 0.5}, []) == "test-centre"
+    written(tmp_path, SETTINGS | {"entropy_above": 0.5}, [])
+    assert written(tmp_path, SETTINGS | {"entropy_threshold": 0.25}, []) == "test-centre-entropy-threshold-0.25"
+
+
 def test_folders_of_one_name_are_told_apart(tmp_path: Path) -> None:
     roots = ("/birds", "/a/jays", "/b/jays", "/c/" + "j" * 300)
     names = [written(tmp_path, SETTINGS | {"root": root}, []) for root in roots]

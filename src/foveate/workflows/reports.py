@@ -17,6 +17,7 @@ from foveate.files.file_names import safe_name
 from foveate.inference.classifier import Classifier
 
 _WORDS = 60  # characters of a name that say what differs; beyond, a hash does
+_RENAMED = {"entropy_above": "entropy_threshold"}  # settings of older reports
 
 
 def measured_with(
@@ -115,7 +116,7 @@ def _settings(report: Path) -> Mapping[str, Any] | None:
     if content is None:
         return None
     settings = content.get("settings", {})
-    return settings if isinstance(settings, dict) else {}
+    return {_RENAMED.get(key, key): value for key, value in settings.items()} if isinstance(settings, dict) else {}
 
 
 def _content(report: Path) -> Mapping[str, Any] | None:
