@@ -116,7 +116,9 @@ def _settings(report: Path) -> Mapping[str, Any] | None:
     if content is None:
         return None
     settings = content.get("settings", {})
-    return {_RENAMED.get(key, key): value for key, value in settings.items()} if isinstance(settings, dict) else {}
+    if not isinstance(settings, dict):
+        return {}
+    return {_RENAMED.get(str(key), str(key)): value for key, value in settings.items()}
 
 
 def _content(report: Path) -> Mapping[str, Any] | None:
