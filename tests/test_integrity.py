@@ -25,9 +25,10 @@ from foveate.data.records import ImageRecord
 from foveate.errors import UserError
 from foveate.evaluation.predictions import PredictionTable, read_predictions, write_predictions
 from foveate.files.documents import read_json
+from foveate.files.hashes import hash_of_file
 from foveate.files.parquet import read_parquet
 from foveate.files.parts import TableInParts
-from foveate.guided_zoom.pool import SCHEMA, hash_of_file
+from foveate.guided_zoom.pool import SCHEMA
 from foveate.runs.guided_zoom_run import GuidedZoomRun
 from foveate.runs.run import Run
 from foveate.training.checkpoints import AtomicCheckpoints, read_checkpoint

@@ -12,7 +12,6 @@ It holds no pictures: a patch is cut out of its photograph when it is read.
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +26,6 @@ from foveate.config.checks import require_count, require_names
 from foveate.config.data import DataConfig, TransformConfig
 from foveate.data.records import ArchiveMember, ImageDataset, ImageRecord, photograph_of
 from foveate.errors import UserError
-from foveate.files.atomic import check_no_pipe
 from foveate.files.documents import read_json, structured, unstructured, write_json
 from foveate.files.parts import TableInParts
 from foveate.guided_zoom import migrations
@@ -264,18 +262,3 @@ def _bytes_of(image: Path | bytes | ArchiveMember) -> int:
     if isinstance(image, Path):
         return image.stat().st_size
     return image.length if isinstance(image, ArchiveMember) else len(image)
-
-
-def hash_of_file(path: Path) -> str:
-    """Return the hash of a file's bytes.
-
-    Raises:
-        UserError: It is missing or cannot be read.
-    """
-    check_no_pipe(path)
-    try:
-        with path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
-    except OSError as error:
-        reason = os.strerror(error.errno or 0)
-        raise UserError(f"{path} must be a file that can be read ({reason}); restore it from a copy") from error

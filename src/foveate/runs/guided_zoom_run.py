@@ -18,7 +18,8 @@ from pathlib import Path
 
 from foveate.runs import migrations
 from foveate.guided_zoom.config import PoolConfig, RefinementConfig
-from foveate.guided_zoom.pool import EvidencePool, hash_of_file
+from foveate.guided_zoom.pool import EvidencePool
+from foveate.files.hashes import hash_of_file
 from foveate.files.documents import read_json, structured, unstructured, write_json
 from foveate.errors import UserError
 from foveate.runs.run import Run

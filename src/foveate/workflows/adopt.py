@@ -20,8 +20,8 @@ from foveate.data.preparation import Splits, checked_splits
 from foveate.data.records import ImageRecord
 from foveate.errors import UserError
 from foveate.files.documents import check_fields
+from foveate.files.hashes import hash_of_file
 from foveate.files.locks import working_in
-from foveate.guided_zoom.pool import hash_of_file
 from foveate.hardware import device_of
 from foveate.inference.classifier import Classifier
 from foveate.networks.own import OwnNetwork

@@ -19,9 +19,10 @@ from foveate.evaluation.evidence_table import EvidenceTable
 from foveate.evaluation.hits import HitSummary
 from foveate.evaluation.refinement_change import RefinementChange, refinement_change
 from foveate.files.documents import append_json_line, unstructured, write_json, write_text
+from foveate.files.hashes import hash_of_file
 from foveate.files.locks import working_in
 from foveate.guided_zoom.config import EvidenceStart, PoolConfig, RefinementConfig, Rule
-from foveate.guided_zoom.pool import EvidencePool, hash_of_file
+from foveate.guided_zoom.pool import EvidencePool
 from foveate.recipes.config import TrainConfig
 from foveate.recipes.create import create_network
 from foveate.recipes.datasets import has_validation

@@ -19,17 +19,12 @@ from foveate.data.records import ImageRecord
 from foveate.errors import UserError
 from foveate.files.atomic import atomic_path
 from foveate.files.file_names import unique_names
+from foveate.files.hashes import hash_of_file
 from foveate.files.locks import LOCK, working_in
 from foveate.grounding.config import GroundingConfig
 from foveate.guided_zoom.config import PoolConfig
 from foveate.guided_zoom.conventional_cnn import ConventionalCNN
-from foveate.guided_zoom.pool import (
-    EvidencePool,
-    PoolDescription,
-    hash_of_file,
-    hash_of_photographs,
-    patches_alone,
-)
+from foveate.guided_zoom.pool import EvidencePool, PoolDescription, hash_of_photographs, patches_alone
 from foveate.guided_zoom.pool_rule import pool_rows
 from foveate.networks.network import Network
 from foveate.progress import progress

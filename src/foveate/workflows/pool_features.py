@@ -18,8 +18,9 @@ from foveate.config.data import DataConfig, DatasetFormat, TransformConfig
 from foveate.data.loading import EvaluationViews, evaluation_loader
 from foveate.data.records import ImageRecord, Patch, labels_of, photograph_of
 from foveate.files.atomic import atomic_path
+from foveate.files.hashes import hash_of_file
 from foveate.guided_zoom.nearest_patches import Nearest, nearest
-from foveate.guided_zoom.pool import hash_of_file, patches_alone
+from foveate.guided_zoom.pool import patches_alone
 from foveate.inference.classifier import Classifier
 from foveate.progress import progress
 from foveate.recipes.datasets import load_splits

@@ -20,10 +20,11 @@ from foveate.errors import UserError
 from foveate.evaluation.evidence_table import EvidenceTable, evidence_rows, evidence_schema
 from foveate.evaluation.hits import HitSummary, annotations_of, hits_of, summarise
 from foveate.files.documents import read_json, write_json
+from foveate.files.hashes import hash_of_file
 from foveate.files.parts import TableInParts
 from foveate.guided_zoom.config import RefinementConfig
 from foveate.guided_zoom.guided_zoom import GuidedZoom
-from foveate.guided_zoom.pool import hash_of_file, hash_of_photographs
+from foveate.guided_zoom.pool import hash_of_photographs
 from foveate.hardware import device_of
 from foveate.progress import progress
 from foveate.runs.guided_zoom_run import GuidedZoomRun
