@@ -106,6 +106,15 @@ def test_equal_weights_of_equal_classes_need_all_evidence() -> None:
     assert torch.equal(done.classes, done.candidates[:, 0])
 
 
+def test_each_erased_image_is_a_pass() -> None:
+    """Where nothing tells the classes apart, each of three is grounded again after its evidence is erased."""
+    decision = decide_best_first(
+        zoom(0.0, 1), noise(2, 48, 0), noise(2, 64, 1), RefinementConfig(top_k=3, weights=(0.4, 0.3, 0.3))
+    )
+    assert torch.equal(decision.lower, decision.upper)
+    assert decision.forwards.tolist() == [1 + 3] * 2
+
+
 def test_a_damaged_evidence_cnn_is_refused() -> None:
     made = zoom(0.5)
     damaged = mock.Mock(return_value=torch.full((1, CLASSES), torch.nan))
