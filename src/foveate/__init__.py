@@ -29,21 +29,22 @@ if TYPE_CHECKING:
     from foveate.s3n.config import Branches, Partition, S3NConfig
     from foveate.types import Box, PartPoint, Prediction, RankedClass
     from foveate.workflows.adopt import adopt
-    from foveate.workflows.analysis.attention import AttentionReport, analyse_attention
+    from foveate.workflows.analysis.analyse_attention import AttentionReport, analyse_attention
     from foveate.workflows.analysis.localise import LocalisationReport, localise
     from foveate.workflows.analysis.measure_grounding import GroundingReport, measure_grounding
-    from foveate.workflows.analysis.trust import TrustReport, measure_trust
-    from foveate.workflows.build_guided_zoom import RefinementRow, build_guided_zoom
+    from foveate.workflows.analysis.measure_trust import TrustReport, measure_trust
+    from foveate.workflows.build_guided_zoom import build_guided_zoom
     from foveate.workflows.build_pool import build_pool
     from foveate.workflows.evaluate import Evaluation, evaluate
     from foveate.workflows.explain import explain
     from foveate.workflows.model import Model, load
+    from foveate.workflows.refinement_report import RefinementRow
     from foveate.workflows.train import train
     from foveate.workflows.tune import tune
 
 
 _PUBLIC = {
-    "AttentionReport": "foveate.workflows.analysis.attention",
+    "AttentionReport": "foveate.workflows.analysis.analyse_attention",
     "BackboneConfig": "foveate.config.networks",
     "Box": "foveate.types",
     "Branches": "foveate.s3n.config",
@@ -70,7 +71,7 @@ _PUBLIC = {
     "Prediction": "foveate.types",
     "RankedClass": "foveate.types",
     "RefinementConfig": "foveate.guided_zoom.config",
-    "RefinementRow": "foveate.workflows.build_guided_zoom",
+    "RefinementRow": "foveate.workflows.refinement_report",
     "Rule": "foveate.guided_zoom.config",
     "Runtime": "foveate.config.hardware",
     "Run": "foveate.runs.run",
@@ -79,11 +80,11 @@ _PUBLIC = {
     "TestViews": "foveate.config.data",
     "TrainConfig": "foveate.recipes.config",
     "TransformConfig": "foveate.config.data",
-    "TrustReport": "foveate.workflows.analysis.trust",
+    "TrustReport": "foveate.workflows.analysis.measure_trust",
     "TrustStudy": "foveate.evaluation.config",
     "UserError": "foveate.errors",
     "adopt": "foveate.workflows.adopt",
-    "analyse_attention": "foveate.workflows.analysis.attention",
+    "analyse_attention": "foveate.workflows.analysis.analyse_attention",
     "build_pool": "foveate.workflows.build_pool",
     "evaluate": "foveate.workflows.evaluate",
     "explain": "foveate.workflows.explain",
@@ -91,7 +92,7 @@ _PUBLIC = {
     "load": "foveate.workflows.model",
     "localise": "foveate.workflows.analysis.localise",
     "measure_grounding": "foveate.workflows.analysis.measure_grounding",
-    "measure_trust": "foveate.workflows.analysis.trust",
+    "measure_trust": "foveate.workflows.analysis.measure_trust",
     "train": "foveate.workflows.train",
     "tune": "foveate.workflows.tune",
 }

@@ -16,7 +16,7 @@ from foveate.recipes.config import TrainConfig
 from foveate.workflows import demo as demo_module
 from foveate.workflows.demo import demo
 from foveate.workflows.evaluate import evaluate
-from foveate.workflows.sheet import answer_sheet_of
+from foveate.workflows.shown_answers import answer_sheet_of
 from foveate.workflows.train import train
 
 

@@ -20,7 +20,7 @@ from foveate.runs.run import Run
 from foveate.s3n.explanation import S3NExplanation
 from foveate.workflows.explain import Explainer, explain
 from foveate.workflows.model import load
-from foveate.workflows.pictures import picture_paths, shown_name
+from foveate.workflows.explanation_pictures import picture_paths, shown_name
 
 
 def silent(line: str) -> None:

@@ -28,8 +28,8 @@ from foveate.runs.run import Run, RunDescription
 from foveate.s3n.config import S3NConfig
 from foveate.s3n.explanation import S3NExplanation
 from foveate.types import Size
-from foveate.workflows.analysis.annotated import Analysis, boxes_in_view
-from foveate.workflows.analysis.attention import analyse_attention
+from foveate.workflows.analysis.analysed_run import Analysis, boxes_in_view
+from foveate.workflows.analysis.analyse_attention import analyse_attention
 from foveate.workflows.analysis.localise import localise
 from foveate.workflows.evaluate import evaluate
 from foveate.workflows.explain import Explainer
@@ -215,7 +215,7 @@ def test_boxes_without_parts_are_said_and_counted(
 ) -> None:
     run, said = copied(own_run, tmp_path / "partless"), list[str]()
     monkeypatch.setattr(
-        "foveate.workflows.analysis.attention.records_of",
+        "foveate.workflows.analysis.analyse_attention.records_of",
         lambda *_: tuple(replace(record, parts=()) for record in load_splits(run.config.data).test),
     )
     done = analyse_attention(run, hardware=run.config.hardware, say=said.append)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from foveate.workflows.reports import kept_report, measured_with, report_path
+from foveate.workflows.report_paths import kept_report, measured_with, report_path
 
 SETTINGS = {"root": "/birds", "on_error": "stop", "precision": "bfloat16", "methods": ["eb"], "curves": {"steps": 4}}
 

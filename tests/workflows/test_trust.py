@@ -21,7 +21,7 @@ from foveate.guided_zoom.config import RefinementConfig, Scores
 from foveate.guided_zoom.refiner import Refiner
 from foveate.runs.guided_zoom_run import GuidedZoomRun
 from foveate.runs.run import Run
-from foveate.workflows.analysis.trust import FIRST, REFINED, TrustReport, measure_trust
+from foveate.workflows.analysis.measure_trust import FIRST, REFINED, TrustReport, measure_trust
 from foveate.workflows.evaluate import evaluate, records_of
 from foveate.workflows.split_evidence import assemble, evidence_of_split
 from zooms import SLOW, copied, silent

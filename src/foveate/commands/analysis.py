@@ -1,12 +1,13 @@
 """The commands that analyse a run: where its objects are, what its maps fall on, and whether to trust it."""
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import tyro
 
 from foveate.commands import existence
+from foveate.commands.contexts import context_of
 from foveate.config.checks import require
 from foveate.config.data import OnError, TestViews
 from foveate.config.hardware import HardwareConfig
@@ -38,9 +39,6 @@ class _Analysis:
         existence.check_run(self.run_folder)
         existence.check_data(self.root)
 
-    def _options(self) -> dict[str, Any]:
-        return {each.name: getattr(self, each.name) for each in fields(self) if each.name != "run_folder"}
-
 
 @dataclass(frozen=True, kw_only=True)
 class Localise(_Analysis):
@@ -51,9 +49,9 @@ class Localise(_Analysis):
         self._check_paths()
         from foveate.workflows.analysis.localise import localise
 
-        done = localise(self.run_folder, **self._options())
-        print(done.markdown)
-        print(f"written to {done.report} (also .json, .png and -examples.png)")
+        report = localise(self.run_folder, split=self.split, context=context_of(self))
+        print(report.markdown)
+        print(f"written to {report.report} (also .json, .png and -examples.png)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,11 +61,11 @@ class Attention(_Analysis):
     def run(self) -> None:
         """Do it."""
         self._check_paths()
-        from foveate.workflows.analysis.attention import analyse_attention
+        from foveate.workflows.analysis.analyse_attention import analyse_attention
 
-        done = analyse_attention(self.run_folder, **self._options())
-        print(done.markdown)
-        print(f"written to {done.report} (also .json and .png)")
+        report = analyse_attention(self.run_folder, split=self.split, context=context_of(self))
+        print(report.markdown)
+        print(f"written to {report.report} (also .json and .png)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,15 +91,7 @@ class Grounding:
         existence.check_data(self.root)
         from foveate.workflows.analysis.measure_grounding import measure_grounding
 
-        measure_grounding(
-            self.run_folder,
-            self.study,
-            split=self.split,
-            root=self.root,
-            on_error=self.on_error,
-            hardware=self.hardware,
-            results=self.results,
-        )
+        measure_grounding(self.run_folder, self.study, split=self.split, context=context_of(self))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,15 +117,6 @@ class Trust:
         """Do it."""
         existence.check_run_or_zoom(self.folder)
         existence.check_data(self.root)
-        from foveate.workflows.analysis.trust import measure_trust
+        from foveate.workflows.analysis.measure_trust import measure_trust
 
-        measure_trust(
-            self.folder,
-            self.study,
-            split=self.split,
-            views=self.views,
-            root=self.root,
-            on_error=self.on_error,
-            hardware=self.hardware,
-            results=self.results,
-        )
+        measure_trust(self.folder, self.study, split=self.split, views=self.views, context=context_of(self))

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from foveate.commands import existence
+from foveate.commands.contexts import context_of
 from foveate.config.data import DataConfig, OnError, TransformConfig
 from foveate.config.hardware import HardwareConfig
 from foveate.config.networks import Library
@@ -158,7 +159,13 @@ class GuidedZoom:
         from foveate.runs.guided_zoom_run import GuidedZoomRun
         from foveate.runs.run import Run
         from foveate.workflows.build_guided_zoom import build_guided_zoom, usual_refinement
+        from foveate.workflows.evidence_training import EvidenceTraining
 
+        if self.tuned and self.tuned_by is not None:
+            raise UserError(
+                "one decision counts: one that is fitted here (--tuned), or that of another Guided Zoom (--tuned-by); "
+                "leave one of them out"
+            )
         GuidedZoomRun.network_folder(self.out)  # before a checkpoint is taken in
         run, refinement = Run.open(self._run_folder()), None
         if self.refinement != Decision() and not self.tuned and self.tuned_by is None:
@@ -167,17 +174,13 @@ class GuidedZoom:
             run,
             self.out,
             pool=self.pool,
+            evidence=EvidenceTraining(
+                architecture=self.evidence_architecture, start=self.evidence_start, epochs=self.epochs
+            ),
             refinement=refinement,
-            tuned=self.tuned,
-            tuned_by=self.tuned_by,
-            evidence_architecture=self.evidence_architecture,
-            evidence_start=self.evidence_start,
-            epochs=self.epochs,
+            tuned=self.tuned if self.tuned_by is None else self.tuned_by,
             split=self.split,
-            root=self.root,
-            on_error=self.on_error,
-            hardware=self.hardware,
-            results=self.results,
+            context=context_of(self),
         )
 
     def _run_folder(self) -> Path:
@@ -216,7 +219,7 @@ class Tune:
         existence.check_data(self.root)
         from foveate.workflows.tune import tune
 
-        tune(self.zoom_folder, split=self.split, root=self.root, on_error=self.on_error, hardware=self.hardware)
+        tune(self.zoom_folder, split=self.split, context=context_of(self))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -247,9 +250,7 @@ class PoolBuild:
             self.out,
             self.pool,
             share=parsed_share(self.share),
-            root=self.root,
-            on_error=self.on_error,
-            hardware=self.hardware,
+            context=context_of(self),
         )
 
 

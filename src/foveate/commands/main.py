@@ -14,6 +14,7 @@ from foveate import __version__
 from foveate.commands import existence
 from foveate.commands.analysis import Attention, Grounding, Localise, Trust
 from foveate.commands.answers import Explain, Predict
+from foveate.commands.contexts import context_of
 from foveate.commands.defects import raised_as_they_are, reported
 from foveate.commands.evidence import Adopt, GuidedZoom, PoolBuild, PoolExport, Tune, pool_command
 from foveate.commands.memory import keep_freed_memory
@@ -139,25 +140,22 @@ class Evaluate:
         existence.check_data(self.root)
         from foveate.runs.run import Run
         from foveate.workflows.evaluate import evaluate, evaluation_markdown
-        from foveate.workflows.sheet import answer_sheet_of
+        from foveate.workflows.shown_answers import answer_sheet_of
 
         run = Run.open(self.run_folder)
-        done = evaluate(
+        evaluation = evaluate(
             run,
             split=self.split,
             views=self.views,
             zoom_entropy_threshold=self.zoom_entropy_threshold,
-            root=self.root,
-            on_error=self.on_error,
-            batch_size=self.batch_size,
-            hardware=self.hardware,
-            results=self.results,
+            context=context_of(self),
         )
-        print(evaluation_markdown(done, f"{self.run_folder.name}, {self.split} split"))
-        print(f"{done.milliseconds:.1f} milliseconds a photograph in the network\n")
+        title = f"{self.run_folder.name}, {self.split} split"
+        print(evaluation_markdown(evaluation, title))
+        print(f"{evaluation.milliseconds:.1f} milliseconds a photograph in the network\n")
         if self.sheet is not None:
-            print(answer_sheet_of(done, self.sheet, title=f"{self.run_folder.name}, {self.split} split"))
-        print(f"written to {done.report} (also .json and .parquet)")
+            print(answer_sheet_of(evaluation, self.sheet, title=title))
+        print(f"written to {evaluation.report} (also .json and .parquet)")
 
 
 @dataclass(frozen=True, kw_only=True)

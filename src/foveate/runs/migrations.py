@@ -5,7 +5,7 @@ A field that an older writer had and that is missing is damage, and stays missin
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from foveate.files.documents import Migration
@@ -48,14 +48,10 @@ def _with_every_choice_of_a_guided_zoom(zoom: dict[str, Any]) -> dict[str, Any]:
     return zoom
 
 
-
-
-
-
-
-
 RUN: Mapping[int, Migration] = {1: _of_one_method, 2: _with_every_choice_of_a_run}
 """Of `run.json`."""
+
+
 def _with_entropy_thresholds(zoom: dict[str, Any]) -> dict[str, Any]:
     """Schema 2 called the gate's threshold `entropy_above`."""
     for name in ("refinement", "given"):
@@ -67,7 +63,3 @@ def _with_entropy_thresholds(zoom: dict[str, Any]) -> dict[str, Any]:
 
 GUIDED_ZOOM: Mapping[int, Migration] = {1: _with_every_choice_of_a_guided_zoom, 2: _with_entropy_thresholds}
 """Of `guided_zoom.json`."""
-
-
-
-

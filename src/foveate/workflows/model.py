@@ -27,13 +27,13 @@ from foveate.data.roots import shown_path
 from foveate.data.transforms import evaluation_geometries
 from foveate.errors import UserError
 from foveate.guided_zoom.refiner import Refiner
-from foveate.hardware import device_of, processors
+from foveate.hardware import processors
 from foveate.inference.classifier import Classifier
 from foveate.networks.answers import ranked_classes
+from foveate.runs.context import RunContext
 from foveate.runs.guided_zoom_run import GuidedZoomRun
 from foveate.runs.run import Run
 from foveate.types import Prediction, Size
-from foveate.workflows.pictures import largest_of
 from foveate.workflows.split_evidence import assemble
 
 
@@ -217,7 +217,7 @@ class Model:
                     yield [name for name, _ in decoded], [torch.from_numpy(np.stack(size)) for size in each]
 
     def _largest(self, asked: int | None) -> int:
-        return largest_of(asked, self.run.config.data.largest_megapixels)
+        return RunContext(largest_megapixels=asked).largest_of(self.run)
 
     def _decoded(self, photograph: Photograph, views: TestViews, largest_megapixels: int) -> _Decoded:
         image = read_photograph(photograph, largest_megapixels=largest_megapixels)
@@ -246,18 +246,18 @@ def load(
         UserError: The hardware is not there; the folder is neither, or not finished, its weights are missing or not its
             own; or `zoom_entropy_threshold` is negative, or given for what is no S3N that looks closer.
     """
-    path, hardware = Path(path).expanduser(), hardware or HardwareConfig()
-    device_of(hardware)  # what is not there is said before the weights are read
+    path, context = Path(path).expanduser(), RunContext(hardware=hardware or HardwareConfig())
     if GuidedZoomRun.is_at(path):
         if zoom_entropy_threshold is not None:
             raise UserError(
                 "zoom_entropy_threshold says where an S3N run looks closer; got a Guided Zoom; leave it out"
             )
-        made = GuidedZoomRun.open(path)
-        zoom = assemble(made, hardware)
-        return Model(made.base_run(), zoom.conventional.classifier, Refiner.of(zoom, made.description.refinement))
+        zoom = GuidedZoomRun.open(path)
+        networks = assemble(zoom, context.hardware)
+        refiner = Refiner.of(networks, zoom.description.refinement)
+        return Model(zoom.base_run(), networks.conventional.classifier, refiner)
     run = Run.open(path)
-    return Model(run, Classifier.place(run.load_network(), hardware, zoom_entropy_threshold=zoom_entropy_threshold))
+    return Model(run, context.classifier_of(run, zoom_entropy_threshold=zoom_entropy_threshold))
 
 
 @contextmanager
