@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from foveate.report.results import BEGIN, END, read_rows, row_table, summary_table, with_block, with_results
+from foveate.report.result_versions import read_rows
+from foveate.report.results import BEGIN, END, row_table, summary_table, with_block, with_results
 from foveate.reproduction import report as reproduction
 
 ROOT = Path(__file__).parents[2]

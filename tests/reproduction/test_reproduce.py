@@ -31,6 +31,7 @@ from foveate.reproduction.reproduce import reproduce
 from foveate.reproduction.tables import Cell, PaperTable, Quantity, Row, Scale, Training
 from foveate.runs.run import Run
 from foveate.workflows.build_guided_zoom import build_guided_zoom
+from foveate.workflows.evidence_training import EvidenceTraining
 from zooms import POOL, SLOW, silent
 
 PAPER_POOL = workbench._PAPER_POOL
@@ -49,7 +50,9 @@ def small(
     monkeypatch.setattr(
         workbench,
         "guided_zoom",
-        lambda run, out, **options: build_guided_zoom(run, out, **(options | {"evidence": larger})),
+        lambda run, out, **options: build_guided_zoom(
+            run, out, **(options | {"evidence": EvidenceTraining(config=larger)})
+        ),
     )
     plain, s3n = (((Scale.SLICE, Training(name)),) for name in recipes)
     measured = (Quantity.TOP1, Quantity.ORIGINAL, Quantity.DISCRIMINATIVE, Quantity.LOCALISATION, Quantity.HIT_RATE)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from foveate.errors import UserError
-from foveate.files.documents import Migration
+from foveate.files.documents import Migration, read_json_lines
 from foveate.files.migrating import add_fields
 
 ROW_VERSION = 2
@@ -61,10 +60,9 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
     """Read a file of JSON lines; rows of older versions, or of none, as rows of this one.
 
     Raises:
-        UserError: A row is of a version that is not known.
+        UserError: A row is of a version that is not known, or the file does not hold rows.
     """
-    lines = path.read_text(encoding="utf-8").splitlines()
-    return [_present(json.loads(line), path) for line in lines if line.strip()]
+    return [_present(row, path) for row in read_json_lines(path)]
 
 
 def _present(row: dict[str, Any], path: Path) -> dict[str, Any]:

@@ -95,7 +95,8 @@ class PaperRuns:
         """Return what a measurement wrote into the run's folder; it is made if it is not there."""
         report = run.path / "evaluation" / name
         if not report.exists():
-            measure(run, context=self.context)
+            context = self.context if measure is evaluate else replace(self.context, results=None)
+            measure(run, context=context)
         return read_json(report)
 
     def zoom(self, run: Run) -> GuidedZoomRun:
