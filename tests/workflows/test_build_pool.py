@@ -140,12 +140,8 @@ def test_a_pool_of_the_former_rule_keeps_it(pool: EvidencePool, tmp_path: Path) 
 
 def test_processes_that_share_the_work_build_the_same_pool(pool: EvidencePool, quick_run: Run, tmp_path: Path) -> None:
     for index in (1, 2, 0):
-        built(
-            quick_run,
-            tmp_path / "pool",
-            share=(index, 3),
-            context=RunContext(hardware=replace(SLOW, workers=index), say=silent),
-        )
+        context = RunContext(hardware=replace(SLOW, workers=index), say=silent)
+        built(quick_run, tmp_path / "pool", share=(index, 3), context=context)
     assert EvidencePool.open(tmp_path / "pool").table().equals(pool.table())
 
 

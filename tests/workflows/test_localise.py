@@ -310,6 +310,6 @@ def test_the_numbers_by_which_reproduce_knows_that_all_is_there_come_last(
     monkeypatch.setattr(f"{measure.__module__}.write_json", stop)
     run = copied(s3n_run, tmp_path / "run")
     with pytest.raises(KeyboardInterrupt):
-        measure(run, hardware=run.config.hardware, results=tmp_path / "rows.jsonl", say=silent)
+        measure(run, context=RunContext(hardware=run.config.hardware, results=tmp_path / "rows.jsonl", say=silent))
     assert {file.name for file in (run.path / "evaluation").iterdir()} == written
     assert len((tmp_path / "rows.jsonl").read_text().splitlines()) == 1

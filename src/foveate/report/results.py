@@ -94,22 +94,22 @@ def branch_table(rows: Sequence[Mapping[str, Any]]) -> str:
 
 _COLUMNS = {
     "trained by": "trained_command",
-    "trained at": "trained_commit",
-    "trained on": "trained_hardware",
     "measured by": "measured_command",
-    "measured at": "measured_commit",
-    "measured on": "measured_hardware",
     "seed": "seed",
     "top-1": "top1",
     "top-5": "top5",
     "minutes": "minutes",
+    "trained at": "trained_commit",
+    "trained on": "trained_hardware",
+    "measured at": "measured_commit",
+    "measured on": "measured_hardware",
 }
 
 
 def row_table(rows: Sequence[Mapping[str, Any]]) -> str:
     """Return every row: what trained, what measured, seed, result and cost; a column that no row knows is left out.
 
-    Command, commit and hardware that are called alike are of one process.
+    What trained and what measured are two processes; `by` which command, `at` which commit and `on` what hardware.
     """
     columns = {head: name for head, name in _COLUMNS.items() if any(row.get(name) is not None for row in rows)}
     return markdown_table(tuple(columns), [[_cell(row, name) for name in columns.values()] for row in rows])
