@@ -194,8 +194,8 @@ def test_an_option_that_breaks_a_rule_is_named(
     assert told.count("\n") == 1
 
 
-_WORK = """train evaluate predict explain localise attention measure_grounding trust tune adopt
-build_guided_zoom build_pool
+_WORK = """train evaluate predict explain tune adopt build_guided_zoom build_pool analysis.localise
+analysis.analyse_attention analysis.measure_grounding analysis.measure_trust
 reproduce describe"""
 
 

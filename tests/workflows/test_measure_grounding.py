@@ -132,7 +132,9 @@ def test_the_same_study_gives_the_same_numbers(
     assert chance["grounding"] == CHANCE
     # Of the code that measured, which is not that of the training.
     assert own_run.environment()["commit"] != "the code that measures"
-    assert (eb["commit"], chance["commit"]) == ("the code that measures",) * 2
+    for row in (eb, chance):
+        assert row["trained_commit"] == own_run.environment()["commit"]
+        assert row["measured_commit"] == "the code that measures"
     assert (again_report.report.stem, measured.report.stem) == ("test-grounding-methods-eb", "test-grounding")
 
 

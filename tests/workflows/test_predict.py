@@ -34,7 +34,7 @@ from foveate.inference.classifier import Classifier
 from foveate.runs.context import RunContext
 from foveate.runs.run import Run
 from foveate.types import Prediction, RankedClass
-from foveate.workflows import answers as answer_files
+from foveate.workflows import answer_files
 from foveate.workflows.answer_files import write_answers
 from foveate.workflows.evaluate import evaluate
 from foveate.workflows.model import Model, load

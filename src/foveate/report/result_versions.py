@@ -67,7 +67,7 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
 
 def _present(row: dict[str, Any], path: Path) -> dict[str, Any]:
     version = row.pop("row_version", 1)
-    if version != ROW_VERSION and version not in _MIGRATIONS:
+    if type(version) is not int or not (version == ROW_VERSION or version in _MIGRATIONS):
         raise UserError(
             f"this version of Foveate reads rows of version {ROW_VERSION} and before; {path} has one of {version!r}; "
             "use the version that wrote it"
