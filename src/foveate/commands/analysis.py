@@ -7,30 +7,22 @@ from typing import Annotated, Literal
 import tyro
 
 from foveate.commands import existence
-from foveate.commands.contexts import context_of
+from foveate.commands.contexts import MeasurementOptions, context_of
 from foveate.config.checks import require
-from foveate.config.data import OnError, TestViews
-from foveate.config.hardware import HardwareConfig
+from foveate.config.data import TestViews
 from foveate.evaluation.config import GroundingStudy, TrustStudy
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Analysis:
+class _Analysis(MeasurementOptions):
     """What both commands are told."""
 
     run_folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
     """The run folder."""
     split: Literal["test", "validation", "train"] = "test"
     """Which photographs to look at; they need annotated boxes."""
-    root: Path | None = None
-    """Where the data set lies now, if it has moved since the training."""
-    on_error: OnError | None = None
-    """What to do about photographs that cannot be read; None: as the training did."""
     batch_size: int = 32
     """Photographs at a time."""
-    hardware: HardwareConfig = field(default_factory=HardwareConfig)
-    results: Path | None = None
-    """A file of JSON lines to which one row is added; not that of `evaluate`."""
 
     def __post_init__(self) -> None:
         require(self.batch_size >= 1, "batch_size must be at least 1", self.batch_size)
@@ -69,7 +61,7 @@ class Attention(_Analysis):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Grounding:
+class Grounding(MeasurementOptions):
     """Measure where each method of grounding sees a run's classes: pointing, energy, deletion, insertion, sanity."""
 
     run_folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
@@ -77,13 +69,6 @@ class Grounding:
     study: Annotated[GroundingStudy, tyro.conf.arg(name="")] = field(default_factory=GroundingStudy)
     split: Literal["test", "validation", "train"] = "test"
     """Which photographs to ground."""
-    root: Path | None = None
-    """Where the data set lies now, if it has moved since the training."""
-    on_error: OnError | None = None
-    """What to do about photographs that cannot be read; None: as the training did."""
-    hardware: HardwareConfig = field(default_factory=HardwareConfig)
-    results: Path | None = None
-    """A file of JSON lines to which one row for each method is added."""
 
     def run(self) -> None:
         """Do it."""
@@ -95,7 +80,7 @@ class Grounding:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Trust:
+class Trust(MeasurementOptions):
     """Judge the kept answers of a run or a Guided Zoom: calibration, risk by coverage, alarms, confused classes."""
 
     folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN_OR_ZOOM")]
@@ -105,13 +90,6 @@ class Trust:
     """Whose answers to judge."""
     views: TestViews = TestViews.CENTRE
     """Which evaluation of a run."""
-    root: Path | None = None
-    """Where the data set lies now, if it has moved since the training."""
-    on_error: OnError | None = None
-    """What to do about photographs that cannot be read; None: as the training did."""
-    hardware: HardwareConfig = field(default_factory=HardwareConfig)
-    results: Path | None = None
-    """A file of JSON lines to which one row is added."""
 
     def run(self) -> None:
         """Do it."""

@@ -1,12 +1,35 @@
-"""What a command's options say of here and now; light to import (no torch)."""
+"""Options of every command that works with a run: what `foveate.RunContext` says; light to import (no torch)."""
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from foveate.config.data import OnError
+from foveate.config.hardware import HardwareConfig
 
 if TYPE_CHECKING:
     from foveate.runs.context import RunContext
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """Of a command that looks at a run's data set."""
+
+    root: Path | None = None
+    """Where the data set lies now, if it has moved since the training."""
+    on_error: OnError | None = None
+    """What to do about photographs that cannot be read; None: as the training did."""
+    hardware: HardwareConfig = field(default_factory=HardwareConfig)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeasurementOptions(RunOptions):
+    """Of a command that measures."""
+
+    results: Path | None = None
+    """A file of JSON lines to which the measurement's rows are added."""
 
 
 def context_of(command: Any) -> RunContext:

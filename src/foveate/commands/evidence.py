@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from foveate.commands import existence
-from foveate.commands.contexts import context_of
-from foveate.config.data import DataConfig, OnError, TransformConfig
+from foveate.commands.contexts import MeasurementOptions, RunOptions, context_of
+from foveate.config.data import DataConfig, TransformConfig
 from foveate.config.hardware import HardwareConfig
 from foveate.config.networks import Library
 from foveate.errors import UserError
@@ -120,7 +120,7 @@ class Decision:
 
 
 @dataclass(frozen=True, kw_only=True)
-class GuidedZoom:
+class GuidedZoom(MeasurementOptions):
     """Refine the answers of a trained network by the evidence for its best classes: pool, Evidence CNN, decisions."""
 
     network: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN_OR_CHECKPOINT")]
@@ -143,13 +143,6 @@ class GuidedZoom:
     """What the Evidence CNN's training begins with."""
     split: Literal["test", "validation", "train"] = "test"
     """Which photographs to answer for."""
-    root: Path | None = None
-    """Where the data set lies now, if it has moved since the training."""
-    on_error: OnError | None = None
-    """What to do about photographs that cannot be read; None: as the training did."""
-    results: Path | None = None
-    """A file of JSON lines to which one row is added."""
-    hardware: HardwareConfig = field(default_factory=HardwareConfig)
 
     def run(self) -> None:
         """Do it."""
@@ -200,18 +193,13 @@ class GuidedZoom:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tune:
+class Tune(RunOptions):
     """Fit k, and where that pays weights and entropy gate, to a validation split; plot accuracy against cost."""
 
     zoom_folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="ZOOM")]
     """The Guided Zoom's folder; its network was trained with --data.validation-fraction above 0."""
     split: Literal["validation", "train", "test"] = "validation"
     """What to fit to; the test split is refused."""
-    root: Path | None = None
-    """Where the data set lies now, if it has moved since the training."""
-    on_error: OnError | None = None
-    """What to do about photographs that cannot be read; None: as the training did."""
-    hardware: HardwareConfig = field(default_factory=HardwareConfig)
 
     def run(self) -> None:
         """Do it."""
@@ -223,7 +211,7 @@ class Tune:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PoolBuild:
+class PoolBuild(RunOptions):
     """Build the evidence pool of a trained network; a stopped build goes on where it was."""
 
     run_folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
@@ -233,11 +221,6 @@ class PoolBuild:
     pool: PoolConfig = field(default_factory=PoolConfig)
     share: Annotated[str, tyro.conf.arg(metavar="I/N")] = "0/1"
     """Build every N-th part, beginning with part I: for several processes that see the same folder."""
-    root: Path | None = None
-    """Where the data set lies now, if it has moved since the training."""
-    on_error: OnError | None = None
-    """What to do about photographs that cannot be read; None: as the training did."""
-    hardware: HardwareConfig = field(default_factory=HardwareConfig)
 
     def run(self) -> None:
         """Do it."""

@@ -199,8 +199,8 @@ def with_results(document: str, rows: Sequence[Mapping[str, Any]]) -> str:
 
 def with_block(document: str, begin: str, end: str, block: str) -> str:
     """Return the document with another block between two markers."""
-    before, found, rest = document.partition(begin)
+    before, opened, rest = document.partition(begin)
     _, closed, after = rest.partition(end)
-    if not found or not closed:
+    if not opened or not closed:
         raise ValueError(f"a document of results must hold the markers {begin!r} and {end!r}")
     return f"{before}{begin}\n\n{block}\n{end}{after}"

@@ -182,9 +182,9 @@ class GuidedZoomRun:
         """Write down another way to decide; of a fitted one, what was given before is kept."""
         given = None if tuned_on is None else self.description.given or self.description.refinement
         description = replace(self.description, refinement=refinement, tuned_on=tuned_on, given=given)
-        made = replace(self, description=description)
-        made._write()
-        return made
+        run = replace(self, description=description)
+        run._write()
+        return run
 
 
 def _named(old: GuidedZoomDescription, new: GuidedZoomDescription) -> str:

@@ -176,11 +176,11 @@ class Run:
         if not path.exists():
             write_parquet(path, table)
             return
-        kept = self._photographs()
-        if not kept.equals(table):
+        photographs = self._photographs()
+        if not photographs.equals(table):
             raise UserError(
-                f"a training resumes with the photographs it began with, {len(kept)} of them; there are {len(table)} "
-                f"now, or others; restore them, or name another folder than {self.path} with --out"
+                f"a training resumes with the photographs it began with, {len(photographs)} of them; there are "
+                f"{len(table)} now, or others; restore them, or name another folder than {self.path} with --out"
             )
 
     def trained_ids(self) -> frozenset[str]:
@@ -225,10 +225,10 @@ class Run:
             UserError: The weights are missing, damaged, not numbers, or those of another architecture or number of
                 classes.
         """
-        if epoch is not None and epoch not in (kept := self.kept_epochs()):
-            there = ", ".join(map(str, kept)) or "none"
+        if epoch is not None and epoch not in (epochs := self.kept_epochs()):
+            names = ", ".join(map(str, epochs)) or "none"
             raise UserError(
-                f"a run shows the epochs it kept; {self.path} kept {there}, not {epoch}; train with --keep-epochs"
+                f"a run shows the epochs it kept; {self.path} kept {names}, not {epoch}; train with --keep-epochs"
             )
         file = self.weights if epoch is None else self.path / f"epochs/epoch-{epoch:03d}.safetensors"
         if not file.exists():

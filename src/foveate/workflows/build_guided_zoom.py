@@ -13,7 +13,6 @@ from foveate.config.data import Split
 from foveate.errors import UserError
 from foveate.evaluation.accuracy import mcnemar
 from foveate.evaluation.evidence import EvidenceTable, change
-from foveate.files.documents import append_json_line
 from foveate.files.locks import working_in
 from foveate.guided_zoom.config import PoolConfig, RefinementConfig, Rule
 from foveate.guided_zoom.pool import EvidencePool, hash_of_file
@@ -54,10 +53,10 @@ def build_guided_zoom(
         refinement: How the evidence decides; None: as the folder says (`foveate tune` writes it down), else with the
             paper's weights as far as there are rounds, and all classes where there are fewer than five.
         tuned: Whether the decision is fitted to the validation split first, if the folder has none that is. Or another
-            Guided Zoom, whose decision is fitted, or its folder: decide as it does. So what was fitted with photographs
-            held out serves a network that was trained on all.
+            Guided Zoom, or its folder: decide as that was fitted. So what was fitted with photographs held out serves a
+            network that was trained on all.
         split: The split to refine.
-        context: Where the data set lies now, what computes, and the like.
+        context: As `RunContext` says.
 
     Returns:
         What the asked refinement does to the split, and then every row of the papers' tables.
@@ -69,23 +68,20 @@ def build_guided_zoom(
     fitted = None if isinstance(tuned, bool) else _fitted(GuidedZoomRun.of(tuned), refinement)
     if tuned is True:
         _check_tunable(run, out, refinement, context)
-    refinement = refinement if fitted is None else fitted.refinement
+    refinement = fitted.refinement if fitted else refinement
     description = _described(run, out, pool, refinement or usual_refinement(run, out, pool))
     config = evidence.config_for(run, out / "pool", context.hardware)
     context.photographs_of(run, split)
     _check_start(run, out, description, evidence, config, context)
     with working_in(out, lambda: any(out.glob("pool/parts/*.parquet"))):
         zoom = GuidedZoomRun.start(out, description)
-        if fitted is None:
+        if not fitted:
             _remark_unused(zoom, refinement, context.say)
         zoom = _trained(zoom, run, config, context, tuned=tuned is True)
-        if fitted is not None:
+        if fitted:
             zoom = zoom.with_refinement(fitted.refinement, fitted.tuned_on)
         report = _measured(zoom, split, refinement, context, tuned=refinement is None or fitted is not None)
-        context.say(report.write())
-        if context.results is not None:
-            append_json_line(context.results, report.row())
-        return report.rows
+        return report.written(context).rows
 
 
 def _trained(zoom: GuidedZoomRun, run: Run, config: TrainConfig, context: RunContext, *, tuned: bool) -> GuidedZoomRun:

@@ -60,7 +60,7 @@ def build_pool(
         out: The pool's folder: new, empty, or holding the same pool.
         config: What the pool holds.
         share: (i, n): build every n-th part, beginning with part i.
-        context: Where the data set lies now, what computes, and the like.
+        context: As `RunContext` says.
 
     Raises:
         UserError: The folder holds something else, a photograph cannot be read, or the network cannot be grounded.

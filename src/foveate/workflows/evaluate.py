@@ -66,7 +66,7 @@ def evaluate(
         views: Which views of a photograph are averaged.
         zoom_entropy_threshold: Of an S3N: look closer only where the entropy of the first look, in nats, is above this;
             None: always, and the report of one view shows what thresholds would do.
-        context: Where the data set lies now, what computes, and the like.
+        context: As `RunContext` says.
 
     Raises:
         UserError: The hardware is not there, the split is empty, the data set's classes are not the run's, something

@@ -59,16 +59,16 @@ class EvidenceTraining:
         Raises:
             UserError: It differs; the fields are named.
         """
-        there, architecture = trained.config, self.architecture
-        config = replace(self.config or there, data=there.data)
+        begun, architecture = trained.config, self.architecture
+        config = replace(self.config or begun, data=begun.data)
         if self.epochs:
             config = replace(config, epochs=self.epochs, steps=None)
         else:
             config = config.counted(len(trained.trained_ids()))
-        if architecture not in (None, there.network.timm_architecture):
+        if architecture not in (None, begun.network.timm_architecture):
             config = replace(config, network=PlainConfig(backbone=BackboneConfig(architecture=str(architecture))))
         elif architecture is not None:
-            config = replace(config, network=there.network)
+            config = replace(config, network=begun.network)
         if differing := trained.differences(config):
             raise UserError(
                 f"a trained Evidence CNN is used again; {trained.path} differs in {', '.join(differing)}; leave that "

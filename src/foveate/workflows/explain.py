@@ -66,7 +66,7 @@ def explain(
         epochs: Show the evidence over training instead, at these of the S3N run's kept epochs; empty: at all of them.
         out: Folder for the pictures, named after the photographs (`picture_paths`); None: `explanations/` in the run
             folder.
-        context: What computes, what is done about photographs that cannot be read, and the like.
+        context: As `RunContext` says.
 
     Returns:
         The pictures.

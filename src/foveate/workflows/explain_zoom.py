@@ -168,7 +168,7 @@ def explain_zoom(
         patterns: Photographs, folders, globs.
         out: Folder for both, named after the photographs (`picture_paths`); None: `explanations/` in the Guided Zoom's
             folder.
-        context: What computes, what is done about photographs that cannot be read, and the like.
+        context: As `RunContext` says.
 
     Returns:
         The pictures.

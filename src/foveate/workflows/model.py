@@ -188,10 +188,10 @@ class Model:
         return self.refiner.probabilities(images[:, 0], source[:, 0])
 
     @property
-    def _seen(self) -> tuple[TransformConfig, ...]:
+    def _transforms(self) -> tuple[TransformConfig, ...]:
         """What a photograph is turned into: what the network sees, and what patches are cut from."""
-        seen = self.run.config.transforms
-        return (seen,) if self.refiner is None else (seen, self.refiner.source_of(seen))
+        transforms = self.run.config.transforms
+        return (transforms,) if self.refiner is None else (transforms, self.refiner.source_of(transforms))
 
     def _decoded_batches(
         self,
@@ -216,12 +216,12 @@ class Model:
                     each = zip(*(pixels for _, pixels in decoded), strict=True)
                     yield [name for name, _ in decoded], [torch.from_numpy(np.stack(size)) for size in each]
 
-    def _largest(self, asked: int | None) -> int:
-        return RunContext(largest_megapixels=asked).largest_of(self.run)
+    def _largest(self, megapixels: int | None) -> int:
+        return RunContext(largest_megapixels=megapixels).largest_of(self.run)
 
     def _decoded(self, photograph: Photograph, views: TestViews, largest_megapixels: int) -> _Decoded:
         image = read_photograph(photograph, largest_megapixels=largest_megapixels)
-        geometries = (evaluation_geometries(Size(*image.size), each, views) for each in self._seen)
+        geometries = (evaluation_geometries(Size(*image.size), each, views) for each in self._transforms)
         pixels = tuple(np.stack([np.asarray(view.pixels(image)) for view in each]) for each in geometries)
         return _Decoded(pixels, blank_warning(image, shown_path(name_of(photograph))))
 

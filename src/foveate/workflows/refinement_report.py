@@ -10,10 +10,11 @@ from foveate.config.data import Split
 from foveate.config.networks import NAMED_WEIGHTS
 from foveate.evaluation.evidence import Change, EvidenceTable
 from foveate.evaluation.hits import HitSummary
-from foveate.files.documents import unstructured, write_json, write_text
+from foveate.files.documents import append_json_line, unstructured, write_json, write_text
 from foveate.guided_zoom.config import EvidenceStart, RefinementConfig
 from foveate.report.result_versions import Measured
 from foveate.report.tables import markdown_table
+from foveate.runs.context import RunContext
 from foveate.runs.guided_zoom_run import GuidedZoomRun
 from foveate.runs.run import Run
 from foveate.workflows.result_rows import zoom_row
@@ -43,8 +44,8 @@ class RefinementReport:
     tuned_on: str | None
     """The split that the decision was fitted to; None: it was given."""
 
-    def write(self) -> str:
-        """Write `evaluation/<split>` as Markdown and JSON, and return the Markdown."""
+    def written(self, context: RunContext) -> RefinementReport:
+        """Write `evaluation/<split>` as Markdown and JSON, say the former, and add the row where that is asked for."""
         file = self.zoom.path / "evaluation" / f"{self.split}.md"
         blocks = [refinement_markdown(self.rows, f"{self.zoom.path.name}, {self.split} split"), self._cost_markdown()]
         markdown = "\n".join([*blocks, *([] if self.hits is None else [hits_markdown(self.hits)])])
@@ -52,7 +53,10 @@ class RefinementReport:
         content: dict[str, Any] = {"cost": self._cost, "rows": [unstructured(row) for row in self.rows]}
         content["hits"] = None if self.hits is None else unstructured(self.hits)
         write_json(file.with_suffix(".json"), content)
-        return markdown
+        if context.results is not None:
+            append_json_line(context.results, self.row())
+        context.say(markdown)
+        return self
 
     @property
     def _cost(self) -> dict[str, float]:

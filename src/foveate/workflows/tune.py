@@ -30,7 +30,7 @@ def tune(
     Args:
         zoom: A Guided Zoom whose network was trained with a validation split, or its folder.
         split: What to fit to: validation, or train, which flatters. The test split is refused.
-        context: Where the data set lies now, what computes, and the like.
+        context: As `RunContext` says.
 
     Returns:
         The chosen setting.

@@ -41,7 +41,7 @@ def analyse_attention(
     Args:
         run: A finished S3N run, or its folder.
         split: Whose photographs are looked at.
-        context: Where the data set lies now, what computes, and the like.
+        context: As `RunContext` says.
 
     Raises:
         UserError: The run is not one of S3N, the photographs have no boxes, no photograph has a peak, or as

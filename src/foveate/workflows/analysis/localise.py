@@ -88,7 +88,7 @@ def localise(
     Args:
         run: A finished run of a plain network or of S3N, or its folder.
         split: Whose photographs are measured.
-        context: Where the data set lies now, what computes, and the like.
+        context: As `RunContext` says.
 
     Raises:
         UserError: The photographs have no boxes, the network has no class maps, or as `foveate.evaluate` does.

@@ -137,7 +137,7 @@ def measure_grounding(
         run: A finished run, or its folder.
         study: Which methods, on how many photographs, and how; None: all of both.
         split: Whose photographs are grounded.
-        context: Where the data set lies now, what computes, and the like; its results get one row for each method.
+        context: As `RunContext` says; its results get one row for each method.
 
     Raises:
         UserError: A method that was named is not possible with this network, or the split is not the run's.
@@ -279,7 +279,7 @@ def _correlations(subject: _Subject, config: GroundingConfig) -> tuple[float, ..
 def _summary(
     subject: _Subject, measured: _Values, correlations: tuple[float, ...], milliseconds: float | None
 ) -> GroundingMeasures:
-    found, places, energy, deletion, insertion = (torch.cat(each) for each in measured)
+    has_peak, places, energy, deletion, insertion = (torch.cat(each) for each in measured)
     annotations = annotations_of(subject.records)
     in_photograph = np.stack(
         [
@@ -287,7 +287,7 @@ def _summary(
             for geometry, place in zip(subject.geometries, places, strict=True)
         ]
     )
-    hits = hits_of(in_photograph, found[:, None].numpy(), annotations)
+    hits = hits_of(in_photograph, has_peak[:, None].numpy(), annotations)
     boxed = ~np.isnan(annotations.boxes).any(1)
     parted = boxed & ~np.isnan(annotations.parts).all((1, 2)) if annotations.part_names else np.zeros_like(boxed)
     shares = torch.linspace(0, 1, deletion.shape[1])
@@ -303,7 +303,7 @@ def _summary(
         deletion_curve=tuple(deletion.mean(0).tolist()),
         insertion_curve=tuple(insertion.mean(0).tolist()),
         correlations=correlations,
-        found=int(found.sum()),
+        found=int(has_peak.sum()),
         milliseconds=milliseconds,
     )
 

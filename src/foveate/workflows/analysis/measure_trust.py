@@ -106,7 +106,7 @@ def measure_trust(
         study: Bins and pairs; None: 15 and 8.
         split: Whose answers are judged.
         views: Which evaluation of a run.
-        context: Where the data set lies now, what looks for evidence, and the like.
+        context: As `RunContext` says.
 
     Raises:
         UserError: The answers are not kept, or the data set is not theirs.
