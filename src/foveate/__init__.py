@@ -14,7 +14,7 @@ from foveate._version import __version__ as __version__
 
 if TYPE_CHECKING:
     from foveate import recipes
-    from foveate.config.data import DataConfig, TestViews, TransformConfig
+    from foveate.config.data import DataConfig, OnError, Split, TestViews, TransformConfig
     from foveate.config.hardware import HardwareConfig, Runtime
     from foveate.config.networks import BackboneConfig, Library, PlainConfig
     from foveate.errors import UserError
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from foveate.guided_zoom.pool import EvidencePool
     from foveate.macnn.config import MACNNConfig
     from foveate.recipes.config import TrainConfig
+    from foveate.runs.context import RunContext
     from foveate.runs.guided_zoom_run import GuidedZoomRun
     from foveate.runs.run import Run
     from foveate.s3n.config import Branches, Partition, S3NConfig
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from foveate.workflows.build_guided_zoom import build_guided_zoom
     from foveate.workflows.build_pool import build_pool
     from foveate.workflows.evaluate import Evaluation, evaluate
+    from foveate.workflows.evidence_training import EvidenceTraining
     from foveate.workflows.explain import explain
     from foveate.workflows.model import Model, load
     from foveate.workflows.refinement_report import RefinementRow
@@ -52,6 +54,7 @@ _PUBLIC = {
     "Evaluation": "foveate.workflows.evaluate",
     "EvidencePool": "foveate.guided_zoom.pool",
     "EvidenceStart": "foveate.guided_zoom.config",
+    "EvidenceTraining": "foveate.workflows.evidence_training",
     "GroundingConfig": "foveate.grounding.config",
     "GroundingMethod": "foveate.grounding.config",
     "GroundingReport": "foveate.workflows.analysis.measure_grounding",
@@ -63,6 +66,7 @@ _PUBLIC = {
     "LocalisationReport": "foveate.workflows.analysis.localise",
     "MACNNConfig": "foveate.macnn.config",
     "Model": "foveate.workflows.model",
+    "OnError": "foveate.config.data",
     "PartPoint": "foveate.types",
     "Partition": "foveate.s3n.config",
     "PatchConfig": "foveate.guided_zoom.config",
@@ -75,8 +79,10 @@ _PUBLIC = {
     "Rule": "foveate.guided_zoom.config",
     "Runtime": "foveate.config.hardware",
     "Run": "foveate.runs.run",
+    "RunContext": "foveate.runs.context",
     "S3NConfig": "foveate.s3n.config",
     "Scores": "foveate.guided_zoom.config",
+    "Split": "foveate.config.data",
     "TestViews": "foveate.config.data",
     "TrainConfig": "foveate.recipes.config",
     "TransformConfig": "foveate.config.data",
@@ -106,6 +112,7 @@ __all__ = [
     "Evaluation",
     "EvidencePool",
     "EvidenceStart",
+    "EvidenceTraining",
     "GroundingConfig",
     "GroundingMethod",
     "GroundingReport",
@@ -117,6 +124,7 @@ __all__ = [
     "LocalisationReport",
     "MACNNConfig",
     "Model",
+    "OnError",
     "PartPoint",
     "Partition",
     "PatchConfig",
@@ -128,9 +136,11 @@ __all__ = [
     "RefinementRow",
     "Rule",
     "Run",
+    "RunContext",
     "Runtime",
     "S3NConfig",
     "Scores",
+    "Split",
     "TestViews",
     "TrainConfig",
     "TransformConfig",

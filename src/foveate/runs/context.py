@@ -22,9 +22,11 @@ from foveate.runs.run import Run
 class RunContext:
     """Here and now: what everything that is done with a run, or with a Guided Zoom, has in common.
 
-    >>> here = foveate.RunContext(root=Path("/data/CUB_200_2011"), results=Path("rows.jsonl"))
-    >>> foveate.evaluate("runs/plain", context=here)
-    >>> foveate.localise("runs/plain", context=here)
+    ::
+
+        here = foveate.RunContext(root=Path("/data/CUB_200_2011"), results=Path("rows.jsonl"))
+        foveate.evaluate("runs/plain", context=here)
+        foveate.localise("runs/plain", context=here)
 
     Raises:
         UserError: A number is out of range.
