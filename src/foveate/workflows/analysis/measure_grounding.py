@@ -49,6 +49,8 @@ from foveate.workflows.result_rows import result_row
 CHANCE = "chance"
 """Name of the maps that ask no network: random cells, as many as EB's at 224 pixels."""
 _CHANCE_CELLS = 14
+_Maps = dict[str, list[Float[np.ndarray, "h w"]]]
+"""Of each method, those that the picture shows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,9 +159,6 @@ def measure_grounding(
         for row in _rows(subject, report, split):
             append_json_line(context.results, row, timed="milliseconds")
     return report
-
-
-_Maps = dict[str, list[Float[np.ndarray, "h w"]]]
 
 
 def _by_method(
