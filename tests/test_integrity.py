@@ -29,6 +29,7 @@ from foveate.files.hashes import hash_of_file
 from foveate.files.parquet import read_parquet
 from foveate.files.parts import TableInParts
 from foveate.guided_zoom.pool import SCHEMA
+from foveate.runs.context import RunContext
 from foveate.runs.guided_zoom_run import GuidedZoomRun
 from foveate.runs.run import Run
 from foveate.training.checkpoints import AtomicCheckpoints, read_checkpoint
@@ -337,6 +338,8 @@ def test_a_guided_zoom_whose_evidence_is_gone_is_named(made: GuidedZoomRun, tmp_
     zoom.evidence_run().weights.unlink()
     config = made.base_run().config.hardware
     with pytest.raises(UserError, match=r"model\.safetensors must be a file that can be read"):
-        evidence_of_split(zoom, "test", zoom.description.refinement, hardware=config, say=lambda line: None)
+        evidence_of_split(
+            zoom, "test", zoom.description.refinement, context=RunContext(hardware=config, say=lambda line: None)
+        )
     with pytest.raises(UserError, match="evidence has none"):
         load_guided_zoom(zoom, config)

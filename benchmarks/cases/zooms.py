@@ -31,8 +31,8 @@ from foveate.guided_zoom.guided_zoom import GuidedZoom
 from foveate.guided_zoom.refiner import Refiner
 from foveate.networks.plain import PlainNetwork
 from foveate.plumage import PlumageConfig, render
+from foveate.runs.context import HERE
 from foveate.runs.guided_zoom_run import GuidedZoomRun
-from foveate.workflows.evaluate import records_of
 from foveate.workflows.load_guided_zoom import load_guided_zoom
 from harness import Built, Case, Side
 from networks import FAST, SLOW, Scale, bare, bare_inference, pixels, placed, plain, smoke
@@ -86,7 +86,7 @@ def trained_zoom(path: Path, batch: int = 16, every: int = 7) -> Shown:
     """Return a trained one with a batch of its test photographs."""
     made = GuidedZoomRun.open(path)
     run = made.base_run()
-    records = records_of(run, run.config.data, "test")[::every][:batch]
+    records = HERE.photographs_of(run, "test")[::every][:batch]
     seen = run.config.transforms
     source = replace(seen, source_size=made.description.pool.patches.source_size)
     loaders = (evaluation_loader(EvaluationViews(records, each), batch, workers=0) for each in (seen, source))

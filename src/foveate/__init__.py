@@ -14,7 +14,7 @@ from foveate._version import __version__ as __version__
 
 if TYPE_CHECKING:
     from foveate import recipes
-    from foveate.config.data import DataConfig, TestViews, TransformConfig
+    from foveate.config.data import DataConfig, OnError, Split, TestViews, TransformConfig
     from foveate.config.hardware import HardwareConfig, Runtime
     from foveate.config.networks import BackboneConfig, Library, PlainConfig
     from foveate.errors import UserError
@@ -24,26 +24,29 @@ if TYPE_CHECKING:
     from foveate.guided_zoom.pool import EvidencePool
     from foveate.macnn.config import MACNNConfig
     from foveate.recipes.config import TrainConfig
+    from foveate.runs.context import RunContext
     from foveate.runs.guided_zoom_run import GuidedZoomRun
     from foveate.runs.run import Run
     from foveate.s3n.config import Branches, Partition, S3NConfig
     from foveate.types import Box, PartPoint, Prediction, RankedClass
     from foveate.workflows.adopt import adopt
-    from foveate.workflows.analysis.attention import AttentionReport, analyse_attention
+    from foveate.workflows.analysis.analyse_attention import AttentionReport, analyse_attention
     from foveate.workflows.analysis.localise import LocalisationReport, localise
     from foveate.workflows.analysis.measure_grounding import GroundingReport, measure_grounding
-    from foveate.workflows.analysis.trust import TrustReport, measure_trust
-    from foveate.workflows.build_guided_zoom import RefinementRow, build_guided_zoom
+    from foveate.workflows.analysis.measure_trust import TrustReport, measure_trust
+    from foveate.workflows.build_guided_zoom import build_guided_zoom
     from foveate.workflows.build_pool import build_pool
     from foveate.workflows.evaluate import Evaluation, evaluate
+    from foveate.workflows.evidence_training import EvidenceTraining
     from foveate.workflows.explain import explain
     from foveate.workflows.model import Model, load
+    from foveate.workflows.refinement_report import RefinementRow
     from foveate.workflows.train import train
     from foveate.workflows.tune import tune
 
 
 _PUBLIC = {
-    "AttentionReport": "foveate.workflows.analysis.attention",
+    "AttentionReport": "foveate.workflows.analysis.analyse_attention",
     "BackboneConfig": "foveate.config.networks",
     "Box": "foveate.types",
     "Branches": "foveate.s3n.config",
@@ -51,6 +54,7 @@ _PUBLIC = {
     "Evaluation": "foveate.workflows.evaluate",
     "EvidencePool": "foveate.guided_zoom.pool",
     "EvidenceStart": "foveate.guided_zoom.config",
+    "EvidenceTraining": "foveate.workflows.evidence_training",
     "GroundingConfig": "foveate.grounding.config",
     "GroundingMethod": "foveate.grounding.config",
     "GroundingReport": "foveate.workflows.analysis.measure_grounding",
@@ -62,6 +66,7 @@ _PUBLIC = {
     "LocalisationReport": "foveate.workflows.analysis.localise",
     "MACNNConfig": "foveate.macnn.config",
     "Model": "foveate.workflows.model",
+    "OnError": "foveate.config.data",
     "PartPoint": "foveate.types",
     "Partition": "foveate.s3n.config",
     "PatchConfig": "foveate.guided_zoom.config",
@@ -70,20 +75,22 @@ _PUBLIC = {
     "Prediction": "foveate.types",
     "RankedClass": "foveate.types",
     "RefinementConfig": "foveate.guided_zoom.config",
-    "RefinementRow": "foveate.workflows.build_guided_zoom",
+    "RefinementRow": "foveate.workflows.refinement_report",
     "Rule": "foveate.guided_zoom.config",
     "Runtime": "foveate.config.hardware",
     "Run": "foveate.runs.run",
+    "RunContext": "foveate.runs.context",
     "S3NConfig": "foveate.s3n.config",
     "Scores": "foveate.guided_zoom.config",
+    "Split": "foveate.config.data",
     "TestViews": "foveate.config.data",
     "TrainConfig": "foveate.recipes.config",
     "TransformConfig": "foveate.config.data",
-    "TrustReport": "foveate.workflows.analysis.trust",
+    "TrustReport": "foveate.workflows.analysis.measure_trust",
     "TrustStudy": "foveate.evaluation.config",
     "UserError": "foveate.errors",
     "adopt": "foveate.workflows.adopt",
-    "analyse_attention": "foveate.workflows.analysis.attention",
+    "analyse_attention": "foveate.workflows.analysis.analyse_attention",
     "build_pool": "foveate.workflows.build_pool",
     "evaluate": "foveate.workflows.evaluate",
     "explain": "foveate.workflows.explain",
@@ -91,7 +98,7 @@ _PUBLIC = {
     "load": "foveate.workflows.model",
     "localise": "foveate.workflows.analysis.localise",
     "measure_grounding": "foveate.workflows.analysis.measure_grounding",
-    "measure_trust": "foveate.workflows.analysis.trust",
+    "measure_trust": "foveate.workflows.analysis.measure_trust",
     "train": "foveate.workflows.train",
     "tune": "foveate.workflows.tune",
 }
@@ -105,6 +112,7 @@ __all__ = [
     "Evaluation",
     "EvidencePool",
     "EvidenceStart",
+    "EvidenceTraining",
     "GroundingConfig",
     "GroundingMethod",
     "GroundingReport",
@@ -116,6 +124,7 @@ __all__ = [
     "LocalisationReport",
     "MACNNConfig",
     "Model",
+    "OnError",
     "PartPoint",
     "Partition",
     "PatchConfig",
@@ -127,9 +136,11 @@ __all__ = [
     "RefinementRow",
     "Rule",
     "Run",
+    "RunContext",
     "Runtime",
     "S3NConfig",
     "Scores",
+    "Split",
     "TestViews",
     "TrainConfig",
     "TransformConfig",

@@ -7,6 +7,7 @@ import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import pyarrow as pa
@@ -26,6 +27,7 @@ from foveate.guided_zoom.config import Keep, PatchConfig, PoolConfig
 from foveate.guided_zoom.conventional_cnn import ConventionalCNN
 from foveate.guided_zoom.pool import SCHEMA_VERSION, EvidencePool
 from foveate.guided_zoom.pool_rule import admission, pool_rows
+from foveate.runs.context import RunContext
 from foveate.runs.run import Run
 from foveate.types import Grounded
 from foveate.workflows.build_pool import build_pool, export_patches
@@ -44,8 +46,8 @@ def silent(line: str) -> None:
     """Say nothing."""
 
 
-def built(run: Run, out: Path, config: PoolConfig = CONFIG, **options: object) -> EvidencePool:
-    return build_pool(run, out, config, **{"hardware": SLOW, "say": silent, **options})  # type: ignore[arg-type]
+def built(run: Run, out: Path, config: PoolConfig = CONFIG, **options: Any) -> EvidencePool:
+    return build_pool(run, out, config, **{"context": RunContext(hardware=SLOW, say=silent), **options})
 
 
 @pytest.fixture(scope="module")
@@ -157,7 +159,8 @@ def test_a_pool_of_the_former_rule_keeps_it(pool: EvidencePool, tmp_path: Path) 
 
 def test_processes_that_share_the_work_build_the_same_pool(pool: EvidencePool, quick_run: Run, tmp_path: Path) -> None:
     for index in (1, 2, 0):
-        built(quick_run, tmp_path / "pool", share=(index, 3), hardware=replace(SLOW, workers=index))
+        context = RunContext(hardware=replace(SLOW, workers=index), say=silent)
+        built(quick_run, tmp_path / "pool", share=(index, 3), context=context)
     assert EvidencePool.open(tmp_path / "pool").table().equals(pool.table())
 
 

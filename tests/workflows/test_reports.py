@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
-from foveate.workflows.reports import kept_report, measured_with, report_path
+from foveate.runs.context import RunContext
+from foveate.runs.run import Run
+from foveate.workflows.report_paths import kept_report, measured_with, report_path
 
 SETTINGS = {"root": "/birds", "on_error": "stop", "precision": "bfloat16", "methods": ["eb"], "curves": {"steps": 4}}
 
@@ -105,6 +107,10 @@ def test_of_several_reports_of_a_root_the_newest_is_taken_and_named(newest: str,
     assert said == [f"2 reports were measured with this root; the newest is taken: {names[newest]}"]
 
 
-def test_a_root_is_the_same_however_it_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_root_is_the_same_however_it_is_written(
+    quick_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
-    assert measured_with(Path("x/../birds"), "stop") == measured_with(tmp_path / "birds", "stop")
+    assert measured_with(RunContext(root=Path("x/../birds")), quick_run) == measured_with(
+        RunContext(root=tmp_path / "birds"), quick_run
+    )

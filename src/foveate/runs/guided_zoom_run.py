@@ -16,12 +16,12 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
-from foveate.runs import migrations
+from foveate.errors import UserError
+from foveate.files.documents import read_json, structured, unstructured, write_json
+from foveate.files.hashes import hash_of_file
 from foveate.guided_zoom.config import PoolConfig, RefinementConfig
 from foveate.guided_zoom.pool import EvidencePool
-from foveate.files.hashes import hash_of_file
-from foveate.files.documents import read_json, structured, unstructured, write_json
-from foveate.errors import UserError
+from foveate.runs import migrations
 from foveate.runs.run import Run
 
 SCHEMA_VERSION = 3
@@ -56,6 +56,11 @@ class GuidedZoomRun:
     def is_at(path: Path) -> bool:
         """Say whether a folder is one."""
         return (path / _FILE).is_file()
+
+    @classmethod
+    def of(cls, zoom: GuidedZoomRun | Path | str) -> GuidedZoomRun:
+        """Return a Guided Zoom as it is, or open its folder; errors as in `open`."""
+        return zoom if isinstance(zoom, GuidedZoomRun) else cls.open(Path(zoom).expanduser())
 
     @classmethod
     def start(cls, path: Path, description: GuidedZoomDescription) -> GuidedZoomRun:

@@ -10,11 +10,10 @@ from pathlib import Path
 import pyarrow as pa
 import torch
 
-from foveate.config.data import DataConfig, DatasetFormat, OnError, TransformConfig
+from foveate.config.data import DataConfig, DatasetFormat, Split, TransformConfig
 from foveate.config.hardware import HardwareConfig
 from foveate.data.images import read_image
 from foveate.data.loading import EvaluationViews, evaluation_loader
-from foveate.data.preparation import checked
 from foveate.data.records import ImageRecord
 from foveate.errors import UserError
 from foveate.files.atomic import atomic_path
@@ -30,6 +29,7 @@ from foveate.networks.network import Network
 from foveate.progress import progress
 from foveate.recipes.datasets import load_splits
 from foveate.report.tables import markdown_table
+from foveate.runs.context import HERE, RunContext
 from foveate.runs.run import Run
 
 
@@ -39,10 +39,7 @@ def build_pool(
     config: PoolConfig | None = None,
     *,
     share: tuple[int, int] = (0, 1),
-    root: Path | None = None,
-    on_error: OnError | None = None,
-    hardware: HardwareConfig | None = None,
-    say: Callable[[str], None] = print,
+    context: RunContext = HERE,
 ) -> EvidencePool:
     """Ground every training photograph of a run in its true class, round by round; write the table in parts.
 
@@ -54,34 +51,34 @@ def build_pool(
         out: The pool's folder: new, empty, or holding the same pool.
         config: What the pool holds.
         share: (i, n): build every n-th part, beginning with part i.
-        root: Where the data set lies now, if it has moved since the training.
-        on_error: What to do about photographs that cannot be read; None: as the training did.
-        hardware: Where to compute; None: the fast choice of this machine.
-        say: Receives lines of progress.
+        context: As `RunContext` says.
 
     Raises:
         UserError: The folder holds something else, a photograph cannot be read, or the network cannot be grounded.
     """
-    run = run if isinstance(run, Run) else Run.open(Path(run).expanduser())
-    out, config, hardware = Path(out), config or PoolConfig(), hardware or HardwareConfig()
-    first, step = _checked(share)
-    data = replace(run.config.data, root=root.expanduser().resolve()) if root else run.config.data
+    run, config, hardware = Run.of(run), config or PoolConfig(), context.hardware
+    first, step = share
+    if not 0 <= first < step:
+        raise _no_share(f"{first}/{step}")
+    data = context.data_of(run)
+    data = data if context.root is None else replace(data, root=context.root.expanduser().resolve())
+    out = Path(out)
     EvidencePool.check_folder(out)
-    network, photographs = run.load_network(), load_splits(data).named("train")
+    network, photographs = run.load_network(), load_splits(data).named(Split.TRAIN)
     if not EvidencePool.begun(out):
         check_grounding(network, config.grounding, run.config.transforms, hardware)
     lock = LOCK if step == 1 else f"{LOCK}-{first}-of-{step}"
     with working_in(out, lambda: any(out.glob("parts/*.parquet")), name=lock):
-        records = checked(photographs, on_error or data.on_error, say, data.largest_megapixels)
+        records = context.readable(run, photographs)
         pool = EvidencePool.start(out, _description(run, config, data, records))
         mine = [index for index in pool.parts.missing() if index % step == first]
         if mine:
             conventional = ConventionalCNN.place(network, config.grounding, hardware)
             _build(pool, conventional, run, records, mine, hardware.workers)
     missing, parts = pool.parts.missing(), len(pool.parts)
-    say(f"{pool.path}: {parts - len(missing)} of {parts} parts are built")
+    context.say(f"{pool.path}: {parts - len(missing)} of {parts} parts are built")
     if not missing:
-        say(summary_of(pool))
+        context.say(summary_of(pool))
     return pool
 
 

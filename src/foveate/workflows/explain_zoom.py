@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,8 +12,7 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
-from foveate.config.data import OnError, TestViews
-from foveate.config.hardware import HardwareConfig
+from foveate.config.data import TestViews
 from foveate.data.images import read_image, upright_rgb
 from foveate.data.paths import find_photographs
 from foveate.data.roots import shown_path
@@ -27,11 +26,12 @@ from foveate.guided_zoom.picture import zoom_picture
 from foveate.guided_zoom.reasons import zoom_document
 from foveate.guided_zoom.refined_probabilities import refined_probabilities
 from foveate.guided_zoom.refiner import Refiner
+from foveate.runs.context import HERE, RunContext
 from foveate.runs.guided_zoom_run import GuidedZoomRun
 from foveate.runs.run import Run
 from foveate.types import Box, Size
+from foveate.workflows.explanation_pictures import draw_photographs, shown_name
 from foveate.workflows.load_guided_zoom import load_guided_zoom
-from foveate.workflows.pictures import largest_of, picture_paths, readable, shown_name
 from foveate.workflows.pool_features import PoolFeatures, pool_features
 
 
@@ -47,18 +47,15 @@ class ZoomExplainer:
     """How many patches of the pool are shown for each patch."""
 
     @classmethod
-    def of(
-        cls, zoom_run: GuidedZoomRun, hardware: HardwareConfig | None = None, say: Callable[[str], None] = print
-    ) -> ZoomExplainer:
+    def of(cls, zoom: GuidedZoomRun, context: RunContext = HERE) -> ZoomExplainer:
         """Load the networks and the pool.
 
         Raises:
             UserError: The Guided Zoom is unfinished, or what it was made of has changed or is gone.
         """
-        hardware = hardware or HardwareConfig()
-        zoom = load_guided_zoom(zoom_run, hardware)
-        pool = pool_features(zoom_run, zoom.evidence_cnn, workers=hardware.workers, say=say)
-        return cls(zoom_run.base_run(), Refiner.of(zoom, zoom_run.description.refinement), pool)
+        networks = load_guided_zoom(zoom, context.hardware)
+        pool = pool_features(zoom, networks.evidence_cnn, workers=context.hardware.workers, say=context.say)
+        return cls(zoom.base_run(), Refiner.of(networks, zoom.description.refinement), pool)
 
     def explain(
         self, image: Image.Image, title: str, truth: str | None = None, besides: Path | None = None
@@ -153,43 +150,38 @@ class ZoomExplainer:
 
 
 def explain_zoom(
-    zoom_run: GuidedZoomRun | Path | str,
+    zoom: GuidedZoomRun | Path | str,
     patterns: Sequence[str],
     *,
     out: Path | None = None,
-    on_error: OnError = OnError.STOP,
-    largest_megapixels: int | None = None,
-    hardware: HardwareConfig | None = None,
-    say: Callable[[str], None] = print,
+    context: RunContext = HERE,
 ) -> tuple[Path, ...]:
     """Write a picture and a JSON file for each photograph: the evidence for its best classes, and what it did.
 
     Args:
-        zoom_run: A finished Guided Zoom, or its folder.
+        zoom: A finished Guided Zoom, or its folder.
         patterns: Photographs, folders, globs.
         out: Folder for both, named after the photographs (`picture_paths`); None: `explanations/` in the Guided Zoom's
             folder.
-        on_error: Whether photographs that cannot be read stop it, before anything is drawn, or are left out.
-        largest_megapixels: A photograph with more million pixels cannot be read; None: as in the network's training.
-        hardware: Where to compute; None: the fast choice of this machine.
-        say: Receives the path of each picture.
+        context: As `RunContext` says.
+
+    Returns:
+        The pictures.
 
     Raises:
         UserError: The Guided Zoom is unfinished, or a photograph cannot be read.
     """
-    zoom_run = zoom_run if isinstance(zoom_run, GuidedZoomRun) else GuidedZoomRun.open(Path(zoom_run).expanduser())
-    photographs, explainer = find_photographs(patterns, say), ZoomExplainer.of(zoom_run, hardware, say)
-    largest = largest_of(largest_megapixels, explainer.run.config.data.largest_megapixels)
-    readables = readable(photographs, on_error, say, largest)
-    targets = picture_paths(readables, out or zoom_run.path / "explanations", "explained")
-    for photograph, target in zip(readables, targets, strict=True):
-        image = read_image(photograph, largest_megapixels=largest)
+    zoom = GuidedZoomRun.of(zoom)
+    photographs, explainer = find_photographs(patterns, context.say), ZoomExplainer.of(zoom, context)
+
+    def draw(image: Image.Image, photograph: Path, picture: Path) -> None:
         explanation = explainer.explain(image, shown_name(photograph), besides=photograph)
-        zoom_picture(explanation, target)
+        zoom_picture(explanation, picture)
         document = {"path": shown_path(photograph.absolute()), **zoom_document(explanation)}
-        write_json(target.with_suffix(".json"), document)
-        say(shown_path(target))
-    return targets
+        write_json(picture.with_suffix(".json"), document)
+
+    folder = out or zoom.path / "explanations"
+    return draw_photographs(photographs, explainer.run, folder, "explained", draw, context)
 
 
 def _pixels(view: Image.Image) -> Tensor:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
 
-from foveate.config.data import OnError, TestViews, TransformConfig
-from foveate.config.hardware import HardwareConfig
+from foveate.config.data import Split, TestViews, TransformConfig
 from foveate.data.images import upright_size
 from foveate.data.loading import EvaluationViews, evaluation_loader
-from foveate.data.preparation import checked
 from foveate.data.records import ImageRecord, photograph_of
 from foveate.data.transforms import evaluation_geometries
 from foveate.errors import UserError
@@ -27,23 +25,16 @@ from foveate.guided_zoom.guided_zoom import GuidedZoom
 from foveate.guided_zoom.pool import hash_of_photographs
 from foveate.hardware import device_of
 from foveate.progress import progress
+from foveate.runs.context import HERE, RunContext
 from foveate.runs.guided_zoom_run import GuidedZoomRun
 from foveate.runs.run import Run
-from foveate.workflows.evaluate import records_of
 from foveate.workflows.load_guided_zoom import load_guided_zoom
 
 _PART = 64
 
 
 def evidence_of_split(
-    zoom_run: GuidedZoomRun,
-    split: str,
-    refinement: RefinementConfig,
-    *,
-    root: Path | None = None,
-    on_error: OnError | None = None,
-    hardware: HardwareConfig | None = None,
-    say: Callable[[str], None] = print,
+    zoom: GuidedZoomRun, split: Split | str, refinement: RefinementConfig, *, context: RunContext = HERE
 ) -> EvidenceTable:
     """Return the evidence of a split for the five best classes (more where more are asked for); keep it on disk.
 
@@ -52,35 +43,35 @@ def evidence_of_split(
     Raises:
         UserError: What is kept is of other networks or photographs.
     """
-    hardware, run = hardware or HardwareConfig(), zoom_run.base_run()
-    device_of(hardware)
-    data = run.config.data if root is None else replace(run.config.data, root=root)
-    records = checked(records_of(run, data, split), on_error or data.on_error, say, data.largest_megapixels)
+    run, split = zoom.base_run(), Split(split)
+    device_of(context.hardware)
+    records = context.readable(run, context.photographs_of(run, split))
     top_k = min(max(5, refinement.top_k), len(run.class_names))
-    rounds = zoom_run.description.pool.patches.rounds + 1
-    views = "-mirrored" if refinement.mirrored else ""
-    folder = zoom_run.path / "splits" / f"{split}-top-{top_k}-{refinement.scores.value}{views}"
-    _check_origin(folder, zoom_run, records)
+    rounds = zoom.description.pool.patches.rounds + 1
+    mirrored = "-mirrored" if refinement.mirrored else ""
+    folder = zoom.path / "splits" / f"{split}-top-{top_k}-{refinement.scores.value}{mirrored}"
+    _check_origin(folder, zoom, records)
     schema = evidence_schema(len(run.class_names), top_k, rounds)
     parts = TableInParts(folder, schema, len(records), _PART, "`foveate guided-zoom`")
     if parts.missing():
-        zoom = replace(load_guided_zoom(zoom_run, hardware), scores=refinement.scores, mirrored=refinement.mirrored)
-        _score(zoom, parts, records, run, top_k, hardware.workers)
+        networks = replace(
+            load_guided_zoom(zoom, context.hardware), scores=refinement.scores, mirrored=refinement.mirrored
+        )
+        _score(networks, parts, records, run, top_k, context.hardware.workers)
     return EvidenceTable.of(parts.read(), rounds)
 
 
 def hits_of_split(
-    zoom_run: GuidedZoomRun, split: str, table: EvidenceTable, *, root: Path | None = None
+    zoom: GuidedZoomRun, split: Split | str, table: EvidenceTable, *, context: RunContext = HERE
 ) -> HitSummary | None:
     """Say where the peaks of the network's own answers fall; None where the photographs have no boxes."""
-    run = zoom_run.base_run()
-    data = run.config.data if root is None else replace(run.config.data, root=root)
-    known = {record.id: record for record in records_of(run, data, split)}
+    run = zoom.base_run()
+    known = {record.id: record for record in context.photographs_of(run, split)}
     records = [known[each] for each in table.ids]
     annotations = annotations_of(records)
     if np.isnan(annotations.boxes).all():
         return None
-    view = replace(run.config.transforms, source_size=zoom_run.description.pool.patches.source_size)
+    view = replace(run.config.transforms, source_size=zoom.description.pool.patches.source_size)
     own = table.evidence.places[:, 0].double().numpy(), table.evidence.found[:, 0].numpy()
     places = np.stack([_in_photograph(places, record, view) for places, record in zip(own[0], records, strict=True)])
     return summarise(hits_of(places, own[1], annotations), annotations)
