@@ -17,9 +17,11 @@ from foveate.plumage import PlumageConfig, draw_plumage
 from fuzz.running import Verdict, fork, place_of
 
 _BEFORE_FORKING = (
-    *(f"foveate.workflows.{name}" for name in ("adopt", "attention", "build_pool", "demo", "describe", "evaluate")),
-    *(f"foveate.workflows.{name}" for name in ("explain", "guided_zoom", "localise", "measure_grounding", "predict")),
-    *(f"foveate.workflows.{name}" for name in ("reproduce", "sheet", "train", "trust", "tune")),
+    *(f"foveate.workflows.{name}" for name in ("adopt", "build_guided_zoom", "build_pool", "demo", "describe")),
+    *(f"foveate.workflows.{name}" for name in ("evaluate", "explain", "predict", "shown_answers", "train", "tune")),
+    *(f"foveate.workflows.analysis.{name}" for name in ("analyse_attention", "localise")),
+    *(f"foveate.workflows.analysis.{name}" for name in ("measure_grounding", "measure_trust")),
+    "foveate.reproduction.reproduce",
     "pyarrow.dataset",
     "torch.utils.tensorboard",
     "matplotlib.backends.backend_agg",

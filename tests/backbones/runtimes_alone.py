@@ -28,6 +28,7 @@ from foveate.macnn.network import MACNN
 from foveate.networks.network import Network
 from foveate.networks.own import OwnNetwork
 from foveate.networks.plain import PlainNetwork
+from foveate.runs.context import RunContext
 from foveate.runs.run import Run
 from foveate.s3n.config import S3NConfig
 from foveate.s3n.network import S3N
@@ -123,7 +124,7 @@ def test_features_of_the_evidence_cnn_are_torchs() -> None:
 
 def test_a_run_is_evaluated_by_it(quick_run: Run, tmp_path: Path) -> None:
     by_torch, by_openvino = (
-        evaluate(quick_run, hardware=each, results=tmp_path / "rows.jsonl", say=lambda line: None)
+        evaluate(quick_run, context=RunContext(hardware=each, results=tmp_path / "rows.jsonl", say=lambda line: None))
         for each in (TORCH, OPENVINO)
     )
     np.testing.assert_allclose(by_openvino.table.probabilities, by_torch.table.probabilities, rtol=0, atol=1e-3)
@@ -131,7 +132,7 @@ def test_a_run_is_evaluated_by_it(quick_run: Run, tmp_path: Path) -> None:
         mock.patch.object(OpenVINOPass, "__call__", side_effect=AssertionError("OpenVINO was asked")),
         pytest.raises(AssertionError, match="OpenVINO was asked"),
     ):
-        evaluate(quick_run, hardware=OPENVINO, say=lambda line: None)
+        evaluate(quick_run, context=RunContext(hardware=OPENVINO, say=lambda line: None))
 
 
 def test_a_copy_answers_by_its_own_weights() -> None:

@@ -24,6 +24,7 @@ from foveate.config.hardware import HardwareConfig
 from foveate.errors import UserError
 from foveate.files.locks import working_in
 from foveate.recipes import RECIPES
+from foveate.runs.context import RunContext
 from foveate.runs.guided_zoom_run import GuidedZoomRun
 from foveate.runs.run import Run
 
@@ -194,8 +195,8 @@ def test_an_option_that_breaks_a_rule_is_named(
     assert told.count("\n") == 1
 
 
-_WORK = """train evaluate predict explain localise attention measure_grounding trust tune adopt
-build_guided_zoom build_pool
+_WORK = """train evaluate predict explain tune adopt build_guided_zoom build_pool analysis.localise
+analysis.analyse_attention analysis.measure_grounding analysis.measure_trust
 reproduce describe"""
 
 
@@ -425,10 +426,10 @@ def test_an_accelerator_that_is_not_there_is_named_before_the_work(
     monkeypatch.setattr("torch.backends.mps.is_available", lambda: False)
     monkeypatch.setattr(Run, "load_network", lambda *_: pytest.fail("weights were read"))
     picture = [str(next((quick_run.config.data.root / "images").rglob("*.jpg")))]
+    hardware = HardwareConfig(accelerator="mps")
+    where = {"hardware": hardware} if work == "load" else {"context": RunContext(hardware=hardware)}
     with pytest.raises(UserError, match=r"accelerator must be one of this machine's .*; got mps"):
-        getattr(foveate, work)(
-            quick_run.path, *([picture] if work == "explain" else []), hardware=HardwareConfig(accelerator="mps")
-        )
+        getattr(foveate, work)(quick_run.path, *([picture] if work == "explain" else []), **where)
 
 
 def test_help_comes_without_waiting_for_torch() -> None:

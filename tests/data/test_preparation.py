@@ -81,6 +81,13 @@ def test_no_test_split_unless_asked(undivided: DataConfig) -> None:
         splits.named("validation")
 
 
+@pytest.mark.parametrize("name", ["tset", "name", "class_names", "TEST", ""])
+def test_a_split_that_is_none_is_told(name: str, tmp_path: Path) -> None:
+    splits = Splits("birds", ("owl", "wren"), (), (), ())
+    with pytest.raises(UserError, match=f"a split is one of train, validation, test; got {name!r}; give the name"):
+        splits.named(name)
+
+
 def test_checked_says_what_it_leaves_out(plumage: Path, tmp_path: Path) -> None:
     good = load_splits(DataConfig(root=plumage)).test[:3]
     missing = replace(good[1], image=tmp_path / "gone.jpg")

@@ -30,7 +30,7 @@ from foveate.evaluation.predictions import read_predictions
 from foveate.files.documents import write_text
 from foveate.grounding.create import create_grounding
 from foveate.guided_zoom.config import EvidenceStart, Keep
-from foveate.guided_zoom.evidence import ConventionalCNN
+from foveate.guided_zoom.conventional_cnn import ConventionalCNN
 from foveate.inference.classifier import network_input
 from foveate.networks.explanation import Explanation
 from foveate.networks.network import Losses, Network, ParameterGroup, TrainingStep
@@ -38,7 +38,8 @@ from foveate.networks.views import shrink
 from foveate.recipes.config import TrainConfig
 from foveate.recipes.create import METHODS, Method
 from foveate.recipes.datasets import load_splits
-from foveate.report.results import BEGIN, END, read_rows, with_results
+from foveate.report.result_versions import read_rows
+from foveate.report.results import BEGIN, END, with_results
 from foveate.runs.guided_zoom_run import GuidedZoomRun
 from foveate.runs.run import Run
 from foveate.types import BranchLogits, Prediction

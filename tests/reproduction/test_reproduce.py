@@ -16,7 +16,7 @@ from foveate.commands.evidence import GuidedZoom
 from foveate.commands.main import main
 from foveate.data.images import read_image
 from foveate.errors import UserError
-from foveate.evaluation.evidence import EvidenceTable
+from foveate.evaluation.evidence_table import EvidenceTable
 from foveate.evaluation.predictions import read_predictions, write_predictions
 from foveate.files.documents import write_json
 from foveate.grounding.config import GroundingConfig, GroundingMethod
@@ -31,6 +31,7 @@ from foveate.reproduction.reproduce import reproduce
 from foveate.reproduction.tables import Cell, PaperTable, Quantity, Row, Scale, Training
 from foveate.runs.run import Run
 from foveate.workflows.build_guided_zoom import build_guided_zoom
+from foveate.workflows.evidence_training import BY_RECIPE, EvidenceTraining
 from zooms import POOL, SLOW, silent
 
 PAPER_POOL = workbench._PAPER_POOL
@@ -48,8 +49,10 @@ def small(
     larger = replace(evidence, transforms=quick.transforms)  # so that a batch of one patch has a variance
     monkeypatch.setattr(
         workbench,
-        "guided_zoom",
-        lambda run, out, **options: build_guided_zoom(run, out, **(options | {"evidence": larger})),
+        "build_guided_zoom",
+        lambda run, out, **options: build_guided_zoom(
+            run, out, **(options | {"evidence": EvidenceTraining(config=larger)})
+        ),
     )
     plain, s3n = (((Scale.SLICE, Training(name)),) for name in recipes)
     measured = (Quantity.TOP1, Quantity.ORIGINAL, Quantity.DISCRIMINATIVE, Quantity.LOCALISATION, Quantity.HIT_RATE)
@@ -161,7 +164,7 @@ def test_guided_zoom_finds_the_evidence_of_most_classes_once(
     assert commands[0] == "foveate train plain-small"
     assert [command.split("; foveate guided-zoom RUN")[0] for command in commands[1:]] == commands[:1] * 2
     assert [command.split()[-1] for command in commands[1:]] == ["3", "5"]
-    monkeypatch.setattr(workbench, "guided_zoom", None)
+    monkeypatch.setattr(workbench, "build_guided_zoom", None)
     assert made("zoom", small, tmp_path) == table
     monkeypatch.setattr(EvidenceTable, "right_before", property(lambda table: np.zeros(len(table.ids), bool)))
     monkeypatch.setattr(EvidenceTable, "right_after", lambda table, config: np.ones(len(table.ids), bool))
@@ -187,7 +190,7 @@ def test_guided_zoom_is_asked_for_as_the_paper_has_it(
         asked.append((out.name, given["pool"], given["refinement"], given["evidence"]))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(workbench, "guided_zoom", record)
+    monkeypatch.setattr(workbench, "build_guided_zoom", record)
     monkeypatch.setattr(workbench, "_PAPER_POOL", PAPER_POOL)
     with pytest.raises(KeyboardInterrupt):
         bench.zoom(run)
@@ -199,8 +202,8 @@ def test_guided_zoom_is_asked_for_as_the_paper_has_it(
     ceb = GroundingConfig(method=GroundingMethod.CEB)
     at_res4a = replace(PoolConfig.paper(), grounding=replace(ceb, layer="res4a"))
     assert asked == [
-        ("guided-zoom-plain-small-0", PoolConfig(grounding=ceb, patches=rounds, whole=False), paper, None),
-        ("guided-zoom-plain-small-0", at_res4a, paper, replace(small, seed=0, hardware=SLOW)),
+        ("guided-zoom-plain-small-0", PoolConfig(grounding=ceb, patches=rounds, whole=False), paper, BY_RECIPE),
+        ("guided-zoom-plain-small-0", at_res4a, paper, EvidenceTraining(config=replace(small, seed=0, hardware=SLOW))),
     ]
 
 

@@ -30,7 +30,8 @@ from foveate.errors import UserError
 from foveate.files.documents import append_json_line, read_json, write_json
 from foveate.recipes import RECIPES
 from foveate.recipes.config import TrainConfig
-from foveate.runs.run import Run, RunDescription, commit, environment
+from foveate.runs.environment import commit, environment
+from foveate.runs.run import Run, RunDescription
 from foveate.s3n.config import AttentionKind, Branches, Partition, S3NConfig
 
 CLASSES = ("wren", "Gr\N{LATIN SMALL LETTER U WITH DIAERESIS}nspecht", "owl")

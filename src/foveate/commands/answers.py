@@ -7,6 +7,7 @@ from typing import Annotated
 import tyro
 
 from foveate.commands import existence
+from foveate.commands.contexts import context_of
 from foveate.config.checks import require, require_count
 from foveate.config.data import OnError, TestViews
 from foveate.config.hardware import HardwareConfig
@@ -69,9 +70,7 @@ class Predict:
                 self.paths,
                 zoom_entropy_threshold=self.zoom_entropy_threshold,
                 out=self.out,
-                on_error=self.on_error,
-                largest_megapixels=self.largest_megapixels,
-                hardware=self.hardware,
+                context=context_of(self),
             )
             return
         predict_paths(
@@ -82,9 +81,7 @@ class Predict:
             views=self.views,
             zoom_entropy_threshold=self.zoom_entropy_threshold,
             out=self.out,
-            on_error=self.on_error,
-            largest_megapixels=self.largest_megapixels,
-            hardware=self.hardware,
+            context=context_of(self),
         )
 
 
@@ -120,9 +117,7 @@ class Explain:
             self.images,
             epochs=self.epochs,
             out=self.out,
-            on_error=self.on_error,
-            largest_megapixels=self.largest_megapixels,
-            hardware=self.hardware,
+            context=context_of(self),
         )
 
 

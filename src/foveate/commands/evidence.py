@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from foveate.commands import existence
-from foveate.config.data import DataConfig, OnError, TransformConfig
+from foveate.commands.contexts import MeasurementOptions, RunOptions, context_of
+from foveate.config.data import DataConfig, TransformConfig
 from foveate.config.hardware import HardwareConfig
 from foveate.config.networks import Library
 from foveate.errors import UserError
@@ -119,7 +120,7 @@ class Decision:
 
 
 @dataclass(frozen=True, kw_only=True)
-class GuidedZoom:
+class GuidedZoom(MeasurementOptions):
     """Refine the answers of a trained network by the evidence for its best classes: pool, Evidence CNN, decisions."""
 
     network: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN_OR_CHECKPOINT")]
@@ -142,13 +143,6 @@ class GuidedZoom:
     """What the Evidence CNN's training begins with."""
     split: Literal["test", "validation", "train"] = "test"
     """Which photographs to answer for."""
-    root: Path | None = None
-    """Where the data set lies now, if it has moved since the training."""
-    on_error: OnError | None = None
-    """What to do about photographs that cannot be read; None: as the training did."""
-    results: Path | None = None
-    """A file of JSON lines to which one row is added."""
-    hardware: HardwareConfig = field(default_factory=HardwareConfig)
 
     def run(self) -> None:
         """Do it."""
@@ -158,7 +152,13 @@ class GuidedZoom:
         from foveate.runs.guided_zoom_run import GuidedZoomRun
         from foveate.runs.run import Run
         from foveate.workflows.build_guided_zoom import build_guided_zoom, usual_refinement
+        from foveate.workflows.evidence_training import EvidenceTraining
 
+        if self.tuned and self.tuned_by is not None:
+            raise UserError(
+                "one decision counts: one that is fitted here (--tuned), or that of another Guided Zoom (--tuned-by); "
+                "leave one of them out"
+            )
         GuidedZoomRun.network_folder(self.out)  # before a checkpoint is taken in
         run, refinement = Run.open(self._run_folder()), None
         if self.refinement != Decision() and not self.tuned and self.tuned_by is None:
@@ -167,17 +167,13 @@ class GuidedZoom:
             run,
             self.out,
             pool=self.pool,
+            evidence=EvidenceTraining(
+                architecture=self.evidence_architecture, start=self.evidence_start, epochs=self.epochs
+            ),
             refinement=refinement,
-            tuned=self.tuned,
-            tuned_by=self.tuned_by,
-            evidence_architecture=self.evidence_architecture,
-            evidence_start=self.evidence_start,
-            epochs=self.epochs,
+            tuned=self.tuned if self.tuned_by is None else self.tuned_by,
             split=self.split,
-            root=self.root,
-            on_error=self.on_error,
-            hardware=self.hardware,
-            results=self.results,
+            context=context_of(self),
         )
 
     def _run_folder(self) -> Path:
@@ -197,18 +193,13 @@ class GuidedZoom:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tune:
+class Tune(RunOptions):
     """Fit k, and where that pays weights and entropy gate, to a validation split; plot accuracy against cost."""
 
     zoom_folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="ZOOM")]
     """The Guided Zoom's folder; its network was trained with --data.validation-fraction above 0."""
     split: Literal["validation", "train", "test"] = "validation"
     """What to fit to; the test split is refused."""
-    root: Path | None = None
-    """Where the data set lies now, if it has moved since the training."""
-    on_error: OnError | None = None
-    """What to do about photographs that cannot be read; None: as the training did."""
-    hardware: HardwareConfig = field(default_factory=HardwareConfig)
 
     def run(self) -> None:
         """Do it."""
@@ -216,11 +207,11 @@ class Tune:
         existence.check_data(self.root)
         from foveate.workflows.tune import tune
 
-        tune(self.zoom_folder, split=self.split, root=self.root, on_error=self.on_error, hardware=self.hardware)
+        tune(self.zoom_folder, split=self.split, context=context_of(self))
 
 
 @dataclass(frozen=True, kw_only=True)
-class PoolBuild:
+class PoolBuild(RunOptions):
     """Build the evidence pool of a trained network; a stopped build goes on where it was."""
 
     run_folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
@@ -230,11 +221,6 @@ class PoolBuild:
     pool: PoolConfig = field(default_factory=PoolConfig)
     share: Annotated[str, tyro.conf.arg(metavar="I/N")] = "0/1"
     """Build every N-th part, beginning with part I: for several processes that see the same folder."""
-    root: Path | None = None
-    """Where the data set lies now, if it has moved since the training."""
-    on_error: OnError | None = None
-    """What to do about photographs that cannot be read; None: as the training did."""
-    hardware: HardwareConfig = field(default_factory=HardwareConfig)
 
     def run(self) -> None:
         """Do it."""
@@ -247,9 +233,7 @@ class PoolBuild:
             self.out,
             self.pool,
             share=parsed_share(self.share),
-            root=self.root,
-            on_error=self.on_error,
-            hardware=self.hardware,
+            context=context_of(self),
         )
 
 

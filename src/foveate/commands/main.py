@@ -14,6 +14,7 @@ from foveate import __version__
 from foveate.commands import existence
 from foveate.commands.analysis import Attention, Grounding, Localise, Trust
 from foveate.commands.answers import Explain, Predict
+from foveate.commands.contexts import MeasurementOptions, context_of
 from foveate.commands.defects import raised_as_they_are, reported
 from foveate.commands.evidence import Adopt, GuidedZoom, PoolBuild, PoolExport, Tune, pool_command
 from foveate.commands.memory import keep_freed_memory
@@ -106,7 +107,7 @@ class Train(TrainConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Evaluate:
+class Evaluate(MeasurementOptions):
     """Measure a run: top-1, top-3, top-5 and mean per-class accuracy with 95% intervals."""
 
     run_folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
@@ -118,15 +119,8 @@ class Evaluate:
     zoom_entropy_threshold: float | None = None
     """Of an S3N run: look closer only where the entropy of the first look, in nats, is above this; None: always, and
     show what thresholds would do."""
-    root: Path | None = None
-    """Where the data set lies now, if it has moved since the training."""
-    on_error: OnError | None = None
-    """What to do about photographs that cannot be read; None: as the training did."""
     batch_size: int = 32
     """Photographs at a time."""
-    hardware: HardwareConfig = field(default_factory=HardwareConfig)
-    results: Path | None = None
-    """A file of JSON lines to which one row is added."""
     sheet: Path | None = None
     """Also write a PNG sheet of right and wrong answers here."""
 
@@ -139,25 +133,22 @@ class Evaluate:
         existence.check_data(self.root)
         from foveate.runs.run import Run
         from foveate.workflows.evaluate import evaluate, evaluation_markdown
-        from foveate.workflows.sheet import answer_sheet_of
+        from foveate.workflows.shown_answers import answer_sheet_of
 
         run = Run.open(self.run_folder)
-        done = evaluate(
+        evaluation = evaluate(
             run,
             split=self.split,
             views=self.views,
             zoom_entropy_threshold=self.zoom_entropy_threshold,
-            root=self.root,
-            on_error=self.on_error,
-            batch_size=self.batch_size,
-            hardware=self.hardware,
-            results=self.results,
+            context=context_of(self),
         )
-        print(evaluation_markdown(done, f"{self.run_folder.name}, {self.split} split"))
-        print(f"{done.milliseconds:.1f} milliseconds a photograph in the network\n")
+        title = f"{self.run_folder.name}, {self.split} split"
+        print(evaluation_markdown(evaluation, title))
+        print(f"{evaluation.milliseconds:.1f} milliseconds a photograph in the network\n")
         if self.sheet is not None:
-            print(answer_sheet_of(done, self.sheet, title=f"{self.run_folder.name}, {self.split} split"))
-        print(f"written to {done.report} (also .json and .parquet)")
+            print(answer_sheet_of(evaluation, self.sheet, title=title))
+        print(f"written to {evaluation.report} (also .json and .parquet)")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import NoReturn
 
 from foveate.config.checks import require, require_count, require_finite, require_fraction, require_seed, require_side
+from foveate.errors import UserError
 
 LARGEST_MEGAPIXELS = 200
 """A photograph with more is refused unless that is asked for: a small file may be made to fill the memory."""
@@ -36,6 +38,18 @@ class DatasetFormat(StrEnum):
     """Tar files, as WebDataset writes them."""
     POOL = "pool"
     """An evidence pool of Guided Zoom: patches of photographs."""
+
+
+class Split(StrEnum):
+    """A part of a data set; `Split("test")` is the one of a name."""
+
+    TRAIN = "train"
+    VALIDATION = "validation"
+    TEST = "test"
+
+    @classmethod
+    def _missing_(cls, value: object) -> NoReturn:
+        raise UserError(f"a split is one of {', '.join(cls)}; got {value!r}; give the name of one of them")
 
 
 class OnError(StrEnum):

@@ -304,6 +304,16 @@ def append_json_line(path: Path, row: Mapping[str, Any], *, timed: str | None = 
             write_text(path, f"{text}{json.dumps(row, ensure_ascii=False)}\n")
 
 
+def read_json_lines(path: Path) -> list[dict[str, Any]]:
+    """Return the rows of a file of JSON lines, as they stand there; none where there is no file.
+
+    Raises:
+        UserError: The file holds something else, or cannot be read.
+    """
+    _, rows = _rows(path)
+    return rows
+
+
 def _rows(path: Path) -> tuple[str, list[dict[str, Any]]]:
     """Return a file of JSON lines as text that another line can follow, and its rows."""
     try:

@@ -9,13 +9,15 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float
 
+from foveate.config.data import Split
 from foveate.errors import UserError
 from foveate.evaluation.predictions import PredictionTable, read_predictions
 from foveate.reproduction.paper_runs import PaperRuns
 from foveate.reproduction.tables import ON_CUB, Scale
+from foveate.runs.context import HERE
 from foveate.runs.run import Run
-from foveate.workflows.analysis.attention import analyse_attention
-from foveate.workflows.evaluate import evaluate, records_of
+from foveate.workflows.analysis.analyse_attention import analyse_attention
+from foveate.workflows.evaluate import evaluate
 from foveate.workflows.explain import explain
 from foveate.workflows.split_evidence import evidence_of_split
 
@@ -79,11 +81,11 @@ def _refined(bench: PaperRuns, out: Path, run: Callable[[str], Run]) -> None:
     """Answers that the evidence mends."""
     made = bench.zoom(run("guided-zoom"))
     decision = made.description.refinement
-    table = evidence_of_split(made, "test", decision, hardware=bench.hardware, say=bench.say)
+    table = evidence_of_split(made, "test", decision, context=bench.context)
     mended = ~table.right_before & table.right_after(decision)
     shown = surest(mended, table.probabilities.max(1).values.numpy())
     paths = _paths(made.base_run(), [table.ids[index] for index in shown])
-    explain(made, paths, out=out, hardware=bench.hardware, say=bench.say)
+    explain(made, paths, out=out, context=bench.context)
 
 
 def _erased(bench: PaperRuns, out: Path, run: Callable[[str], Run]) -> None:
@@ -94,7 +96,7 @@ def _erased(bench: PaperRuns, out: Path, run: Callable[[str], Run]) -> None:
     table = _answers(bench, base)
     right = table.probabilities.argmax(1) == table.labels
     paths = _paths(base, [table.ids[index] for index in surest(right, table.probabilities.max(1))])
-    explain(made, paths, out=out, hardware=bench.hardware, say=bench.say)
+    explain(made, paths, out=out, context=bench.context)
 
 
 FIGURES: dict[str, _Make] = {
@@ -128,7 +130,7 @@ def _explain(
     epochs: Sequence[int] | None = None,
 ) -> None:
     paths = _paths(run, [table.ids[index] for index in shown])
-    explain(run, paths, epochs=epochs, out=out, hardware=bench.hardware, say=bench.say)
+    explain(run, paths, epochs=epochs, out=out, context=bench.context)
 
 
 def _paths(run: Run, ids: Sequence[str]) -> list[str]:
@@ -139,7 +141,7 @@ def _paths(run: Run, ids: Sequence[str]) -> list[str]:
     """
     if not ids:
         raise UserError(f"no test photograph of {run.path.name} is what the figure shows; try another seed")
-    images = {record.id: record.image for record in records_of(run, run.config.data, "test")}
+    images = {record.id: record.image for record in HERE.photographs_of(run, Split.TEST)}
     shown = [images[each] for each in ids]
     if not all(isinstance(each, Path) for each in shown):
         raise UserError(f"a figure shows photographs that are files; those of {run.config.data.root} are not")

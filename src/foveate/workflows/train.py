@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from foveate.config.data import Split
 from foveate.data.preparation import Splits, checked_splits
 from foveate.data.records import ImageRecord
 from foveate.errors import UserError
@@ -49,7 +50,7 @@ def train(config: TrainConfig, out: Path | str, *, say: Callable[[str], None] = 
         )
     config = replace(config, data=replace(config.data, root=config.data.root.expanduser().resolve()))
     splits = load_splits(config.data, say)
-    photographs = len(splits.named("train"))
+    photographs = len(splits.named(Split.TRAIN))
     if config.steps is not None:
         config = config.counted(photographs)
         say(f"{config.epochs} epochs of {photographs} photographs")
@@ -72,7 +73,7 @@ def _train(
     *,
     first: bool,
 ) -> Run:
-    records = splits.named("train")
+    records = splits.named(Split.TRAIN)
     say(
         f"{splits.name}: {len(splits.class_names)} classes, {len(records)} training, "
         f"{len(splits.validation)} validation and {len(splits.test)} test photographs"
@@ -111,7 +112,7 @@ def trained(config: TrainConfig, out: Path, *, say: Callable[[str], None] = prin
         return train(config, out, say=say)
     run = Run.open(out)
     if config.steps is not None:
-        config = config.counted(len(load_splits(config.data).named("train")))
+        config = config.counted(len(load_splits(config.data).named(Split.TRAIN)))
     if differing := run.differences(config):
         raise finished_otherwise(out, differing)
     return run

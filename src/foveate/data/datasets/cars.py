@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from foveate.data.datasets.assembly import Row, Split, assemble
+from foveate.config.data import Split
+from foveate.data.datasets.assembly import Row, assemble
 from foveate.data.datasets.checks import require_files
 from foveate.data.datasets.reading import inclusive_box, read_mat
 from foveate.data.records import ImageDataset

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from foveate.data.datasets.assembly import Row, Split, assemble, number_classes
+from foveate.config.data import Split
+from foveate.data.datasets.assembly import Row, assemble, number_classes
 from foveate.data.datasets.checks import checked_box, require_files
 from foveate.data.datasets.reading import read_mat, read_voc
 from foveate.data.records import ImageDataset

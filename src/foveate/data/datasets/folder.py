@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from foveate.config.data import Split
 from foveate.data.datasets.assembly import Row, assemble
 from foveate.data.datasets.checks import first_few
 from foveate.data.datasets.class_names import check_class_name
 from foveate.data.datasets.listing import EXCLUDE, Folders, Photograph, photographs_below
-from foveate.data.datasets.split_names import Split, divisions, splits_line, used_splits
+from foveate.data.datasets.split_names import divisions, splits_line, used_splits
 from foveate.data.image_kinds import IMAGE_SUFFIXES
 from foveate.data.records import ImageDataset
 from foveate.data.roots import is_not_text, shown_path

@@ -8,12 +8,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from foveate.config.data import Split
 from foveate.data.datasets.assembly import Row, assemble, number_classes
 from foveate.data.datasets.checks import checked_box, first_few, shown
 from foveate.data.datasets.class_names import check_class_name
 from foveate.data.datasets.listing import is_of_system
 from foveate.data.datasets.reading import LONGEST_NUMBER, read_lines
-from foveate.data.datasets.split_names import Split, shard_splits, splits_line, used_splits
+from foveate.data.datasets.split_names import shard_splits, splits_line, used_splits
 from foveate.data.datasets.tar_members import members_of
 from foveate.data.records import ArchiveMember, ImageDataset
 from foveate.errors import UserError

@@ -1,29 +1,26 @@
-"""What analyses of a run share: the photographs that are annotated, how they were shown, and the row they leave."""
+"""What analyses of a run share: the photographs that are annotated, and how they are shown."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
 
-from foveate.config.checks import require
-from foveate.config.data import DataConfig, OnError, TestViews
-from foveate.config.hardware import HardwareConfig
+from foveate.config.data import Split, TestViews
 from foveate.data.geometry import Geometry
 from foveate.data.images import upright_size
 from foveate.data.loading import Batch, EvaluationViews, evaluation_loader
-from foveate.data.preparation import checked
 from foveate.data.records import ImageRecord
 from foveate.data.transforms import evaluation_geometries
 from foveate.errors import UserError
-from foveate.hardware import device_of
 from foveate.inference.classifier import Classifier
 from foveate.progress import progress
-from foveate.runs.run import Run, commit
-from foveate.workflows.reports import measured_with, report_path
+from foveate.runs.context import RunContext
+from foveate.runs.run import Run
+from foveate.workflows.report_paths import measured_with, report_path
 
 
 @dataclass(frozen=True)
@@ -32,31 +29,13 @@ class Analysis:
 
     run: Run
     classifier: Classifier
-    data: DataConfig
-    on_error: OnError
-    batch_size: int
-    hardware: HardwareConfig
-    say: Callable[[str], None]
+    context: RunContext
 
     @classmethod
-    def of(
-        cls,
-        run: Run | Path | str,
-        *,
-        root: Path | None,
-        on_error: OnError | None,
-        batch_size: int,
-        hardware: HardwareConfig | None,
-        say: Callable[[str], None],
-    ) -> Analysis:
-        """Load the network; arguments as `foveate.evaluate` takes them, errors as `Run.load_network`."""
-        require(batch_size >= 1, "batch_size must be at least 1", batch_size)
-        run = run if isinstance(run, Run) else Run.open(Path(run).expanduser())
-        hardware = hardware or HardwareConfig()
-        device_of(hardware)  # what is not there is said before the weights are read
-        data = run.config.data if root is None else replace(run.config.data, root=root)
-        classifier = Classifier.place(run.load_network(), hardware)
-        return cls(run, classifier, data, on_error or data.on_error, batch_size, hardware, say)
+    def of(cls, run: Run | Path | str, context: RunContext) -> Analysis:
+        """Load the network; errors as in `RunContext.classifier_of`."""
+        run = Run.of(run)
+        return cls(run, context.classifier_of(run), context)
 
     @property
     def size(self) -> int:
@@ -66,11 +45,11 @@ class Analysis:
     @property
     def settings(self) -> dict[str, object]:
         """What is measured depends on beside the run and the split."""
-        return measured_with(self.data.root, self.on_error, self.classifier, self.hardware)
+        return measured_with(self.context, self.run, self.classifier)
 
     def report(self, name: str, what: str) -> Path:
         """Return where a report is to be written, as `report_path` does."""
-        return report_path(self.run.path / "evaluation", name, self.settings, what, self.say)
+        return report_path(self.run.path / "evaluation", name, self.settings, what, self.context.say)
 
     def boxed(self, records: Sequence[ImageRecord], what: str) -> Sequence[ImageRecord]:
         """Return the photographs that have a box and can be read; say how many have none.
@@ -80,24 +59,25 @@ class Analysis:
         """
         boxed = [record for record in records if record.box is not None]
         if not boxed:
+            root = self.context.data_of(self.run).root
             raise UserError(
                 f"{what} is measured against annotated boxes; none of the {len(records)} photographs of "
-                f"{self.run.description.dataset} in {self.data.root} has one; take a data set with boxes, such as "
+                f"{self.run.description.dataset} in {root} has one; take a data set with boxes, such as "
                 "CUB-200-2011, FGVC-Aircraft, Stanford Cars or plumage, or a list with box columns"
             )
         if len(boxed) < len(records):
-            self.say(f"left out {len(records) - len(boxed)} of {len(records)} photographs without a box")
-        return checked(boxed, self.on_error, self.say, self.data.largest_megapixels)
+            self.context.say(f"left out {len(records) - len(boxed)} of {len(records)} photographs without a box")
+        return self.context.readable(self.run, boxed)
 
     def batches(self, records: Sequence[ImageRecord], what: str) -> Iterator[tuple[Batch, tuple[Geometry, ...]]]:
         """Yield photographs, `batch_size` at a time, with the geometry of the first view of each."""
         views = EvaluationViews(records, self.run.config.transforms)
-        done = 0
+        count = 0
         with progress(what, len(records)) as advance:
-            for batch in evaluation_loader(views, self.batch_size, workers=self.hardware.workers):
+            for batch in evaluation_loader(views, self.context.batch_size, workers=self.context.hardware.workers):
                 yield batch, tuple(self.first_view(records[index]) for index in batch.position.tolist())
-                done += len(batch.position)
-                advance(done)
+                count += len(batch.position)
+                advance(count)
 
     def first_view(self, record: ImageRecord) -> Geometry:
         """Return the map from a photograph to the network's first view of it."""
@@ -107,24 +87,13 @@ class Analysis:
         )
         return view
 
-    def row(self, split: str, photographs: int) -> dict[str, object]:
-        """Return what a row of results says of the run and the measurement, before what was measured."""
-        config, trained = self.run.config, self.run.environment()
+    def document(self, split: Split) -> dict[str, object]:
+        """Return what the JSON of a report says before what was measured."""
         return {
-            "run": self.run.path.name,
-            "method": config.network.method,
-            "base": config.network.base,
+            "run": str(self.run.path),
             "dataset": self.run.description.dataset,
-            "split": split,
-            "photographs": photographs,
-            "input_size": config.transforms.input_size,
-            "source_size": config.transforms.source,
-            "seed": config.seed,
-            "epochs": config.trained_epochs,
-            "command": trained["command"],
-            "commit": trained["commit"],
-            "hardware": trained["hardware"],
-            "measured_commit": commit(),
+            "root": str(self.context.data_of(self.run).root),
+            "split": split.value,
         }
 
 

@@ -10,9 +10,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from foveate.guided_zoom.algorithm_1 import refine
 from foveate.guided_zoom.config import RefinementConfig, Rule
-from foveate.guided_zoom.refinement import refine
-from foveate.guided_zoom.tuning import Scored, answered, best_k, compositions, fit, tuned
+from foveate.guided_zoom.weight_tuning import CachedScores, answered_rightly, best_k, choose_setting, compositions, fit
 
 PAPER = RefinementConfig.paper()
 
@@ -25,7 +25,7 @@ def test_every_way_to_share_a_number_out_once(total: int, parts: int) -> None:
     assert set(found) == expected
 
 
-def scored(seed: int, count: int = 30, classes: int = 4, rounds: int = 3) -> tuple[Scored, torch.Tensor]:
+def scored(seed: int, count: int = 30, classes: int = 4, rounds: int = 3) -> tuple[CachedScores, torch.Tensor]:
     """Random scores of the best four of six classes, and all probabilities."""
     generator = torch.Generator().manual_seed(seed)
     probabilities = torch.randn(count, 6, generator=generator).mul(2).softmax(-1)
@@ -34,7 +34,7 @@ def scored(seed: int, count: int = 30, classes: int = 4, rounds: int = 3) -> tup
     truth = torch.where((best == labels[:, None]).any(1), (best == labels[:, None]).int().argmax(1), -1)
     evidence = torch.rand(count, classes, rounds, generator=generator)
     entropy = torch.special.entr(probabilities).sum(1)
-    return Scored(own, evidence, truth, entropy), probabilities
+    return CachedScores(own, evidence, truth, entropy), probabilities
 
 
 @settings(deadline=None, max_examples=10)
@@ -44,13 +44,13 @@ def test_what_is_fitted_decides_as_refinement_does(seed: int, rule: Rule) -> Non
     places, base = torch.arange(4).expand(30, 4), replace(PAPER, rule=rule)
     for each in [*fit(cached, base, steps=4, gates=2)[:10], best_k(cached, replace(base, entropy_threshold=0.9))]:
         done = refine(probabilities, places, cached.own, cached.evidence, each.config)
-        assert torch.equal(answered(cached, each.config), done.classes == cached.truth)
+        assert torch.equal(answered_rightly(cached, each.config), done.classes == cached.truth)
         assert int((done.classes == cached.truth).sum()) == each.right
 
 
 def test_the_best_k_at_given_weights() -> None:
     cached, _ = scored(3)
-    counts = [int(answered(cached, replace(PAPER, top_k=k)).sum()) for k in range(1, 5)]
+    counts = [int(answered_rightly(cached, replace(PAPER, top_k=k)).sum()) for k in range(1, 5)]
     best = best_k(cached, PAPER)
     assert (best.right, best.config) == (max(counts), replace(PAPER, top_k=counts.index(max(counts)) + 1))
 
@@ -59,7 +59,7 @@ def test_noise_is_not_fitted() -> None:
     """Evidence that says nothing: thousands of settings find something in it, which is gone on other photographs."""
     cached, _ = scored(0, 60)
     tried = fit(cached, PAPER, steps=4, gates=2)
-    best, held_out = tuned(cached, PAPER, tried, steps=4, gates=2)
+    best, held_out = choose_setting(cached, PAPER, tried, steps=4, gates=2)
     assert tried[0].right > best.right
     assert held_out["all"] <= held_out["k"]
     assert best == best_k(cached, PAPER)
@@ -72,7 +72,7 @@ def test_what_pays_on_other_photographs_is_fitted() -> None:
     evidence = cached.evidence.clone()
     evidence[:, :, 0] = torch.nn.functional.one_hot(there, 4) + 0.01
     cached, given = cached._replace(evidence=evidence), RefinementConfig(weights=(0.5, 0.0, 0.5))
-    best, held_out = tuned(cached, given, fit(cached, given, steps=4, gates=2), steps=4, gates=2)
+    best, held_out = choose_setting(cached, given, fit(cached, given, steps=4, gates=2), steps=4, gates=2)
     assert held_out["all"] > held_out["k"] + 0.2
     assert best.right == int((cached.truth >= 0).sum())
 
@@ -80,7 +80,7 @@ def test_what_pays_on_other_photographs_is_fitted() -> None:
 @pytest.mark.parametrize("count", [1, 2, 4])
 def test_a_handful_of_photographs_is_no_error(count: int) -> None:
     cached, _ = scored(0, count)
-    assert tuned(cached, PAPER, fit(cached, PAPER, steps=2, gates=1), steps=2, gates=1).best.right <= count
+    assert choose_setting(cached, PAPER, fit(cached, PAPER, steps=2, gates=1), steps=2, gates=1).best.right <= count
 
 
 @settings(deadline=None, max_examples=5)

@@ -9,28 +9,28 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from foveate.config.hardware import HardwareConfig
 from foveate.data.roots import shown_path
 from foveate.errors import UserError
 from foveate.files.documents import read_json
 from foveate.files.file_names import safe_name
 from foveate.inference.classifier import Classifier
+from foveate.runs.context import RunContext
+from foveate.runs.run import Run
 
 _WORDS = 60  # characters of a name that say what differs; beyond, a hash does
+_RENAMED = {"entropy_above": "entropy_threshold"}  # settings of older reports
 
 
-def measured_with(
-    root: Path, on_error: str, classifier: Classifier | None = None, hardware: HardwareConfig | None = None
-) -> dict[str, Any]:
+def measured_with(context: RunContext, run: Run, classifier: Classifier | None = None) -> dict[str, Any]:
     """Return what a measurement depends on beside the run and the name of its report, as JSON holds it."""
-    settings = {"root": shown_path(root.expanduser().resolve()), "on_error": str(on_error)}
-    if classifier is None or hardware is None:
+    root = context.data_of(run).root.expanduser().resolve()
+    settings = {"root": shown_path(root), "on_error": context.on_error_of(run).value}
+    if classifier is None:
         return settings
-    precision = str(classifier.dtype).removeprefix("torch.")
     return settings | {
         "accelerator": classifier.device.type,
-        "precision": precision,
-        "runtime": hardware.runtime.value,
+        "precision": str(classifier.dtype).removeprefix("torch."),
+        "runtime": context.hardware.runtime.value,
     }
 
 
@@ -115,7 +115,9 @@ def _settings(report: Path) -> Mapping[str, Any] | None:
     if content is None:
         return None
     settings = content.get("settings", {})
-    return settings if isinstance(settings, dict) else {}
+    if not isinstance(settings, dict):
+        return {}
+    return {_RENAMED.get(str(key), str(key)): value for key, value in settings.items()}
 
 
 def _content(report: Path) -> Mapping[str, Any] | None:

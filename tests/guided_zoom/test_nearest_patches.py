@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.testing import assert_close
 
-from foveate.guided_zoom.nearest import nearest
+from foveate.guided_zoom.nearest_patches import nearest
 from oracles.guided_zoom import naive_nearest
 
 POOL = torch.tensor([[3.0, 0.0], [0.0, 2.0], [1.0, 1.0], [-1.0, 0.0]])

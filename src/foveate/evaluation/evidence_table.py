@@ -12,8 +12,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from foveate.data.records import ImageRecord
+from foveate.guided_zoom.algorithm_1 import Refined, decide
 from foveate.guided_zoom.config import RefinementConfig
-from foveate.guided_zoom.refinement import Refined, decide
 from foveate.types import Evidence
 
 
@@ -75,14 +75,14 @@ class EvidenceTable:
 
         k = table.schema.field("classes").type.list_size
         evidence = Evidence(
-            column("logits", -1),
-            column("classes", k).long(),
-            column("places", k, rounds, 2),
-            column("found", k, rounds),
-            column("boxes", k, rounds, 4).long(),
-            column("scores", k, rounds),
-            column("forwards").long(),
-            column("patches").long(),
+            logits=column("logits", -1),
+            classes=column("classes", k).long(),
+            places=column("places", k, rounds, 2),
+            found=column("found", k, rounds),
+            boxes=column("boxes", k, rounds, 4).long(),
+            scores=column("scores", k, rounds),
+            forwards=column("forwards").long(),
+            patches=column("patches").long(),
         )
         return cls(tuple(table.column("id").to_pylist()), np.array(table.column("label").to_numpy()), evidence)
 
@@ -103,33 +103,3 @@ class EvidenceTable:
     def right_after(self, config: RefinementConfig) -> Bool[np.ndarray, " n"]:
         """Whether the refined answer is right."""
         return np.asarray(self.refined(config).classes.numpy() == self.labels)
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """What a refinement does to a split; shares are of its photographs."""
-
-    before: float
-    after: float
-    changed: int
-    """Answers that are others than before."""
-    mended: int
-    """Wrong answers that became right."""
-    spoiled: int
-    """Right answers that became wrong."""
-    refined: float
-    """Share of photographs that the entropy gate lets be refined."""
-
-
-def change(table: EvidenceTable, config: RefinementConfig) -> Change:
-    """Compare the answers before and after refinement."""
-    done = table.refined(config)
-    before, after = table.right_before, np.asarray(done.classes.numpy() == table.labels)
-    return Change(
-        before=float(before.mean()),
-        after=float(after.mean()),
-        changed=int((done.classes != table.evidence.classes[:, 0]).sum()),
-        mended=int((~before & after).sum()),
-        spoiled=int((before & ~after).sum()),
-        refined=float(done.considered.float().mean()),
-    )

@@ -1,4 +1,4 @@
-"""Pictures that are made of photographs: their names, and the pixels of what a network saw."""
+"""The pictures that explain answers: of which photographs, and what they are called."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from foveate.config.checks import require_count
+from PIL import Image
+
 from foveate.config.data import OnError
 from foveate.data.images import ImageError, blank_warning, read_image
 from foveate.data.roots import shown_path
 from foveate.errors import UserError
 from foveate.files.file_names import safe_name
 from foveate.hardware import processors
+from foveate.runs.context import RunContext
+from foveate.runs.run import Run
 
 _HASHED = 8  # hexadecimal digits of the hash of a photograph's whole path
 
@@ -47,16 +50,25 @@ def _picture_name(photograph: Path) -> str:
     return f"{safe_name(shown_name(photograph).replace('/', '-'))}-{whole}"
 
 
-def largest_of(asked: int | None, trained: int) -> int:
-    """Return how many megapixels a photograph may have: what was asked for, else what the training allowed.
+Draw = Callable[[Image.Image, Path, Path], None]
+"""Draws a photograph, which lies at the first path, into the file of the second."""
+
+
+def draw_photographs(
+    photographs: Sequence[Path], run: Run, folder: Path, ending: str, draw: Draw, context: RunContext
+) -> tuple[Path, ...]:
+    """Draw every photograph that can be read into a picture that is named after it (`picture_paths`); say its path.
 
     Raises:
-        UserError: What was asked for is out of range.
+        UserError: Some photographs cannot be read and that stops, before anything is drawn; or none can.
     """
-    if asked is None:
-        return trained
-    require_count("largest_megapixels", asked)
-    return asked
+    largest = context.largest_of(run)
+    readable_ones = readable(photographs, context.on_error_of_named, context.say, largest)
+    pictures = picture_paths(readable_ones, folder, ending)
+    for photograph, picture in zip(readable_ones, pictures, strict=True):
+        draw(read_image(photograph, largest_megapixels=largest), photograph, picture)
+        context.say(shown_path(picture))
+    return pictures
 
 
 def readable(

@@ -39,6 +39,6 @@ def nearest(
     distances = distances.masked_fill(classes[:, None] != labels, torch.inf)
     ordered = distances.sort(dim=1, stable=True)
     beyond = (0, max(0, count - len(pool)))
-    found = functional.pad(ordered.values[:, :count], beyond, value=torch.inf)
+    distances = functional.pad(ordered.values[:, :count], beyond, value=torch.inf)
     rows = functional.pad(ordered.indices[:, :count], beyond, value=-1)
-    return Nearest(rows.masked_fill(found.isinf(), -1), found)
+    return Nearest(rows.masked_fill(distances.isinf(), -1), distances)

@@ -14,8 +14,9 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from foveate.errors import UserError
+from foveate.guided_zoom.algorithm_1 import Refined, refine, scores_of
 from foveate.guided_zoom.config import RefinementConfig, Rule, Scores
-from foveate.guided_zoom.refinement import Refined, refine, refined_probabilities, scores_of
+from foveate.guided_zoom.refined_probabilities import refined_probabilities
 from foveate.networks.entropy_gate import unsure
 from oracles.guided_zoom import naive_refined, naive_refined_probabilities
 

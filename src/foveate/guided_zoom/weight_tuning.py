@@ -15,13 +15,13 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
+from foveate.guided_zoom.algorithm_1 import scores_of
 from foveate.guided_zoom.config import RefinementConfig, Rule
-from foveate.guided_zoom.refinement import scores_of
 
 _FOLDS, _DIVISIONS = 5, 4
 
 
-class Scored(NamedTuple):
+class CachedScores(NamedTuple):
     """The cached scores of n photographs for k classes in r rounds, and which of these classes is the true one."""
 
     own: Float[Tensor, "n k"]
@@ -32,7 +32,7 @@ class Scored(NamedTuple):
     """Of the network's probabilities, in nats."""
 
 
-class Fitted(NamedTuple):
+class TriedSetting(NamedTuple):
     """One setting that was tried."""
 
     config: RefinementConfig
@@ -42,17 +42,17 @@ class Fitted(NamedTuple):
     """Passes of the conventional network for each photograph, if no two classes shared any."""
 
 
-class Tuned(NamedTuple):
+class TuningChoice(NamedTuple):
     """What was chosen, and why no more was fitted than that."""
 
-    best: Fitted
+    best: TriedSetting
     held_out: dict[str, float]
     """Share of the photographs answered rightly by what was fitted to others: `k` alone, or `all`."""
 
 
-def tuned(
-    scored: Scored, base: RefinementConfig, tried: Sequence[Fitted], *, steps: int = 10, gates: int = 10
-) -> Tuned:
+def choose_setting(
+    scored: CachedScores, base: RefinementConfig, tried: Sequence[TriedSetting], *, steps: int = 10, gates: int = 10
+) -> TuningChoice:
     """Choose between the best k at the weights that are given, and the best of everything that `fit` tries.
 
     Everything is fitted only where that answers more photographs of held-out fifths rightly (four divisions of them).
@@ -72,25 +72,28 @@ def tuned(
             rest = torch.ones(count, dtype=torch.bool).index_fill(0, held, False)
             if not rest.any():
                 continue
-            others, judged = Scored(*(each[rest] for each in scored)), Scored(*(each[held] for each in scored))
+            others, fifth = (CachedScores(*(field[part] for field in scored)) for part in (rest, held))
             fitted = {"k": best_k(others, base), "all": fit(others, base, steps=steps, gates=gates)[0]}
             for name, each in fitted.items():
-                right[name] += int(answered(judged, each.config).sum())
+                right[name] += int(answered_rightly(fifth, each.config).sum())
     chosen = tried[0] if right["all"] > right["k"] else best_k(scored, base)
-    return Tuned(chosen, {name: each / max(1, _DIVISIONS * count) for name, each in right.items()})
+    return TuningChoice(chosen, {name: each / max(1, _DIVISIONS * count) for name, each in right.items()})
 
 
-def best_k(scored: Scored, base: RefinementConfig) -> Fitted:
+def best_k(scored: CachedScores, base: RefinementConfig) -> TriedSetting:
     """Return the k that answers most photographs rightly at the given weights; of equally good ones the smallest."""
     weights = base.weights[: scored.evidence.shape[2] + 1]
     configs = [replace(base, top_k=k, weights=weights) for k in range(1, scored.evidence.shape[1] + 1)]
     gate = -1.0 if base.entropy_threshold is None else base.entropy_threshold
     share = float((scored.entropy > gate).double().mean())
-    fitted = [Fitted(each, int(answered(scored, each).sum()), 1 + share * each.top_k * each.rounds) for each in configs]
+    fitted = [
+        TriedSetting(each, int(answered_rightly(scored, each).sum()), 1 + share * each.top_k * each.rounds)
+        for each in configs
+    ]
     return max(fitted, key=lambda each: each.right)
 
 
-def answered(scored: Scored, config: RefinementConfig) -> Bool[Tensor, " n"]:
+def answered_rightly(scored: CachedScores, config: RefinementConfig) -> Bool[Tensor, " n"]:
     """Say which photographs a setting answers rightly."""
     k = config.top_k
     scores = scores_of(scored.own[:, :k], scored.evidence[:, :k], config.weights, config.rule)
@@ -105,7 +108,7 @@ def compositions(total: int, parts: int) -> Iterator[tuple[int, ...]]:
         yield tuple(right - left - 1 for left, right in pairwise(edges))
 
 
-def fit(scored: Scored, base: RefinementConfig, *, steps: int = 10, gates: int = 10) -> tuple[Fitted, ...]:
+def fit(scored: CachedScores, base: RefinementConfig, *, steps: int = 10, gates: int = 10) -> tuple[TriedSetting, ...]:
     """Try every k, every number of rounds, weights in steps of 1 / `steps` that add up to 1, and entropy gates.
 
     Args:
@@ -118,7 +121,7 @@ def fit(scored: Scored, base: RefinementConfig, *, steps: int = 10, gates: int =
         The best setting of each cost (k, rounds, gate), by falling accuracy; of equally good ones the cheapest first.
     """
     _, classes, rounds = scored.evidence.shape
-    fitted: list[Fitted] = []
+    fitted: list[TriedSetting] = []
     thresholds = _thresholds(scored.entropy, gates)
     for count in range(1, rounds + 1):
         weights = torch.tensor(list(compositions(steps, count + 1)), dtype=torch.float64) / steps
@@ -134,11 +137,11 @@ def fit(scored: Scored, base: RefinementConfig, *, steps: int = 10, gates: int =
 def _best_of(
     right: Bool[Tensor, "n s"],
     weights: Float[Tensor, "s w"],
-    scored: Scored,
+    scored: CachedScores,
     k: int,
     thresholds: Sequence[float | None],
     base: RefinementConfig,
-) -> list[Fitted]:
+) -> list[TriedSetting]:
     unrefined = (scored.truth == 0)[:, None]
     fitted = []
     for threshold in thresholds:
@@ -148,7 +151,7 @@ def _best_of(
         chosen = tuple(round(weight, 6) for weight in weights[best].tolist())
         config = replace(base, top_k=k, weights=chosen, entropy_threshold=threshold)
         passes = 1 + float(considered.double().mean()) * k * config.rounds
-        fitted.append(Fitted(config, int(counts[best]), passes))
+        fitted.append(TriedSetting(config, int(counts[best]), passes))
     return fitted
 
 
