@@ -16,7 +16,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from foveate.backbones.openvino import OpenVINOBackbone, OpenVINOOwnCNN, OpenVINOPass, run_by
+from foveate.backbones.openvino import OpenVINOPass, run_by
 from foveate.config.hardware import HardwareConfig, Runtime
 from foveate.config.networks import BackboneConfig, Library, OwnConfig, PlainConfig
 from foveate.errors import UserError
@@ -60,10 +60,10 @@ def pixels(count: int, side: int = 64) -> Tensor:
     return torch.randint(0, 256, (count, side, side, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
 
 
-def compiled(network: nn.Module) -> int:
+def compiled(network: Network) -> int:
     """Count the models that OpenVINO was asked for."""
-    passes = (each._pass for each in network.modules() if isinstance(each, OpenVINOBackbone | OpenVINOOwnCNN))
-    return sum(len(each._models) for each in passes)
+    assert isinstance(network.backbone.runtime, OpenVINOPass)
+    return len(network.backbone.runtime._models)
 
 
 def test_nobody_is_told_that_it_was_used() -> None:
@@ -146,7 +146,7 @@ def test_a_copy_answers_by_its_own_weights() -> None:
 
 def test_another_device_is_refused() -> None:
     with pytest.raises(UserError, match=r"computes on the processor; got the device cuda; .*accelerator cpu"):
-        run_by(plain(), Runtime.OPENVINO, torch.device("cuda"), torch.float32)
+        run_by(plain().backbone, Runtime.OPENVINO, torch.device("cuda"), torch.float32)
 
 
 def test_without_the_package_the_mend_is_named() -> None:

@@ -19,14 +19,23 @@ class DatasetFormat(StrEnum):
 
     AUTO = "auto"
     CUB = "cub"
+    """CUB-200-2011."""
     DOGS = "dogs"
+    """Stanford Dogs."""
     AIRCRAFT = "aircraft"
+    """FGVC-Aircraft."""
     CARS = "cars"
+    """Stanford Cars."""
     FLOWERS = "flowers"
+    """Oxford Flowers-102."""
     PETS = "pets"
+    """Oxford-IIIT Pets."""
     FOLDER = "folder"
+    """A folder for each class."""
     TABLE = "table"
+    """A CSV or Parquet list."""
     SHARDS = "shards"
+    """Tar files, as WebDataset writes them."""
     POOL = "pool"
     """An evidence pool of Guided Zoom: patches of photographs."""
 
@@ -47,7 +56,9 @@ class OnError(StrEnum):
     """What to do about a photograph that is missing or cannot be read."""
 
     STOP = "stop"
+    """Name them in an error, before anything is computed."""
     SKIP = "skip"
+    """Leave them out, and say so."""
 
 
 class TrainCrop(StrEnum):
@@ -65,6 +76,7 @@ class TestViews(StrEnum):
     __test__ = False  # not a test case, whatever pytest thinks of the name
 
     CENTRE = "centre"
+    """The centre crop alone."""
     FLIP = "flip"
     """The centre crop and its mirror image."""
     TEN_CROP = "ten-crop"

@@ -24,10 +24,16 @@ class GradCAM:
     """Channels of a layer weighted by the class's mean gradient, summed, what speaks against the class left out.
 
     Selvaraju et al., Grad-CAM (ICCV 2017), Eq. 1 and 2. May be called from several threads.
+
+    >>> import torch, torchvision
+    >>> from foveate import GradCAM
+    >>> grad_cam = GradCAM(torchvision.models.resnet18(num_classes=10), "layer4")
+    >>> grad_cam(torch.randn(2, 3, 96, 96), torch.tensor([[7], [0]])).maps.shape  # class 7 of one image, 0 of the other
+    torch.Size([2, 1, 3, 3])
     """
 
     def __init__(self, network: nn.Module, layer: str) -> None:
-        """S3NOutput into a copy of the network's modules; `layer` names the one whose output is weighted.
+        """Look into a copy of the network's modules; `layer` names the one whose output is weighted.
 
         Raises:
             UserError: There is no such layer, or the network cannot be copied.
@@ -55,10 +61,17 @@ class GradCAM:
 
 
 class InputGradients:
-    """The largest absolute gradient of the class's logit over the colours of each pixel (Simonyan et al., 2013)."""
+    """The largest absolute gradient of the class's logit over the colours of each pixel (Simonyan et al., 2013).
+
+    >>> import torch, torchvision
+    >>> from foveate import InputGradients
+    >>> gradients = InputGradients(torchvision.models.resnet18(num_classes=10))
+    >>> gradients(torch.randn(2, 3, 96, 96), 1).maps.shape  # of each image's best class, a cell for each pixel
+    torch.Size([2, 1, 96, 96])
+    """
 
     def __init__(self, network: nn.Module) -> None:
-        """S3NOutput into a copy of the network's modules."""
+        """Look into a copy of the network's modules."""
         self._network = private_copy(network)
 
     def __call__(self, images: Float[Tensor, "b 3 H W"], classes: Int64[Tensor, "b k"] | int) -> Grounded:

@@ -196,6 +196,19 @@ def chosen_classes(logits: Float[Tensor, "b c"], classes: Tensor | int) -> Int64
     return classes.to(logits.device)
 
 
+def check_images(images: Tensor) -> None:
+    """Check the form of the images to ground.
+
+    Raises:
+        UserError: They are no batch of normalised images.
+    """
+    if images.ndim != 4 or not images.is_floating_point():
+        raise UserError(
+            "images must be a batch (b, 3, H, W) of normalised numbers; got "
+            f"{tuple(images.shape)} of {images.dtype}; add the missing dimension or normalise them"
+        )
+
+
 def check_classes(classes: Tensor, images: int) -> None:
     """Check the form of the classes asked for.
 

@@ -18,7 +18,14 @@ class RISE:
     """The mean of random smooth masks, each weighted by the class's probability behind it.
 
     Petsiuk et al., RISE (BMVC 2018), Eq. 6: a mask is a coarse random grid, enlarged bilinearly and shifted at random.
-    All images and classes share the masks, so that one pass over an image serves all its classes.
+    All images and classes share the masks, so that one pass over an image serves all its classes. The network is asked
+    in evaluation mode, and stays as it is.
+
+    >>> import torch, torchvision
+    >>> from foveate import RISE
+    >>> rise = RISE(torchvision.models.resnet18(num_classes=10), masks=20)  # the paper takes 4,000 to 8,000
+    >>> rise(torch.randn(2, 3, 96, 96), 3).maps.shape  # a cell for 8 x 8 pixels
+    torch.Size([2, 3, 12, 12])
 
     Args:
         network: From normalised images to logits.

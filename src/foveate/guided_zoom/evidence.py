@@ -73,6 +73,17 @@ class ConventionalCNN:
 class GuidedZoom:
     """A conventional network, an Evidence CNN, and how evidence passes from one to the other.
 
+    >>> import torch, torchvision, foveate
+    >>> resnet18, hardware = torchvision.models.resnet18, foveate.HardwareConfig()
+    >>> network, evidence_cnn = (foveate.OwnNetwork.of(resnet18(num_classes=10), classes=10) for _ in range(2))
+    >>> conventional = foveate.ConventionalCNN.place(network, foveate.GroundingConfig(), hardware)
+    >>> patches, views = foveate.PatchConfig(source_size=192), foveate.TransformConfig(input_size=96, resize_size=96)
+    >>> zoom = foveate.GuidedZoom(conventional, foveate.Classifier.place(evidence_cnn, hardware), patches, views)
+    >>> images, source = (torch.randint(256, (2, side, side, 3), dtype=torch.uint8) for side in (96, 192))  # pixels
+    >>> zoom.evidence(images, source, top_k=3).boxes.shape  # of each image, class and round: left, top, right, bottom
+    torch.Size([2, 3, 1, 4])
+    >>> probabilities = foveate.Refiner.of(zoom, foveate.RefinementConfig(top_k=3)).probabilities(images, source)
+
     Classes of an image whose peaks coincide share what is erased, the pass over it and the patch.
     """
 
@@ -208,7 +219,7 @@ def find_evidence(
     *,
     keep_maps: bool = False,
 ) -> Found:
-    """S3NOutput for the evidence of the best classes, round by round, each class's earlier evidence being erased."""
+    """Look for the evidence of the best classes, round by round, each class's earlier evidence being erased."""
     grounded = conventional.answer(images, top_k)
     view = Size(images.shape[2], images.shape[1])
     source = Size(config.source_size, config.source_size)

@@ -36,6 +36,7 @@ from foveate.guided_zoom.patch_records import WHOLE, PatchRecords
 
 _PARTS = "parts"
 SCHEMA_VERSION = 2
+"""Of the files written; raised where their columns change."""
 
 SCHEMA = pa.schema(
     [

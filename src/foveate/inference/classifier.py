@@ -71,7 +71,7 @@ class Classifier:
         device = device_of(hardware)
         layout = torch.channels_last if hardware.channels_last else torch.contiguous_format
         placed, dtype = folded(network.eval()).to(device).to(memory_format=layout), autocast_dtype(hardware)
-        run_by(placed, hardware.runtime, device, dtype)
+        run_by(placed.backbone, hardware.runtime, device, dtype)
         return cls(placed, device, dtype, hardware.channels_last, zoom_entropy_threshold)
 
     def inputs(self, images: UInt8[Tensor, "n H W 3"]) -> Float[Tensor, "n 3 H W"]:

@@ -48,6 +48,14 @@ class Phase(Enum):
 class MACNN(Network):
     """One network finds parts by grouping its channels; the whole and each part are then looked at.
 
+    >>> import torch
+    >>> from foveate import BackboneConfig, MACNN, MACNNConfig
+    >>> backbone = BackboneConfig(architecture="test_resnet", weights="none")
+    >>> network = MACNN.create(MACNNConfig(backbone=backbone, parts=2), classes=5, input_size=96).eval()
+    >>> answers = network(torch.randn(2, 3, 128, 128))  # normalised; parts are cut from 128 pixels
+    >>> [str(branch) for branch in answers.present()]
+    ['original', 'part-1', 'part-2', 'joint']
+
     Args:
         backbone: That of the whole image; its channels are grouped, and its head answers for the whole.
         config: Every choice that the paper leaves open.

@@ -26,8 +26,8 @@ from foveate.plumage.rendering import Drawing, render
 from foveate.plumage.species import PART_NAMES, species_at
 from foveate.types import Box, PartPoint
 
-FINISHED = "plumage.json"
-UNFINISHED = "plumage.unfinished.json"
+_FINISHED = "plumage.json"
+_UNFINISHED = "plumage.unfinished.json"
 _EDITION = 1  # raise it when a change of the code changes the pictures
 _CHUNK = 8
 
@@ -68,7 +68,7 @@ def draw_plumage(
     if _is_finished(root, config):
         return root
     (root / "parts").mkdir(parents=True, exist_ok=True)
-    _write_text(root / UNFINISHED, _identity(config))
+    _write_text(root / _UNFINISHED, _identity(config))
     tasks = list(product(range(config.species), range(config.per_species)))
     for species in range(config.species):
         (root / "images" / _folder(species)).mkdir(parents=True, exist_ok=True)
@@ -78,7 +78,7 @@ def draw_plumage(
         if progress is not None:
             progress(len(notes), len(tasks))
     _write_tables(root, config, tasks, notes)
-    (root / UNFINISHED).replace(root / FINISHED)
+    (root / _UNFINISHED).replace(root / _FINISHED)
     return root
 
 
@@ -88,7 +88,7 @@ def _is_finished(root: Path, config: PlumageConfig) -> bool:
         raise UserError(f"the drawn data set needs a folder; {root} is a file: name another path")
     if not root.exists() or not any(root.iterdir()):
         return False
-    for marker in (FINISHED, UNFINISHED):
+    for marker in (_FINISHED, _UNFINISHED):
         if (root / marker).exists():
             found = (root / marker).read_text(encoding="utf-8")
             if found != _identity(config):
@@ -96,9 +96,9 @@ def _is_finished(root: Path, config: PlumageConfig) -> bool:
                     f"a folder holds the drawn birds of one config; {root} holds {' '.join(found.split())}, asked "
                     f"for is {' '.join(_identity(config).split())}: name another folder or delete this one"
                 )
-            return marker == FINISHED
+            return marker == _FINISHED
     raise UserError(
-        f"drawn birds go into a new or empty folder; {root} holds other files and no {FINISHED}: name another folder"
+        f"drawn birds go into a new or empty folder; {root} holds other files and no {_FINISHED}: name another folder"
     )
 
 

@@ -26,7 +26,7 @@ _SUMMED = OptimiserConfig(learning_rate=0.002, new_learning_rate=0.02)
 
 
 def macnn() -> TrainConfig:
-    """S3NOutput at four parts with EfficientNet-Lite0 at 224 pixels on photographs of your own: give --data.root."""
+    """Look at four parts with EfficientNet-Lite0 at 224 pixels on photographs of your own: give --data.root."""
     return replace(plain(), network=MACNNConfig(part_size=96), optimiser=_SUMMED)
 
 

@@ -24,7 +24,7 @@ _RELEASED_OPTIMISER = OptimiserConfig(
 
 
 def s3n() -> TrainConfig:
-    """S3NOutput three times with EfficientNet-Lite0 at 224 pixels on photographs of your own: give --data.root."""
+    """Look three times with EfficientNet-Lite0 at 224 pixels on photographs of your own: give --data.root."""
     return replace(plain(), network=S3NConfig())
 
 

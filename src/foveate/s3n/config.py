@@ -30,6 +30,7 @@ class EntropySource(StrEnum):
     """From which scores the gate takes its probabilities (S3N Eq. 2)."""
 
     LOGITS = "logits"
+    """The head's answer to the averaged features, as the text has it."""
     CLASS_MAPS = "class-maps"
     """The means of the class maps on the response grid, where borders weigh less; no bias."""
     CLASS_MAPS_AND_BIAS = "class-maps-and-bias"
@@ -40,6 +41,7 @@ class Aggregation(StrEnum):
     """How the five best classes' maps become one where the network is in doubt (S3N Eq. 3)."""
 
     SUM = "sum"
+    """As the text says."""
     MEAN = "mean"
     """The same response after it is scaled to [0, 1]."""
 

@@ -45,6 +45,17 @@ class _FirstLook(NamedTuple):
 class S3N(Network):
     """One backbone looks three times: at the whole, where the predicted classes respond most, and at the rest.
 
+    >>> import torch
+    >>> from foveate import BackboneConfig, S3N, S3NConfig, TrainingStep
+    >>> config = S3NConfig(backbone=BackboneConfig(architecture="test_resnet", weights="none"))
+    >>> network = S3N.create(config, classes=5, input_size=64)
+    >>> images, labels = torch.randn(2, 3, 96, 96), torch.tensor([3, 1])  # normalised; the zoom reads from 96 pixels
+    >>> answers = network(images, TrainingStep(progress=0.0, keys=torch.tensor([0, 1]))).present()
+    >>> sum(torch.nn.functional.cross_entropy(logits, labels) for logits in answers.values()).backward()  # Eq. 9
+    >>> [str(branch) for branch in answers]
+    ['original', 'discriminative', 'complementary', 'joint']
+    >>> probabilities = network.eval()(images).decision.softmax(-1)  # the joint answer's
+
     Args:
         backbone: Shared by the three views; its head answers for the original one and weighs the class maps.
         config: Every choice that the paper leaves open.
@@ -89,7 +100,7 @@ class S3N(Network):
 
     @property
     def further_views(self) -> int:
-        """The zoomed ones."""
+        """How many zoomed views it draws: none where it decides from the first one alone."""
         return len(self.fusion.heads)
 
     def first_view(self, images: Float[Tensor, "b 3 Hs Ws"]) -> Float[Tensor, "b 3 H W"]:
@@ -119,7 +130,7 @@ class S3N(Network):
         return BranchLogits(glance.logits, joint=joint)
 
     def check_class_maps(self) -> None:
-        """Refuse nothing."""
+        """Allow them: every view's head is linear, on averaged features."""
 
     def branch_maps(self, images: Float[Tensor, "b 3 Hs Ws"], classes: Int64[Tensor, " b"], places: int) -> BranchMaps:
         """Return what each branch answers, and where it sees a class; arguments as in `Network.branch_maps`."""
@@ -140,7 +151,7 @@ class S3N(Network):
         return BranchMaps(look.logits, maps)
 
     def check_response_peaks(self) -> None:
-        """Refuse nothing."""
+        """Allow them: a response has peaks, also where another map draws the views."""
 
     def response_peaks(self, images: Float[Tensor, "b 3 Hs Ws"]) -> ResponsePeaks:
         """Return the response and its peaks; arguments as in `Network.response_peaks`."""
@@ -148,7 +159,7 @@ class S3N(Network):
         return ResponsePeaks(output.response, output.attention.peaks, output.logits)
 
     def check_explains(self, *, over_training: bool = False) -> None:
-        """Refuse nothing."""
+        """Allow it, over a training too."""
 
     def explanation(
         self, images: Float[Tensor, "1 3 Hs Ws"], class_names: Sequence[str], title: str, truth: str | None = None

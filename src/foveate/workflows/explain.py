@@ -101,6 +101,6 @@ def _drawing_over_training(run: Run, epochs: Sequence[int], context: RunContext)
     def draw(image: Image.Image, photograph: Path, picture: Path) -> None:
         title = shown_name(photograph)
         stages = [(f"epoch {epoch}", each.explain(image, title)) for epoch, each in explainers.items()]
-        type(stages[0][1]).draw_stages(stages, picture)
+        stages[0][1].draw_stages(stages, picture)
 
     return draw

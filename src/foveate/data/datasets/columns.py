@@ -11,6 +11,7 @@ from foveate.data.records import ArchiveMember
 
 TEXTS, EDGES = ("image", "class_name", "split"), ("left", "top", "right", "bottom")
 COLUMNS = (*TEXTS, "label", *EDGES)
+"""What a list may say of a photograph; other columns are passed over."""
 
 
 @dataclass(frozen=True, slots=True)

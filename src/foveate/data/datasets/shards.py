@@ -20,9 +20,9 @@ from foveate.data.records import ArchiveMember, ImageDataset
 from foveate.errors import UserError
 from foveate.types import Box
 
-IMAGE_EXTENSIONS = ("jpg", "jpeg", "png", "webp")
-COMPRESSED = (".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst", ".tar.lz4")
-CLASSES = "classes.txt"
+_IMAGE_EXTENSIONS = ("jpg", "jpeg", "png", "webp")
+_COMPRESSED = (".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst", ".tar.lz4")
+_CLASSES = "classes.txt"
 
 
 class Sample(NamedTuple):
@@ -49,7 +49,7 @@ def load_shards(root: Path) -> ImageDataset:
     Raises:
         UserError: A shard is compressed or damaged, or a sample is not as said (or see `assemble`).
     """
-    known = read_lines(root / CLASSES) if (root / CLASSES).exists() else []
+    known = read_lines(root / _CLASSES) if (root / _CLASSES).exists() else []
     samples: list[Sample] = []
     splits: list[Split] = []
     shards = _shards(root)
@@ -80,14 +80,14 @@ def _notes_on(shards: Mapping[Path, Split]) -> list[str]:
     return [splits_line({split: first_few(names, 2) for split, names in named.items()})] if len(named) > 1 else []
 
 
-def shards_in(folder: Path, suffixes: tuple[str, ...] = (".tar", *COMPRESSED)) -> list[Path]:
+def shards_in(folder: Path, suffixes: tuple[str, ...] = (".tar", *_COMPRESSED)) -> list[Path]:
     """Return the tar files in a folder, sorted by name."""
     paths = (path for path in folder.iterdir() if path.name.endswith(suffixes) and not path.name.startswith("."))
     return sorted(path for path in paths if path.is_file())
 
 
 def _shards(root: Path) -> dict[Path, Split]:
-    compressed = shards_in(root, COMPRESSED)
+    compressed = shards_in(root, _COMPRESSED)
     if compressed:
         raise UserError(
             "shards must be uncompressed, to be read at random; "
@@ -119,10 +119,10 @@ def _place(shard: Path, member: tarfile.TarInfo) -> ArchiveMember:
 
 
 def _sample(id: str, members: dict[str, ArchiveMember]) -> Sample:
-    images = [member for extension, member in members.items() if extension in IMAGE_EXTENSIONS]
+    images = [member for extension, member in members.items() if extension in _IMAGE_EXTENSIONS]
     if len(images) != 1:
         raise UserError(
-            f"a sample must have one image ({', '.join(IMAGE_EXTENSIONS)}); {id} has {len(images)} among "
+            f"a sample must have one image ({', '.join(_IMAGE_EXTENSIONS)}); {id} has {len(images)} among "
             f"{', '.join(sorted(members))}. Write it again"
         )
     notes = _notes(id, members["json"].read()) if "json" in members else {}
@@ -172,7 +172,7 @@ def _named(sample: Sample, known: Sequence[str]) -> Sample:
         label = known.index(name) if name in known else len(known)
     if label >= len(known) or name not in (None, known[label]):
         raise UserError(
-            f"labels and class names must be those of {CLASSES}, 0 to {len(known) - 1}; "
+            f"labels and class names must be those of {_CLASSES}, 0 to {len(known) - 1}; "
             f"{sample.id} has label {sample.label} and class name {name!r}. Correct one of them"
         )
     return sample._replace(label=label, class_name=known[label])

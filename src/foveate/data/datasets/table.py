@@ -21,6 +21,7 @@ from foveate.data.records import ImageDataset
 from foveate.errors import UserError
 
 SUFFIXES = (".csv", ".tsv", ".parquet")
+"""Of files that may be lists."""
 _UNREADABLE = (pa.ArrowException, csv.Error, OSError, UnicodeDecodeError)  # the last: names of columns in Parquet
 
 

@@ -20,7 +20,7 @@ from foveate.errors import UserError
 from foveate.grounding.excitation.recorder import Recorder, leaves
 from foveate.grounding.excitation.relevance import Relevance
 from foveate.grounding.excitation.tape import Entry, Tape
-from foveate.grounding.layers import check_classes, chosen_classes, no_map, private_copy, submodule
+from foveate.grounding.layers import check_classes, check_images, chosen_classes, no_map, private_copy, submodule
 from foveate.types import Grounded
 
 _TAPE: ContextVar[Tape | None] = ContextVar("tape of the running forward pass", default=None)
@@ -42,6 +42,13 @@ library keeps memory for reuse. Beyond, each step fetches its own from the kerne
 class ExcitationBackprop:
     """Grounds classes in images with a network that stays as it is; may be called from several threads at once.
 
+    >>> import torch, torchvision
+    >>> from foveate import ExcitationBackprop
+    >>> ceb = ExcitationBackprop(torchvision.models.resnet18(num_classes=10), "layer3.0")  # the paper's res4a
+    >>> grounded = ceb(torch.randn(2, 3, 96, 96), 3)  # the best 3 classes of each normalised image
+    >>> grounded.maps.shape
+    torch.Size([2, 3, 6, 6])
+
     With the contrast (Zhang et al.'s contrastive top-down attention) the class's relevance at the input of the last
     linear layer is what W hands down less what -W does, each of which adds up to 1; below it is handed on as it is.
 
@@ -58,7 +65,7 @@ class ExcitationBackprop:
         raw: bool = False,
         dtype: torch.dtype | None = None,
     ) -> None:
-        """S3NOutput into the network.
+        """Look into the network.
 
         Args:
             network: An eager CNN whose operations all have a rule (`relevance_rules`), from images to logits.
@@ -94,11 +101,7 @@ class ExcitationBackprop:
             UserError: The images are no batch, the classes are none of the network's, an operation has no rule, or the
                 logits do not rest on the layer or are not numbers.
         """
-        if images.ndim != 4 or not images.is_floating_point():
-            raise UserError(
-                "images must be a batch (b, 3, H, W) of normalised numbers; got "
-                f"{tuple(images.shape)} of {images.dtype}; add the missing dimension or normalise them"
-            )
+        check_images(images)
         if not isinstance(classes, int):
             check_classes(classes, len(images))
         at_once = _at_once(images, classes if isinstance(classes, int) else classes.shape[1])
