@@ -29,7 +29,7 @@ from foveate.errors import UserError
 from foveate.evaluation.predictions import read_predictions
 from foveate.files.documents import write_text
 from foveate.grounding.create import create_grounding
-from foveate.guided_zoom.config import EvidenceStart, Keep
+from foveate.guided_zoom.config import Keep
 from foveate.guided_zoom.conventional_cnn import ConventionalCNN
 from foveate.inference.classifier import network_input
 from foveate.networks.explanation import Explanation
@@ -40,17 +40,18 @@ from foveate.recipes.create import METHODS, Method
 from foveate.recipes.datasets import load_splits
 from foveate.report.result_versions import read_rows
 from foveate.report.results import BEGIN, END, with_results
+from foveate.runs.context import RunContext
 from foveate.runs.guided_zoom_run import GuidedZoomRun
 from foveate.runs.run import Run
 from foveate.types import BranchLogits, Prediction
 from foveate.workflows.analysis.localise import localise
-from foveate.workflows.build_guided_zoom import RefinementRow
 from foveate.workflows.build_pool import build_pool
 from foveate.workflows.evaluate import evaluate
-from foveate.workflows.evidence_training import evidence_config
+from foveate.workflows.evidence_training import EvidenceTraining
 from foveate.workflows.explain import explain
 from foveate.workflows.explain_zoom import explain_zoom
 from foveate.workflows.model import load
+from foveate.workflows.refinement_report import RefinementRow
 from foveate.workflows.split_evidence import evidence_of_split
 from foveate.workflows.train import train
 from zooms import EXACT, POOL, REFINEMENT, made_of, silent
@@ -162,9 +163,9 @@ def photographs(records: Sequence[ImageRecord]) -> list[Path]:
 @pytest.fixture(scope="module")
 def zoom(run: Run, evidence: TrainConfig, tmp_path_factory: pytest.TempPathFactory) -> GuidedZoomRun:
     folder = tmp_path_factory.mktemp("guided")
-    network = evidence_config(None, None, EvidenceStart.CONVENTIONAL, run, folder, EXACT).network
-    options = {"hardware": EXACT, "results": folder / "results.jsonl"}
-    rows = made_of(run, folder / "zoom", replace(evidence, network=network), **options)
+    network = EvidenceTraining().config_for(run, folder, EXACT).network
+    context = RunContext(hardware=EXACT, results=folder / "results.jsonl", say=silent)
+    rows = made_of(run, folder / "zoom", replace(evidence, network=network), context=context)
     assert all(isinstance(row, RefinementRow) for row in rows)
     return GuidedZoomRun.open(folder / "zoom")
 
@@ -220,7 +221,7 @@ def test_its_training_resumes_exactly(
 
 
 def test_it_is_measured_by_its_joint_head(run: Run, records: Sequence[ImageRecord], tmp_path: Path) -> None:
-    evaluation = evaluate(run, results=tmp_path / "results.jsonl", hardware=EXACT, say=silent)
+    evaluation = evaluate(run, context=RunContext(results=tmp_path / "results.jsonl", hardware=EXACT, say=silent))
     answers = answers_of(run, records)
     close(torch.from_numpy(evaluation.table.probabilities), answers.decision.softmax(1))
     original = read_predictions(evaluation.report.with_name(f"{evaluation.report.stem}-{Branch.ORIGINAL}.parquet"))
@@ -241,18 +242,20 @@ def test_it_predicts_and_explains_by_its_joint_head(
     assert [each.best.class_name for each in model.predict_many(photographs)] == expected
     assert [each.class_name for each in model.classify_many(photographs)] == expected
     backbones = [run.class_names[(each + 1) % 4] for each in classes.tolist()]
-    pictures = explain(run, [str(path) for path in photographs], out=tmp_path, hardware=EXACT, say=silent)
+    pictures = explain(
+        run, [str(path) for path in photographs], out=tmp_path, context=RunContext(hardware=EXACT, say=silent)
+    )
     for picture, path, before, after in zip(pictures, photographs, backbones, expected, strict=True):
         assert picture.read_text().endswith(f"{path.name}: not {before} but {after}")
 
 
 def test_what_it_does_not_offer_is_refused_in_words(run: Run, photographs: list[Path]) -> None:
     with pytest.raises(UserError, match=r"class maps, .* got a Shifted; localise a run of"):
-        localise(run, hardware=EXACT, say=silent)
+        localise(run, context=RunContext(hardware=EXACT, say=silent))
     with pytest.raises(UserError, match="this one, a Shifted, looks once; leave it out"):
         load(run.path, zoom_entropy_threshold=0.2)
     with pytest.raises(UserError, match="shows no stages of its training"):
-        explain(run, [str(photographs[0])], epochs=(1,), hardware=EXACT, say=silent)
+        explain(run, [str(photographs[0])], epochs=(1,), context=RunContext(hardware=EXACT, say=silent))
 
 
 @pytest.mark.usefixtures("without_noise")
@@ -280,7 +283,9 @@ def test_a_pool_of_it_holds_what_its_joint_head_names_rightly(run: Run, tmp_path
     """Its backbone's head names none of these rightly."""
     records = load_splits(run.config.data).train
     right = answers_of(run, records).decision.argmax(1) == torch.tensor([record.label for record in records])
-    pool = build_pool(run, tmp_path / "pool", replace(POOL, keep=Keep.CORRECT), hardware=EXACT, say=silent)
+    pool = build_pool(
+        run, tmp_path / "pool", replace(POOL, keep=Keep.CORRECT), context=RunContext(hardware=EXACT, say=silent)
+    )
     assert right.any()
     first = [row["id"] for row in pool.parts.read().to_pylist() if row["round"] == 0]
     assert first == [record.id for record, each in zip(records, right, strict=True) if each]
@@ -294,7 +299,7 @@ def test_an_evidence_cnn_of_it_begins_with_its_backbone(run: Run, zoom: GuidedZo
 def test_a_guided_zoom_of_it_begins_with_its_decision(
     run: Run, records: Sequence[ImageRecord], zoom: GuidedZoomRun
 ) -> None:
-    table = evidence_of_split(zoom, "test", REFINEMENT, hardware=EXACT, say=silent)
+    table = evidence_of_split(zoom, "test", REFINEMENT, context=RunContext(hardware=EXACT, say=silent))
     answers = answers_of(run, records).decision
     close(table.evidence.logits, answers)
     assert torch.equal(table.evidence.classes[:, 0], answers.argmax(1))
@@ -308,14 +313,14 @@ def test_a_guided_zoom_of_it_begins_with_its_decision(
 def test_a_guided_zoom_of_it_predicts_and_explains(
     zoom: GuidedZoomRun, photographs: list[Path], tmp_path: Path
 ) -> None:
-    table = evidence_of_split(zoom, "test", REFINEMENT, hardware=EXACT, say=silent)
+    table = evidence_of_split(zoom, "test", REFINEMENT, context=RunContext(hardware=EXACT, say=silent))
     names = zoom.base_run().class_names
     expected = [names[each] for each in table.refined(zoom.description.refinement).classes.tolist()]
     model = load(zoom.path, hardware=EXACT)
     refined: list[Prediction] = list(model.predict_many(photographs))
     assert [each.best.class_name for each in refined] == expected
     assert [each.class_name for each in model.classify_many(photographs)] == expected
-    (picture,) = explain_zoom(zoom, [str(photographs[0])], out=tmp_path, hardware=EXACT, say=silent)
+    (picture,) = explain_zoom(zoom, [str(photographs[0])], out=tmp_path, context=RunContext(hardware=EXACT, say=silent))
     document = json.loads(picture.with_suffix(".json").read_text())
     own = table.evidence.logits[0].softmax(0)
     before = {each["class_name"]: each["probability_before"] for each in document["classes"]}

@@ -25,6 +25,7 @@ from foveate.grounding.layers import chosen_classes
 from foveate.guided_zoom.pool import EvidencePool
 from foveate.recipes.config import TrainConfig
 from foveate.recipes.datasets import LOADERS, MARKS, load_dataset
+from foveate.runs.context import RunContext
 from foveate.types import Grounded
 from foveate.workflows.build_pool import build_pool
 from foveate.workflows.train import train
@@ -78,7 +79,7 @@ def pool(labelled: Path, quick: TrainConfig, tmp_path_factory: pytest.TempPathFa
     network = PlainConfig(backbone=BackboneConfig(architecture="test_efficientnet", weights="none"))
     run = train(replace(quick, data=DataConfig(root=labelled), network=network, epochs=1), folder / "run", say=silent)
     config = replace(POOL, grounding=GroundingConfig(method=GroundingMethod("corner")))
-    return build_pool(run, folder / "pool", config, hardware=SLOW, say=silent)
+    return build_pool(run, folder / "pool", config, context=RunContext(hardware=SLOW, say=silent))
 
 
 def test_a_format_is_recognised_by_its_mark(labelled: Path) -> None:

@@ -16,7 +16,8 @@ from foveate.config.branches import Branch
 from foveate.config.data import Split, TestViews
 from foveate.data.loading import Batch, EvaluationViews, evaluation_loader
 from foveate.data.records import ImageRecord, labels_of
-from foveate.evaluation.accuracy import Accuracy, Estimate, measure_accuracy
+from foveate.evaluation.accuracy import Accuracy, measure_accuracy
+from foveate.evaluation.bootstrap import Estimate
 from foveate.evaluation.gating import Gated, at_threshold, gate_curve
 from foveate.evaluation.predictions import PredictionTable, write_predictions
 from foveate.files.documents import append_json_line, write_json, write_text
