@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import redirect_stderr
 from itertools import dropwhile, takewhile
-from typing import Any
+from typing import Any, NamedTuple
 
 import tyro
 
@@ -55,10 +55,10 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 def _named(message: str, arguments: Sequence[str]) -> str:
     """Put the option that was given in the place of its field's name, or before a rule that is about it too."""
-    given = _given(arguments)
+    given = options_given(arguments)
     first, _, rest = message.partition(" ")
     if first in given:
-        return f"{given[first][0]} {rest}"
+        return f"{given[first].option} {rest}"
     about = [
         option
         for name, (option, value) in sorted(given.items())
@@ -67,14 +67,21 @@ def _named(message: str, arguments: Sequence[str]) -> str:
     return f"{', '.join(about)}: {message}" if about and not message.startswith("--") else message
 
 
-def _given(arguments: Sequence[str]) -> dict[str, tuple[str, str]]:
-    """Return the options that were given and the first word of each one's value, by the field's own name."""
+class Given(NamedTuple):
+    """An option as it was given, and the first word of its value."""
+
+    option: str
+    value: str
+
+
+def options_given(arguments: Sequence[str]) -> dict[str, Given]:
+    """Return the options that were given, by the field's own name."""
     given = {}
     for word, following in zip(arguments, (*arguments[1:], ""), strict=True):
         if word.startswith("--"):
             option, _, value = word.partition("=")
             name = option.lstrip("-").rpartition(".")[2].replace("-", "_")
-            given[name] = (option, value or following)
+            given[name] = Given(option, value or following)
     return given
 
 

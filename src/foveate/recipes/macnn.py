@@ -16,6 +16,9 @@ from foveate.macnn.config import AttentionForm, MACNNConfig
 from foveate.recipes.config import TrainConfig
 from foveate.recipes.plain import plain
 
+PUBLISHED = replace(MACNNConfig.paper(), attention=AttentionForm.STANDARDISED)
+"""The text's own form of attention has no gradient where its sums are large."""
+
 _SUMMED = OptimiserConfig(learning_rate=0.002, new_learning_rate=0.02)
 """A fifth of the usual rates: the loss is the sum of ten cross entropies, and at the usual ones it stays high."""
 
@@ -26,14 +29,11 @@ def macnn(folder: Path | str = "photographs") -> TrainConfig:
 
 
 def macnn_paper(folder: Path | str = "photographs") -> TrainConfig:
-    """The published network, VGG-19 at 448 pixels, one for each stream, but for the form of attention: needs a GPU.
-
-    The text's own form has no gradient where its sums are large.
-    """
+    """The published network, VGG-19 at 448 pixels, one for each stream, but for the form of attention: needs a GPU."""
     return replace(
         plain(folder),
         transforms=TransformConfig(input_size=448, resize_size=475, train_crop=TrainCrop.OFFSET),
-        network=replace(MACNNConfig.paper(), attention=AttentionForm.STANDARDISED),
+        network=PUBLISHED,
         optimiser=OptimiserConfig(
             learning_rate=0.001, new_learning_rate=0.01, schedule=Schedule.STEP, milestones=(2 / 3,)
         ),

@@ -27,7 +27,7 @@ def make_figure(name: str, bench: PaperRuns, out: Path, scale: Scale, seed: int)
     """Make a figure's pictures in a folder and return it; pictures of an earlier call are replaced.
 
     Args:
-        name: One of `FIGURES`.
+        name: One of `foveate.reproduction.tables.FIGURES`.
         bench: What it is made with.
         out: The folder.
         scale: Of the networks.
@@ -41,7 +41,7 @@ def make_figure(name: str, bench: PaperRuns, out: Path, scale: Scale, seed: int)
         return bench.run(dict(ON_CUB[what])[scale], seed)
 
     out.mkdir(parents=True, exist_ok=True)
-    FIGURES[name](bench, out, run)
+    MAKERS[name](bench, out, run)
     bench.say(f"pictures {out}")
     return out
 
@@ -97,7 +97,7 @@ def _erased(bench: PaperRuns, out: Path, run: Callable[[str], Run]) -> None:
     explain(made, paths, out=out, hardware=bench.hardware, say=bench.say)
 
 
-FIGURES: dict[str, _Make] = {
+MAKERS: dict[str, _Make] = {
     "s3n-fig4": _epochs,
     "s3n-fig5": _attention,
     "s3n-fig6": _attention,
@@ -105,7 +105,7 @@ FIGURES: dict[str, _Make] = {
     "gz-fig2": _refined,
     "gz-fig3": _erased,
 }
-"""By paper and number; the two of S3N's attention are one picture."""
+"""By the names of `FIGURES`; the two of S3N's attention are one picture."""
 
 
 def surest(wanted: Bool[np.ndarray, " n"], sure: Float[np.ndarray, " n"]) -> list[int]:

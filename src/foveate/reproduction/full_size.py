@@ -21,7 +21,7 @@ from foveate.config.networks import BackboneConfig, PlainConfig
 from foveate.config.optimiser import SmoothingOver
 from foveate.recipes.config import TrainConfig
 from foveate.recipes.evidence_cnn import evidence
-from foveate.recipes.macnn import macnn_paper
+from foveate.recipes.macnn import PUBLISHED, macnn_paper
 from foveate.recipes.s3n import s3n_reference
 from foveate.reproduction.baselines import ft_resnet101_cub
 from foveate.s3n.config import S3NConfig
@@ -82,8 +82,7 @@ def macnn_vgg19_cars() -> TrainConfig:
 
 
 def _with_smaller_parts(data: DataConfig) -> TrainConfig:
-    config = macnn_paper()
-    return replace(config, data=data, network=replace(config.network, crop=_SMALLER_PARTS))
+    return replace(macnn_paper(), data=data, network=replace(PUBLISHED, crop=_SMALLER_PARTS))
 
 
 def evidence_resnet101() -> TrainConfig:

@@ -11,8 +11,8 @@ from foveate.config.hardware import HardwareConfig
 from foveate.errors import UserError
 from foveate.files.documents import read_json, write_json
 from foveate.guided_zoom.config import PatchConfig, PoolConfig, RefinementConfig
-from foveate.reproduction.trainings import TRAININGS
 from foveate.reproduction.tables import Quantity, Training, named_alike
+from foveate.reproduction.trainings import TRAININGS
 from foveate.runs.guided_zoom_run import GuidedZoomRun
 from foveate.runs.run import Run
 from foveate.workflows.analysis.attention import analyse_attention

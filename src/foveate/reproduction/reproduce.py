@@ -10,10 +10,10 @@ from foveate.errors import UserError
 from foveate.files.documents import write_json, write_text
 from foveate.files.locks import working_in
 from foveate.hardware import device_of
-from foveate.reproduction.figures import FIGURES, make_figure
+from foveate.reproduction.figures import make_figure
 from foveate.reproduction.paper_runs import PaperRuns
 from foveate.reproduction.report import MeasuredCell, reproduction_markdown
-from foveate.reproduction.tables import TABLES, Cell, PaperTable, Quantity, Row, Scale
+from foveate.reproduction.tables import FIGURES, TABLES, Cell, PaperTable, Quantity, Row, Scale
 
 
 def reproduce(
@@ -30,7 +30,7 @@ def reproduce(
     """Measure every number of a paper's table, or make a figure; the same call goes on where it was stopped.
 
     Args:
-        name: One of `foveate.reproduction.tables.TABLES` or `foveate.reproduction.figures.FIGURES`.
+        name: One of `TABLES` or `FIGURES` in `foveate.reproduction.tables`.
         out: A folder for all of them; `runs` in it is shared between them.
         archives: The folder that holds the data sets under their own names.
         scale: The papers' networks on their data sets, or small ones on the slice.
@@ -99,7 +99,7 @@ def _command(cell: Cell, scale: Scale) -> str:
         return ""
     refined = cell.quantity in (Quantity.REFINED_3, Quantity.REFINED_5)
     measured = None if refined and scale is Scale.FULL else cell.quantity.measured_by
-    return f"foveate train {training.options}" + (f"; {measured}" if measured else "")
+    return f"foveate reproduce training {training.options}" + (f"; {measured}" if measured else "")
 
 
 def _write(path: Path, table: PaperTable, scale: Scale, known: dict[tuple[Row, Cell], list[float]]) -> None:

@@ -1,0 +1,67 @@
+"""`foveate evaluate`: how often a run is right."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from foveate.commands import existence
+from foveate.config.checks import require
+from foveate.config.data import OnError, TestViews
+from foveate.config.hardware import HardwareConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluate:
+    """Measure a run: top-1, top-3, top-5 and mean per-class accuracy with 95% intervals."""
+
+    run_folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
+    """The run folder."""
+    split: Literal["test", "validation", "train"] = "test"
+    """Which photographs to answer for."""
+    views: TestViews = TestViews.CENTRE
+    """Which views of a photograph are averaged."""
+    zoom_entropy_threshold: float | None = None
+    """Of an S3N run: look closer only where the entropy of the first look, in nats, is above this; None: always, and
+    show what thresholds would do."""
+    root: Path | None = None
+    """Where the data set lies now, if it has moved since the training."""
+    on_error: OnError | None = None
+    """What to do about photographs that cannot be read; None: as the training did."""
+    batch_size: int = 32
+    """Photographs at a time."""
+    hardware: HardwareConfig = field(default_factory=HardwareConfig)
+    results: Path | None = None
+    """A file of JSON lines to which one row is added."""
+    sheet: Path | None = None
+    """Also write a PNG sheet of right and wrong answers here."""
+
+    def __post_init__(self) -> None:
+        require(self.batch_size >= 1, "batch_size must be at least 1", self.batch_size)
+
+    def run(self) -> None:
+        """Do it."""
+        existence.check_run(self.run_folder)
+        existence.check_data(self.root)
+        from foveate.runs.run import Run
+        from foveate.workflows.evaluate import evaluate, evaluation_markdown
+        from foveate.workflows.sheet import answer_sheet_of
+
+        run = Run.open(self.run_folder)
+        done = evaluate(
+            run,
+            split=self.split,
+            views=self.views,
+            zoom_entropy_threshold=self.zoom_entropy_threshold,
+            root=self.root,
+            on_error=self.on_error,
+            batch_size=self.batch_size,
+            hardware=self.hardware,
+            results=self.results,
+        )
+        print(evaluation_markdown(done, f"{self.run_folder.name}, {self.split} split"))
+        print(f"{done.milliseconds:.1f} milliseconds a photograph in the network\n")
+        if self.sheet is not None:
+            print(answer_sheet_of(done, self.sheet, title=f"{self.run_folder.name}, {self.split} split"))
+        print(f"written to {done.report} (also .json and .parquet)")
