@@ -1,7 +1,7 @@
 """Foveate: fine-grained image recognition that looks closer and shows why.
 
 >>> import foveate
->>> run = foveate.train(foveate.recipes.plain_slice(), "runs/plain")
+>>> run = foveate.train(foveate.recipes.plain("photographs"), "runs/plain")
 >>> foveate.load("runs/plain").predict("bird.jpg").best
 """
 

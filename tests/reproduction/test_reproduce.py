@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import tyro
 
-from foveate.commands.evidence import GuidedZoom
+from foveate.commands.guided_zoom_commands import GuidedZoom
 from foveate.commands.main import main
 from foveate.data.images import read_image
 from foveate.errors import UserError
@@ -42,7 +42,7 @@ def small(
 ) -> TrainConfig:
     """Tables of two rows; recipes as small as the tests' runs."""
     recipes = {"plain-small": lambda: replace(quick, epochs=1), "s3n-small": lambda: replace(quick_s3n, epochs=2)}
-    monkeypatch.setattr(workbench, "RECIPES", recipes)
+    monkeypatch.setattr(workbench, "TRAININGS", recipes)
     monkeypatch.setattr(workbench, "_REFINED", {Quantity.REFINED_3: 2, Quantity.REFINED_5: 3})
     monkeypatch.setattr(workbench, "_PAPER_POOL", POOL)
     larger = replace(evidence, transforms=quick.transforms)  # so that a batch of one patch has a variance
@@ -95,7 +95,7 @@ def test_it_trains_measures_and_says_so(small: TrainConfig, tmp_path: Path) -> N
     results = tmp_path / "rows.jsonl"
     table = made("plain", small, tmp_path / "out", seeds=(0, 1), results=results)
     assert "| rival" in table
-    assert "foveate train plain-small" in table
+    assert "foveate reproduce training plain-small" in table
     content = json.loads((tmp_path / "out" / "plain-slice.json").read_text())
     (rival, *cells) = content["cells"]
     assert rival["values"] == []
@@ -158,7 +158,7 @@ def test_guided_zoom_finds_the_evidence_of_most_classes_once(
     cells = {cell["row"]: cell["values"] for cell in json.loads((tmp_path / "zoom-slice.json").read_text())["cells"]}
     assert cells["Zoom, k=3"] == [pytest.approx(after[2])]
     commands = [cell["command"] for cell in json.loads((tmp_path / "zoom-slice.json").read_text())["cells"]]
-    assert commands[0] == "foveate train plain-small"
+    assert commands[0] == "foveate reproduce training plain-small"
     assert [command.split("; foveate guided-zoom RUN")[0] for command in commands[1:]] == commands[:1] * 2
     assert [command.split()[-1] for command in commands[1:]] == ["3", "5"]
     monkeypatch.setattr(workbench, "guided_zoom", None)
@@ -192,7 +192,7 @@ def test_guided_zoom_is_asked_for_as_the_paper_has_it(
     with pytest.raises(KeyboardInterrupt):
         bench.zoom(run)
     monkeypatch.setattr(workbench, "_PAPER_LAYERS", {run.config.network.base: "res4a"})
-    monkeypatch.setattr(workbench, "RECIPES", {"evidence-resnet101": lambda: small})
+    monkeypatch.setattr(workbench, "TRAININGS", {"evidence-resnet101": lambda: small})
     with pytest.raises(KeyboardInterrupt):
         bench.zoom(run)
     rounds, paper = PatchConfig(rounds=2), replace(RefinementConfig.paper(), top_k=3)
@@ -270,5 +270,5 @@ def test_another_run_in_its_place_is_refused(small: TrainConfig, tmp_path: Path)
 
 
 def test_on_the_command_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    assert main(["reproduce", "gz-2", "--archives", str(tmp_path), "--out", str(tmp_path / "out")]) == 2
+    assert main(["reproduce", "table", "gz-2", "--archives", str(tmp_path), "--out", str(tmp_path / "out")]) == 2
     assert "Stanford Dogs" in capsys.readouterr().err

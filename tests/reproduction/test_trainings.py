@@ -1,4 +1,4 @@
-"""Every shipped recipe is loaded, built and stepped once; the papers' numbers are those of the papers."""
+"""Every shipped training is loaded, built and stepped once; the papers' numbers are those of the papers."""
 
 from __future__ import annotations
 
@@ -22,11 +22,13 @@ from foveate.data.transforms import evaluation_geometries, train_geometry
 from foveate.inference.classifier import network_input
 from foveate.macnn.config import MACNNConfig
 from foveate.networks.network import Network, ParameterGroup, TrainingStep
-from foveate.recipes import RECIPES, ft_resnet50_cub, ft_resnet101_cub
+from foveate.recipes import RECIPES
 from foveate.recipes.config import TrainConfig
 from foveate.recipes.create import create_network
 from foveate.recipes.datasets import load_splits
+from foveate.reproduction.baselines import ft_resnet50_cub, ft_resnet101_cub
 from foveate.reproduction.comparisons import ROWS
+from foveate.reproduction.trainings import TRAININGS
 from foveate.s3n.config import AttentionKind, S3NConfig
 from foveate.training.losses import total_loss
 from foveate.training.optimiser import build_optimiser, build_schedule
@@ -41,7 +43,9 @@ ARCHIVES: dict[DatasetFormat, Callable[[Path], Path]] = {
     DatasetFormat.CARS: write_cars,
 }
 _FOLDERS = ("CUB_200_2011", "stanford_dogs", "fgvc-aircraft-2013b", "stanford_cars")
-FULL = {name: recipe for name, recipe in RECIPES.items() if recipe().data.root.name in _FOLDERS}
+METHODS = {f"{method} {preset}": recipe for method, presets in RECIPES.items() for preset, recipe in presets.items()}
+ALL: dict[str, Callable[[], TrainConfig]] = {**METHODS, **TRAININGS}
+FULL = {name: recipe for name, recipe in TRAININGS.items() if recipe().data.root.name in _FOLDERS}
 
 
 def random_network(config: TrainConfig, classes: int) -> Network:
@@ -62,7 +66,7 @@ def alike() -> dict[str, TrainConfig]:
     """
     groups: dict[object, dict[str, TrainConfig]] = {}
     known: set[object] = set()
-    for name, recipe in RECIPES.items():
+    for name, recipe in ALL.items():
         config = recipe()
         network = config.network
         if isinstance(network, MACNNConfig):
@@ -147,9 +151,9 @@ def test_every_recipe_takes_a_step(config: TrainConfig, tmp_path: Path) -> None:
     assert next(iter(before)) in moved  # the stem; in between, residual branches that start at zero move later
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", ALL)
 def test_every_recipe_shows_views_of_its_size(name: str) -> None:
-    config = RECIPES[name]().transforms
+    config = ALL[name]().transforms
     generator = np.random.default_rng(0)
     photograph = Size(90, 60)
     side = config.source
@@ -160,9 +164,9 @@ def test_every_recipe_shows_views_of_its_size(name: str) -> None:
     assert 0.45 <= share <= 1
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", TRAININGS)
 def test_every_recipe_says_what_it_is(name: str) -> None:
-    recipe = RECIPES[name]
+    recipe = TRAININGS[name]
     assert recipe.__name__ == name.replace("-", "_")
     assert (recipe.__doc__ or "").strip()
     assert recipe() == recipe()
@@ -229,7 +233,7 @@ def rates(config: TrainConfig, per_epoch: int) -> dict[int, tuple[float, float]]
 def test_a_papers_recipe_states_the_published_number(
     name: str, architecture: str, format: DatasetFormat, published: str
 ) -> None:
-    recipe = RECIPES[name]
+    recipe = TRAININGS[name]
     assert f"Published: {published} top-1" in (recipe.__doc__ or "")
     network = recipe().network
     assert isinstance(network, BackboneNetworkConfig)
@@ -249,28 +253,28 @@ def test_a_papers_recipe_states_the_published_number(
     ],
 )
 def test_thirty_thousand_batches_of_64_in_epochs(name: str, photographs: int, epochs: int) -> None:
-    config = RECIPES[name]()
+    config = TRAININGS[name]()
     assert (config.steps, config.batch_size) == (30_000, 64)
     assert config.counted(photographs) == replace(config, steps=None, epochs=epochs)
 
 
 @pytest.mark.parametrize("name", ["s3n-reference-cub", "s3n-slice-reference", "s3n-resnet50-cub"])
 def test_the_released_rate_falls_before_the_40th_of_60_epochs(name: str) -> None:
-    moved = rates(RECIPES[name](), per_epoch=3)
+    moved = rates(TRAININGS[name](), per_epoch=3)
     assert [moved[epoch] for epoch in (0, 38, 39, 59)] == [(0.001, 0.01)] * 2 + [(0.0001, 0.001)] * 2
 
 
 @pytest.mark.parametrize("name", ["macnn-vgg19-cub", "macnn-vgg19-aircraft", "macnn-vgg19-cars"])
 def test_guided_zooms_other_base_network_sees_what_the_first_does(name: str) -> None:
     """Its text: the same input image sizes."""
-    sizes, own = (RECIPES[each]().transforms for each in (name, "ft-resnet101-cub"))
+    sizes, own = (TRAININGS[each]().transforms for each in (name, "ft-resnet101-cub"))
     assert replace(sizes, flip=own.flip) == own
 
 
 def test_the_papers_evidence_cnn_trains_as_the_paper_says() -> None:
     """BMVC 2019, section 4; what the text does not name is not done, as in its conventional networks."""
-    config = RECIPES["evidence-resnet101"]()
-    own, optimiser = RECIPES["ft-resnet101-cub"](), config.optimiser
+    config = TRAININGS["evidence-resnet101"]()
+    own, optimiser = TRAININGS["ft-resnet101-cub"](), config.optimiser
     assert optimiser == own.optimiser
     assert (optimiser.learning_rate, optimiser.new_learning_rate, optimiser.momentum) == (0.001, 0.001, 0.9)
     assert (optimiser.weight_decay, config.transforms.flip, config.label_smoothing) == (0.0, 0.0, 0.0)
@@ -281,7 +285,7 @@ def test_the_papers_evidence_cnn_trains_as_the_paper_says() -> None:
 def test_a_row_of_s3ns_tables_differs_in_its_fields_alone(base: str) -> None:
     for suffix, row in ROWS.items():
         changed = replace(s3n_config(base), **row.fields)
-        assert RECIPES[f"{base}-{suffix}"]() == replace(RECIPES[base](), network=changed)
+        assert TRAININGS[f"{base}-{suffix}"]() == replace(TRAININGS[base](), network=changed)
 
 
 def test_the_rows_of_s3ns_tables_are_the_papers() -> None:
@@ -301,15 +305,15 @@ def test_the_rows_of_s3ns_tables_are_the_papers() -> None:
 
 
 def s3n_config(name: str) -> S3NConfig:
-    network = RECIPES[name]().network
+    network = TRAININGS[name]().network
     assert isinstance(network, S3NConfig)
     return network
 
 
 def test_the_alternatives_differ_from_the_slice_in_one_thing() -> None:
     """What a user could do instead of looking closer: more pixels, or more epochs."""
-    plain = RECIPES["plain-slice"]()
-    larger, longer = RECIPES["plain-slice-448"](), RECIPES["plain-slice-long"]()
+    plain = TRAININGS["plain-slice"]()
+    larger, longer = TRAININGS["plain-slice-448"](), TRAININGS["plain-slice-long"]()
     assert replace(larger, transforms=plain.transforms) == plain
     assert (plain.transforms.input_size, larger.transforms.input_size) == (224, 448)
     assert replace(longer, epochs=plain.epochs) == plain
