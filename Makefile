@@ -53,6 +53,7 @@ wheel: install
 # The tables of docs/reproduction.md, docs/performance.md and docs/robustness.md from what is kept, the plots, and the
 # README's picture.
 docs: install
+	$(BIN)/python docs/rooms.py
 	$(BIN)/python docs/update.py
 	$(BIN)/python benchmarks/document.py
 	$(BIN)/python -m fuzz.document

@@ -38,7 +38,7 @@ class Geometry:
         return cls(source, source, (1.0, 1.0), (0.0, 0.0))
 
     def view(self, box: Box, output: Size) -> Geometry:
-        """S3NOutput at `box` of the current view only, resized to `output` pixels.
+        """Look at `box` of the current view only, resized to `output` pixels.
 
         Raises:
             UserError: The box is empty or reaches outside the current view.

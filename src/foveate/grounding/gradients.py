@@ -27,7 +27,7 @@ class GradCAM:
     """
 
     def __init__(self, network: nn.Module, layer: str) -> None:
-        """S3NOutput into a copy of the network's modules; `layer` names the one whose output is weighted.
+        """Look into a copy of the network's modules; `layer` names the one whose output is weighted.
 
         Raises:
             UserError: There is no such layer, or the network cannot be copied.
@@ -58,7 +58,7 @@ class InputGradients:
     """The largest absolute gradient of the class's logit over the colours of each pixel (Simonyan et al., 2013)."""
 
     def __init__(self, network: nn.Module) -> None:
-        """S3NOutput into a copy of the network's modules."""
+        """Look into a copy of the network's modules."""
         self._network = private_copy(network)
 
     def __call__(self, images: Float[Tensor, "b 3 H W"], classes: Int64[Tensor, "b k"] | int) -> Grounded:

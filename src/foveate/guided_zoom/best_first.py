@@ -149,7 +149,7 @@ class _Search:
         return torch.stack((waiting, best), dim=1)
 
     def look(self, asked: Int64[Tensor, "m 2"]) -> None:
-        """S3NOutput at one more round of evidence for a candidate of each image."""
+        """Look at one more round of evidence for a candidate of each image."""
         which, rank = asked.unbind(1)
         number, patches = self.known[which, rank], self.zoom.patches
         view = Size(self.images.shape[2], self.images.shape[1])

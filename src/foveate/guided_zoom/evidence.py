@@ -208,7 +208,7 @@ def find_evidence(
     *,
     keep_maps: bool = False,
 ) -> Found:
-    """S3NOutput for the evidence of the best classes, round by round, each class's earlier evidence being erased."""
+    """Look for the evidence of the best classes, round by round, each class's earlier evidence being erased."""
     grounded = conventional.answer(images, top_k)
     view = Size(images.shape[2], images.shape[1])
     source = Size(config.source_size, config.source_size)

@@ -64,13 +64,13 @@ class _Look(NamedTuple):
 
 _LOOKS = {
     Branch.DISCRIMINATIVE.value: _Look(
-        "S3NOutput closer",
+        "Look closer",
         "the strongest peaks attract the most pixels: what decides is enlarged",
         "what stands out the most attracts the most pixels, and is enlarged",
         "#0072B2",
     ),
     Branch.COMPLEMENTARY.value: _Look(
-        "S3NOutput around",
+        "Look around",
         "the weaker peaks attract more, and all reach further: more of the surroundings is enlarged",
         "what stands out the least attracts the most pixels: the surroundings are enlarged",
         "#E69F00",

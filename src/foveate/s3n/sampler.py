@@ -115,7 +115,7 @@ def dense_grid(places: Float[Tensor, "b g g 2"], size: int) -> Float[Tensor, "b 
 
 
 def resample(images: Float[Tensor, "b n Hs Ws"], grid: Float[Tensor, "b H W 2"]) -> Float[Tensor, "b n H W"]:
-    """S3NOutput at images through a grid, bilinearly; the image may be larger than the view."""
+    """Look at images through a grid, bilinearly; the image may be larger than the view."""
     return functional.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=True)
 
 

@@ -58,7 +58,7 @@ class ExcitationBackprop:
         raw: bool = False,
         dtype: torch.dtype | None = None,
     ) -> None:
-        """S3NOutput into the network.
+        """Look into the network.
 
         Args:
             network: An eager CNN whose operations all have a rule (`relevance_rules`), from images to logits.
