@@ -7,7 +7,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import redirect_stderr
-from itertools import dropwhile, takewhile
+from itertools import dropwhile, takewhile, zip_longest
 from typing import Any, NamedTuple
 
 import tyro
@@ -77,7 +77,7 @@ class Given(NamedTuple):
 def options_given(arguments: Sequence[str]) -> dict[str, Given]:
     """Return the options that were given, by the field's own name."""
     given = {}
-    for word, following in zip(arguments, (*arguments[1:], ""), strict=True):
+    for word, following in zip_longest(arguments, arguments[1:], fillvalue=""):
         if word.startswith("--"):
             option, _, value = word.partition("=")
             name = option.lstrip("-").rpartition(".")[2].replace("-", "_")

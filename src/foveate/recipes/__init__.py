@@ -1,7 +1,6 @@
 """How each method is trained, as a person meets it: a configuration for photographs of one's own, by its presets."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 from foveate.recipes.config import TrainConfig
 from foveate.recipes.evidence_cnn import evidence
@@ -9,7 +8,7 @@ from foveate.recipes.macnn import macnn, macnn_paper
 from foveate.recipes.plain import plain, plain_plumage
 from foveate.recipes.s3n import s3n, s3n_paper, s3n_plumage, s3n_reference
 
-RECIPES: dict[str, dict[str, Callable[[Path | str], TrainConfig]]] = {
+RECIPES: dict[str, dict[str, Callable[..., TrainConfig]]] = {
     "plain": {"foveate": plain},
     "s3n": {"foveate": s3n, "paper": s3n_paper, "reference": s3n_reference},
     "macnn": {"foveate": macnn, "paper": macnn_paper},

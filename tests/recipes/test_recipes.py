@@ -1,0 +1,48 @@
+"""The methods as a person meets them: each preset of each, on a folder of one's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from foveate import recipes
+from foveate.config.data import DatasetFormat
+from foveate.config.optimiser import SmoothingOver
+from foveate.macnn.config import MACNNConfig
+from foveate.recipes import RECIPES
+from foveate.s3n.config import S3NConfig
+
+EACH = [(method, preset) for method, presets in RECIPES.items() for preset in presets]
+
+
+@pytest.mark.parametrize(("method", "preset"), EACH)
+def test_a_recipe_is_of_its_method_and_preset_and_takes_a_folder(method: str, preset: str) -> None:
+    recipe = RECIPES[method][preset]
+    config = recipe("birds")
+    assert recipe.__name__ == (method if preset == "foveate" else f"{method}_{preset}")
+    assert (recipe.__doc__ or "").strip()
+    assert config.data.root == recipe(Path("birds")).data.root == Path("birds")
+    assert config.network.method == {"evidence": "plain"}.get(method, method)
+    assert config.data.format is (DatasetFormat.POOL if method == "evidence" else DatasetFormat.AUTO)
+    assert recipe is getattr(recipes, recipe.__name__)
+
+
+def test_the_presets_are_those_of_the_configurations() -> None:
+    assert recipes.s3n().network == S3NConfig()
+    assert recipes.s3n_paper().network == S3NConfig.paper()
+    assert recipes.s3n_reference().network == S3NConfig.reference()
+    assert recipes.macnn().network == MACNNConfig(part_size=96)
+    paper = recipes.macnn_paper()
+    assert (paper.network.base, paper.transforms.input_size) == ("vgg19.tv_in1k", 448)
+
+
+def test_only_the_reference_smooths_over_the_other_classes() -> None:
+    smoothed = {preset: recipe() for preset, recipe in RECIPES["s3n"].items()}
+    assert {preset: config.label_smoothing for preset, config in smoothed.items()} == {
+        "foveate": 0.1,
+        "paper": 0.0,
+        "reference": 0.15,
+    }
+    others = [preset for preset, config in smoothed.items() if config.smoothing_over is SmoothingOver.OTHERS]
+    assert others == ["reference"]
