@@ -207,8 +207,8 @@ def test_an_option_that_breaks_a_rule_is_named(
     assert told.count("\n") == 1
 
 
-_COMMANDS = (Data, Train, Evaluate, Predict, Explain, Localise, Attention, Grounding, Trust, Adopt, GuidedZoom, Tune)
-_COMMANDS += (PoolBuild, PoolExport, Table, Training, Demo)
+_COMMANDS: tuple[type, ...] = (Data, Train, Evaluate, Predict, Explain, Localise, Attention, Grounding, Trust, Adopt)
+_COMMANDS += (GuidedZoom, Tune, PoolBuild, PoolExport, Table, Training, Demo)
 
 _WORK = """train evaluate predict explain localise attention measure_grounding trust tune adopt
 build_guided_zoom build_pool

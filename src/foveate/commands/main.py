@@ -18,12 +18,12 @@ from foveate.commands.evaluate import Evaluate
 from foveate.commands.explain import Explain
 from foveate.commands.guided_zoom_commands import GuidedZoom, Tune, pool_command
 from foveate.commands.memory import keep_freed_memory
-from foveate.commands.old_words import refuse_old_words
 from foveate.commands.parsing import parsed
 from foveate.commands.predict import Predict
 from foveate.commands.recipes import Recipes
 from foveate.commands.reproduce import reproduce_command
 from foveate.commands.train import train_command
+from foveate.commands.words import refuse_old_words, refuse_unknown_words
 from foveate.data.paths import with_home
 from foveate.errors import UserError
 from foveate.files.atomic import mend_of_any
@@ -41,7 +41,7 @@ def commands(words: Sequence[str]) -> dict[str, Callable[..., Command]]:
     """Return the commands by name.
 
     Args:
-        words: Of the command line: what options are where they are not given may depend on them.
+        words: Of the command line. They say which command of a name is meant, and by which preset.
 
     Raises:
         UserError: As `train_command`.
@@ -61,7 +61,7 @@ def commands(words: Sequence[str]) -> dict[str, Callable[..., Command]]:
         "grounding": Grounding,
         "trust": Trust,
         "recipes": Recipes,
-        "reproduce": reproduce_command(),
+        "reproduce": reproduce_command(words),
         "demo": Demo,
     }
 
@@ -108,8 +108,10 @@ def _interrupted(error: KeyboardInterrupt) -> int:
 
 def _run(words: list[str]) -> None:
     refuse_old_words(words)
+    refuse_unknown_words(words)
+    known = commands(words)
     command: Command = parsed(
-        commands(words),
+        {name: each for name, each in known.items() if words[:1] == [name]} or known,  # suggests no other's options
         words,
         prog="foveate",
         description="Fine-grained image recognition that looks closer and shows why.",

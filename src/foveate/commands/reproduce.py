@@ -1,6 +1,6 @@
 """`foveate reproduce`: the papers' tables, figures and trainings."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -74,11 +74,17 @@ class Training:
         train_in(self.out, self.config, self.name)
 
 
-def reproduce_command() -> Callable[..., Table | Training]:
-    """Return what `foveate reproduce` is: a command for tables, one for figures, and one for each training."""
+def reproduce_command(words: Sequence[str]) -> Callable[..., Table | Training]:
+    """Return what `foveate reproduce` is: a command for tables, one for figures, and one for each training.
+
+    Args:
+        words: Of the whole command line; of trainings only the one that they name.
+    """
+    chosen = words[2] if list(words[:2]) == ["reproduce", "training"] and len(words) > 2 else ""
+    names = [chosen] if chosen in TRAININGS else list(TRAININGS)
     training_type = tyro.extras.subcommand_type_from_defaults(
-        {name: Training(name=name, config=recipe()) for name, recipe in TRAININGS.items()},
-        descriptions={name: summary(recipe) for name, recipe in TRAININGS.items()},
+        {name: Training(name=name, config=TRAININGS[name]()) for name in names},
+        descriptions={name: summary(TRAININGS[name]) for name in names},
     )
 
     # Types made of values, as in `train_command`.

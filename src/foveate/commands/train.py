@@ -45,9 +45,9 @@ class Train:
     def run(self) -> None:
         """Do it."""
         config = self._on_photographs()
-        (root, usual) = config.data.root.resolve(), next(iter(RECIPES[self.method]))
-        words = (root.stem if root.is_file() else root.name, self.method, self.preset)
-        train_in(self.out, config, "-".join(words if self.preset != usual else words[:2]))
+        root = config.data.root.resolve()
+        preset = () if self.preset == _usual(self.method) else (self.preset,)
+        train_in(self.out, config, "-".join((root.stem if root.is_file() else root.name, self.method, *preset)))
 
     def _on_photographs(self) -> TrainConfig:
         """Return the configuration with the photographs that were named."""
@@ -75,13 +75,12 @@ def train_command(words: Sequence[str]) -> Callable[..., Train]:
     Raises:
         UserError: The method has no such preset.
     """
-    presets = {method: next(iter(presets)) for method, presets in RECIPES.items()}
-    chosen, given = (words[1] if words[:1] == ["train"] and len(words) > 1 else ""), options_given(words)
-    if chosen in presets and "preset" in given:
-        presets[chosen] = _checked(chosen, given["preset"].value)
-    methods = {method: Train.of(method, preset) for method, preset in presets.items()}
-    summaries = {method: summary(next(iter(recipes.values()))) for method, recipes in RECIPES.items()}
-    method_type = tyro.extras.subcommand_type_from_defaults(methods, descriptions=summaries)
+    chosen = words[1] if words[:1] == ["train"] and len(words) > 1 else ""
+    methods = [chosen] if chosen in RECIPES else list(RECIPES)  # no other method's options are suggested for a mistake
+    method_type = tyro.extras.subcommand_type_from_defaults(
+        {method: Train.of(method, _preset(method, words)) for method in methods},
+        descriptions={method: summary(RECIPES[method][_usual(method)]) for method in methods},
+    )
 
     # A type made of values, as tyro wants it; without a name, so that its options have no prefix.
     def train(method: Annotated[method_type, tyro.conf.arg(name="")]) -> Train:  # type: ignore[valid-type]
@@ -92,7 +91,15 @@ def train_command(words: Sequence[str]) -> Callable[..., Train]:
     return train
 
 
-def _checked(method: str, preset: str) -> str:
-    if preset not in RECIPES[method]:
-        raise UserError(f"--preset of {method} must be {' or '.join(RECIPES[method])}; got {preset[:200]}")
-    return preset
+def _usual(method: str) -> str:
+    return next(iter(RECIPES[method]))
+
+
+def _preset(method: str, words: Sequence[str]) -> str:
+    """Return what --preset says, where the words are of a method's training; else the usual one."""
+    given = options_given(words).get("preset")
+    if given is None or list(words[:2]) != ["train", method]:
+        return _usual(method)
+    if given.value not in RECIPES[method]:
+        raise UserError(f"--preset of {method} must be {' or '.join(RECIPES[method])}; got {given.value[:200]}")
+    return given.value
