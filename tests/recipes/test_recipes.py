@@ -8,9 +8,11 @@ import pytest
 
 from foveate import recipes
 from foveate.config.data import DatasetFormat
+from foveate.config.networks import BackboneNetworkConfig
 from foveate.config.optimiser import SmoothingOver
 from foveate.macnn.config import MACNNConfig
 from foveate.recipes import RECIPES
+from foveate.recipes.create import METHODS
 from foveate.s3n.config import S3NConfig
 
 EACH = [(method, preset) for method, presets in RECIPES.items() for preset in presets]
@@ -46,3 +48,8 @@ def test_only_the_reference_smooths_over_the_other_classes() -> None:
     }
     others = [preset for preset, config in smoothed.items() if config.smoothing_over is SmoothingOver.OTHERS]
     assert others == ["reference"]
+
+
+def test_every_method_that_can_be_trained_has_a_recipe() -> None:
+    trainable = [method for method, each in METHODS.items() if issubclass(each.config, BackboneNetworkConfig)]
+    assert set(trainable) == {recipe().network.method for presets in RECIPES.values() for recipe in presets.values()}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from foveate.reproduction.tables import TABLES, Quantity, Scale, Training, named_alike
+from foveate.reproduction.figures import MAKERS
+from foveate.reproduction.tables import FIGURES, TABLES, Quantity, Scale, Training, named_alike
 from foveate.reproduction.trainings import TRAININGS
 from foveate.s3n.config import S3NConfig
 
@@ -79,3 +80,7 @@ def test_trainings_that_differ_in_name_only_are_one() -> None:
     once = {named_alike(each, TRAININGS) for scale in Scale for each in trainings(scale)}
     configs = [repr(each.config(TRAININGS)) for each in once]
     assert len(set(configs)) == len(configs)
+
+
+def test_every_figure_that_is_named_is_made() -> None:
+    assert list(MAKERS) == list(FIGURES)

@@ -51,9 +51,9 @@ class Localise(_Analysis):
         self._check_paths()
         from foveate.workflows.analysis.localise import localise
 
-        done = localise(self.run_folder, **self._options())
-        print(done.markdown)
-        print(f"written to {done.report} (also .json, .png and -examples.png)")
+        report = localise(self.run_folder, **self._options())
+        print(report.markdown)
+        print(f"written to {report.report} (also .json, .png and -examples.png)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,9 +65,9 @@ class Attention(_Analysis):
         self._check_paths()
         from foveate.workflows.analysis.attention import analyse_attention
 
-        done = analyse_attention(self.run_folder, **self._options())
-        print(done.markdown)
-        print(f"written to {done.report} (also .json and .png)")
+        report = analyse_attention(self.run_folder, **self._options())
+        print(report.markdown)
+        print(f"written to {report.report} (also .json and .png)")
 
 
 @dataclass(frozen=True, kw_only=True)

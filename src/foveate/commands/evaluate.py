@@ -49,7 +49,7 @@ class Evaluate:
         from foveate.workflows.sheet import answer_sheet_of
 
         run = Run.open(self.run_folder)
-        done = evaluate(
+        evaluation = evaluate(
             run,
             split=self.split,
             views=self.views,
@@ -60,8 +60,8 @@ class Evaluate:
             hardware=self.hardware,
             results=self.results,
         )
-        print(evaluation_markdown(done, f"{self.run_folder.name}, {self.split} split"))
-        print(f"{done.milliseconds:.1f} milliseconds a photograph in the network\n")
+        print(evaluation_markdown(evaluation, f"{self.run_folder.name}, {self.split} split"))
+        print(f"{evaluation.milliseconds:.1f} milliseconds a photograph in the network\n")
         if self.sheet is not None:
-            print(answer_sheet_of(done, self.sheet, title=f"{self.run_folder.name}, {self.split} split"))
-        print(f"written to {done.report} (also .json and .parquet)")
+            print(answer_sheet_of(evaluation, self.sheet, title=f"{self.run_folder.name}, {self.split} split"))
+        print(f"written to {evaluation.report} (also .json and .parquet)")

@@ -30,18 +30,18 @@ def parsed(commands: Mapping[str, Callable[..., Any]], arguments: Sequence[str],
         UserError: A value breaks the rule of its option.
         SystemExit: Another mistake, which tyro has told, with status 2; or help was asked for, with status 0.
     """
-    told = io.StringIO()
+    box = io.StringIO()
     try:
-        with redirect_stderr(told):
+        with redirect_stderr(box):
             return tyro.extras.subcommand_cli_from_dict(dict(commands), args=list(arguments), **options)
     except UserError as error:
         raise UserError(_named(str(error), arguments)) from error
     except SystemExit as end:
         broken = next((each for each in _causes(end) if isinstance(each, ValueError)), None)
         if broken is None:
-            sys.stderr.write(told.getvalue())
+            sys.stderr.write(box.getvalue())
             raise
-        message = str(broken) if isinstance(broken, UserError) else _told(told.getvalue())
+        message = str(broken) if isinstance(broken, UserError) else _sentence(box.getvalue())
         raise UserError(_named(message, arguments)) from broken
 
 
@@ -85,11 +85,11 @@ def options_given(arguments: Sequence[str]) -> dict[str, Given]:
     return given
 
 
-def _told(box: str) -> str:
+def _sentence(box: str) -> str:
     """Return the sentence in tyro's box, drawn or of ASCII, about an option whose value cannot be read."""
     lines = [line.strip("│╭╮╰╯ ") for line in box.splitlines()]
-    told = dropwhile(lambda line: not line.startswith(_BEGIN), lines)
-    sentence = " ".join(takewhile(lambda line: line.strip("─-"), told)).removeprefix(_BEGIN)
+    rest = dropwhile(lambda line: not line.startswith(_BEGIN), lines)
+    sentence = " ".join(takewhile(lambda line: line.strip("─-"), rest)).removeprefix(_BEGIN)
     option, _, reason = sentence.partition(": ")
     for pattern, words in _NUMBERS.items():
         if match := re.fullmatch(pattern, reason):

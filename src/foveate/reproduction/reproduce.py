@@ -50,30 +50,30 @@ def reproduce(
     table = None if name in FIGURES else _table(name, scale)
     if not seeds:
         raise UserError("a number needs a seed at least; got none; give --seeds 0 or more of them")
-    bench = PaperRuns(
+    runs = PaperRuns(
         runs=Path(out).expanduser() / "runs",
         archives=Path(archives).expanduser(),
         hardware=hardware or HardwareConfig(),
         results=results,
         say=say,
     )
-    device_of(bench.hardware)
+    device_of(runs.hardware)
     folder = Path(out).expanduser()
     with working_in(folder, lambda: any(folder.glob("runs/*/checkpoints/*.ckpt"))):
         if table is None:
-            return make_figure(name, bench, folder / f"{name}-{scale.value}", scale, seeds[0])
-        return _made(table, bench, folder / f"{name}-{scale.value}.md", scale, seeds)
+            return make_figure(name, runs, folder / f"{name}-{scale.value}", scale, seeds[0])
+        return _measured_table(table, runs, folder / f"{name}-{scale.value}.md", scale, seeds)
 
 
-def _made(table: PaperTable, bench: PaperRuns, path: Path, scale: Scale, seeds: Sequence[int]) -> Path:
-    known: dict[tuple[Row, Cell], list[float]] = {}
+def _measured_table(table: PaperTable, runs: PaperRuns, path: Path, scale: Scale, seeds: Sequence[int]) -> Path:
+    values: dict[tuple[Row, Cell], list[float]] = {}
     for seed in seeds:
         for row in table.rows:
             for cell in row.cells:
                 if (training := cell.training(scale)) is not None:
-                    known.setdefault((row, cell), []).append(bench.measured(cell.quantity, training, seed))
-                    _write(path, table, scale, known)
-    bench.say(path.read_text(encoding="utf-8"))
+                    values.setdefault((row, cell), []).append(runs.measured(cell.quantity, training, seed))
+                    _write(path, table, scale, values)
+    runs.say(path.read_text(encoding="utf-8"))
     return path
 
 
@@ -102,13 +102,13 @@ def _command(cell: Cell, scale: Scale) -> str:
     return f"foveate reproduce training {training.options}" + (f"; {measured}" if measured else "")
 
 
-def _write(path: Path, table: PaperTable, scale: Scale, known: dict[tuple[Row, Cell], list[float]]) -> None:
+def _write(path: Path, table: PaperTable, scale: Scale, values: dict[tuple[Row, Cell], list[float]]) -> None:
     cells = [
         MeasuredCell(
             row=row.name,
             column=cell.column,
             published=cell.published,
-            values=tuple(known.get((row, cell), ())),
+            values=tuple(values.get((row, cell), ())),
             command=_command(cell, scale),
         )
         for row in table.rows
