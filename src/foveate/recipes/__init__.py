@@ -1,4 +1,4 @@
-"""How each method is trained, as a person meets it: a configuration for photographs of one's own, by its presets."""
+"""How each method is trained on photographs of your own: named configurations and their presets."""
 
 from collections.abc import Callable
 
