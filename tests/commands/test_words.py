@@ -52,15 +52,15 @@ def test_no_command_has_an_old_option_and_a_new_one_has_its_command(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("train plane birds --epochs 3", "`foveate train` is followed by plain, s3n, macnn, evidence; got plane"),
-        ("pool make --out x", "`foveate pool` is followed by build, export; got make"),
-        ("reproduce s3n-9 --archives x", "`foveate reproduce` is followed by table, figure, training; got s3n-9"),
+        ("train plane birds --epochs 3", "`foveate train` is followed by plain, s3n, macnn, evidence; got 'plane'"),
+        ("pool make --out x", "`foveate pool` is followed by build, export; got 'make'"),
+        ("reproduce s3n-9 --archives x", "`foveate reproduce` is followed by table, figure, training; got 's3n-9'"),
         (
             "reproduce training s3n-slice-off",
-            "`foveate reproduce training` is followed by s3n-slice-o, s3n-slice-od, s3n-slice-oc, others that "
-            "`foveate recipes` lists; got s3n-slice-off",
+            "`foveate reproduce training` is followed by s3n-slice-o, s3n-slice-od, s3n-slice-oc, others, "
+            "see foveate recipes; got 's3n-slice-off'",
         ),
-        (f"train {'9' * 5000}", "got 999"),
+        (f"train {'9' * 5000}", "got '999"),
     ],
 )
 def test_what_may_follow_is_said(words: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -70,6 +70,11 @@ def test_what_may_follow_is_said(words: str, message: str, capsys: pytest.Captur
     assert message in line
     assert line.count("\n") == 1
     assert len(line) < 400
+
+
+def test_an_empty_word_is_no_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert status("reproduce", "training", "") == 2
+    assert capsys.readouterr().err.endswith("; got ''\n")
 
 
 @pytest.mark.parametrize("group", [group for group in GROUPS if " " not in group])

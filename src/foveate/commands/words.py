@@ -49,10 +49,9 @@ def refuse_unknown_words(words: Sequence[str]) -> None:
     Raises:
         UserError: The message names those that there are, or those nearest to it.
     """
-    for length in (1, 2):
-        group, following = " ".join(words[:length]), "".join(words[length : length + 1])
+    for length, word in enumerate(words[1:3], 1):
+        group = " ".join(words[:length])
         known = list(GROUPS.get(group, ()))
-        if known and following and not following.startswith("-") and following not in known:
-            near = get_close_matches(following[:50], known)
-            few = known if len(known) <= _FEW else [*near, "others that `foveate recipes` lists"]
-            raise UserError(f"`foveate {group}` is followed by {', '.join(few)}; got {following[:200]}")
+        if known and word not in known and not word.startswith("-"):
+            few = known if len(known) <= _FEW else [*get_close_matches(word[:50], known), "others, see foveate recipes"]
+            raise UserError(f"`foveate {group}` is followed by {', '.join(few)}; got {word[:200]!r}")
