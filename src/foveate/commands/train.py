@@ -61,8 +61,8 @@ class Train:
             return self.config
         if data.root not in (_FOLDER, self.folder):
             raise UserError(
-                f"FOLDER and --data.root are the same; got {str(self.folder)[:200]} and {str(data.root)[:200]}; leave one "
-                "of them out"
+                f"FOLDER and --data.root are the same; got {str(self.folder)[:200]} and {str(data.root)[:200]}; "
+                "leave one of them out"
             )
         return replace(self.config, data=replace(data, root=self.folder))
 
