@@ -27,7 +27,10 @@ def given(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Path | None, TrainConfi
     """Take note of what would be trained, where, and by which name."""
     trainings: list[tuple[Path | None, TrainConfig, str]] = []
     for module in ("train", "reproduce"):
-        monkeypatch.setattr(f"foveate.commands.{module}.train_in", lambda *training: trainings.append(training))
+        monkeypatch.setattr(
+            f"foveate.commands.{module}.train_in",
+            lambda out, config, name: trainings.append((out, config, name(config.data.root))),
+        )
     return trainings
 
 

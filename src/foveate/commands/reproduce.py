@@ -71,7 +71,7 @@ class Training:
 
     def run(self) -> None:
         """Do it."""
-        train_in(self.out, self.config, self.name)
+        train_in(self.out, self.config, lambda root: self.name)
 
 
 def reproduce_command(words: Sequence[str]) -> Callable[..., Table | Training]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 
@@ -13,8 +14,13 @@ RUNS = Path("runs")
 """Below the current folder."""
 
 
-def train_in(out: Path | None, config: TrainConfig, name: str) -> None:
-    """Train, resume or find finished what a configuration describes, in `out`; None: in the folder of a name.
+def train_in(out: Path | None, config: TrainConfig, name: Callable[[Path], str]) -> None:
+    """Train, resume or find finished what a configuration describes.
+
+    Args:
+        out: The run folder; None: `run_folder`'s.
+        config: What to train.
+        name: From the folder of photographs, which is there, to the name of a run on them.
 
     Raises:
         UserError: Photographs or first weights are not there; or as `foveate.train`.
@@ -25,7 +31,7 @@ def train_in(out: Path | None, config: TrainConfig, name: str) -> None:
     from foveate.workflows.train import train
 
     if out is None:
-        out = run_folder(config, name)
+        out = run_folder(config, name(config.data.root))
         if first_process():
             print(f"run folder {out}")
     train(config, out)

@@ -44,10 +44,12 @@ class Train:
 
     def run(self) -> None:
         """Do it."""
-        config = self._on_photographs()
-        root = config.data.root.resolve()
-        preset = () if self.preset == _usual(self.method) else (self.preset,)
-        train_in(self.out, config, "-".join((root.stem if root.is_file() else root.name, self.method, *preset)))
+        train_in(self.out, self._on_photographs(), self._name)
+
+    def _name(self, root: Path) -> str:
+        """Return the name of a run on photographs that are there."""
+        root, preset = root.resolve(), () if self.preset == _usual(self.method) else (self.preset,)
+        return "-".join((root.stem if root.is_file() else root.name, self.method, *preset))
 
     def _on_photographs(self) -> TrainConfig:
         """Return the configuration with the photographs that were named."""
