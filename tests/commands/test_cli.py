@@ -238,7 +238,7 @@ reproduce describe"""
         ("data nowhere", "the data set's folder must exist; got nowhere"),
         ("train plain --out x --data.root nowhere", "the data set's folder must exist; got nowhere"),
         ("train plain nowhere", "the data set's folder must exist; got nowhere"),
-        (f"train plain {'9' * 5000}", "the data set's folder must exist; got 999"),
+        (f"train plain {'9' * 5000}", "the data set's folder must be readable; '999"),
         ("train plain --out x --data.root run --network.backbone.weights no.pth", "a path that must exist; got no.pth"),
         ("tune nowhere", "a Guided Zoom is a folder with a guided_zoom.json"),
         ("guided-zoom nowhere --out x", "a run is a folder with a run.json"),
