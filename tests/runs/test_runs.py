@@ -28,8 +28,8 @@ from foveate.config.optimiser import OptimiserConfig, Schedule
 from foveate.data.datasets import DatasetFormat
 from foveate.errors import UserError
 from foveate.files.documents import append_json_line, read_json, write_json
-from foveate.recipes import RECIPES
 from foveate.recipes.config import TrainConfig
+from foveate.reproduction.trainings import TRAININGS
 from foveate.runs.environment import commit, environment
 from foveate.runs.run import Run, RunDescription
 from foveate.s3n.config import AttentionKind, Branches, Partition, S3NConfig
@@ -64,9 +64,9 @@ def edit(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
     path.write_text(json.dumps(content), encoding="utf-8")
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", TRAININGS)
 def test_every_recipe_comes_back_from_its_run_json(tmp_path: Path, name: str) -> None:
-    description = described(RECIPES[name]())
+    description = described(TRAININGS[name]())
     started(tmp_path / "run", description.config)
     assert Run.open(tmp_path / "run").description == description
 

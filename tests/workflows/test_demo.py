@@ -11,8 +11,8 @@ from PIL import Image
 
 from foveate.config.data import DataConfig, TransformConfig
 from foveate.plumage import PlumageConfig
-from foveate.recipes import plain_slice
 from foveate.recipes.config import TrainConfig
+from foveate.reproduction.cub_slice import plain_slice
 from foveate.runs.context import RunContext
 from foveate.workflows import demo as demo_module
 from foveate.workflows.demo import demo

@@ -23,9 +23,9 @@ from foveate.macnn.config import MACNNConfig
 from foveate.macnn.explanation import MACNNExplanation
 from foveate.macnn.network import MACNN
 from foveate.networks.views import shrink
-from foveate.recipes import macnn_slice
 from foveate.recipes.config import TrainConfig
 from foveate.recipes.create import configurations
+from foveate.reproduction.cub_slice import macnn_slice
 from foveate.runs.context import RunContext
 from foveate.runs.guided_zoom_run import GuidedZoomRun
 from foveate.runs.run import Run

@@ -17,7 +17,7 @@ from scipy.stats import binomtest
 from torch import Tensor
 
 from foveate.backbones.weights import save_weights
-from foveate.commands.evidence import Decision
+from foveate.commands.guided_zoom_commands import Decision
 from foveate.commands.main import main
 from foveate.config.data import DataConfig
 from foveate.data.images import read_image

@@ -11,8 +11,8 @@ from foveate.config.hardware import HardwareConfig
 from foveate.errors import UserError
 from foveate.files.documents import read_json, write_json
 from foveate.guided_zoom.config import PatchConfig, PoolConfig, RefinementConfig
-from foveate.recipes import RECIPES
 from foveate.reproduction.tables import Quantity, Training, named_alike
+from foveate.reproduction.trainings import TRAININGS
 from foveate.runs.context import RunContext
 from foveate.runs.guided_zoom_run import GuidedZoomRun
 from foveate.runs.run import Run
@@ -63,8 +63,8 @@ class PaperRuns:
         Raises:
             UserError: The data set is not there, or the folder holds another run.
         """
-        training = named_alike(training, RECIPES)
-        config = training.config(RECIPES)
+        training = named_alike(training, TRAININGS)
+        config = training.config(TRAININGS)
         data = replace(config.data, root=self.archives / config.data.root.name)
         if not data.root.exists():
             raise UserError(
@@ -104,7 +104,7 @@ class PaperRuns:
         pool, evidence = _PAPER_POOL, BY_RECIPE
         if (layer := _PAPER_LAYERS.get(run.config.network.base)) is not None:
             pool = replace(PoolConfig.paper(), grounding=replace(_PAPER_POOL.grounding, layer=layer))
-            recipe = RECIPES["evidence-resnet101"]()
+            recipe = TRAININGS["evidence-resnet101"]()
             evidence = EvidenceTraining(config=replace(recipe, seed=run.config.seed, hardware=self.hardware))
         out = self.runs / f"guided-zoom-{run.path.name}"
         if GuidedZoomRun.is_at(out):

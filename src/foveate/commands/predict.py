@@ -1,4 +1,4 @@
-"""The commands that answer for photographs, and show how they came to their answers."""
+"""`foveate predict`: what is in photographs."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -47,7 +47,8 @@ class Predict:
         require(self.top >= 1, "top must be at least 1", self.top)
         threshold = self.entropy_threshold
         require(threshold is None or threshold >= 0, "entropy_threshold must not be negative, in nats", threshold)
-        _check_largest(self.largest_megapixels)
+        if self.largest_megapixels is not None:
+            require_count("largest_megapixels", self.largest_megapixels)
 
     def run(self) -> None:
         """Do it.
@@ -83,44 +84,3 @@ class Predict:
             out=self.out,
             context=context_of(self),
         )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Explain:
-    """Show where an S3N run looked closer, an MA-CNN run's parts, or a Guided Zoom's evidence: a picture each."""
-
-    run_folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
-    """The run folder, or a Guided Zoom's: then the numbers are also written, as JSON."""
-    images: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="IMAGE...")]
-    """Photographs, folders of them, globs."""
-    epochs: tuple[int, ...] | None = None
-    """Show the evidence over training, at these epochs of a run trained with --keep-epochs; without numbers: at all."""
-    out: Path | None = None
-    """Folder for the pictures; None: explanations/ in the run folder."""
-    on_error: OnError = OnError.STOP
-    """What to do about photographs that cannot be read."""
-    largest_megapixels: int | None = None
-    """Photographs with more million pixels count as those that cannot be read; None: as in the training."""
-    hardware: HardwareConfig = field(default_factory=HardwareConfig)
-
-    def __post_init__(self) -> None:
-        _check_largest(self.largest_megapixels)
-
-    def run(self) -> None:
-        """Do it."""
-        existence.check_run_or_zoom(self.run_folder)
-        check_named(self.images)
-        from foveate.workflows.explain import explain
-
-        explain(
-            self.run_folder,
-            self.images,
-            epochs=self.epochs,
-            out=self.out,
-            context=context_of(self),
-        )
-
-
-def _check_largest(megapixels: int | None) -> None:
-    if megapixels is not None:
-        require_count("largest_megapixels", megapixels)
