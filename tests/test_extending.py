@@ -19,8 +19,8 @@ from foveate.data.datasets.formats import MARKS
 from foveate.grounding.create import GROUNDINGS
 from foveate.guided_zoom.pool import EvidencePool
 from foveate.networks.network import Network
-from foveate.recipes.create import METHODS
 from foveate.recipes.datasets import LOADERS
+from foveate.recipes.methods import METHODS
 from foveate.runs.run import Run
 
 PAGE = Path(__file__).parents[1] / "docs" / "extending.md"

@@ -99,7 +99,8 @@ def test_no_module_takes_a_public_name() -> None:
 
 def test_modules_that_are_imported_first_change_nothing() -> None:
     code = (
-        "import foveate.workflows.train, foveate.grounding.ground, foveate.guided_zoom.config, foveate.recipes.create\n"
+        "import foveate.workflows.train, foveate.grounding.ground, foveate.guided_zoom.config\n"
+        "import foveate.recipes.methods\n"
         "names = (foveate.train, foveate.ground, foveate.evaluate, foveate.build_guided_zoom)\n"
         "sys.exit(not all(map(callable, names)) or foveate.recipes is not sys.modules['foveate.recipes'])"
     )

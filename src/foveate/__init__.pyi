@@ -62,9 +62,9 @@ from .networks.network import TrainingStep as TrainingStep
 from .networks.own import OwnNetwork as OwnNetwork
 from .networks.plain import PlainNetwork as PlainNetwork
 from .recipes.config import TrainConfig as TrainConfig
-from .recipes.create import METHODS as METHODS
-from .recipes.create import Method as Method
-from .recipes.create import create_network as create_network
+from .recipes.methods import METHODS as METHODS
+from .recipes.methods import Method as Method
+from .recipes.methods import create_network as create_network
 from .runs.context import RunContext as RunContext
 from .runs.guided_zoom_run import GuidedZoomRun as GuidedZoomRun
 from .runs.run import Run as Run

@@ -23,8 +23,8 @@ from foveate.macnn.losses import distance_loss, diversity_loss
 from foveate.macnn.network import MACNN, Phase
 from foveate.networks.network import Losses, TrainingStep
 from foveate.recipes.config import TrainConfig
-from foveate.recipes.create import create_network
 from foveate.recipes.datasets import load_splits
+from foveate.recipes.methods import create_network
 from foveate.training.losses import total_loss
 
 BACKBONE = BackboneConfig(architecture="test_resnet", weights="none")

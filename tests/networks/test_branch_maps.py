@@ -14,9 +14,9 @@ from foveate.backbones.class_maps import at_places, class_maps
 from foveate.config.branches import Branch
 from foveate.config.networks import BackboneConfig, OwnConfig, PlainConfig
 from foveate.errors import UserError
+from foveate.networks.first_view import lattice
 from foveate.networks.own import OwnNetwork
 from foveate.networks.plain import PlainNetwork
-from foveate.networks.views import lattice
 from foveate.s3n.config import Branches, S3NConfig
 from foveate.s3n.network import S3N
 

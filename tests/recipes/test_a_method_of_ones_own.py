@@ -33,11 +33,11 @@ from foveate.guided_zoom.config import Keep
 from foveate.guided_zoom.conventional_cnn import ConventionalCNN
 from foveate.inference.classifier import network_input
 from foveate.networks.explanation import Explanation
+from foveate.networks.first_view import shrink
 from foveate.networks.network import Losses, Network, ParameterGroup, TrainingStep
-from foveate.networks.views import shrink
 from foveate.recipes.config import TrainConfig
-from foveate.recipes.create import METHODS, Method
 from foveate.recipes.datasets import load_splits
+from foveate.recipes.methods import METHODS, Method
 from foveate.report.result_versions import read_rows
 from foveate.report.results import BEGIN, END, with_results
 from foveate.runs.context import RunContext

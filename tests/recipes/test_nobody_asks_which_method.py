@@ -21,10 +21,10 @@ from foveate.backbones.own_cnns import OwnCNN
 from foveate.config.networks import NetworkConfig
 from foveate.networks.explanation import Explanation
 from foveate.networks.network import Network
-from foveate.recipes.create import METHODS
+from foveate.recipes.methods import METHODS
 
 HOUSE = Path(foveate.__file__).parent
-FACTORY = "recipes/create.py"
+FACTORY = "recipes/methods.py"
 ROOMS = ("s3n", "macnn")
 """A method's own, where its classes may be told apart."""
 ALLOWED = {

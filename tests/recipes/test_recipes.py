@@ -12,7 +12,7 @@ from foveate.config.networks import BackboneNetworkConfig
 from foveate.config.optimiser import SmoothingOver
 from foveate.macnn.config import MACNNConfig
 from foveate.recipes import RECIPES
-from foveate.recipes.create import METHODS
+from foveate.recipes.methods import METHODS
 from foveate.s3n.config import S3NConfig
 
 EACH = [(method, preset) for method, presets in RECIPES.items() for preset in presets]

@@ -24,8 +24,8 @@ from foveate.macnn.config import MACNNConfig
 from foveate.networks.network import Network, ParameterGroup, TrainingStep
 from foveate.recipes import RECIPES
 from foveate.recipes.config import TrainConfig
-from foveate.recipes.create import create_network
 from foveate.recipes.datasets import load_splits
+from foveate.recipes.methods import create_network
 from foveate.reproduction.baselines import ft_resnet50_cub, ft_resnet101_cub
 from foveate.reproduction.comparisons import ROWS
 from foveate.reproduction.trainings import TRAININGS

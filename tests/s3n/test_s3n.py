@@ -15,8 +15,8 @@ from foveate.backbones.class_maps import class_maps
 from foveate.config.branches import Branch
 from foveate.config.networks import BackboneConfig
 from foveate.errors import UserError
+from foveate.networks.first_view import shrink
 from foveate.networks.network import TrainingStep
-from foveate.networks.views import shrink
 from foveate.s3n.config import (
     Aggregation,
     AttentionKernel,

@@ -24,7 +24,7 @@ from foveate.errors import UserError
 from foveate.macnn.config import MACNNConfig
 from foveate.plumage import PlumageConfig, draw_plumage
 from foveate.recipes.config import TrainConfig
-from foveate.recipes.create import create_network
+from foveate.recipes.methods import create_network
 from foveate.runs.run import Run
 from foveate.s3n.config import Branches, Partition, S3NConfig
 from foveate.training.callbacks import EpochLines

@@ -22,9 +22,9 @@ from foveate.guided_zoom.conventional_cnn import ConventionalCNN
 from foveate.macnn.config import MACNNConfig
 from foveate.macnn.explanation import MACNNExplanation
 from foveate.macnn.network import MACNN
-from foveate.networks.views import shrink
+from foveate.networks.first_view import shrink
 from foveate.recipes.config import TrainConfig
-from foveate.recipes.create import configurations
+from foveate.recipes.methods import configurations
 from foveate.reproduction.cub_slice import macnn_slice
 from foveate.runs.context import RunContext
 from foveate.runs.guided_zoom_run import GuidedZoomRun

@@ -22,8 +22,8 @@ from foveate.data.images import read_image
 from foveate.errors import UserError
 from foveate.evaluation.localisation import THRESHOLDS
 from foveate.recipes.config import TrainConfig
-from foveate.recipes.create import create_network
 from foveate.recipes.datasets import load_splits
+from foveate.recipes.methods import create_network
 from foveate.runs.context import RunContext
 from foveate.runs.run import Run, RunDescription
 from foveate.s3n.config import S3NConfig

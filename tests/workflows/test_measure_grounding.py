@@ -194,7 +194,7 @@ def test_the_command(own_run: Run, capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.realdata
 def test_on_real_photographs_eb_beats_chance(own_run: Run, cub20: Path, tmp_path: Path) -> None:
     """Twelve real birds under ImageNet's weights and a random head: EB still finds the bird, random cells do not."""
-    from foveate.recipes.create import create_network
+    from foveate.recipes.methods import create_network
     from foveate.reproduction.cub_slice import plain_slice
     from foveate.runs.run import RunDescription
 

@@ -18,12 +18,12 @@ from foveate.commands.evaluate import Evaluate
 from foveate.commands.explain import Explain
 from foveate.commands.guided_zoom_commands import GuidedZoom, Tune, pool_command
 from foveate.commands.memory import keep_freed_memory
+from foveate.commands.old_spellings import refuse_old_words, refuse_unknown_words
 from foveate.commands.parsing import parsed
 from foveate.commands.predict import Predict
 from foveate.commands.recipes import Recipes
 from foveate.commands.reproduce import reproduce_command
 from foveate.commands.train import train_command
-from foveate.commands.words import refuse_old_words, refuse_unknown_words
 from foveate.data.paths import with_home
 from foveate.errors import UserError
 from foveate.files.atomic import mend_of_any

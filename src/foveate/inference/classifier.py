@@ -22,8 +22,7 @@ from foveate.hardware import autocast_dtype, device_of
 from foveate.networks.answers import check_answers, decision
 from foveate.networks.branch_maps import BranchMaps
 from foveate.networks.explanation import Explanation
-from foveate.networks.network import Network
-from foveate.networks.response_peaks import ResponsePeaks
+from foveate.networks.network import Network, ResponsePeaks
 from foveate.types import BranchLogits
 
 

@@ -26,8 +26,8 @@ from foveate.macnn.part_crops import around_all, cropped, squares_around
 from foveate.macnn.streams import StreamDecision
 from foveate.networks.answers import check_answers
 from foveate.networks.explanation import Explanation
+from foveate.networks.first_view import shrink
 from foveate.networks.network import Losses, Network, ParameterGroup, TrainingStep
-from foveate.networks.views import shrink
 from foveate.types import BranchLogits
 
 

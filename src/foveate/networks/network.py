@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
 from foveate.backbones.backbone import Backbone
@@ -15,7 +15,6 @@ from foveate.backbones.own_cnns import OwnCNN
 from foveate.errors import UserError
 from foveate.networks.branch_maps import BranchMaps
 from foveate.networks.explanation import Explanation
-from foveate.networks.response_peaks import ResponsePeaks
 from foveate.types import BranchLogits
 
 
@@ -43,6 +42,14 @@ class Losses(NamedTuple):
     further: Sequence[Float[Tensor, "b c"]] = ()
     own: Float[Tensor, ""] | None = None
     measured: Mapping[str, Float[Tensor, ""]] = MappingProxyType({})
+
+
+class ResponsePeaks(NamedTuple):
+    """The response of a batch's predicted classes, its peaks, and the answers, on a grid over the first view."""
+
+    response: Float[Tensor, "b g g"]
+    peaks: Bool[Tensor, "b g g"]
+    logits: BranchLogits
 
 
 class ParameterGroup(NamedTuple):

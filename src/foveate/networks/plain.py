@@ -11,8 +11,8 @@ from foveate.backbones.class_maps import at_places
 from foveate.config.branches import Branch
 from foveate.config.networks import PlainConfig
 from foveate.networks.branch_maps import BranchMaps, maps_of
+from foveate.networks.first_view import lattice
 from foveate.networks.network import Network, ParameterGroup, TrainingStep
-from foveate.networks.views import lattice
 from foveate.types import BranchLogits
 
 

@@ -32,7 +32,7 @@ from foveate.files.documents import check_fields, read_json, shortened, structur
 from foveate.files.parquet import read_parquet, write_parquet
 from foveate.networks.network import Network
 from foveate.recipes.config import TrainConfig
-from foveate.recipes.create import METHODS, configurations, create_network
+from foveate.recipes.methods import METHODS, configurations, create_network
 from foveate.runs import migrations
 from foveate.runs.environment import environment
 

@@ -18,9 +18,8 @@ from foveate.networks.branch_maps import BranchMaps, maps_of
 from foveate.networks.draws import uniform_draw
 from foveate.networks.entropy_gate import unsure
 from foveate.networks.explanation import Explanation
-from foveate.networks.network import Network, ParameterGroup, TrainingStep
-from foveate.networks.response_peaks import ResponsePeaks
-from foveate.networks.views import lattice, shrink
+from foveate.networks.first_view import lattice, shrink
+from foveate.networks.network import Network, ParameterGroup, ResponsePeaks, TrainingStep
 from foveate.s3n.attention import Attention, SparseAttention, dense_attention
 from foveate.s3n.config import AttentionKind, Partition, S3NConfig
 from foveate.s3n.explanation import explained

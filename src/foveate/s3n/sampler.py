@@ -15,7 +15,7 @@ from scipy.fft import next_fast_len
 from torch import Tensor, nn
 from torch.nn import functional
 
-from foveate.networks.views import lattice
+from foveate.networks.first_view import lattice
 from foveate.s3n.config import S3NConfig
 
 _FLOOR = 1e-3  # least value of a sampling map

@@ -19,8 +19,8 @@ from foveate.files.locks import working_in
 from foveate.guided_zoom.config import PoolConfig, RefinementConfig, Rule
 from foveate.guided_zoom.pool import EvidencePool
 from foveate.recipes.config import TrainConfig
-from foveate.recipes.create import create_network
 from foveate.recipes.datasets import has_validation
+from foveate.recipes.methods import create_network
 from foveate.runs.context import HERE, RunContext
 from foveate.runs.guided_zoom_run import GuidedZoomDescription, GuidedZoomRun
 from foveate.runs.run import Run

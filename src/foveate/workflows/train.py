@@ -16,8 +16,8 @@ from foveate.errors import UserError
 from foveate.files.locks import working_in
 from foveate.hardware import check_devices, first_process
 from foveate.recipes.config import TrainConfig
-from foveate.recipes.create import create_network
 from foveate.recipes.datasets import load_splits
+from foveate.recipes.methods import create_network
 from foveate.runs.run import Run, RunDescription, finished_otherwise
 from foveate.training.fit import fit
 from foveate.training.losses import check_smoothing

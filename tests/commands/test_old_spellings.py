@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from command_line import status
-from foveate.commands.words import GROUPS, OLD_COMMANDS, OLD_OPTIONS, refuse_old_words
+from foveate.commands.old_spellings import GROUPS, OLD_COMMANDS, OLD_OPTIONS, refuse_old_words
 from foveate.errors import UserError
 
 
