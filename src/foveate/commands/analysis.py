@@ -2,14 +2,14 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import tyro
 
 from foveate.commands import existence
 from foveate.commands.contexts import MeasurementOptions, context_of
 from foveate.config.checks import require
-from foveate.config.data import TestViews
+from foveate.config.data import Split, TestViews
 from foveate.evaluation.config import GroundingStudy, TrustStudy
 
 
@@ -19,7 +19,7 @@ class _Analysis(MeasurementOptions):
 
     run_folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
     """The run folder."""
-    split: Literal["test", "validation", "train"] = "test"
+    split: Split = Split.TEST
     """Which photographs to look at; they need annotated boxes."""
     batch_size: int = 32
     """Photographs at a time."""
@@ -67,7 +67,7 @@ class Grounding(MeasurementOptions):
     run_folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
     """The run folder."""
     study: Annotated[GroundingStudy, tyro.conf.arg(name="")] = field(default_factory=GroundingStudy)
-    split: Literal["test", "validation", "train"] = "test"
+    split: Split = Split.TEST
     """Which photographs to ground."""
 
     def run(self) -> None:
@@ -86,7 +86,7 @@ class Trust(MeasurementOptions):
     folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN_OR_ZOOM")]
     """The run folder, evaluated before; or a Guided Zoom's, for its answers before and after refinement."""
     study: Annotated[TrustStudy, tyro.conf.arg(name="")] = field(default_factory=TrustStudy)
-    split: Literal["test", "validation", "train"] = "test"
+    split: Split = Split.TEST
     """Whose answers to judge."""
     views: TestViews = TestViews.CENTRE
     """Which evaluation of a run."""

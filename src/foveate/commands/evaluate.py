@@ -2,14 +2,14 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import tyro
 
 from foveate.commands import existence
 from foveate.commands.contexts import MeasurementOptions, context_of
 from foveate.config.checks import require
-from foveate.config.data import TestViews
+from foveate.config.data import Split, TestViews
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,7 +18,7 @@ class Evaluate(MeasurementOptions):
 
     run_folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
     """The run folder."""
-    split: Literal["test", "validation", "train"] = "test"
+    split: Split = Split.TEST
     """Which photographs to answer for."""
     views: TestViews = TestViews.CENTRE
     """Which views of a photograph are averaged."""

@@ -9,6 +9,7 @@ import tyro
 from foveate.commands import existence
 from foveate.commands.adopt import Checkpoint
 from foveate.commands.contexts import MeasurementOptions, RunOptions, context_of
+from foveate.config.data import Split
 from foveate.errors import UserError
 from foveate.guided_zoom.config import EvidenceStart, PoolConfig, RefinementConfig, Rule, Scores
 
@@ -77,7 +78,7 @@ class GuidedZoom(MeasurementOptions):
     """timm's name of the Evidence CNN's; None: the network's own, or the default where that cannot be trained here."""
     evidence_start: EvidenceStart = EvidenceStart.CONVENTIONAL
     """What the Evidence CNN's training begins with."""
-    split: Literal["test", "validation", "train"] = "test"
+    split: Split = Split.TEST
     """Which photographs to answer for."""
 
     def run(self) -> None:
@@ -134,7 +135,7 @@ class Tune(RunOptions):
 
     zoom_folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="ZOOM")]
     """The Guided Zoom's folder; its network was trained with --data.validation-fraction above 0."""
-    split: Literal["validation", "train", "test"] = "validation"
+    split: Split = Split.VALIDATION
     """What to fit to; the test split is refused."""
 
     def run(self) -> None:
