@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import Tensor
 from torch.testing import assert_close
 
 from brightness import (
@@ -14,15 +15,21 @@ from brightness import (
     photographs,
 )
 from foveate.config.branches import Branch
+from foveate.config.data import TransformConfig
 from foveate.config.networks import PlainConfig
 from foveate.errors import UserError
 from foveate.grounding.config import GroundingConfig, GroundingMethod
 from foveate.grounding.create import create_grounding
+from foveate.grounding.ground import ground
 from foveate.guided_zoom.conventional_cnn import ConventionalCNN
 from foveate.inference.classifier import Classifier
+from foveate.networks.first_view import shrink
+from foveate.networks.network import TrainingStep
 from foveate.networks.plain import PlainNetwork
+from foveate.recipes.methods import create_network
 from foveate.s3n.config import S3NConfig
 from foveate.s3n.network import S3N
+from foveate.types import BranchLogits
 
 
 def test_s3n_answers_with_its_joint_head_and_is_grounded_in_its_first_look() -> None:
@@ -39,6 +46,36 @@ def test_s3n_answers_with_its_joint_head_and_is_grounded_in_its_first_look() -> 
     seen = ConventionalCNN(base.classifier, lambda each, asked: sizes.append(each.shape) or grounding(each, asked))  # type: ignore[func-returns-value]
     seen.answer(images, 3)
     assert sizes == [torch.Size((2, 3, 96, 96))]
+
+
+class Shrunk(PlainNetwork):
+    """Decides by its backbone, which sees less than it is given."""
+
+    def first_view(self, images: Tensor) -> Tensor:
+        return shrink(images, 48)
+
+    def forward(self, images: Tensor, step: TrainingStep | None = None) -> BranchLogits:
+        return super().forward(self.first_view(images), step)
+
+
+def test_a_first_view_is_grounded_where_the_backbone_decides_too() -> None:
+    network = Shrunk.create(PlainConfig(backbone=BACKBONE), CLASSES)
+    torch.nn.init.normal_(network.backbone.classifier.weight, std=0.5)
+    config = GroundingConfig(method=GroundingMethod.CLASS_MAPS)
+    base, images = ConventionalCNN.place(network, config, SLOW), photographs(2, 128)
+    assert_close(base.answer(images, 2).logits, base.logits(images), rtol=1e-3, atol=1e-4)
+    pixels = base.classifier.inputs(images)
+    assert_close(
+        ground(network.eval(), pixels, 2, method="class-maps").logits, base.logits(images), rtol=1e-3, atol=1e-4
+    )
+
+
+@pytest.mark.parametrize("network", [PlainConfig(backbone=BACKBONE), S3NConfig(backbone=BACKBONE)])
+def test_more_classes_than_there_are_cannot_be_asked_for(network: PlainConfig | S3NConfig) -> None:
+    placed = create_network(network, TransformConfig(input_size=96, resize_size=96), CLASSES)
+    base = ConventionalCNN.place(placed, GroundingConfig(method=GroundingMethod.CLASS_MAPS), SLOW)
+    with pytest.raises(UserError, match="classes must be between 1 and the network's"):
+        base.answer(photographs(2, 128), CLASSES + 1)
 
 
 @pytest.mark.parametrize("method", list(GroundingMethod))

@@ -52,7 +52,7 @@ def test_what_a_method_must_have_it_cannot_be_made_without(left_out: str) -> Non
 def test_the_least_method_looks_once_and_is_grounded_by_its_joint_head() -> None:
     network, images = Least(), torch.rand(2, 3, 64, 64)
     assert not network.decides_by_backbone
-    assert network.further_views == 0
+    assert network.skippable_views == 0
     assert network.first_view(images) is images
     assert network.prepare(iter([])) is None
     losses = network.losses(images, TrainingStep(0.0, torch.zeros(2, dtype=torch.int64)))

@@ -53,5 +53,7 @@ def refuse_unknown_words(words: Sequence[str]) -> None:
         group = " ".join(words[:length])
         known = list(GROUPS.get(group, ()))
         if known and word not in known and not word.startswith("-"):
-            few = known if len(known) <= _FEW else [*get_close_matches(word[:50], known), "others, see foveate recipes"]
-            raise UserError(f"`foveate {group}` is followed by {', '.join(few)}; got {word[:200]!r}")
+            few = known if len(known) <= _FEW else get_close_matches(word[:50], known)
+            near = f"is followed by {', '.join(few)}" if few else "knows no such name"
+            more = "" if len(known) <= _FEW else "; `foveate recipes` lists all"
+            raise UserError(f"`foveate {group}` {near}; got {word[:200]!r}{more}")

@@ -14,8 +14,8 @@ from foveate.recipes import RECIPES
 from foveate.recipes.config import TrainConfig
 from foveate.reproduction.listing import summary
 
-_FOLDER = Path("FOLDER")
-"""Stands for photographs that are still to be named."""
+_FOLDER = Path("FOLDER\0")
+"""Stands for photographs that are still to be named; no path can be that."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +101,7 @@ def _usual(method: str) -> str:
 def _preset(method: str, words: Sequence[str]) -> str:
     """Return what --preset says, where the words are of a method's training; else the usual one."""
     given = options_given(words).get("preset")
-    if given is None or list(words[:2]) != ["train", method]:
+    if given is None or given.option != "--preset" or list(words[:2]) != ["train", method]:
         return _usual(method)
     if given.value not in RECIPES[method]:
         raise UserError(f"--preset of {method} must be {' or '.join(RECIPES[method])}; got {given.value[:200]}")

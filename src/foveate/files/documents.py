@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from enum import Enum, StrEnum
@@ -284,10 +284,10 @@ def write_text(path: Path, text: str) -> None:
         ) from error
 
 
-def append_json_line(path: Path, row: Mapping[str, Any], *, timed: str | None = None) -> None:
+def append_json_line(path: Path, row: Mapping[str, Any], *, apart: Collection[str] = ()) -> None:
     """Add one row to a file of JSON lines, unless it is there already; the rows before it stay whatever happens.
 
-    Rows that differ in the field `timed` alone are the same measurement, and the first one stays. Processes that add
+    Rows that differ in the fields `apart` alone are the same measurement, and the first one stays. Processes that add
     to one file wait for each other, by the hidden file `.NAME.lock` beside it, which stays.
 
     Raises:
@@ -296,7 +296,7 @@ def append_json_line(path: Path, row: Mapping[str, Any], *, timed: str | None = 
     """
 
     def measured(content: Mapping[str, Any]) -> dict[str, Any]:
-        return {name: value for name, value in content.items() if name != timed}
+        return {name: value for name, value in content.items() if name not in apart}
 
     with _alone(path):
         text, rows = _rows(path)

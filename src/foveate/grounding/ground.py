@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import cast
 
 import torch
+from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from foveate.backbones.own_cnns import seen_as_cnn
@@ -14,7 +15,7 @@ from foveate.grounding.config import GroundingConfig, GroundingMethod
 from foveate.grounding.create import create_grounding
 from foveate.grounding.layers import check_images, chosen_classes, private_copy
 from foveate.networks.network import Network
-from foveate.types import Grounded
+from foveate.types import BranchLogits, Grounded, Grounding
 
 
 def ground(
@@ -60,25 +61,50 @@ def ground(
     """
     config = GroundingConfig(method=_method(method), layer=layer)
     check_images(images)
-    asked = classes if isinstance(classes, int) else _numbers(classes, images)
+    numbers = classes if isinstance(classes, int) else _numbers(classes, images)
     if isinstance(model, Network):
-        return _ground_network(model, images, asked, config)
+        return _ground_network(model, images, numbers, config)
     network = private_copy(model)
     network.register_forward_hook(_check_logits)
     cnn = seen_as_cnn(network, type(model).__name__, classes=0)  # how many they are is not asked
-    return create_grounding(cnn, config)(images, asked)
+    return create_grounding(cnn, config)(images, numbers)
 
 
 def _ground_network(network: Network, images: Tensor, classes: Tensor | int, config: GroundingConfig) -> Grounded:
-    """Ground the first view's backbone in the classes of the decision, which may rest on further views."""
-    seen = cast(Network, private_copy(network))
-    grounding = create_grounding(seen.backbone, config)
-    if seen.decides_by_backbone:
-        return grounding(images, classes)
-    with torch.no_grad():
-        logits = seen(images).decision.float()
-    chosen = chosen_classes(logits, classes)
-    return grounding(seen.first_view(images), chosen)._replace(logits=logits)
+    placed = cast(Network, private_copy(network))
+
+    def logits() -> Float[Tensor, "b c"]:
+        with torch.no_grad():
+            answers: BranchLogits = placed(images)
+        return answers.decision.float()
+
+    return ground_decision(placed, create_grounding(placed.backbone, config), images, classes, logits)
+
+
+def ground_decision(
+    network: Network,
+    grounding: Grounding,
+    images: Float[Tensor, "b 3 Hs Ws"],
+    classes: Int64[Tensor, "b k"] | int,
+    logits: Callable[[], Float[Tensor, "b c"]],
+) -> Grounded:
+    """Ground the first view's backbone in classes of the decision, which may rest on further views.
+
+    Args:
+        network: Ours; its decision counts.
+        grounding: Of its backbone.
+        images: Normalised, of the source size.
+        classes: k classes of each image; or k, for each image's best k by the decision.
+        logits: The decision's; called only where the backbone's own are not it.
+
+    Raises:
+        UserError: As `chosen_classes`, or as the grounding.
+    """
+    first_view = network.first_view(images)
+    if network.decides_by_backbone:
+        return grounding(first_view, classes)
+    decision = logits()
+    return grounding(first_view, chosen_classes(decision, classes))._replace(logits=decision)
 
 
 def _check_logits(model: nn.Module, _: object, answer: object) -> None:

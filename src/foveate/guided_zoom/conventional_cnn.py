@@ -11,6 +11,7 @@ from torch import Tensor
 from foveate.config.hardware import HardwareConfig
 from foveate.grounding.config import GroundingConfig
 from foveate.grounding.create import create_grounding
+from foveate.grounding.ground import ground_decision
 from foveate.inference.classifier import Classifier
 from foveate.networks.answers import check_answers
 from foveate.networks.network import Network
@@ -54,12 +55,11 @@ class ConventionalCNN:
     def logits(self, images: UInt8[Tensor, "n H W 3"]) -> Float[Tensor, "n c"]:
         """Return the logits alone, which costs no grounding; arguments and errors as in `answer`."""
         batches = torch.split(images, self.batch_size)
-        return torch.cat([self.classifier.logits(each).decision.float() for each in batches])
+        return torch.cat([self._decision(each) for each in batches])
 
     def _answer(self, images: UInt8[Tensor, "n H W 3"], classes: Int64[Tensor, "n k"] | int) -> Grounded:
         network, inputs = self.classifier.network, self.classifier.inputs(images)
-        if network.decides_by_backbone:
-            return self.grounding(inputs, classes)
-        logits = self.classifier.logits(images).decision.float()
-        targets = logits.topk(classes).indices if isinstance(classes, int) else classes.to(logits.device)
-        return self.grounding(network.first_view(inputs), targets)._replace(logits=logits)
+        return ground_decision(network, self.grounding, inputs, classes, lambda: self._decision(images))
+
+    def _decision(self, images: UInt8[Tensor, "n H W 3"]) -> Float[Tensor, "n c"]:
+        return self.classifier.logits(images).decision.float()

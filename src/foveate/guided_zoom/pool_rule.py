@@ -52,7 +52,8 @@ def pool_rows(
         if not len(live):
             break
         target = labels[live, None]
-        logits, _, _, evidence, _ = evidence_round(conventional, images[live], target, squares[live], config.patches)
+        latest_round = evidence_round(conventional, images[live], target, squares[live], config.patches)
+        logits, evidence = latest_round.logits, latest_round.evidence
         enters, goes_on = admission(logits[:, 0].argmax(1) == target[:, 0], number, config.keep)
         probability = logits[:, 0].softmax(1).gather(1, target)
         columns = (live, evidence.places[:, 0], evidence.found[:, 0], evidence.boxes[:, 0], probability[:, 0])

@@ -79,7 +79,7 @@ class Network(nn.Module, ABC):
     - to be trained: `losses`, `prepare`;
     - to be grounded, by Guided Zoom too: `first_view`, where its backbone sees another size than the network is given,
       and `decides_by_backbone`, where its decision is the backbone's own;
-    - to leave views out where it is sure: `further_views`, `check_looks_closer`, `look_where_unsure`;
+    - to leave views out where it is sure: `skippable_views`, `check_looks_closer`, `look_where_unsure`;
     - to be localised: `check_class_maps`, `branch_maps`;
     - to have its attention measured: `check_response_peaks`, `response_peaks`;
     - to be explained: `check_explains`, `explanation`.
@@ -124,7 +124,7 @@ class Network(nn.Module, ABC):
         return False
 
     @property
-    def further_views(self) -> int:
+    def skippable_views(self) -> int:
         """How many views it looks at after the first one; each costs a pass of the backbone."""
         return 0
 
@@ -191,7 +191,7 @@ class Network(nn.Module, ABC):
         """
         raise UserError(
             "sparse attention is analysed by the peaks that draw the zoom, such as S3N's; this run is of another "
-            "method; train one of the s3n recipes"
+            "method; train one with `foveate train s3n`"
         )
 
     def response_peaks(self, images: Float[Tensor, "b 3 Hs Ws"]) -> ResponsePeaks:
@@ -211,7 +211,7 @@ class Network(nn.Module, ABC):
         """
         raise UserError(
             "how an answer came about is shown of networks that say where they look, such as S3N's; this run is of "
-            "another method; train one of the s3n recipes"
+            "another method; train one with `foveate train s3n`"
         )
 
     def explanation(

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from foveate.config.data import TransformConfig
 from foveate.config.networks import NetworkConfig, OwnConfig, PlainConfig
+from foveate.errors import UserError
 from foveate.macnn.config import MACNNConfig
 from foveate.macnn.network import MACNN
 from foveate.networks.network import Network
@@ -61,4 +62,9 @@ def create_network(
     Raises:
         UserError: As `create_backbone` or `create_own_cnn` does, or the sizes do not fit the method.
     """
+    if config.method not in METHODS:
+        raise UserError(
+            f"a method is an entry of METHODS under the name that its configuration gives; {type(config).__name__} "
+            f"says {config.method!r}, and there are {', '.join(METHODS)}; add it under that name"
+        )
     return METHODS[config.method].create(config, classes, transforms, pretrained)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from foveate.errors import UserError
-from foveate.files.documents import Migration, read_json_lines
+from foveate.files.documents import Migration, read_json_lines, shortened
 from foveate.files.migrating import add_fields
 
 ROW_VERSION = 2
@@ -27,6 +27,7 @@ class Measured(StrEnum):
     TRUST = "trust"
 
 
+_FORMER = ("paper", "reference")
 _RAN = ("command", "commit", "hardware")
 _BOTH = {f"{what}_{name}": None for what in ("trained", "measured") for name in _RAN}
 _MIXED = {"command": "measured_command", "commit": "trained_commit", "hardware": "trained_hardware"}
@@ -45,9 +46,12 @@ def _with_two_processes(row: dict[str, Any]) -> dict[str, Any]:
     Those of an accuracy, a localisation and an attention were the training's (the latter two said at which commit they
     were measured), those of a grounding and a trust the measurement's. A Guided Zoom's row mixed them: the command
     measured, at a commit that it does not say; commit and hardware are of the Evidence CNN's training.
+    S3N's presets of rows that do not say how the rate moved are not those of today.
     """
-    zoomed = row["method"] == "guided-zoom" and "measured" not in row
+    zoomed = row.get("method") == "guided-zoom" and "measured" not in row
     add_fields(row, measured=(Measured.REFINEMENT if zoomed else Measured.ACCURACY).value)
+    if row.get("preset") in _FORMER and "schedule" not in row and "s3n" in (row["method"], row.get("conventional")):
+        row["preset"] = f"former {row['preset']}"
     names = _MIXED if zoomed else {name: f"{_WHAT_RAN[Measured(row['measured'])]}_{name}" for name in _RAN}
     renamed = {"zoom_above": "zoom_entropy_threshold"} | names
     return {**_BOTH, **{renamed.get(name, name): value for name, value in row.items()}}
@@ -71,6 +75,12 @@ def _present(row: dict[str, Any], path: Path) -> dict[str, Any]:
         raise UserError(
             f"this version of Foveate reads rows of version {ROW_VERSION} and before; {path} has one of {version!r}; "
             "use the version that wrote it"
+        )
+    named = row.get("measured", Measured.ACCURACY if version == 1 else None)
+    if named not in list(Measured) or not isinstance(row.get("method"), str):
+        raise UserError(
+            f"a row of results says what it measured ({', '.join(Measured)}) and of which method; {path} has one of "
+            f"{shortened(named)} of {shortened(row.get('method'))}; restore it from a copy"
         )
     while version < ROW_VERSION:
         row, version = _MIGRATIONS[version](row), version + 1

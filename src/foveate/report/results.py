@@ -53,13 +53,8 @@ def _name(row: Mapping[str, Any]) -> str:
 
 
 def _preset(row: Mapping[str, Any]) -> str | None:
-    """Return the preset's name; with the options that it was made with where it is nobody's.
-
-    Rows of S3N that do not say how the rate moved are older than its presets are now.
-    """
+    """Return the preset's name; with the options that it was made with where it is nobody's."""
     preset: str | None = row.get("preset")
-    if preset in ("paper", "reference") and "schedule" not in row and "s3n" in (row["method"], row.get("conventional")):
-        return f"former {preset}"
     command = row.get("conventional_command") or row["trained_command"]
     options = re.findall(r"--network\.\S+ \S+", str(command)) if preset == "own" else ()
     return " ".join(["own", *options]) if options else preset

@@ -45,7 +45,7 @@ def reproduce(
 
     Raises:
         UserError: There is no such table or figure, or nothing of it can be shown at this scale; or as `train`,
-            `evaluate` and `guided_zoom`.
+            `evaluate` and `build_guided_zoom`.
     """
     table = None if name in FIGURES else _table(name, scale)
     if not seeds:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import platform
 import shlex
@@ -30,8 +31,12 @@ def environment() -> dict[str, Any]:
     }
 
 
+@functools.cache
 def commit() -> str | None:
-    """Return the git commit of the Foveate that runs, with ``+`` where files differ from it; none outside git."""
+    """Return the git commit of the Foveate that ran when this was first asked; none outside git.
+
+    With ``+`` where files differ from it.
+    """
     here = Path(__file__).parents[1]
 
     def git(*words: str) -> str:

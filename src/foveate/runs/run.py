@@ -34,7 +34,7 @@ from foveate.networks.network import Network
 from foveate.recipes.config import TrainConfig
 from foveate.recipes.methods import METHODS, configurations, create_network
 from foveate.runs import migrations
-from foveate.runs.environment import environment
+from foveate.runs.environment import commit, environment
 
 SCHEMA_VERSION = 3
 _ENVIRONMENT = {
@@ -236,6 +236,7 @@ class Run:
                 f"a run is used by its model.safetensors; {self.path} has none; "
                 "finish its training with the command that began it"
             )
+        commit()  # of the code that is at work now: a checkout may change while it is measured
         config = self.config
         network = create_network(config.network, config.transforms, len(self.class_names), pretrained=False)
         try:

@@ -99,7 +99,7 @@ class S3N(Network):
         return self._zoom(images, self._first_pass(images), step)
 
     @property
-    def further_views(self) -> int:
+    def skippable_views(self) -> int:
         """How many zoomed views it draws: none where it decides from the first one alone."""
         return len(self.fusion.heads)
 

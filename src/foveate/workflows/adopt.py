@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from scipy.stats import binomtest
@@ -82,23 +83,36 @@ def adopt(
     splits = load_splits(data, say)
     Run.check_start(out, RunDescription(config, splits.class_names, splits.name))
     with working_in(out, lambda: False):
-        return _adopt(checkpoint, network_hash, weights_key, splits, config, own, hardware, out, say)
+        return _adopt(
+            _Checkpoint(checkpoint, network_hash, weights_key),
+            splits,
+            config,
+            own,
+            hardware=hardware,
+            out=out,
+            say=say,
+        )
+
+
+class _Checkpoint(NamedTuple):
+    path: Path
+    hash: str
+    weights_key: str | None
 
 
 def _adopt(
-    checkpoint: Path,
-    network_hash: str,
-    weights_key: str | None,
+    checkpoint: _Checkpoint,
     splits: Splits,
     config: TrainConfig,
     own: OwnConfig,
+    *,
     hardware: HardwareConfig,
     out: Path,
     say: Callable[[str], None],
 ) -> Run:
     architecture, data, seed = own.architecture, config.data, config.seed
     network = OwnNetwork.create(own, len(splits.class_names), config.transforms.source)
-    weights = load_own_weights(network.backbone, checkpoint, architecture, key=weights_key)
+    weights = load_own_weights(network.backbone, checkpoint.path, architecture, key=checkpoint.weights_key)
     check_side(network.backbone, own, config.transforms.source)
     for line in weights.remarks:
         say(line)
@@ -115,10 +129,10 @@ def _adopt(
     run = Run.start(out, RunDescription(config, splits.class_names, splits.name))
     run.keep_photographs(train, validation)
     skipped = len(splits.train) + len(splits.validation) - len(train) - len(validation)
-    origin = {"adopted": str(checkpoint), "checkpoint_hash": network_hash}
-    origin |= {"weights_key": weights_key or "", "weights_place": weights.place}
+    origin = {"adopted": str(checkpoint.path), "checkpoint_hash": checkpoint.hash}
+    origin |= {"weights_key": checkpoint.weights_key or "", "weights_place": weights.place}
     run.finish(network, {"minutes": 0.0, **origin, "tried": len(sample), "right": right, "skipped": skipped})
-    say(f"adopted {architecture} of {checkpoint}: {run.path}")
+    say(f"adopted {architecture} of {checkpoint.path}: {run.path}")
     return run
 
 

@@ -20,7 +20,7 @@ from foveate.evaluation.accuracy import Accuracy, measure_accuracy
 from foveate.evaluation.bootstrap import Estimate
 from foveate.evaluation.gating import Gated, at_threshold, gate_curve
 from foveate.evaluation.predictions import PredictionTable, write_predictions
-from foveate.files.documents import append_json_line, write_json, write_text
+from foveate.files.documents import write_json, write_text
 from foveate.inference.classifier import Classifier
 from foveate.networks.answers import decision
 from foveate.report.result_versions import Measured
@@ -29,7 +29,7 @@ from foveate.runs.context import HERE, RunContext
 from foveate.runs.environment import environment
 from foveate.runs.run import Run
 from foveate.workflows.report_paths import measured_with, report_path
-from foveate.workflows.result_rows import result_row
+from foveate.workflows.result_rows import add_row, result_row
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ def evaluate(
     evaluation = Evaluation(accuracy, table, records, report, branches, milliseconds, gate)
     if context.results is not None:
         row = _row(run, split, views, evaluation, zoom_entropy_threshold)
-        append_json_line(context.results, row, timed="milliseconds")
+        add_row(context.results, row)
     _write(run, evaluation, answers, {"report": name, "settings": settings})
     return evaluation
 
@@ -140,7 +140,7 @@ def _gate(
     shown: TestViews,
 ) -> tuple[Gated, ...]:
     network, above = classifier.network, classifier.zoom_entropy_threshold
-    views = network.further_views
+    views = network.skippable_views
     measured = (answers[Branch.ORIGINAL], table.probabilities, table.labels, views)
     if above is not None:
         return (replace(at_threshold(*measured, above), changed=None),)

@@ -11,14 +11,14 @@ from foveate.config.networks import NAMED_WEIGHTS
 from foveate.evaluation.evidence_table import EvidenceTable
 from foveate.evaluation.pointing_game import HitSummary
 from foveate.evaluation.refinement_change import RefinementChange
-from foveate.files.documents import append_json_line, unstructured, write_json, write_text
+from foveate.files.documents import unstructured, write_json, write_text
 from foveate.guided_zoom.config import EvidenceStart, RefinementConfig
 from foveate.report.result_versions import Measured
 from foveate.report.tables import markdown_table
 from foveate.runs.context import RunContext
 from foveate.runs.guided_zoom_run import GuidedZoomRun
 from foveate.runs.run import Run
-from foveate.workflows.result_rows import zoom_row
+from foveate.workflows.result_rows import add_row, zoom_row
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class RefinementReport:
         content["hits"] = None if self.hits is None else unstructured(self.hits)
         write_json(file.with_suffix(".json"), content)
         if context.results is not None:
-            append_json_line(context.results, self.row())
+            add_row(context.results, self.row())
         context.say(markdown)
         return self
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from foveate.config.data import Split
 from foveate.config.optimiser import OptimiserConfig, Schedule
+from foveate.files.documents import append_json_line
 from foveate.report.result_versions import ROW_VERSION, Measured
 from foveate.runs.environment import environment
 from foveate.runs.guided_zoom_run import GuidedZoomRun
@@ -46,8 +48,8 @@ def result_row(measured: Measured, run: Run, split: Split, photographs: int) -> 
 def zoom_row(measured: Measured, zoom: GuidedZoomRun, split: Split, photographs: int) -> dict[str, Any]:
     """Return what a Guided Zoom's row says before what was measured.
 
-    Its method is "guided-zoom", "conventional" that of its conventional network. What trained is the Evidence CNN's
-    training; that of the conventional network is called "conventional" too.
+    Its method is "guided-zoom", "conventional" that of its conventional network. ``trained_*`` and ``epochs`` are of
+    the Evidence CNN's training, ``conventional_*`` and all the rest of the conventional network's.
     """
     run, evidence = zoom.base_run(), zoom.evidence_run()
     row = result_row(measured, run, split, photographs)
@@ -59,6 +61,15 @@ def zoom_row(measured: Measured, zoom: GuidedZoomRun, split: Split, photographs:
         **what_ran("trained", evidence.environment()),
         **what_ran("conventional", run.environment()),
     }
+
+
+def add_row(file: Path, row: Mapping[str, Any]) -> None:
+    """Add a row to a file of results, unless the same was measured before, by whatever command, at whatever commit.
+
+    Raises:
+        UserError: As `append_json_line`.
+    """
+    append_json_line(file, row, apart=("milliseconds", "measured_command", "measured_commit", "measured_hardware"))
 
 
 def what_ran(what: str, described: Mapping[str, Any]) -> dict[str, Any]:

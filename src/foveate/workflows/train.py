@@ -43,7 +43,7 @@ def train(config: TrainConfig, out: Path | str, *, say: Callable[[str], None] = 
     """
     first = first_process()  # Lightning starts this program once more for each further device
     say = say if first else _nothing
-    if config.network.trained_backbone is None:
+    if not config.network.trained_here:
         raise UserError(
             f"a network of your own is adopted, not trained; got {config.network.base}; give its weights to "
             "`foveate adopt`, or train a recipe with --network.backbone.weights FILE"

@@ -13,14 +13,14 @@ from foveate.data.records import ImageRecord
 from foveate.errors import UserError
 from foveate.evaluation.hit_rate import AttentionSummary, PeakList, joined, peaks_by_strength, summarise_attention
 from foveate.evaluation.pointing_game import annotations_of
-from foveate.files.documents import append_json_line, write_json, write_text
+from foveate.files.documents import write_json, write_text
 from foveate.report.attention import attention_chart, attention_markdown
 from foveate.report.result_versions import Measured
 from foveate.runs.context import HERE, RunContext
 from foveate.runs.environment import environment
 from foveate.runs.run import Run
 from foveate.workflows.analysis.analysed_run import Analysis
-from foveate.workflows.result_rows import result_row
+from foveate.workflows.result_rows import add_row, result_row
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ def analyse_attention(
     path = analysis.report(f"{split}-attention", "attention")
     report = AttentionReport(summary, path, attention_markdown(summary, title))
     if context.results is not None:
-        append_json_line(context.results, _row(analysis, split, summary))
+        add_row(context.results, _row(analysis, split, summary))
     _write(analysis, report, split, title)
     return report
 

@@ -31,7 +31,7 @@ from foveate.evaluation.localisation import (
     overlaps_of,
     scaled,
 )
-from foveate.files.documents import append_json_line, write_json, write_text
+from foveate.files.documents import write_json, write_text
 from foveate.recipes.datasets import has_validation
 from foveate.report.localisation import (
     LocalisedPhotograph,
@@ -45,7 +45,7 @@ from foveate.runs.environment import environment
 from foveate.runs.run import Run
 from foveate.types import Box
 from foveate.workflows.analysis.analysed_run import Analysis, boxes_in_view
-from foveate.workflows.result_rows import result_row
+from foveate.workflows.result_rows import add_row, result_row
 
 CHOICE_FRACTION = 0.2
 """Share of each class's training photographs that thresholds are chosen on where there is no validation split."""
@@ -110,7 +110,7 @@ def localise(
     report = LocalisationReport(branches, len(records), chosen_on, len(others), path, markdown)
     _draw_examples(analysis, report, records, measured)
     if context.results is not None:
-        append_json_line(context.results, _row(analysis, split, report))
+        add_row(context.results, _row(analysis, split, report))
     _write(analysis, report, split, title)
     return report
 

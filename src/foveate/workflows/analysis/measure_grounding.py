@@ -29,7 +29,7 @@ from foveate.evaluation.config import GroundingStudy
 from foveate.evaluation.deletion_insertion import area, deletion_and_insertion
 from foveate.evaluation.pointing_game import annotations_of, energy_inside, hits_of
 from foveate.evaluation.rank_correlation import rank_correlation
-from foveate.files.documents import append_json_line, unstructured, write_json, write_text
+from foveate.files.documents import unstructured, write_json, write_text
 from foveate.grounding.config import GroundingConfig, GroundingMethod
 from foveate.grounding.create import create_grounding
 from foveate.grounding.layers import chosen_classes
@@ -46,7 +46,7 @@ from foveate.runs.run import Run
 from foveate.types import Box, BranchLogits, Grounded, Grounding, Size
 from foveate.workflows.analysis.analysed_run import boxes_in_view
 from foveate.workflows.report_paths import measured_with, report_path
-from foveate.workflows.result_rows import result_row
+from foveate.workflows.result_rows import add_row, result_row
 
 CHANCE = "chance"
 """Name of the maps that ask no network: random cells, as many as EB's at 224 pixels."""
@@ -159,7 +159,7 @@ def measure_grounding(
     context.say(_written(subject, report, split, examples, settings))
     if context.results is not None:
         for row in _rows(subject, report, split):
-            append_json_line(context.results, row, timed="milliseconds")
+            add_row(context.results, row)
     return report
 
 

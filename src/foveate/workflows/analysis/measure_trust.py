@@ -19,7 +19,7 @@ from foveate.evaluation.config import TrustStudy
 from foveate.evaluation.confusion import confused_pairs, confusion_matrix
 from foveate.evaluation.predictions import read_predictions
 from foveate.evaluation.risk_coverage import risk_coverage
-from foveate.files.documents import append_json_line, unstructured, write_json, write_text
+from foveate.files.documents import unstructured, write_json, write_text
 from foveate.guided_zoom.refined_probabilities import refined_probabilities
 from foveate.networks.answers import ranked_classes
 from foveate.report.result_versions import Measured
@@ -39,7 +39,7 @@ from foveate.runs.environment import environment
 from foveate.runs.guided_zoom_run import GuidedZoomRun
 from foveate.runs.run import Run
 from foveate.workflows.report_paths import kept_report, measured_with, report_path
-from foveate.workflows.result_rows import result_row, zoom_row
+from foveate.workflows.result_rows import add_row, result_row, zoom_row
 from foveate.workflows.split_evidence import evidence_of_split
 
 FIRST, REFINED = "first answer", "refined answer"
@@ -121,7 +121,7 @@ def measure_trust(
     examples = _examples(answers, report, split, context)
     context.say(_written(answers, report, judged, study, examples, settings))
     if context.results is not None:
-        append_json_line(context.results, _row(answers, report, split))
+        add_row(context.results, _row(answers, report, split))
     return report
 
 
