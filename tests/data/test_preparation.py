@@ -77,7 +77,7 @@ def test_no_test_split_unless_asked(undivided: DataConfig) -> None:
     assert splits.named("train") == splits.train
     with pytest.raises(UserError, match=r"the test split must hold photographs; .* has none in it$"):
         splits.named("test")
-    with pytest.raises(UserError, match=r"validation split .*\(set data.validation_fraction above 0\)"):
+    with pytest.raises(UserError, match=r"validation split .*train anew with --data.validation-fraction 0.2"):
         splits.named("validation")
 
 

@@ -24,9 +24,10 @@ OLD_COMMANDS = {
     **{f"reproduce {name}": f"reproduce figure {name}" for name in FIGURES},
 }
 OLD_OPTIONS = {
-    "--zoom-above": "--zoom-entropy-threshold",
-    "--refinement.entropy-above": "--refinement.entropy-threshold",
+    "--zoom-above": ("--zoom-entropy-threshold", ("evaluate", "predict")),
+    "--refinement.entropy-above": ("--refinement.entropy-threshold", ("guided-zoom",)),
 }
+"""The new spelling, and the commands that have the option."""
 
 
 def refuse_old_words(words: Sequence[str]) -> None:
@@ -36,11 +37,14 @@ def refuse_old_words(words: Sequence[str]) -> None:
         UserError: A word of it is another now; the message names both.
     """
     if (command := " ".join(words[:2])) in OLD_COMMANDS:
-        raise UserError(f"`foveate {command}` is `foveate {OLD_COMMANDS[command]}` now, with the same options")
+        place = "; it takes its photographs by --data.root FOLDER" if "training" in OLD_COMMANDS[command] else ""
+        raise UserError(f"`foveate {command}` is `foveate {OLD_COMMANDS[command]}` now, with the same options{place}")
     for word in words:
         option = word.partition("=")[0].replace("_", "-")
         if option in OLD_OPTIONS:
-            raise UserError(f"{option} is {OLD_OPTIONS[option]} now, with the same value")
+            new, having = OLD_OPTIONS[option]
+            place = "" if words[0] in having else f"; it is an option of {' and '.join(having)}"
+            raise UserError(f"{option} is {new} now, with the same value{place}")
 
 
 def refuse_unknown_words(words: Sequence[str]) -> None:

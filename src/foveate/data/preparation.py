@@ -40,8 +40,11 @@ class Splits:
         split = Split(split)
         records = {Split.TRAIN: self.train, Split.VALIDATION: self.validation, Split.TEST: self.test}[split]
         if not records:
-            mend = " (set data.validation_fraction above 0)" if split is Split.VALIDATION else ""
-            raise UserError(f"the {split} split must hold photographs; {self.name} has none in it{mend}")
+            mend = "; train anew with --data.validation-fraction 0.2, into another folder"
+            raise UserError(
+                f"the {split} split must hold photographs; {self.name} has none in it"
+                f"{mend if split is Split.VALIDATION else ''}"
+            )
         return records
 
 

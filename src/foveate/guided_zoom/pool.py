@@ -235,14 +235,15 @@ class EvidencePool:
         if not table.num_rows:
             raise UserError(
                 f"a pool must hold evidence; {self.path} is empty: the network classifies no training photograph "
-                "correctly; train it longer, or build the pool with keep erased-correct"
+                "correctly; train it longer, or keep wrong ones too, with --pool.keep erased-correct "
+                "and another --out"
             )
         without = np.flatnonzero(np.bincount(table.column("label").to_numpy(), minlength=len(names)) == 0)
         if len(without):
             raise UserError(
                 f"a pool must hold evidence of every class; {self.path} has none of {len(without)} of {len(names)}, "
                 f"{names[without[0]]!r} first: the network classifies no photograph of it correctly; train it longer, "
-                "or build the pool with keep erased-correct"
+                "or keep photographs that it takes for another, with --pool.keep erased-correct and another --out"
             )
 
 

@@ -40,7 +40,7 @@ METHODS: dict[str, Method] = {
     ),
     "own": Method(OwnConfig, lambda config, c, sizes, _: OwnNetwork.create(config, c, sizes.source)),
 }
-"""By their names; a method of your own is one more entry."""
+"""Every method by its name; a method of your own is one more entry."""
 
 
 def configurations() -> dict[str, type[NetworkConfig]]:

@@ -85,9 +85,15 @@ def _summary(
         )
     yield (
         f"{split}, {count} photographs: {before:.1f} before, {100 * best.right / count:.1f} with k = "
-        f"{best.config.top_k}, weights {best.config.weights}, entropy above {best.config.entropy_threshold}: "
+        f"{best.config.top_k}, weights {best.config.weights}, {_gate_words(best.config.entropy_threshold)}: "
         f"{best.passes:.1f} passes a photograph; written to {zoom.path}, all that was tried to {zoom.path / 'tuning'}"
     )
+    if best.config.top_k == 1:
+        yield "with k = 1 the evidence changes no answer: on these photographs nothing was gained by it"
+
+
+def _gate_words(threshold: float | None) -> str:
+    return "no gate" if threshold is None else f"entropy above {threshold:g} nats"
 
 
 def scored_of(table: EvidenceTable, *, raw: bool) -> CachedScores:
