@@ -164,7 +164,7 @@ def _taken(form: _Form[_Answer], out: Path | None, say: Callable[[str], None]) -
 
 def _bar(count: int, *, shown: bool) -> AbstractContextManager[Callable[[int], None]]:
     """Show how far the work is where the answers do not say it."""
-    return progress("predicting", count) if shown else nullcontext(lambda done: None)
+    return progress("predicting", count) if shown else nullcontext(lambda count: None)
 
 
 def _name_line(named: Named) -> str:

@@ -105,10 +105,12 @@ def _archive(folders: Folders, format: str) -> tuple[Folders, str] | None:
     if here := _marked(root, wanted):
         return folders, here
     below = [
-        (replace(folders, root=folder), found) for folder in folders.inside(root) if (found := _marked(folder, wanted))
+        (replace(folders, root=folder), archive)
+        for folder in folders.inside(root)
+        if (archive := _marked(folder, wanted))
     ]
     if len(below) > 1:
-        names = ", ".join(f"{each.root.name} ({found})" for each, found in below)
+        names = ", ".join(f"{each.root.name} ({archive})" for each, archive in below)
         raise UserError(f"the folder must hold one data set; {root} holds {names}. Give one of them")
     return below[0] if below else None
 
