@@ -213,7 +213,9 @@ def test_other_classes_are_refused(own_run: Run, tmp_path: Path) -> None:
 
 
 def test_a_split_that_is_not_there_is_refused(own_run: Run) -> None:
-    with pytest.raises(UserError, match=r"validation split must hold photographs.*data\.validation_fraction above 0"):
+    with pytest.raises(
+        UserError, match=r"validation split must hold photographs.*train anew with --data.validation-fraction 0.2"
+    ):
         evaluate(own_run, split="validation", context=RunContext(say=silent))
 
 

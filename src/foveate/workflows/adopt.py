@@ -66,8 +66,7 @@ def adopt(
         std: As in `OwnConfig`.
         weights_key: Where in the file the weights lie, such as state_dict_ema; None: the plain ones of those that fit.
         seed: Of which photographs it is tried on, and of a Guided Zoom's Evidence CNN.
-        hardware: As in `RunContext`.
-        say: As in `RunContext`.
+        hardware: As in `RunContext`, and so `say`.
 
     Raises:
         UserError: The checkpoint does not fit, a photograph cannot be read, or the folder holds something else.
@@ -83,15 +82,8 @@ def adopt(
     splits = load_splits(data, say)
     Run.check_start(out, RunDescription(config, splits.class_names, splits.name))
     with working_in(out, lambda: False):
-        return _adopt(
-            _Checkpoint(checkpoint, network_hash, weights_key),
-            splits,
-            config,
-            own,
-            hardware=hardware,
-            out=out,
-            say=say,
-        )
+        file = _Checkpoint(checkpoint, network_hash, weights_key)
+        return _adopt(file, splits, config, own, hardware=hardware, out=out, say=say)
 
 
 class _Checkpoint(NamedTuple):
