@@ -66,7 +66,8 @@ def adopt(
         std: As in `OwnConfig`.
         weights_key: Where in the file the weights lie, such as state_dict_ema; None: the plain ones of those that fit.
         seed: Of which photographs it is tried on, and of a Guided Zoom's Evidence CNN.
-        hardware: As in `RunContext`, and so `say`.
+        hardware: As in `RunContext`.
+        say: As in `RunContext`.
 
     Raises:
         UserError: The checkpoint does not fit, a photograph cannot be read, or the folder holds something else.
@@ -75,14 +76,13 @@ def adopt(
     data = replace(data, root=data.root.expanduser().resolve())
     own = OwnConfig(architecture=architecture, library=library, mean=mean, std=std)
     config = TrainConfig(data=data, transforms=transforms or TransformConfig(), network=own, seed=seed)
-    network_hash = _hash(checkpoint)
-    if (run := _adopted(out, config, network_hash, weights_key)) is not None:
+    file = _Checkpoint(checkpoint, _hash(checkpoint), weights_key)
+    if (run := _adopted(out, config, file.hash, weights_key)) is not None:
         return _same(run, checkpoint, say)
     device_of(hardware)
     splits = load_splits(data, say)
     Run.check_start(out, RunDescription(config, splits.class_names, splits.name))
     with working_in(out, lambda: False):
-        file = _Checkpoint(checkpoint, network_hash, weights_key)
         return _adopt(file, splits, config, own, hardware=hardware, out=out, say=say)
 
 
