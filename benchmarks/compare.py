@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from foveate.report.results import read_rows
+from foveate.files.documents import read_json_lines
 from foveate.report.tables import markdown_table
 
 HEADER = ("case", "side", "unit", "A", "B", "B takes, times A", "spreads overlap", "A to reference", "B to reference")
@@ -54,7 +54,7 @@ def compared(a: Mapping[str, Mapping[str, Any]], b: Mapping[str, Mapping[str, An
 
 def main(files: Files) -> None:
     """Print the table, and the cases that only one file has."""
-    a, b = latest(read_rows(files.a)), latest(read_rows(files.b))
+    a, b = latest(read_json_lines(files.a)), latest(read_json_lines(files.b))
     for name, lines in (("A", a), ("B", b)):
         machines = sorted({f"{line['commit']} on {line['hardware']}" for line in lines.values()})
         print(f"{name}: {'; '.join(machines) or 'no lines'}")

@@ -11,7 +11,7 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from compare import label_of, latest
-from foveate.report.results import read_rows
+from foveate.files.documents import read_json_lines
 from foveate.report.tables import markdown_table
 
 ROOT = Path(__file__).parents[1]
@@ -113,7 +113,7 @@ def with_benchmarks(document: str, machines: Sequence[Lines], pictures: Sequence
 
 def main() -> None:
     """Read every kept line, write the document and its plots."""
-    kept = [line for file in sorted((ROOT / "benchmarks/results").glob("*.jsonl")) for line in read_rows(file)]
+    kept = [line for file in sorted((ROOT / "benchmarks/results").glob("*.jsonl")) for line in read_json_lines(file)]
     machines = by_machine(kept)
     pictures: dict[str, None] = {}
     for lines in machines:

@@ -24,7 +24,7 @@ from typing import Any
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from foveate.runs.run import environment
+from foveate.runs.environment import environment
 
 Side = Callable[[], object]
 

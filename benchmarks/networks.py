@@ -119,11 +119,11 @@ def three_passes(network: S3N, original: Tensor, views: Tensor) -> BranchLogits:
 def ready_views(network: S3N, inputs: Tensor) -> tuple[Tensor, Tensor]:
     """Return the first views and the zoomed ones."""
     with torch.no_grad():
-        look = network.eval().look(inputs)
+        output = network.eval().output(inputs)
     layout = torch.channels_last
     return (
-        look.original.contiguous(memory_format=layout),
-        torch.cat(list(look.views.values())).contiguous(memory_format=layout),
+        output.original.contiguous(memory_format=layout),
+        torch.cat(list(output.views.values())).contiguous(memory_format=layout),
     )
 
 

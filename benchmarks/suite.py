@@ -21,7 +21,7 @@ import tyro
 from cases import CASES
 from foveate.commands.memory import keep_freed_memory
 from foveate.errors import UserError
-from foveate.runs.run import commit
+from foveate.runs.environment import commit
 from harness import Budget, measured
 
 RESULTS = Path(__file__).parent / "results"

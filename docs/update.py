@@ -7,7 +7,8 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 
 from foveate.plumage import Drawing, PlumageConfig, distinguishing_parts, render, species_at
-from foveate.report.results import read_rows, with_block, with_results
+from foveate.report.result_versions import read_rows
+from foveate.report.results import with_block, with_results
 from foveate.reproduction import report as reproduction
 
 ROOT = Path(__file__).parents[1]

@@ -19,7 +19,7 @@ from typing import Any, Literal
 import tyro
 
 from foveate.hardware import describe
-from foveate.runs.run import commit
+from foveate.runs.environment import commit
 from fuzz import commands, document, documents, files, kills, pictures
 from fuzz.running import Say, Tally
 from fuzz.subjects import Subjects, load_modules, make

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from foveate.recipes import RECIPES
+from foveate.reproduction.trainings import TRAININGS
 from fuzz.running import Say, Tally, Verdict, try_all
 from fuzz.subjects import MACNN, POOL, S3N, SLOW, TINY, Subjects, ask, judged
 
@@ -58,16 +59,19 @@ class Call(NamedTuple):
 
 def commands(made: Subjects) -> tuple[tuple[str, ...], ...]:
     """Return a content call of every command; `NEW` is a folder that does not exist yet."""
-    train = ("--data.root", str(made.birds), "--out", "NEW", "--epochs", "1")
+    birds = str(made.birds)
+    train = ("--out", "NEW", "--epochs", "1")
     plain, photograph, weights = str(made.plain), str(made.photograph), str(made.plain / "model.safetensors")
     own = ("--architecture", "test_efficientnet", "--data.root", str(made.birds))
     views = ("--transforms.input-size", "64", "--transforms.resize-size", "72")
     maps = ("--methods", "grad-cam", "--photographs", "1", "--sanity-photographs", "1", "--masks", "4")
     return (
         ("data", str(made.birds)),
-        ("train", "plain", *train, *TINY),
-        ("train", "s3n", *train, *S3N),
-        ("train", "macnn", *train, *MACNN),
+        ("train", "plain", birds, *train, *TINY),
+        ("train", "s3n", birds, "--preset", "paper", *train, *S3N),
+        ("train", "macnn", "--data.root", birds, *train, *MACNN),
+        ("train", "plain", birds, "--epochs", "1", *TINY),
+        ("reproduce", "training", "plain-slice", "--data.root", birds, *train, *TINY),
         ("evaluate", plain, *SLOW),
         ("evaluate", str(made.s3n), *SLOW),
         ("predict", plain, photograph, *SLOW),
@@ -81,7 +85,7 @@ def commands(made: Subjects) -> tuple[tuple[str, ...], ...]:
         ("tune", str(made.zoom), *SLOW),
         ("pool", "build", plain, "--out", "NEW", *POOL, *SLOW),
         ("pool", "export", str(made.zoom / "pool"), "--out", "NEW"),
-        ("reproduce", "s3n-1", "--archives", str(made.birds.parent), "--seeds", "0", *SLOW),
+        ("reproduce", "table", "s3n-1", "--archives", str(made.birds.parent), "--seeds", "0", *SLOW),
         ("grounding", plain, *maps, *SLOW),
         ("trust", plain, *SLOW),
         ("trust", str(made.zoom), *SLOW),
@@ -92,7 +96,7 @@ def commands(made: Subjects) -> tuple[tuple[str, ...], ...]:
 
 def options(command: Sequence[str]) -> tuple[str, ...]:
     """Return the options of a command as its help names them."""
-    words = 2 if command[0] in {"train", "pool"} else 1
+    words = 1 + (command[0] in {"train", "pool", "reproduce"}) + (command[:2] == ("reproduce", "training"))
     os.environ["COLUMNS"] = "400"  # no name is broken into two
     told = ask([*command[:words], "--help"]).out
     os.environ["COLUMNS"] = "80"
@@ -113,7 +117,9 @@ def calls(made: Subjects, count: int | None, seed: int) -> list[Call]:
             for place in (1, 2)[: len(command) - 1]
             for values in VALUES
         ]
-    every += [Call(("train", name, "--data.root", "/nowhere", "--out", "NEW"), "", ()) for name in RECIPES]
+    every += [Call(("train", name, "/nowhere", "--out", "NEW"), "", ()) for name in RECIPES]
+    nowhere = ("--data.root", "/nowhere", "--out", "NEW")
+    every += [Call(("reproduce", "training", name, *nowhere), "", ()) for name in TRAININGS]
     order = np.random.default_rng(seed).permutation(len(every))
     return [every[index] for index in order[: count or 1500]]
 

@@ -60,17 +60,28 @@ class Work:
 def works(made: Subjects) -> tuple[Work, ...]:
     """Return what is killed."""
     held = ("--data.root", made.birds, "--out", "run", "--data.validation-fraction", "0.4")
-    zoom = (*POOL, "--refinement.top-k", 3)
+    zoom, results = (*POOL, "--refinement.top-k", 3), ("--results", "rows.jsonl")
     return (
         Work("training, plain", ("train", "plain", *held, "--epochs", 4, "--ema-decay", "0.9", *TINY)),
         Work("training, S3N", ("train", "s3n", *held, "--epochs", 3, "--keep-epochs", 1, 2, *S3N)),
         Work("training, MA-CNN", ("train", "macnn", *held, "--epochs", 4, *MACNN)),
         Work("pool", ("pool", "build", made.plain, "--out", "pool", *POOL, "--pool.part-size", 2, *SLOW)),
         Work("evidence", ("guided-zoom", made.plain, "--out", "zoom", *zoom, "--epochs", 2, *SLOW)),
-        Work("evaluation", ("evaluate", "s3n", "--results", "rows.jsonl", "--sheet", "sheet.png", *SLOW), made.s3n),
+        Work("evaluation", ("evaluate", "s3n", *results, "--sheet", "sheet.png", *SLOW), made.s3n),
         Work(
             "reproduce",
-            ("reproduce", "miniature", "--archives", made.birds.parent, "--seeds", 0, "--results", "rows.jsonl", *SLOW),
+            (
+                "reproduce",
+                "table",
+                "miniature",
+                "--archives",
+                made.birds.parent,
+                "--seeds",
+                0,
+                "--results",
+                "rows.jsonl",
+                *SLOW,
+            ),
             None,
             partial(_miniature, made.birds.name),
         ),
@@ -84,8 +95,7 @@ def _miniature(archive: str) -> None:
     from foveate.config.networks import BackboneConfig
     from foveate.grounding.config import GroundingConfig, GroundingMethod
     from foveate.guided_zoom.config import Keep
-    from foveate.reproduction import paper_runs as workbench
-    from foveate.reproduction import reproduce
+    from foveate.reproduction import paper_runs, reproduce
     from foveate.reproduction.tables import Cell, PaperTable, Quantity, Row, Scale, Training
 
     small = BackboneConfig(architecture="test_efficientnet", weights="none")
@@ -102,13 +112,13 @@ def _miniature(archive: str) -> None:
         )
 
     changed: dict[str, Any] = {
-        "RECIPES": {"plain": config(recipes.RECIPES["plain"], None), "s3n": config(recipes.RECIPES["s3n"], 96)},
+        "TRAININGS": {"plain": config(recipes.plain, None), "s3n": config(recipes.s3n, 96)},
         "_REFINED": {Quantity.REFINED_3: 2},
         "_PAPER_POOL": replace(
-            workbench._PAPER_POOL,
+            paper_runs._PAPER_POOL,
             keep=Keep.FIRST_ALWAYS,
             grounding=GroundingConfig(method=GroundingMethod.CLASS_MAPS),
-            patches=replace(workbench._PAPER_POOL.patches, source_size=96),
+            patches=replace(paper_runs._PAPER_POOL.patches, source_size=96),
         ),
     }
     plain, s3n = (((Scale.SLICE, Training(name)),) for name in ("plain", "s3n"))
@@ -118,7 +128,7 @@ def _miniature(archive: str) -> None:
         Row("S3N", tuple(Cell(each.value, 1.0, each, s3n) for each in measured)),
     )
     tables = {"TABLES": {"miniature": PaperTable("Miniature", rows)}}
-    for module, values in ((workbench, changed), (reproduce, tables)):
+    for module, values in ((paper_runs, changed), (reproduce, tables)):
         for name, value in values.items():
             setattr(module, name, value)
 

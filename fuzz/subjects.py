@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import pkgutil
 import re
 from collections.abc import Sequence
 from contextlib import redirect_stderr, redirect_stdout
@@ -12,19 +13,12 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, NamedTuple
 
+import foveate
 from foveate.commands.main import main
 from foveate.plumage import PlumageConfig, draw_plumage
 from fuzz.running import Verdict, fork, place_of
 
-_BEFORE_FORKING = (
-    *(f"foveate.workflows.{name}" for name in ("adopt", "attention", "build_pool", "demo", "describe", "evaluate")),
-    *(f"foveate.workflows.{name}" for name in ("explain", "guided_zoom", "localise", "measure_grounding", "predict")),
-    *(f"foveate.workflows.{name}" for name in ("reproduce", "sheet", "train", "trust", "tune")),
-    "pyarrow.dataset",
-    "torch.utils.tensorboard",
-    "matplotlib.backends.backend_agg",
-    "torch._dynamo",
-)
+_LATE = ("pyarrow.dataset", "torch.utils.tensorboard", "matplotlib.backends.backend_agg", "torch._dynamo")
 SLOW = ("--hardware.accelerator", "cpu", "--hardware.workers", "0", "--hardware.precision", "float32")
 _SMALL = ("--network.backbone.architecture", "test_efficientnet", "--network.backbone.weights", "none")
 _VIEWS = ("--batch-size", "8", "--transforms.input-size", "64", "--transforms.resize-size", "72")
@@ -139,7 +133,8 @@ class Subjects:
 
 def load_modules() -> None:
     """Import what the commands import late, so that no child has to."""
-    for name in _BEFORE_FORKING:
+    ours = (each.name for each in pkgutil.walk_packages(foveate.__path__, "foveate."))
+    for name in (*(each for each in ours if each != "foveate.__main__"), *_LATE):
         importlib.import_module(name)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -128,3 +129,13 @@ def made(quick_run: Run, evidence: TrainConfig, tmp_path_factory: pytest.TempPat
     out = tmp_path_factory.mktemp("guided") / "zoom"
     made_of(quick_run, out, evidence)
     return GuidedZoomRun.open(out)
+
+
+@pytest.fixture(scope="session")
+def workplace(plumage: Path, s3n_run: Run, made: GuidedZoomRun, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder as the examples of the README and of the docstrings take it: photographs and a run."""
+    folder = tmp_path_factory.mktemp("workplace")
+    shutil.copytree(plumage, folder / "photographs")
+    shutil.copytree(s3n_run.path, folder / "runs" / "mine")
+    shutil.copy(next(plumage.rglob("*.jpg")), folder / "bird.jpg")
+    return folder

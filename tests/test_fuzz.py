@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from foveate.runs.context import RunContext
 from foveate.runs.guided_zoom_run import GuidedZoomRun
 from foveate.runs.run import Run
 from foveate.workflows.evaluate import evaluate
@@ -31,7 +32,7 @@ def subjects(
     root = tmp_path_factory.mktemp("fuzz")
     plain, s3n, zoom = (Path(shutil.copytree(each.path, root / each.path.name)) for each in (quick_run, s3n_run, made))
     for run in (plain, s3n):
-        evaluate(run, hardware=quick_run.config.hardware, say=silent)
+        evaluate(run, context=RunContext(hardware=quick_run.config.hardware, say=silent))
     return Subjects(plumage, plain, s3n, zoom)
 
 

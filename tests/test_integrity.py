@@ -25,9 +25,11 @@ from foveate.data.records import ImageRecord
 from foveate.errors import UserError
 from foveate.evaluation.predictions import PredictionTable, read_predictions, write_predictions
 from foveate.files.documents import read_json
+from foveate.files.hashes import hash_of_file
 from foveate.files.parquet import read_parquet
-from foveate.files.parts import TableInParts
-from foveate.guided_zoom.pool import SCHEMA, hash_of_file
+from foveate.files.table_parts import TableInParts
+from foveate.guided_zoom.pool import SCHEMA
+from foveate.runs.context import RunContext
 from foveate.runs.guided_zoom_run import GuidedZoomRun
 from foveate.runs.run import Run
 from foveate.training.checkpoints import AtomicCheckpoints, read_checkpoint
@@ -329,12 +331,15 @@ def test_weights_that_are_gone_are_named(own_run: Run) -> None:
 
 
 def test_a_guided_zoom_whose_evidence_is_gone_is_named(made: GuidedZoomRun, tmp_path: Path) -> None:
-    from foveate.workflows.split_evidence import assemble, evidence_of_split
+    from foveate.workflows.load_guided_zoom import load_guided_zoom
+    from foveate.workflows.split_evidence import evidence_of_split
 
     zoom = GuidedZoomRun.open(shutil.copytree(made.path, tmp_path / "zoom"))
     zoom.evidence_run().weights.unlink()
     config = made.base_run().config.hardware
     with pytest.raises(UserError, match=r"model\.safetensors must be a file that can be read"):
-        evidence_of_split(zoom, "test", zoom.description.refinement, hardware=config, say=lambda line: None)
+        evidence_of_split(
+            zoom, "test", zoom.description.refinement, context=RunContext(hardware=config, say=lambda line: None)
+        )
     with pytest.raises(UserError, match="evidence has none"):
-        assemble(zoom, config)
+        load_guided_zoom(zoom, config)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import pkgutil
+import re
 from pathlib import Path
 from types import ModuleType
 
@@ -31,6 +33,31 @@ def test_every_room_has_a_paragraph_in_their_order(rooms: ModuleType) -> None:
     assert [name for name in names if f"**{name}**" not in text] == []
     places = [text.index(f"**{name}**") for name in names if name.endswith("/") and name != "config/"]
     assert places == sorted(places)
+
+
+def test_what_documents_name_is_there(rooms: ModuleType) -> None:
+    """But for the log, whose entries keep the names of their day."""
+    documents = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]
+    named = {
+        (document.name, path)
+        for document in documents
+        if document.name != "log.md"
+        for path in re.findall(r"(?<![\w/.-])[a-z_0-9]+(?:/[a-z_0-9]+)*/[a-z_0-9]+\.py\b", document.read_text("utf-8"))
+    }
+    gone = [each for each in sorted(named) if not any((top / each[1]).exists() for top in (ROOT, rooms.SOURCE))]
+    assert gone == []
+
+
+def test_what_docstrings_and_documents_call_by_its_path_is_there(rooms: ModuleType) -> None:
+    files = [*rooms.SOURCE.rglob("*.py"), *(path for path in (ROOT / "docs").glob("*.md") if path.name != "log.md")]
+    paths = {path for file in files for path in re.findall(r"`(foveate(?:\.\w+){2,})`", file.read_text("utf-8"))}
+    gone = []
+    for path in sorted(paths):
+        try:
+            pkgutil.resolve_name(path)
+        except (ImportError, AttributeError):
+            gone.append(path)
+    assert gone == []
 
 
 def test_every_folder_and_module_is_a_room(rooms: ModuleType) -> None:

@@ -6,16 +6,16 @@ import numpy as np
 from PIL import Image
 
 from foveate.guided_zoom.config import RefinementConfig, Rule
-from foveate.guided_zoom.explanation import ClassEvidence, PoolPatch, RoundOfEvidence, ZoomExplanation
+from foveate.guided_zoom.explanation import ClassEvidence, ExplainedRound, PoolPatch, ZoomExplanation
 from foveate.types import Box
 
 
-def found(number: int, probability: float, picture: Image.Image, near: bool = True) -> RoundOfEvidence:
+def explained_round(number: int, probability: float, picture: Image.Image, near: bool = True) -> ExplainedRound:
     heat = np.zeros((4, 4), np.float32)
     heat[number % 4, 1] = 1
     place, box = (15.0 + 10 * number, 25.0), Box(5.0 + 10 * number, 10.0, 25.0 + 10 * number, 40.0)
     nearest = (PoolPatch("wrens/wren_1.jpg#0", 0.125, picture),) if near else ()
-    return RoundOfEvidence(picture, heat, place, box, True, picture, probability, probability, nearest)
+    return ExplainedRound(picture, heat, place, box, True, picture, probability, probability, nearest)
 
 
 def explanation(
@@ -30,7 +30,7 @@ def explanation(
             refined=0.6 if rank == chosen else 0.2,
             terms=each,
             score=sum(each) if rule is Rule.SUM else max(each),
-            rounds=tuple(found(number, 0.3, picture) for number in range(len(each) - 1)),
+            rounds=tuple(explained_round(number, 0.3, picture) for number in range(len(each) - 1)),
         )
         for rank, (name, each) in enumerate(zip(("wren", "robin", "kite"), terms, strict=False))
     ]

@@ -10,9 +10,11 @@ from foveate.config.hardware import HardwareConfig
 from foveate.grounding.config import GroundingConfig, GroundingMethod
 from foveate.guided_zoom.config import Keep, PatchConfig, PoolConfig, RefinementConfig
 from foveate.recipes.config import TrainConfig
+from foveate.runs.context import RunContext
 from foveate.runs.guided_zoom_run import GuidedZoomRun
 from foveate.runs.run import Run
 from foveate.workflows.build_guided_zoom import build_guided_zoom
+from foveate.workflows.evidence_training import EvidenceTraining
 
 SLOW = HardwareConfig(accelerator="cpu", workers=0)
 EXACT = HardwareConfig(accelerator="cpu", precision="float32", workers=0)
@@ -29,8 +31,11 @@ def silent(line: str) -> None:
     """Say nothing."""
 
 
-def made_of(run: Run, out: Path, evidence: TrainConfig, **options: object) -> tuple[object, ...]:
-    given = {"pool": POOL, "refinement": REFINEMENT, "evidence": evidence, "hardware": SLOW, "say": silent}
+QUIET = RunContext(hardware=SLOW, say=silent)
+
+
+def made_of(run: Run, out: Path, config: TrainConfig, **options: object) -> tuple[object, ...]:
+    given = {"pool": POOL, "refinement": REFINEMENT, "evidence": EvidenceTraining(config=config), "context": QUIET}
     return build_guided_zoom(run, out, **(given | options))  # type: ignore[arg-type]
 
 

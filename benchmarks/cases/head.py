@@ -9,8 +9,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from foveate.s3n.config import S3NConfig
+from foveate.s3n.entropy import TOP
 from foveate.s3n.network import S3N
-from foveate.s3n.response import TOP, response
+from foveate.s3n.response import response_map
 from foveate.s3n.response_grid import fall_off_edges, on_grid
 from foveate.s3n.sampler import gaussian
 from harness import Built, Case
@@ -20,7 +21,7 @@ from networks import Scale, cast, dtype_of, normalised, pixels, s3n, smoke
 @torch.inference_mode()
 def grids(network: S3N, features: Tensor, logits: Tensor) -> Tensor:
     """Return the grids of both views, the discriminative ones first, as the network makes them."""
-    where = response(features, network.backbone.classifier.weight, logits, network.config)
+    where = response_map(features, network.backbone.classifier.weight, logits, network.config)
     attention = network.attention(where, network.config.test_partition)
     maps = torch.cat((attention.discriminative, attention.complementary))
     grid: Tensor = network.sampler(maps, network.input_size)

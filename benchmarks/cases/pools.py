@@ -15,7 +15,7 @@ from foveate.config.data import DataConfig, TransformConfig
 from foveate.data.records import ImageRecord
 from foveate.guided_zoom.config import Keep, PatchConfig, PoolConfig
 from foveate.guided_zoom.pool import SCHEMA, EvidencePool, PoolDescription
-from foveate.workflows.build_pool import evidence_rows
+from foveate.guided_zoom.pool_rule import pool_rows
 from harness import Built, Case
 from networks import FAST, Scale
 
@@ -33,13 +33,13 @@ def building(quick: bool) -> Built:
     config = PoolConfig(patches=PatchConfig(source_size=source, rounds=2), keep=Keep.ERASED_CORRECT)
     return Built(
         sides={
-            "pool": lambda: evidence_rows(network, images, records, config),
+            "pool": lambda: pool_rows(network, images, records, config),
             "forward": lambda: network.classifier.logits(images),
         },
         reference="forward",
         images=scale.batch,
         settings={**scale.settings(), "rounds": config.patches.rounds + 1},
-        notes=lambda: {"rows": evidence_rows(network, images, records, config).num_rows},
+        notes=lambda: {"rows": pool_rows(network, images, records, config).num_rows},
     )
 
 

@@ -22,18 +22,18 @@ from foveate.config.hardware import HardwareConfig
 from foveate.config.networks import PlainConfig
 from foveate.data.loading import EvaluationViews, evaluation_loader
 from foveate.grounding.create import create_grounding
+from foveate.guided_zoom.algorithm_1 import decide
 from foveate.guided_zoom.best_first import decide_best_first
 from foveate.guided_zoom.config import PatchConfig, PoolConfig, RefinementConfig
-from foveate.guided_zoom.evidence import ConventionalCNN, GuidedZoom
-from foveate.guided_zoom.patches import boxes_around, elsewhere, erase, strongest
-from foveate.guided_zoom.refinement import decide
+from foveate.guided_zoom.conventional_cnn import ConventionalCNN
+from foveate.guided_zoom.evidence_rounds import evidence_round, first_round
+from foveate.guided_zoom.guided_zoom import GuidedZoom
 from foveate.guided_zoom.refiner import Refiner
 from foveate.networks.plain import PlainNetwork
 from foveate.plumage import PlumageConfig, render
+from foveate.runs.context import HERE
 from foveate.runs.guided_zoom_run import GuidedZoomRun
-from foveate.types import Size
-from foveate.workflows.evaluate import records_of
-from foveate.workflows.split_evidence import assemble
+from foveate.workflows.load_guided_zoom import load_guided_zoom
 from harness import Built, Case, Side
 from networks import FAST, SLOW, Scale, bare, bare_inference, pixels, placed, plain, smoke
 
@@ -86,36 +86,28 @@ def trained_zoom(path: Path, batch: int = 16, every: int = 7) -> Shown:
     """Return a trained one with a batch of its test photographs."""
     made = GuidedZoomRun.open(path)
     run = made.base_run()
-    records = records_of(run, run.config.data, "test")[::every][:batch]
+    records = HERE.photographs_of(run, "test")[::every][:batch]
     seen = run.config.transforms
     source = replace(seen, source_size=made.description.pool.patches.source_size)
     loaders = (evaluation_loader(EvaluationViews(records, each), batch, workers=0) for each in (seen, source))
     small, large = (next(iter(each)).images[:, 0] for each in loaders)
-    return Shown(assemble(made, HardwareConfig()), made.description.refinement, small, large)
+    return Shown(load_guided_zoom(made, HardwareConfig()), made.description.refinement, small, large)
 
 
 def unshared(shown: Shown) -> dict[str, int]:
-    """S3NOutput for all evidence as Algorithm 1 is written: each class and round by itself; return the passes."""
-    zoom, images, patches = shown.zoom, shown.images, shown.zoom.patches
-    view, source = Size(images.shape[2], images.shape[1]), Size(patches.source_size, patches.source_size)
-    first = zoom.conventional.answer(images, shown.config.top_k)
-    count = torch.arange(len(images))[:, None]
-    passes = {"forwards": len(images), "patches": 0}
+    """Look for all evidence as Algorithm 1 is written: each class and round by itself; return the passes."""
+    zoom, images, rounds = shown.zoom, shown.images, shown.zoom.patches.rounds
+    first = first_round(zoom.conventional, images, shown.config.top_k, zoom.patches)
+    owner = torch.arange(len(images))[:, None]
     for rank in range(shown.config.top_k):
-        maps, erased = first.maps[:, rank], torch.zeros(len(images), 0, 4, dtype=torch.int64)
-        for number in range(patches.rounds + 1):
-            if number:
-                pixels = erase(images, erased)
-                maps = zoom.conventional.answer(pixels, first.classes[:, rank, None]).maps[:, 0]
-                passes["forwards"] += len(images)
-            maps = elsewhere(maps, erased, view) if patches.elsewhere else maps
-            places = strongest(maps, view).places
-            square = boxes_around(places, round(patches.erased * view.width), view)
-            erased = torch.cat((erased, square[:, None]), dim=1)
-            boxes = boxes_around(places * (source.width / view.width), patches.side, source)
-            zoom.judge(shown.source, torch.cat((count, boxes), dim=1))
-            passes["patches"] += zoom.passes * len(images)
-    return passes
+        boxes, squares = first.evidence.boxes[:, rank], first.evidence.squares[:, rank, None, None]
+        zoom.patch_scores(shown.source, torch.cat((owner, boxes), dim=1))
+        for _ in range(rounds):
+            latest = evidence_round(zoom.conventional, images, first.classes[:, rank, None], squares, zoom.patches)
+            squares = torch.cat((squares, latest.evidence.squares[:, :, None]), dim=2)
+            zoom.patch_scores(shown.source, torch.cat((owner, latest.evidence.boxes[:, 0]), dim=1))
+    forwards, patches = 1 + shown.config.top_k * rounds, zoom.passes * shown.config.top_k * (rounds + 1)
+    return {"forwards": len(images) * forwards, "patches": len(images) * patches}
 
 
 def counted(results: Sequence[object]) -> dict[str, float]:

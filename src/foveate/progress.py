@@ -17,4 +17,4 @@ def progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
     console, on_screen = Console(stderr=True), sys.stdout.isatty()
     with Progress(transient=True, console=console, disable=not sys.stderr.isatty(), redirect_stdout=on_screen) as bar:
         task = bar.add_task(what, total=total)
-        yield lambda done: bar.update(task, completed=done)
+        yield lambda count: bar.update(task, completed=count)

@@ -16,7 +16,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from foveate.backbones.openvino import OpenVINOBackbone, OpenVINOOwnCNN, OpenVINOPass, run_by
+from foveate.backbones.openvino import OpenVINOPass, run_by
 from foveate.config.hardware import HardwareConfig, Runtime
 from foveate.config.networks import BackboneConfig, Library, OwnConfig, PlainConfig
 from foveate.errors import UserError
@@ -28,6 +28,7 @@ from foveate.macnn.network import MACNN
 from foveate.networks.network import Network
 from foveate.networks.own import OwnNetwork
 from foveate.networks.plain import PlainNetwork
+from foveate.runs.context import RunContext
 from foveate.runs.run import Run
 from foveate.s3n.config import S3NConfig
 from foveate.s3n.network import S3N
@@ -59,10 +60,10 @@ def pixels(count: int, side: int = 64) -> Tensor:
     return torch.randint(0, 256, (count, side, side, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
 
 
-def compiled(network: nn.Module) -> int:
+def compiled(network: Network) -> int:
     """Count the models that OpenVINO was asked for."""
-    passes = (each._pass for each in network.modules() if isinstance(each, OpenVINOBackbone | OpenVINOOwnCNN))
-    return sum(len(each._models) for each in passes)
+    assert isinstance(network.backbone.runtime, OpenVINOPass)
+    return len(network.backbone.runtime._models)
 
 
 def test_nobody_is_told_that_it_was_used() -> None:
@@ -123,7 +124,7 @@ def test_features_of_the_evidence_cnn_are_torchs() -> None:
 
 def test_a_run_is_evaluated_by_it(quick_run: Run, tmp_path: Path) -> None:
     by_torch, by_openvino = (
-        evaluate(quick_run, hardware=each, results=tmp_path / "rows.jsonl", say=lambda line: None)
+        evaluate(quick_run, context=RunContext(hardware=each, results=tmp_path / "rows.jsonl", say=lambda line: None))
         for each in (TORCH, OPENVINO)
     )
     np.testing.assert_allclose(by_openvino.table.probabilities, by_torch.table.probabilities, rtol=0, atol=1e-3)
@@ -131,7 +132,7 @@ def test_a_run_is_evaluated_by_it(quick_run: Run, tmp_path: Path) -> None:
         mock.patch.object(OpenVINOPass, "__call__", side_effect=AssertionError("OpenVINO was asked")),
         pytest.raises(AssertionError, match="OpenVINO was asked"),
     ):
-        evaluate(quick_run, hardware=OPENVINO, say=lambda line: None)
+        evaluate(quick_run, context=RunContext(hardware=OPENVINO, say=lambda line: None))
 
 
 def test_a_copy_answers_by_its_own_weights() -> None:
@@ -145,7 +146,7 @@ def test_a_copy_answers_by_its_own_weights() -> None:
 
 def test_another_device_is_refused() -> None:
     with pytest.raises(UserError, match=r"computes on the processor; got the device cuda; .*accelerator cpu"):
-        run_by(plain(), Runtime.OPENVINO, torch.device("cuda"), torch.float32)
+        run_by(plain().backbone, Runtime.OPENVINO, torch.device("cuda"), torch.float32)
 
 
 def test_without_the_package_the_mend_is_named() -> None:

@@ -10,7 +10,7 @@ from torch.testing import assert_close
 from torch.utils.flop_counter import FlopCounterMode
 
 from foveate.backbones.class_maps import at_places, class_maps
-from foveate.networks.views import lattice
+from foveate.networks.first_view import lattice
 from foveate.s3n.config import CellPlacement
 from foveate.s3n.response_grid import fall_off_edges, on_grid
 from oracles.guided_zoom import naive_interpolated as naive_enlarged

@@ -253,6 +253,30 @@ def test_the_normalisation_may_be_ones_own() -> None:
         replace(TINY, std=(0.2, 0.0, 0.2))
 
 
+def test_a_module_of_ones_own_is_taken_in() -> None:
+    resnet18: nn.Module = models.resnet18(num_classes=CLASSES)
+    module = resnet18.eval()
+    network = OwnNetwork.of(module, CLASSES)
+    assert isinstance(network.backbone, OwnCNN)
+    assert network.backbone.normalisation == create_own_cnn(RESNET, CLASSES).normalisation
+    with torch.no_grad():
+        assert_close(answers(network, photographs(64)), module(photographs(64)))
+    half = Normalisation((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+    for each in (module, timm.create_model(TINY.architecture, num_classes=CLASSES)):
+        assert OwnNetwork.of(each, CLASSES, half).backbone.normalisation == half
+
+
+def test_a_module_of_timms_own_is_seen_as_a_backbone() -> None:
+    network = OwnNetwork.of(timm.create_model(TINY.architecture, num_classes=CLASSES), CLASSES)
+    named = create_own_cnn(TINY, CLASSES)
+    assert isinstance(network.backbone, Backbone)
+    assert network.backbone.normalisation == named.normalisation
+    assert network.backbone.stride16 == named.stride16
+    transformer = OwnNetwork.of(timm.create_model("test_vit", num_classes=CLASSES), CLASSES)
+    assert isinstance(transformer.backbone, OwnCNN)
+    assert transformer.backbone.normalisation == create_own_cnn(VIT, CLASSES).normalisation
+
+
 @pytest.mark.parametrize("method", [each for each in GroundingMethod if each is not GroundingMethod.CLASS_MAPS])
 def test_it_is_grounded_by_every_method_that_needs_no_linear_head(method: GroundingMethod) -> None:
     network = OwnNetwork.create(RESNET, CLASSES).eval()
@@ -266,7 +290,9 @@ def test_it_is_grounded_by_every_method_that_needs_no_linear_head(method: Ground
 
 def test_class_maps_need_a_linear_head() -> None:
     config = GroundingConfig(method=GroundingMethod.CLASS_MAPS)
-    with pytest.raises(UserError, match=r"rest on a linear head .*; got resnet18, .*; take another --pool.grounding"):
+    with pytest.raises(
+        UserError, match=r"rest on a linear head .*; got resnet18, .*; take another method of grounding"
+    ):
         create_grounding(create_own_cnn(RESNET, CLASSES), config)
     own = create_own_cnn(TINY, CLASSES).eval()
     assert isinstance(own, Backbone)

@@ -12,18 +12,27 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import get_args
 
 import pytest
 
 import foveate
 from command_line import status
-from foveate.commands import main as cli
+from foveate.commands.adopt import Adopt
+from foveate.commands.analysis import Attention, Grounding, Localise, Trust
+from foveate.commands.data import Data
+from foveate.commands.demo import Demo
+from foveate.commands.evaluate import Evaluate
+from foveate.commands.explain import Explain
+from foveate.commands.guided_zoom_commands import GuidedZoom, PoolBuild, PoolExport, Tune
 from foveate.commands.main import main
+from foveate.commands.predict import Predict
+from foveate.commands.reproduce import Table, Training
+from foveate.commands.train import Train
 from foveate.config.hardware import HardwareConfig
 from foveate.errors import UserError
 from foveate.files.locks import working_in
 from foveate.recipes import RECIPES
+from foveate.runs.context import RunContext
 from foveate.runs.guided_zoom_run import GuidedZoomRun
 from foveate.runs.run import Run
 
@@ -49,7 +58,7 @@ def test_data_train_evaluate_predict(plumage: Path, tmp_path: Path, capsys: pyte
     config = Run.open(run).config
     assert (config.seed, config.epochs, config.batch_size, config.hardware.workers) == (3, 1, 16, 0)
     assert (config.transforms.input_size, config.hardware.precision) == (64, "float32")
-    assert config.network == RECIPES["plain"]().network
+    assert config.network == foveate.recipes.plain().network
 
     results, sheet = tmp_path / "rows.jsonl", tmp_path / "sheet.png"
     assert status("evaluate", run, "--results", results, "--sheet", sheet, "--hardware.workers", 0) == 0
@@ -89,28 +98,27 @@ def test_data_draws_birds_where_asked(tmp_path: Path, capsys: pytest.CaptureFixt
     assert len(list((tmp_path / "birds" / "images").glob("*/*.jpg"))) == 4
 
 
-def test_recipes_are_listed_with_what_they_are(capsys: pytest.CaptureFixture[str]) -> None:
-    assert status("recipes") == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[::2] == [f"foveate train {name}" for name in RECIPES]
-    assert "  S3N's baseline on CUB-200-2011. Published: 86.0 top-1. Not measured here: no GPU." in lines
-
-
 @pytest.mark.parametrize(
     ("command", "mentioned"),
     [
         ("", ["data", "train", "evaluate", "predict", "recipes", "demo"]),
         ("data", ["--draw", "--species", "--size", "--on-error {stop,skip}"]),
-        ("train", list(RECIPES)),
+        ("train", [*RECIPES, "foveate train s3n FOLDER"]),
         ("train plain", ["--out", "--epochs", "--data.root", "--optimiser.learning-rate", "--network.dropout"]),
-        ("train ft-resnet50-cub", ["resnet50", "(default: 30)", "0.001", "448"]),
-        ("evaluate", ["RUN", "--split {test,validation,train}", "--views", "--root", "--results", "--sheet"]),
+        ("train s3n", ["FOLDER", "--preset", "runs/FOLDER-METHOD", "--network.radius FLOAT", "(default: 15)"]),
+        ("train s3n --preset reference", ["(default: reference)", "(default: 60)", "(default: 0.09)"]),
+        ("reproduce", ["table", "figure", "training"]),
+        ("reproduce table", ["TABLE", "--archives", "--scale {slice,full}", "--seeds"]),
+        ("reproduce figure", ["FIGURE", "s3n-fig4", "--archives"]),
+        ("reproduce training", ["s3n-slice-od", "Published: 86.0 top-1"]),
+        ("reproduce training ft-resnet50-cub", ["resnet50", "(default: 30)", "0.001", "448", "(default: runs/NAME"]),
+        ("evaluate", ["RUN", "--split {train,validation,test}", "--views", "--root", "--results", "--sheet"]),
         ("predict", ["RUN", "PATHS", "--top", "--entropy-threshold", "--out", "--on-error"]),
-        ("localise", ["RUN", "--split {test,validation,train}", "--root", "--results"]),
-        ("attention", ["RUN", "--split {test,validation,train}", "--root", "--results"]),
+        ("localise", ["RUN", "--split {train,validation,test}", "--root", "--results"]),
+        ("attention", ["RUN", "--split {train,validation,test}", "--root", "--results"]),
         ("grounding", ["RUN", "--methods", "--photographs", "--masks", "--curves.deletion", "--sanity-photographs"]),
-        ("trust", ["RUN_OR_ZOOM", "--bins", "--pairs", "--split {test,validation,train}", "--results"]),
-        ("recipes", ["List the recipes"]),
+        ("trust", ["RUN_OR_ZOOM", "--bins", "--pairs", "--split {train,validation,test}", "--results"]),
+        ("recipes", ["List what can be trained"]),
         ("demo", ["--out"]),
     ],
 )
@@ -137,13 +145,19 @@ def test_the_shell_completes(capsys: pytest.CaptureFixture[str]) -> None:
         ("", "Missing subcommand"),
         ("fly", "fly"),
         ("train plane", "plane"),
-        ("train plain", "--out"),
+        ("train plain", "got none; give it after the method: foveate train plain FOLDER"),
+        ("train plain --out x", "got none; give it after the method: foveate train plain FOLDER"),
+        ("train plain a --data.root b", "FOLDER and --data.root are the same; got a and b"),
+        ("train s3n a --preset best", "--preset of s3n must be foveate or paper or reference; got best"),
+        ("train plain a --preset=paper", "--preset of plain must be foveate; got paper"),
+        ("reproduce", "Missing subcommand"),
+        ("reproduce training s3n-slic", "s3n-slic"),
         (
-            "train evidence-resnet101 --out x --epochs 5",
+            "reproduce training evidence-resnet101 --out x --epochs 5",
             "epochs must be 0 beside steps; to give epochs, make steps None",
         ),
-        ("train plain --out x --learning 1", "--learning"),
-        ("train plain --out x --data.format birds", "--data.format"),
+        ("train plain a --out x --learning 1", "--learning"),
+        ("train plain a --out x --data.format birds", "--data.format"),
         ("evaluate x --split tset", "tset"),
     ],
 )
@@ -194,9 +208,11 @@ def test_an_option_that_breaks_a_rule_is_named(
     assert told.count("\n") == 1
 
 
-_WORK = """train evaluate predict explain localise attention measure_grounding trust tune adopt
-build_guided_zoom build_pool
-reproduce describe"""
+_COMMANDS: tuple[type, ...] = (Data, Train, Evaluate, Predict, Explain, Localise, Attention, Grounding, Trust, Adopt)
+_COMMANDS += (GuidedZoom, Tune, PoolBuild, PoolExport, Table, Training, Demo)
+
+_WORK = """train evaluate predict explain tune adopt build_guided_zoom build_pool analysis.localise
+analysis.analyse_attention analysis.measure_grounding analysis.measure_trust describe"""
 
 
 @pytest.mark.parametrize(
@@ -221,6 +237,8 @@ reproduce describe"""
         ("trust run --root nowhere", "the data set's folder must exist; got nowhere"),
         ("data nowhere", "the data set's folder must exist; got nowhere"),
         ("train plain --out x --data.root nowhere", "the data set's folder must exist; got nowhere"),
+        ("train plain nowhere", "the data set's folder must exist; got nowhere"),
+        (f"train plain {'9' * 5000}", "the data set's folder must be readable; '999"),
         ("train plain --out x --data.root run --network.backbone.weights no.pth", "a path that must exist; got no.pth"),
         ("tune nowhere", "a Guided Zoom is a folder with a guided_zoom.json"),
         ("guided-zoom nowhere --out x", "a run is a folder with a run.json"),
@@ -229,7 +247,9 @@ reproduce describe"""
         ("adopt run/run.json --out x --architecture a --data.root nowhere", "folder must exist; got nowhere"),
         ("pool build nowhere --out x", "a run is a folder with a run.json"),
         ("pool export nowhere --out x", "the pool's folder must exist; got nowhere"),
-        ("reproduce s3n-1 --archives nowhere", "the folder of the data sets must exist; got nowhere"),
+        ("reproduce table s3n-1 --archives nowhere", "the folder of the data sets must exist; got nowhere"),
+        ("reproduce figure s3n-fig4 --archives nowhere", "the folder of the data sets must exist; got nowhere"),
+        ("reproduce training plain-slice --data.root nowhere", "the data set's folder must exist; got nowhere"),
     ],
 )
 def test_a_path_that_leads_nowhere_is_named_before_the_work_is_imported(
@@ -254,6 +274,8 @@ def test_a_path_that_leads_nowhere_is_named_before_the_work_is_imported(
     [
         "data ~/a",
         "train plain --data.root ~/a --out ~/b",
+        "train s3n ~/a --out ~/b --preset paper",
+        "reproduce training s3n-slice --data.root ~/a --out ~/b",
         "evaluate ~/a --root ~/b --results ~/c --sheet ~/d",
         "predict ~/a x.jpg --out ~/b.csv",
         "explain ~/a x.jpg --out ~/b",
@@ -266,14 +288,14 @@ def test_a_path_that_leads_nowhere_is_named_before_the_work_is_imported(
         "tune ~/a --root ~/b",
         "pool build ~/a --out ~/b",
         "pool export ~/a --out ~/b",
-        "reproduce s3n-1 --archives ~/a --out ~/b",
+        "reproduce table s3n-1 --archives ~/a --out ~/b",
         "demo --out ~/b",
     ],
 )
 def test_every_path_of_a_command_may_begin_at_the_home_folder(
     arguments: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for command in get_args(cli._Command):
+    for command in _COMMANDS:
         monkeypatch.setattr(command, "run", lambda self: print(self))
     monkeypatch.setenv("HOME", "/home/ada")
     assert status(*arguments.split()) == 0
@@ -413,7 +435,7 @@ def test_of_the_systems_errors_only_those_of_room_and_permission_are_the_users(
 def test_what_a_terminal_cannot_show_is_shown_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
     screen = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(screen, encoding="ascii"))
-    monkeypatch.setattr(RECIPES["plain"], "__doc__", "caf\udce9 Häher")
+    monkeypatch.setattr(foveate.recipes.plain, "__doc__", "caf\udce9 Häher")
     assert status("recipes") == 0
     assert b"caf\\udce9 H\\xe4her" in screen.getvalue()
 
@@ -425,10 +447,10 @@ def test_an_accelerator_that_is_not_there_is_named_before_the_work(
     monkeypatch.setattr("torch.backends.mps.is_available", lambda: False)
     monkeypatch.setattr(Run, "load_network", lambda *_: pytest.fail("weights were read"))
     picture = [str(next((quick_run.config.data.root / "images").rglob("*.jpg")))]
+    hardware = HardwareConfig(accelerator="mps")
+    where = {"hardware": hardware} if work == "load" else {"context": RunContext(hardware=hardware)}
     with pytest.raises(UserError, match=r"accelerator must be one of this machine's .*; got mps"):
-        getattr(foveate, work)(
-            quick_run.path, *([picture] if work == "explain" else []), hardware=HardwareConfig(accelerator="mps")
-        )
+        getattr(foveate, work)(quick_run.path, *([picture] if work == "explain" else []), **where)
 
 
 def test_help_comes_without_waiting_for_torch() -> None:

@@ -77,8 +77,15 @@ def test_no_test_split_unless_asked(undivided: DataConfig) -> None:
     assert splits.named("train") == splits.train
     with pytest.raises(UserError, match=r"the test split must hold photographs; .* has none in it$"):
         splits.named("test")
-    with pytest.raises(UserError, match=r"validation split .*\(set data.validation_fraction above 0\)"):
+    with pytest.raises(UserError, match=r"validation split .*train anew with --data.validation-fraction 0.2"):
         splits.named("validation")
+
+
+@pytest.mark.parametrize("name", ["tset", "name", "class_names", "TEST", ""])
+def test_a_split_that_is_none_is_told(name: str, tmp_path: Path) -> None:
+    splits = Splits("birds", ("owl", "wren"), (), (), ())
+    with pytest.raises(UserError, match=f"a split is one of train, validation, test; got {name!r}; give the name"):
+        splits.named(name)
 
 
 def test_checked_says_what_it_leaves_out(plumage: Path, tmp_path: Path) -> None:

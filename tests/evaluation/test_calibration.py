@@ -10,18 +10,11 @@ from hypothesis import strategies as st
 from torchmetrics.functional.classification import multiclass_calibration_error
 
 from foveate.errors import UserError
-from foveate.evaluation.calibration import (
-    Alarm,
-    ConfusedPair,
-    Judged,
-    alarm,
-    confused_pairs,
-    confusion_matrix,
-    highest,
-    reliability,
-    risk_coverage,
-)
+from foveate.evaluation.alarms import Alarm, alarm, highest
+from foveate.evaluation.calibration import Judged, reliability
 from foveate.evaluation.config import TrustStudy
+from foveate.evaluation.confusion import ConfusedPair, confused_pairs, confusion_matrix
+from foveate.evaluation.risk_coverage import risk_coverage
 from oracles.trust import calibration_error, risk_area
 
 SEEDS = st.integers(0, 10_000)

@@ -205,7 +205,7 @@ def test_an_old_run_is_what_it_was(tmp_path: Path) -> None:
         Run.open(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["guided_zoom-1.json", "guided_zoom-1-first.json"])
+@pytest.mark.parametrize("name", [file.name for file in sorted(OLD.glob("guided_zoom-*.json"))])
 def test_an_old_guided_zoom_opens(tmp_path: Path, name: str) -> None:
     (tmp_path / "guided_zoom.json").write_bytes((OLD / name).read_bytes())
     description = GuidedZoomRun.open(tmp_path).description
@@ -213,6 +213,19 @@ def test_an_old_guided_zoom_opens(tmp_path: Path, name: str) -> None:
     assert description.refinement.mirrored is not first
     assert description.pool.whole is not first
     assert description.pool.patches.elsewhere is not first
+
+
+def test_the_gate_of_an_old_guided_zoom_has_its_present_name(tmp_path: Path) -> None:
+    """Schema 2 called it `entropy_above`; one that is missing is damage."""
+    content = json.loads((OLD / "guided_zoom-2.json").read_text())
+    (tmp_path / "guided_zoom.json").write_text(json.dumps(content))
+    description = GuidedZoomRun.open(tmp_path).description
+    assert description.refinement == REFINEMENT
+    assert description.given == replace(REFINEMENT, top_k=3)
+    del content["refinement"]["entropy_above"]
+    (tmp_path / "guided_zoom.json").write_text(json.dumps(content))
+    with pytest.raises(UserError, match=r"required field missing @ \$\.refinement\.entropy_threshold"):
+        GuidedZoomRun.open(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["pool-1.json", "pool-1-first.json"])

@@ -24,6 +24,7 @@ from foveate.guided_zoom.config import RefinementConfig
 from foveate.guided_zoom.pool import EvidencePool
 from foveate.recipes.config import TrainConfig
 from foveate.reproduction.reproduce import reproduce
+from foveate.runs.context import RunContext
 from foveate.runs.guided_zoom_run import GuidedZoomDescription, GuidedZoomRun
 from foveate.runs.run import Run, RunDescription
 from foveate.workflows.adopt import adopt
@@ -90,8 +91,10 @@ def test_every_work_on_a_folder_asks(
         for work in (
             lambda: train(quick, folder, say=silent),
             lambda: adopt(weights, folder, architecture="test_resnet", data=quick.data, say=silent),
-            lambda: build_guided_zoom(quick_run, folder, pool=POOL, hardware=quick.hardware, say=silent),
-            lambda: build_pool(quick_run, folder, hardware=quick.hardware, say=silent),
+            lambda: build_guided_zoom(
+                quick_run, folder, pool=POOL, context=RunContext(hardware=quick.hardware, say=silent)
+            ),
+            lambda: build_pool(quick_run, folder, context=RunContext(hardware=quick.hardware, say=silent)),
             lambda: reproduce("s3n-1", folder, archives=tmp_path, say=silent),
             lambda: demo(folder, say=silent),
         ):
@@ -104,9 +107,9 @@ def test_every_work_on_a_folder_asks(
             base=quick_run.path, network_hash="", pool=POOL, refinement=RefinementConfig.paper()
         )
         with pytest.raises(UserError, match="one process at a time works in a folder"):
-            tune(GuidedZoomRun.start(folder, zoom), say=silent)
+            tune(GuidedZoomRun.start(folder, zoom), context=RunContext(say=silent))
     with held(tmp_path / "pool" / f"{LOCK}-0-of-2"), pytest.raises(UserError, match="one process at a time works in"):
-        build_pool(quick_run, tmp_path / "pool", share=(0, 2), hardware=quick.hardware, say=silent)
+        build_pool(quick_run, tmp_path / "pool", share=(0, 2), context=RunContext(hardware=quick.hardware, say=silent))
 
 
 @contextmanager

@@ -16,7 +16,8 @@ from foveate.config.networks import BackboneConfig
 from foveate.errors import UserError
 from foveate.grounding.config import GroundingConfig, GroundingMethod
 from foveate.grounding.create import ClassMaps, create_grounding
-from foveate.grounding.gradients import GradCAM, InputGradients
+from foveate.grounding.grad_cam import GradCAM
+from foveate.grounding.gradients import InputGradients
 from foveate.grounding.rise import RISE, Masks
 
 CLASSES = 5

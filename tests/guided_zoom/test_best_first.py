@@ -15,10 +15,11 @@ from foveate.config.data import TransformConfig
 from foveate.config.hardware import HardwareConfig
 from foveate.config.networks import BackboneConfig, PlainConfig
 from foveate.errors import UserError
+from foveate.guided_zoom.algorithm_1 import decide
 from foveate.guided_zoom.best_first import decide_best_first
 from foveate.guided_zoom.config import PatchConfig, RefinementConfig, Rule
-from foveate.guided_zoom.evidence import ConventionalCNN, GuidedZoom
-from foveate.guided_zoom.refinement import decide
+from foveate.guided_zoom.conventional_cnn import ConventionalCNN
+from foveate.guided_zoom.guided_zoom import GuidedZoom
 from foveate.inference.classifier import Classifier
 from foveate.networks.plain import PlainNetwork
 from foveate.types import Grounded
@@ -105,11 +106,20 @@ def test_equal_weights_of_equal_classes_need_all_evidence() -> None:
     assert torch.equal(done.classes, done.candidates[:, 0])
 
 
+def test_each_erased_image_is_a_pass() -> None:
+    """Where nothing tells the classes apart, each of three is grounded again after its evidence is erased."""
+    decision = decide_best_first(
+        zoom(0.0, 1), noise(2, 48, 0), noise(2, 64, 1), RefinementConfig(top_k=3, weights=(0.4, 0.3, 0.3))
+    )
+    assert torch.equal(decision.lower, decision.upper)
+    assert decision.forwards.tolist() == [1 + 3] * 2
+
+
 def test_a_damaged_evidence_cnn_is_refused() -> None:
     made = zoom(0.5)
     damaged = mock.Mock(return_value=torch.full((1, CLASSES), torch.nan))
     with (
-        mock.patch.object(GuidedZoom, "judge", damaged),
+        mock.patch.object(GuidedZoom, "patch_scores", damaged),
         pytest.raises(UserError, match="scores must be finite; those of 1 of 1 images are not"),
     ):
         decide_best_first(made, noise(1, 48, 0), noise(1, 64, 1), RefinementConfig(top_k=3))

@@ -10,7 +10,11 @@ from PIL import Image
 from torch import Tensor
 from torch.testing import assert_close
 
-from foveate.guided_zoom.patches import boxes_around, cut, elsewhere, erase, strongest
+from foveate.config.data import TransformConfig
+from foveate.data.geometry import Geometry
+from foveate.guided_zoom.erasing import elsewhere, erase
+from foveate.guided_zoom.evidence_peak import strongest
+from foveate.guided_zoom.patches import boxes_around, centre_part, cut
 from foveate.types import Size
 from oracles.guided_zoom import naive_box, naive_elsewhere, naive_erased, naive_interpolated
 
@@ -119,3 +123,9 @@ def test_relevance_in_boxes_agrees_with_plain_loops(height: int, width: int, box
     left = elsewhere(maps, corners, Size(48, 48))
     for one, other, own in zip(left, maps, corners.tolist(), strict=True):
         assert np.array_equal(one.numpy(), naive_elsewhere(other.numpy(), [tuple(box) for box in own], 48))
+
+
+def test_the_centre_of_a_patch_is_what_a_centre_crop_shows() -> None:
+    part = centre_part(torch.tensor([[10, 20, 50, 60]]), TransformConfig(input_size=32, resize_size=40))
+    crop = Geometry.identity(Size(40, 40)).resize(Size(40, 40)).centre_crop(Size(32, 32)).window
+    assert part[0].tolist() == [10 + crop.left, 20 + crop.top, 10 + crop.right, 20 + crop.bottom]

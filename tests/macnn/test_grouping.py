@@ -13,14 +13,8 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from foveate.macnn.config import AttentionForm, MACNNConfig
-from foveate.macnn.grouping import (
-    ChannelGrouping,
-    PartAttention,
-    distance_loss,
-    diversity_loss,
-    largest_cells,
-    part_attention,
-)
+from foveate.macnn.grouping import ChannelGrouping, PartAttention, largest_cells, part_attention
+from foveate.macnn.losses import distance_loss, diversity_loss
 from oracles.macnn import naive_attention, naive_distance, naive_diversity, naive_peak
 
 

@@ -18,12 +18,13 @@ from foveate.data.loading import EvaluationViews, evaluation_loader
 from foveate.errors import UserError
 from foveate.inference.classifier import network_input
 from foveate.macnn.config import AttentionForm, MACNNConfig
-from foveate.macnn.grouping import distance_loss, diversity_loss, part_attention
+from foveate.macnn.grouping import part_attention
+from foveate.macnn.losses import distance_loss, diversity_loss
 from foveate.macnn.network import MACNN, Phase
 from foveate.networks.network import Losses, TrainingStep
 from foveate.recipes.config import TrainConfig
-from foveate.recipes.create import create_network
 from foveate.recipes.datasets import load_splits
+from foveate.recipes.methods import create_network
 from foveate.training.losses import total_loss
 
 BACKBONE = BackboneConfig(architecture="test_resnet", weights="none")
@@ -49,7 +50,7 @@ def losses(made: MACNN, images: Tensor, epoch: int) -> Losses:
 
 
 def learned(made: MACNN, found: Losses, config: TrainConfig) -> set[str]:
-    """Return the parameters that a losses teaches; their gradients are finite."""
+    """Return the parameters that losses teach; their gradients are finite."""
     images = next(len(each) for each in (*found.further, torch.zeros(2)))
     torch.autograd.backward(total_loss(found, torch.zeros(images, dtype=torch.int64), config))
     taught = {name: each.grad for name, each in made.named_parameters() if each.grad is not None}
@@ -68,15 +69,15 @@ def calls_of(module: nn.Module) -> list[int]:
 def test_every_stream_answers(preset: str) -> None:
     config = PRESETS[preset]
     with torch.no_grad():
-        look = network(config).look(photographs())
+        output = network(config).output(photographs())
     parts = [Branch.PART_1, Branch.PART_2, Branch.PART_3]
     objects = [Branch.OBJECT] if config.object_stream else []
-    assert list(look.logits.present()) == [Branch.ORIGINAL, *objects, *parts, Branch.JOINT]
-    assert all(logits.shape == (2, 7) for logits in look.logits.present().values())
-    assert list(look.views) == [*objects, *parts]
-    assert all(look.views[part].shape == (2, 3, 64, 64) for part in parts)
-    assert all(look.views[each].shape == (2, 3, SIZE, SIZE) for each in objects)
-    assert look.attention.maps.shape == (2, 3, 4, 4)
+    assert list(output.logits.present()) == [Branch.ORIGINAL, *objects, *parts, Branch.JOINT]
+    assert all(logits.shape == (2, 7) for logits in output.logits.present().values())
+    assert list(output.views) == [*objects, *parts]
+    assert all(output.views[part].shape == (2, 3, 64, 64) for part in parts)
+    assert all(output.views[each].shape == (2, 3, SIZE, SIZE) for each in objects)
+    assert output.attention.maps.shape == (2, 3, 4, 4)
 
 
 def test_parts_share_a_pass_or_have_networks_of_their_own() -> None:
@@ -102,13 +103,13 @@ def test_the_whole_image_is_a_plain_networks() -> None:
 def test_a_crop_is_around_its_peak_in_the_source() -> None:
     made, source = network(OWN), photographs(size=2 * SIZE)
     with torch.no_grad():
-        look = made.look(source)
+        output = made.output(source)
     for number, part in enumerate((Branch.PART_1, Branch.PART_2, Branch.PART_3)):
-        box, peak = look.boxes[part], look.attention.peaks[:, number]
+        box, peak = output.boxes[part], output.attention.peaks[:, number]
         assert_close(box[:, 2:] - box[:, :2], torch.full((2, 2), OWN.crop))
         assert ((box[:, :2] <= peak) & (peak <= box[:, 2:])).all()
-    left, top, right, bottom = (look.boxes[Branch.OBJECT][0] * 2 * SIZE).round().int().tolist()
-    seen, there = look.views[Branch.OBJECT][0], source[0, :, top:bottom, left:right]
+    left, top, right, bottom = (output.boxes[Branch.OBJECT][0] * 2 * SIZE).round().int().tolist()
+    seen, there = output.views[Branch.OBJECT][0], source[0, :, top:bottom, left:right]
     assert seen.mean().item() == pytest.approx(there.mean().item(), abs=0.1)
 
 
@@ -129,9 +130,9 @@ def test_the_lessons_losses_are_those_of_the_attention() -> None:
 def test_attended_features_are_weighted_sums_over_positions() -> None:
     made, images = network(), photographs()
     with torch.no_grad():
-        found, look = losses(made, images, CLASSIFYING), made.look(images)
+        found, output = losses(made, images, CLASSIFYING), made.output(images)
         for number, logits in enumerate(found.further):
-            part = (look.features * look.attention.maps[:, number, None]).sum((2, 3))
+            part = (output.features * output.attention.maps[:, number, None]).sum((2, 3))
             assert_close(logits, made.attended[number](part), rtol=1e-4, atol=1e-5)
 
 
@@ -274,9 +275,9 @@ def test_a_single_part() -> None:
 def test_bf16_sees_what_float32_sees() -> None:
     made, images = network(), photographs()
     with torch.no_grad():
-        exact = made.look(images)
+        exact = made.output(images)
         with torch.autocast("cpu", torch.bfloat16):
-            rough = made.look(images)
+            rough = made.output(images)
     assert rough.attention.maps.dtype is torch.float32
     assert_close(rough.attention.maps, exact.attention.maps, atol=0.02, rtol=0)
 
@@ -304,8 +305,8 @@ def test_vgg_to_its_last_convolution() -> None:
     config = replace(SHARED, backbone=BackboneConfig(architecture="vgg11", weights="none", convolutions_only=True))
     made = network(config, 3)
     with torch.no_grad():
-        look = made.look(photographs(1))
-    assert look.features.shape == (1, 512, 8, 8)
+        output = made.output(photographs(1))
+    assert output.features.shape == (1, 512, 8, 8)
     assert made.backbone.stride16 == "features.19"
     with pytest.raises(UserError, match=r"convolutions_only cuts a VGG.*got 'resnet18'; set it to False"):
         MACNN.create(replace(SHARED, backbone=replace(config.backbone, architecture="resnet18")), 3, SIZE)

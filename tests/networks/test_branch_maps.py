@@ -14,9 +14,9 @@ from foveate.backbones.class_maps import at_places, class_maps
 from foveate.config.branches import Branch
 from foveate.config.networks import BackboneConfig, OwnConfig, PlainConfig
 from foveate.errors import UserError
+from foveate.networks.first_view import lattice
 from foveate.networks.own import OwnNetwork
 from foveate.networks.plain import PlainNetwork
-from foveate.networks.views import lattice
 from foveate.s3n.config import Branches, S3NConfig
 from foveate.s3n.network import S3N
 
@@ -57,14 +57,14 @@ def test_the_map_of_a_plain_network_is_its_class_map() -> None:
 def test_a_zoomed_map_lies_where_the_view_was_taken_from(branch: Branch) -> None:
     """A pixel of the view and the place it is taken from have the same value, as far as a lattice resolves it."""
     made, images = network(), photographs(200)
-    look = made.look(images)
-    own = class_maps(look.features[branch], made.head_weight(branch), CLASSES[:, None])
+    output = made.output(images)
+    own = class_maps(output.features[branch], made.head_weight(branch), CLASSES[:, None])
     in_view = at_places(own, lattice(SIZE, own).expand(2, -1, -1, -1), SIZE)[:, 0]
     found = made.branch_maps(images, CLASSES, 161).maps[branch]
-    at_source = functional.grid_sample(found[:, None].nan_to_num(), look.grids[branch], align_corners=True)[:, 0]
-    inner = (look.grids[branch].abs() < 0.9).all(-1) & (lattice(SIZE, own).abs() < 0.9).all(-1)
+    at_source = functional.grid_sample(found[:, None].nan_to_num(), output.grids[branch], align_corners=True)[:, 0]
+    inner = (output.grids[branch].abs() < 0.9).all(-1) & (lattice(SIZE, own).abs() < 0.9).all(-1)
     assert inner.float().mean() > 0.3
-    assert (look.grids[branch] - lattice(SIZE, own)).abs().max() > 0.05  # a zoom, not the view itself
+    assert (output.grids[branch] - lattice(SIZE, own)).abs().max() > 0.05  # a zoom, not the view itself
     spread = in_view.amax() - in_view.amin()
     assert ((at_source - in_view).abs()[inner] / spread).max() < 0.02
 

@@ -75,34 +75,38 @@ def naive_elsewhere(values: Map, boxes: Sequence[Box], side: int) -> Map:
     return out
 
 
-class Looked(NamedTuple):
-    """One class's evidence in one image: peaks in view pixels, and patches in pixels of the source."""
+class NaiveEvidence(NamedTuple):
+    """One class's evidence in one image: peak and patch in pixels of the source, the square in those of the image."""
 
-    places: list[tuple[float, float]]
-    boxes: list[Box]
+    place: tuple[float, float]
+    box: Box
+    square: Box
 
 
-def naive_rounds(
-    image: Pixels,
-    target: int,
-    ground: Callable[[Pixels, int], Map],
-    config: PatchConfig,
-) -> Looked:
-    """Algorithm 1, lines 5 and 8 to 10, for one class: find, erase, find again."""
+def naive_round(
+    image: Pixels, target: int, squares: Sequence[Box], ground: Callable[[Pixels, int], Map], config: PatchConfig
+) -> NaiveEvidence:
+    """Algorithm 1, lines 9 and 10: erase, and find one class again."""
     side = image.shape[0]
     hidden, patch = round(config.erased * side), round(config.patch * config.source_size)
     scale = config.source_size / side
-    seen, erased = Looked([], []), list[Box]()
+    values = ground(naive_erased(image, squares), target)
+    if config.elsewhere:
+        values = naive_elsewhere(values, squares, side)
+    row, column = np.unravel_index(values.argmax(), values.shape)
+    x, y = (column + 0.5) * side / values.shape[1], (row + 0.5) * side / values.shape[0]
+    box = naive_box(x * scale, y * scale, patch, config.source_size, config.source_size)
+    return NaiveEvidence((x * scale, y * scale), box, naive_box(x, y, hidden, side, side))
+
+
+def naive_rounds(
+    image: Pixels, target: int, ground: Callable[[Pixels, int], Map], config: PatchConfig
+) -> list[NaiveEvidence]:
+    """Algorithm 1, lines 5 and 8 to 10, for one class: find, erase, find again."""
+    evidence = list[NaiveEvidence]()
     for _ in range(config.rounds + 1):
-        values = ground(naive_erased(image, erased), target)
-        if config.elsewhere:
-            values = naive_elsewhere(values, erased, side)
-        row, column = np.unravel_index(values.argmax(), values.shape)
-        x, y = (column + 0.5) * side / values.shape[1], (row + 0.5) * side / values.shape[0]
-        seen.places.append((x * scale, y * scale))
-        seen.boxes.append(naive_box(x * scale, y * scale, patch, config.source_size, config.source_size))
-        erased.append(naive_box(x, y, hidden, side, side))
-    return seen
+        evidence.append(naive_round(image, target, [each.square for each in evidence], ground, config))
+    return evidence
 
 
 def naive_refined_probabilities(

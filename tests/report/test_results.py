@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
-from foveate.report.results import BEGIN, END, read_rows, row_table, summary_table, with_block, with_results
+from foveate.report.result_versions import read_rows
+from foveate.report.results import BEGIN, END, row_table, summary_table, with_block, with_results
 from foveate.reproduction import report as reproduction
 
 ROOT = Path(__file__).parents[2]
 
 
 def row(seed: int, top1: float, **changes: object) -> dict[str, object]:
-    """One row as `foveate evaluate --results` writes it."""
-    base = {"method": "plain", "base": "net", "dataset": "birds", "split": "test", "input_size": 224}
+    """One row as `foveate evaluate --results` writes it, as far as the tables read it."""
+    base = {
+        "row_version": 2,
+        "measured": "accuracy",
+        "method": "plain",
+        "base": "net",
+        "dataset": "birds",
+        "split": "test",
+        "input_size": 224,
+    }
     rest = {"source_size": 224, "seed": seed, "top1": top1, "top5": 90.0, "epochs": 15, "minutes": 6.0}
-    return {**base, **rest, "command": f"foveate train --seed {seed}", "commit": "abc", **changes}
+    trained = {"trained_command": f"foveate train --seed {seed}", "trained_commit": "abc", "trained_hardware": "EPYC"}
+    measured = {f"measured_{name}": None for name in ("command", "commit", "hardware")}
+    return {**base, **rest, **trained, **measured, **changes}
 
 
 def test_seeds_of_one_setting_are_one_line_with_mean_and_spread() -> None:
@@ -49,7 +61,8 @@ def test_two_settings_of_ones_own_are_two_lines() -> None:
     command = "foveate train s3n-slice --network.radius {} --seed {}"
     settings = [(0.1, 0), (0.2, 0), (0.1, 1)]
     rows = [
-        row(seed, 80.0, method="s3n", preset="own", command=command.format(radius, seed)) for radius, seed in settings
+        row(seed, 80.0, method="s3n", preset="own", trained_command=command.format(radius, seed))
+        for radius, seed in settings
     ]
     lines = summary_table(rows).splitlines()[2:]
     assert [line.split("|")[1].strip() for line in lines] == [
@@ -81,7 +94,15 @@ def test_what_the_tables_compare_is_told_apart() -> None:
     assert "81.0 ± 1.4" in lines[0]
 
 
-def test_rows_of_the_former_presets_are_marked_and_not_averaged_with_new_ones() -> None:
+def of_version_1(folder: Path, *rows: dict[str, object]) -> list[dict[str, object]]:
+    """Return rows as they are read where their file says no version."""
+    file = folder / "rows.jsonl"
+    kept = [{name: value for name, value in each.items() if name not in ("row_version", "measured")} for each in rows]
+    file.write_text("".join(json.dumps(each) + "\n" for each in kept), encoding="utf-8")
+    return read_rows(file)
+
+
+def test_rows_of_the_former_presets_are_marked_and_not_averaged_with_new_ones(tmp_path: Path) -> None:
     """A row that does not say how the rate moved is older than S3N's presets are now; Foveate's own has not changed."""
     names = ("paper", "reference", "foveate")
     old = [row(0, 80.0, method="s3n", preset=name) for name in names]
@@ -90,7 +111,7 @@ def test_rows_of_the_former_presets_are_marked_and_not_averaged_with_new_ones() 
     others = [row(0, 70.0, method="macnn", preset="paper"), row(1, 72.0, method="macnn", preset="paper", schedule=None)]
     lines = [
         [line.split("|")[at].strip() for at in (1, 6, 7)]
-        for line in summary_table([*old, *new, marked, *others]).splitlines()[2:]
+        for line in summary_table([*of_version_1(tmp_path, *old), *new, marked, *others]).splitlines()[2:]
     ]
     assert lines == [
         ["s3n (former paper)", "0", "80.0"],
@@ -111,7 +132,13 @@ def test_rows_of_another_schedule_are_lines_of_their_own() -> None:
 
 def test_guided_zooms_are_a_table_of_their_own() -> None:
     zoom: dict[str, object] = {
-        **{"method": "guided-zoom", "conventional": "s3n", "preset": "foveate", "base_source_size": 448},
+        **{
+            "measured": "refinement",
+            "method": "guided-zoom",
+            "conventional": "s3n",
+            "preset": "foveate",
+            "base_source_size": 448,
+        },
         **{"grounding": "ceb", "top_k": 5, "rounds": 2, "weights": [0.4, 0.3, 0.2, 0.1], "tuned_on": None},
         **{"before": 80.0, "p_value": 0.012, "changed": 30, "mended": 20, "spoiled": 6, "forwards": 9.0},
         **{"in_box": [95.0, 90.0, 80.0], "near_part": [70.0, 60.0, 50.0]},
@@ -127,7 +154,7 @@ def test_guided_zooms_are_a_table_of_their_own() -> None:
         row(2, 87.0, **zoom, evidence_start="conventional", whole=False, mirrored=False),
         row(3, 87.0, **zoom, evidence_start="conventional", keep="correct", stretch=False, scores="probabilities"),
         row(4, 87.0, **zoom, keep="erased-correct", stretch=True, scores="logits"),
-        row(5, 87.0, **{**zoom, "preset": "paper"}),
+        row(5, 87.0, **{**zoom, "preset": "former paper"}),
     ]
     table = with_results(f"{BEGIN}{END}", rows).split("\n\n")[2]
     lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()]
@@ -143,6 +170,29 @@ def test_guided_zooms_are_a_table_of_their_own() -> None:
     ]
     assert [line[7] for line in lines[4:]] == ["1, 2, 3", "1", "4", "5"]
     assert lines[7][0] == "s3n (former paper)"
+
+
+def test_a_row_shows_what_trained_apart_from_what_measured() -> None:
+    """A column that no row knows is left out; a cell that a row does not know is a dash."""
+    measured = {"measured_command": "foveate evaluate plain", "measured_commit": "def", "measured_hardware": "Xeon"}
+    lines = [
+        [cell.strip() for cell in line.strip("|\n").split("|")]
+        for line in row_table([row(0, 76.0), row(1, 77.0, **measured)]).splitlines()
+    ]
+    ends = ("trained at", "trained on", "measured at", "measured on")
+    assert lines[0] == ["trained by", "measured by", "seed", "top-1", "top-5", "minutes", *ends]
+    costs = ["90.0", "6.0", "abc", "EPYC"]
+    assert lines[2] == ["`foveate train --seed 0`", "-", "0", "76.0", *costs, "-", "-"]
+    assert lines[3] == ["`foveate train --seed 1`", "`foveate evaluate plain`", "1", "77.0", *costs, "def", "Xeon"]
+    older = row(0, 82.0, trained_command=None, measured_command="foveate guided-zoom plain", top5=None)
+    head = [cell.strip() for cell in row_table([older]).splitlines()[0].strip("|").split("|")]
+    assert head == ["measured by", "seed", "top-1", "minutes", "trained at", "trained on"]
+
+
+def test_rows_of_other_measurements_are_in_no_table() -> None:
+    other = {**row(0, 76.0), "measured": "localisation", "top1": {"original": 80.0}}
+    document = f"{BEGIN}{END}"
+    assert with_results(document, [row(0, 76.0), other]) == with_results(document, [row(0, 76.0)])
 
 
 def test_only_what_lies_between_the_markers_is_made_anew() -> None:

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from foveate.evaluation.accuracy import Accuracy, Estimate
+from foveate.evaluation.accuracy import Accuracy
+from foveate.evaluation.bootstrap import Estimate
 from foveate.report.tables import accuracy_markdown, markdown_table
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from foveate.recipes import RECIPES
-from foveate.reproduction.tables import TABLES, Quantity, Scale, Training, named_alike
+from foveate.reproduction.figures import MAKERS
+from foveate.reproduction.tables import FIGURES, TABLES, Quantity, Scale, Training, named_alike
+from foveate.reproduction.trainings import TRAININGS
 from foveate.s3n.config import S3NConfig
 
 
@@ -17,7 +18,7 @@ def trainings(scale: Scale) -> set[Training]:
 @pytest.mark.parametrize("scale", Scale)
 def test_every_training_is_a_recipe_of_that_scale(scale: Scale) -> None:
     for training in trainings(scale):
-        config = training.config(RECIPES)
+        config = training.config(TRAININGS)
         assert (config.data.root.name == "CUB_200_2011_20") == (scale is Scale.SLICE)
 
 
@@ -29,7 +30,7 @@ def test_two_trainings_share_no_folder() -> None:
 
 def test_fields_change_and_show_in_options_and_folder() -> None:
     training = Training("s3n-slice", (("network.entropy_threshold", 0.3), ("epochs", 20), ("keep_epochs", (1, 5, 20))))
-    config = training.config(RECIPES)
+    config = training.config(TRAININGS)
     assert isinstance(config.network, S3NConfig)
     assert (config.network.entropy_threshold, config.epochs, config.keep_epochs) == (0.3, 20, (1, 5, 20))
     assert training.options == "s3n-slice --network.entropy-threshold 0.3 --epochs 20 --keep-epochs 1 5 20"
@@ -73,9 +74,13 @@ def test_refined_numbers_have_their_network_in_the_same_table() -> None:
 
 def test_trainings_that_differ_in_name_only_are_one() -> None:
     base = Training("s3n-slice")
-    assert named_alike(Training("s3n-slice-all"), RECIPES) == base
-    assert named_alike(Training("s3n-slice", (("network.entropy_threshold", 0.2),)), RECIPES) == base
-    assert named_alike(Training("s3n-slice-random"), RECIPES) == Training("s3n-slice-random")
-    once = {named_alike(each, RECIPES) for scale in Scale for each in trainings(scale)}
-    configs = [repr(each.config(RECIPES)) for each in once]
+    assert named_alike(Training("s3n-slice-all"), TRAININGS) == base
+    assert named_alike(Training("s3n-slice", (("network.entropy_threshold", 0.2),)), TRAININGS) == base
+    assert named_alike(Training("s3n-slice-random"), TRAININGS) == Training("s3n-slice-random")
+    once = {named_alike(each, TRAININGS) for scale in Scale for each in trainings(scale)}
+    configs = [repr(each.config(TRAININGS)) for each in once]
     assert len(set(configs)) == len(configs)
+
+
+def test_every_figure_that_is_named_is_made() -> None:
+    assert list(MAKERS) == list(FIGURES)

@@ -12,18 +12,18 @@ import numpy as np
 import pytest
 import tyro
 
-from foveate.commands.evidence import GuidedZoom
+from foveate.commands.guided_zoom_commands import GuidedZoom
 from foveate.commands.main import main
 from foveate.data.images import read_image
 from foveate.errors import UserError
-from foveate.evaluation.evidence import EvidenceTable
+from foveate.evaluation.evidence_table import EvidenceTable
 from foveate.evaluation.predictions import read_predictions, write_predictions
 from foveate.files.documents import write_json
 from foveate.grounding.config import GroundingConfig, GroundingMethod
 from foveate.guided_zoom.config import PatchConfig, PoolConfig, RefinementConfig
 from foveate.recipes.config import TrainConfig
 from foveate.reproduction import figures as figures_module
-from foveate.reproduction import paper_runs as workbench
+from foveate.reproduction import paper_runs
 from foveate.reproduction import reproduce as module
 from foveate.reproduction.figures import surest
 from foveate.reproduction.paper_runs import PaperRuns
@@ -31,9 +31,10 @@ from foveate.reproduction.reproduce import reproduce
 from foveate.reproduction.tables import Cell, PaperTable, Quantity, Row, Scale, Training
 from foveate.runs.run import Run
 from foveate.workflows.build_guided_zoom import build_guided_zoom
+from foveate.workflows.evidence_training import BY_RECIPE, EvidenceTraining
 from zooms import POOL, SLOW, silent
 
-PAPER_POOL = workbench._PAPER_POOL
+PAPER_POOL = paper_runs._PAPER_POOL
 
 
 @pytest.fixture
@@ -42,14 +43,16 @@ def small(
 ) -> TrainConfig:
     """Tables of two rows; recipes as small as the tests' runs."""
     recipes = {"plain-small": lambda: replace(quick, epochs=1), "s3n-small": lambda: replace(quick_s3n, epochs=2)}
-    monkeypatch.setattr(workbench, "RECIPES", recipes)
-    monkeypatch.setattr(workbench, "_REFINED", {Quantity.REFINED_3: 2, Quantity.REFINED_5: 3})
-    monkeypatch.setattr(workbench, "_PAPER_POOL", POOL)
+    monkeypatch.setattr(paper_runs, "TRAININGS", recipes)
+    monkeypatch.setattr(paper_runs, "_REFINED", {Quantity.REFINED_3: 2, Quantity.REFINED_5: 3})
+    monkeypatch.setattr(paper_runs, "_PAPER_POOL", POOL)
     larger = replace(evidence, transforms=quick.transforms)  # so that a batch of one patch has a variance
     monkeypatch.setattr(
-        workbench,
-        "guided_zoom",
-        lambda run, out, **options: build_guided_zoom(run, out, **(options | {"evidence": larger})),
+        paper_runs,
+        "build_guided_zoom",
+        lambda run, out, **options: build_guided_zoom(
+            run, out, **(options | {"evidence": EvidenceTraining(config=larger)})
+        ),
     )
     plain, s3n = (((Scale.SLICE, Training(name)),) for name in recipes)
     measured = (Quantity.TOP1, Quantity.ORIGINAL, Quantity.DISCRIMINATIVE, Quantity.LOCALISATION, Quantity.HIT_RATE)
@@ -95,7 +98,7 @@ def test_it_trains_measures_and_says_so(small: TrainConfig, tmp_path: Path) -> N
     results = tmp_path / "rows.jsonl"
     table = made("plain", small, tmp_path / "out", seeds=(0, 1), results=results)
     assert "| rival" in table
-    assert "foveate train plain-small" in table
+    assert "foveate reproduce training plain-small" in table
     content = json.loads((tmp_path / "out" / "plain-slice.json").read_text())
     (rival, *cells) = content["cells"]
     assert rival["values"] == []
@@ -109,7 +112,7 @@ def test_it_trains_measures_and_says_so(small: TrainConfig, tmp_path: Path) -> N
 
 def test_what_is_done_is_not_done_again(small: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = made("plain", small, tmp_path)
-    monkeypatch.setattr(workbench, "evaluate", None)
+    monkeypatch.setattr(paper_runs, "evaluate", None)
     monkeypatch.setattr("foveate.workflows.train.train", None)
     assert made("plain", small, tmp_path) == first
 
@@ -158,10 +161,10 @@ def test_guided_zoom_finds_the_evidence_of_most_classes_once(
     cells = {cell["row"]: cell["values"] for cell in json.loads((tmp_path / "zoom-slice.json").read_text())["cells"]}
     assert cells["Zoom, k=3"] == [pytest.approx(after[2])]
     commands = [cell["command"] for cell in json.loads((tmp_path / "zoom-slice.json").read_text())["cells"]]
-    assert commands[0] == "foveate train plain-small"
+    assert commands[0] == "foveate reproduce training plain-small"
     assert [command.split("; foveate guided-zoom RUN")[0] for command in commands[1:]] == commands[:1] * 2
     assert [command.split()[-1] for command in commands[1:]] == ["3", "5"]
-    monkeypatch.setattr(workbench, "guided_zoom", None)
+    monkeypatch.setattr(paper_runs, "build_guided_zoom", None)
     assert made("zoom", small, tmp_path) == table
     monkeypatch.setattr(EvidenceTable, "right_before", property(lambda table: np.zeros(len(table.ids), bool)))
     monkeypatch.setattr(EvidenceTable, "right_after", lambda table, config: np.ones(len(table.ids), bool))
@@ -171,7 +174,7 @@ def test_guided_zoom_finds_the_evidence_of_most_classes_once(
         (picture,) = folder.rglob("*.png")
         assert read_image(picture).width > 200
     assert "round 0" in (folder / "rounds.md").read_text()
-    monkeypatch.setattr(workbench, "_PAPER_POOL", replace(POOL, whole=not POOL.whole))
+    monkeypatch.setattr(paper_runs, "_PAPER_POOL", replace(POOL, whole=not POOL.whole))
     with pytest.raises(UserError, match=r"began with another pool \(whole\)"):
         made("zoom", small, tmp_path)
 
@@ -187,20 +190,20 @@ def test_guided_zoom_is_asked_for_as_the_paper_has_it(
         asked.append((out.name, given["pool"], given["refinement"], given["evidence"]))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(workbench, "guided_zoom", record)
-    monkeypatch.setattr(workbench, "_PAPER_POOL", PAPER_POOL)
+    monkeypatch.setattr(paper_runs, "build_guided_zoom", record)
+    monkeypatch.setattr(paper_runs, "_PAPER_POOL", PAPER_POOL)
     with pytest.raises(KeyboardInterrupt):
         bench.zoom(run)
-    monkeypatch.setattr(workbench, "_PAPER_LAYERS", {run.config.network.base: "res4a"})
-    monkeypatch.setattr(workbench, "RECIPES", {"evidence-resnet101": lambda: small})
+    monkeypatch.setattr(paper_runs, "_PAPER_LAYERS", {run.config.network.base: "res4a"})
+    monkeypatch.setattr(paper_runs, "TRAININGS", {"evidence-resnet101": lambda: small})
     with pytest.raises(KeyboardInterrupt):
         bench.zoom(run)
     rounds, paper = PatchConfig(rounds=2), replace(RefinementConfig.paper(), top_k=3)
     ceb = GroundingConfig(method=GroundingMethod.CEB)
     at_res4a = replace(PoolConfig.paper(), grounding=replace(ceb, layer="res4a"))
     assert asked == [
-        ("guided-zoom-plain-small-0", PoolConfig(grounding=ceb, patches=rounds, whole=False), paper, None),
-        ("guided-zoom-plain-small-0", at_res4a, paper, replace(small, seed=0, hardware=SLOW)),
+        ("guided-zoom-plain-small-0", PoolConfig(grounding=ceb, patches=rounds, whole=False), paper, BY_RECIPE),
+        ("guided-zoom-plain-small-0", at_res4a, paper, EvidenceTraining(config=replace(small, seed=0, hardware=SLOW))),
     ]
 
 
@@ -220,7 +223,7 @@ def test_each_refined_number_is_that_of_its_own_guided_zoom(
     bench = PaperRuns(runs=tmp_path, archives=small.data.root.parent, hardware=SLOW, say=silent)
     for place, top_k in enumerate((3, 5)):
         write_json(tmp_path / f"evaluation/test-k{top_k}.json", {"top1": place / 100})
-    monkeypatch.setattr(workbench, "_REFINED", {Quantity.REFINED_3: 3, Quantity.REFINED_5: 5})
+    monkeypatch.setattr(paper_runs, "_REFINED", {Quantity.REFINED_3: 3, Quantity.REFINED_5: 5})
     monkeypatch.setattr(PaperRuns, "zoom", lambda self, run: SimpleNamespace(path=tmp_path))
     asked = (Quantity.REFINED_3, Quantity.REFINED_5)
     assert [bench.measured(each, Training("plain-small"), 0) for each in asked] == [0, 1]
@@ -270,5 +273,5 @@ def test_another_run_in_its_place_is_refused(small: TrainConfig, tmp_path: Path)
 
 
 def test_on_the_command_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    assert main(["reproduce", "gz-2", "--archives", str(tmp_path), "--out", str(tmp_path / "out")]) == 2
+    assert main(["reproduce", "table", "gz-2", "--archives", str(tmp_path), "--out", str(tmp_path / "out")]) == 2
     assert "Stanford Dogs" in capsys.readouterr().err

@@ -15,10 +15,11 @@ from torch.func import functional_call
 from torch.testing import assert_close
 
 from foveate.networks.draws import draw_keys, uniform_draw
-from foveate.s3n.attention import Attention, SparseAttention, dense_attention, divide, spread
+from foveate.s3n.attention import Attention, SparseAttention, dense_attention, gaussians
 from foveate.s3n.config import AttentionKernel, Partition, S3NConfig
+from foveate.s3n.partition import divide
 from foveate.s3n.peaks import find_peaks
-from foveate.s3n.sampler import gaussian, separable_places
+from foveate.s3n.sampler import gaussian, separable_places, sum_attention
 from oracles.s3n import naive_dense_maps, naive_sampling_maps
 
 EVERY_PEAK = S3NConfig(peaks_above_mean=False)
@@ -163,7 +164,9 @@ def test_all_cells_are_as_good_as_the_peaks() -> None:
     most = int(peaks.sum((1, 2)).max())
     few = peaks.flatten(1).int().argsort(dim=1, descending=True)[:, :most]
     assert most < 64
-    maps = [spread(amplitude, response, each, radius, AttentionKernel.HALF) for each in (few, everywhere)]
+    maps = [
+        sum_attention(*gaussians(amplitude, response, each, radius, AttentionKernel.HALF)) for each in (few, everywhere)
+    ]
     assert_close(*maps)
     gradients = [torch.autograd.grad(each.square().sum(), [response, radius], retain_graph=True) for each in maps]
     for one, other in zip(*gradients, strict=True):

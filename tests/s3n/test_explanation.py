@@ -16,10 +16,11 @@ from foveate.drawing.captions import HEADER, judge, verdict
 from foveate.drawing.overlays import heated
 from foveate.drawing.page import Page
 from foveate.errors import UserError
-from foveate.s3n import explanation as module
+from foveate.s3n import picture as module
 from foveate.s3n.attention import Attention, SparseAttention, dense_attention
 from foveate.s3n.config import S3NConfig
-from foveate.s3n.explanation import S3NExplanation, ZoomedView, evidence_picture, explanation_picture
+from foveate.s3n.explanation import S3NExplanation, ZoomedView
+from foveate.s3n.picture import evidence_picture, explanation_picture
 from foveate.s3n.sampler import Sampler, resample
 from foveate.types import RankedClass, Size
 

@@ -15,8 +15,8 @@ from foveate.backbones.class_maps import class_maps
 from foveate.config.branches import Branch
 from foveate.config.networks import BackboneConfig
 from foveate.errors import UserError
+from foveate.networks.first_view import shrink
 from foveate.networks.network import TrainingStep
-from foveate.networks.views import shrink
 from foveate.s3n.config import (
     Aggregation,
     AttentionKernel,
@@ -64,7 +64,7 @@ def step(progress: float = LATE, key: int = 0, count: int = 2) -> TrainingStep:
 
 @torch.no_grad()
 def seen(config: S3NConfig, progress: float | None = None) -> S3NOutput:
-    return network(config).look(photographs(), None if progress is None else step(progress))
+    return network(config).output(photographs(), None if progress is None else step(progress))
 
 
 def calls_of(module: nn.Module) -> list[int]:
@@ -79,11 +79,11 @@ def test_three_views_in_two_passes(preset: str) -> None:
     made = network(PRESETS[preset])
     sizes = calls_of(made.backbone)
     with torch.no_grad():
-        look = made.look(photographs(3))
+        output = made.output(photographs(3))
     assert sizes == [3, 6]
-    assert set(look.views) == {Branch.DISCRIMINATIVE, Branch.COMPLEMENTARY}
-    assert all(view.shape == (3, 3, SIZE, SIZE) for view in (look.original, *look.views.values()))
-    assert all(logits.shape == (3, 7) for logits in look.logits.present().values())
+    assert set(output.views) == {Branch.DISCRIMINATIVE, Branch.COMPLEMENTARY}
+    assert all(view.shape == (3, 3, SIZE, SIZE) for view in (output.original, *output.views.values()))
+    assert all(logits.shape == (3, 7) for logits in output.logits.present().values())
 
 
 @pytest.mark.parametrize(
@@ -101,10 +101,10 @@ def test_the_ablation_makes_only_the_views_it_decides_from(branches: str, views:
     made = network(replace(FOVEATE, branches=Branches(branches)))
     sizes = calls_of(made.backbone)
     with torch.no_grad():
-        look = made.look(photographs())
+        output = made.output(photographs())
     assert sizes == calls
-    assert "".join(branch[0] for branch in look.views) == views
-    assert (look.logits.joint is None) == (branches == "o")
+    assert "".join(branch[0] for branch in output.views) == views
+    assert (output.logits.joint is None) == (branches == "o")
 
 
 @pytest.mark.parametrize("branches", Branches)
@@ -121,9 +121,9 @@ def test_the_first_view_is_a_plain_networks() -> None:
     """At a source of the input's size it is the photograph itself, and its answer the backbone's own."""
     made, images = network(), photographs()
     with torch.no_grad():
-        look = made.look(images)
-        assert torch.equal(look.original, images)
-        torch.testing.assert_close(look.logits.original, made.backbone.logits(images), rtol=1e-4, atol=1e-5)
+        output = made.output(images)
+        assert torch.equal(output.original, images)
+        torch.testing.assert_close(output.logits.original, made.backbone.logits(images), rtol=1e-4, atol=1e-5)
 
 
 def test_a_larger_source_shows_detail_that_the_input_has_lost() -> None:
@@ -131,9 +131,9 @@ def test_a_larger_source_shows_detail_that_the_input_has_lost() -> None:
     fine = torch.zeros(1, 3, 2 * SIZE, 2 * SIZE)
     fine[..., ::2] = 1.0
     with torch.no_grad():
-        look = network().look(fine)
+        output = network().output(fine)
     middle = slice(SIZE // 4, -SIZE // 4)
-    assert look.original[..., middle].std() < 0.01
+    assert output.original[..., middle].std() < 0.01
     lines = network()
     with torch.no_grad():
         places = torch.full((1, 31, 31), 0.01)
@@ -146,10 +146,10 @@ def test_a_larger_source_shows_detail_that_the_input_has_lost() -> None:
 def test_the_views_are_read_from_the_source() -> None:
     source = photographs(size=2 * SIZE)
     with torch.no_grad():
-        look = network().look(source)
-    for branch, grid in look.grids.items():
+        output = network().output(source)
+    for branch, grid in output.grids.items():
         expected = functional.grid_sample(source, grid, padding_mode="border", align_corners=True)
-        torch.testing.assert_close(look.views[branch], expected)
+        torch.testing.assert_close(output.views[branch], expected)
 
 
 def test_shrinking_is_area_true() -> None:
@@ -169,13 +169,13 @@ def test_features_that_are_everywhere_the_same_zoom_nothing(
     same = cell.view(1, -1, 1, 1).expand(2, -1, 5, 5)
     monkeypatch.setattr(made.backbone, "forward", lambda each: same.repeat(len(each) // 2, 1, 1, 1))
     with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
-        look = made.look(images, step())
-    assert not look.attention.peaks.any()
-    assert all(torch.isfinite(logits).all() for logits in look.logits.present().values())
+        output = made.output(images, step())
+    assert not output.attention.peaks.any()
+    assert all(torch.isfinite(logits).all() for logits in output.logits.present().values())
     identity = torch.linspace(-1, 1, SIZE)
-    for branch, grid in look.grids.items():
+    for branch, grid in output.grids.items():
         torch.testing.assert_close(grid[0, 0, :, 0], identity, atol=1e-5, rtol=0)
-        torch.testing.assert_close(look.views[branch], look.original, atol=1e-3, rtol=0)
+        torch.testing.assert_close(output.views[branch], output.original, atol=1e-3, rtol=0)
 
 
 @pytest.mark.parametrize("preset", PRESETS)
@@ -220,9 +220,9 @@ def test_each_zoomed_view_teaches_its_radius_and_the_backbone(preset: str, branc
 def test_bf16_sees_what_float32_sees() -> None:
     made, images = network(), photographs()
     with torch.no_grad():
-        exact = made.look(images)
+        exact = made.output(images)
         with torch.autocast("cpu", torch.bfloat16):
-            rough = made.look(images)
+            rough = made.output(images)
     assert rough.response.dtype is torch.float32
     torch.testing.assert_close(rough.response, exact.response, atol=0.1, rtol=0)
     assert rough.views[Branch.DISCRIMINATIVE].dtype is torch.float32
@@ -240,8 +240,8 @@ def test_every_peak_is_in_both_sets_at_first() -> None:
 def test_a_training_draw_is_its_keys() -> None:
     made, images = network(replace(FOVEATE, train_partition=Partition.RANDOM)), photographs()
     with torch.no_grad():
-        one, again, other = (made.look(images, step(key=key)).attention.weights for key in (0, 0, 9))
-        alone = made.look(images[1:], TrainingStep(LATE, torch.tensor([1]))).attention.weights
+        one, again, other = (made.output(images, step(key=key)).attention.weights for key in (0, 0, 9))
+        alone = made.output(images[1:], TrainingStep(LATE, torch.tensor([1]))).attention.weights
     assert torch.equal(one.discriminative, again.discriminative)
     assert torch.equal(one.discriminative[1:], alone.discriminative)
     assert not torch.equal(one.discriminative, other.discriminative)
@@ -250,7 +250,7 @@ def test_a_training_draw_is_its_keys() -> None:
 def test_a_random_test_draw_belongs_to_the_photograph() -> None:
     made, images = network(replace(FOVEATE, test_partition=Partition.RANDOM)), photographs()
     with torch.no_grad():
-        both, alone = made.look(images), made.look(images[1:])
+        both, alone = made.output(images), made.output(images[1:])
     assert torch.equal(both.attention.weights.discriminative[1:], alone.attention.weights.discriminative)
 
 
@@ -266,12 +266,12 @@ def salient(config: S3NConfig) -> S3N:
 def test_the_whole_response_may_draw_the_zoom(preset: str) -> None:
     """Nothing else changes: the response is that of the sparse network."""
     config = SPARSE[preset]
-    look = seen(replace(config, attention=AttentionKind.CLASS_RESPONSE))
-    assert torch.equal(look.response, seen(config).response)
-    for view, drawing in ((Branch.DISCRIMINATIVE, look.response), (Branch.COMPLEMENTARY, 1 - look.response)):
+    output = seen(replace(config, attention=AttentionKind.CLASS_RESPONSE))
+    assert torch.equal(output.response, seen(config).response)
+    for view, drawing in ((Branch.DISCRIMINATIVE, output.response), (Branch.COMPLEMENTARY, 1 - output.response)):
         sampling_map = (drawing + config.sampling_floor).clamp(min=1e-3)
-        assert torch.equal(getattr(look.attention, view.value), sampling_map)
-        torch.testing.assert_close(look.grids[view], network(config).sampler(sampling_map, SIZE))
+        assert torch.equal(getattr(output.attention, view.value), sampling_map)
+        torch.testing.assert_close(output.grids[view], network(config).sampler(sampling_map, SIZE))
 
 
 @pytest.mark.parametrize("preset", SPARSE)
@@ -279,18 +279,18 @@ def test_a_saliency_may_draw_the_zoom(preset: str) -> None:
     made = salient(SPARSE[preset])
     assert made.saliency is not None
     with torch.no_grad():
-        look = made.look(photographs())
-        drawing = made.saliency(photographs(), look.response.shape[1])
-    assert torch.equal(look.attention.weights.discriminative, drawing)
-    assert different(drawing, look.response)
-    assert not look.attention.peaks.any()
+        output = made.output(photographs())
+        drawing = made.saliency(photographs(), output.response.shape[1])
+    assert torch.equal(output.attention.weights.discriminative, drawing)
+    assert different(drawing, output.response)
+    assert not output.attention.peaks.any()
 
 
 def test_a_flat_saliency_gives_the_view_itself() -> None:
-    look = seen(replace(FOVEATE, attention=AttentionKind.SALIENCY))
-    assert len(look.views) == 2
-    for view in look.views.values():
-        torch.testing.assert_close(view, look.original, atol=1e-3, rtol=0)
+    output = seen(replace(FOVEATE, attention=AttentionKind.SALIENCY))
+    assert len(output.views) == 2
+    for view in output.views.values():
+        torch.testing.assert_close(view, output.original, atol=1e-3, rtol=0)
 
 
 @pytest.mark.parametrize("branch", ["discriminative", "complementary"])
@@ -412,15 +412,15 @@ def test_batch_norms_see_both_zoomed_views_or_each_by_itself(together: bool) -> 
     made, twin = (network(replace(FOVEATE, views_together=together)).train() for _ in range(2))
     sizes = calls_of(made.backbone)
     with torch.no_grad():
-        look = made.look(photographs(3), step(count=3))
-        twin.backbone(look.original)
+        output = made.output(photographs(3), step(count=3))
+        twin.backbone(output.original)
         if together:
-            expected = twin.backbone(torch.cat(list(look.views.values()))).chunk(2)
+            expected = twin.backbone(torch.cat(list(output.views.values()))).chunk(2)
         else:
-            expected = tuple(map(twin.backbone, look.views.values()))
+            expected = tuple(map(twin.backbone, output.views.values()))
     assert sizes == ([3, 6] if together else [3, 3, 3])
-    for branch, features in zip(look.views, expected, strict=True):
-        assert_close(look.features[branch], features)
+    for branch, features in zip(output.views, expected, strict=True):
+        assert_close(output.features[branch], features)
     for one, other in zip(made.backbone.buffers(), twin.backbone.buffers(), strict=True):
         assert_close(one, other)  # running statistics, and how often they were updated
 
@@ -428,10 +428,10 @@ def test_batch_norms_see_both_zoomed_views_or_each_by_itself(together: bool) -> 
 def test_views_together_or_not_differ_in_training_alone() -> None:
     both = [network(replace(FOVEATE, views_together=each)) for each in (True, False)]
     with torch.no_grad():
-        tested, trained = ([made.train(mode).look(photographs(), step()) for made in both] for mode in (False, True))
+        tested, trained = ([made.train(mode).output(photographs(), step()) for made in both] for mode in (False, True))
     for branch in tested[0].views:
-        assert_close(*(look.features[branch] for look in tested))
-        assert different(*(look.features[branch] for look in trained))
+        assert_close(*(output.features[branch] for output in tested))
+        assert different(*(output.features[branch] for output in trained))
 
 
 def test_the_released_preset_chooses_classes_by_the_heads_bias() -> None:
@@ -440,10 +440,10 @@ def test_the_released_preset_chooses_classes_by_the_heads_bias() -> None:
     head = made.backbone.classifier
     with torch.no_grad():
         head.bias.copy_(torch.tensor([1e4, *[0.0] * 6]))
-        look = made.look(photographs())
-        first = on_grid(class_maps(look.features[Branch.ORIGINAL], head.weight, torch.zeros(2, 1).long()), 31)[:, 0]
+        output = made.output(photographs())
+        first = on_grid(class_maps(output.features[Branch.ORIGINAL], head.weight, torch.zeros(2, 1).long()), 31)[:, 0]
     low, high = first.amin(dim=(1, 2), keepdim=True), first.amax(dim=(1, 2), keepdim=True)
-    assert_close(look.response, (first - low) / (high - low), rtol=0, atol=1e-4)
+    assert_close(output.response, (first - low) / (high - low), rtol=0, atol=1e-4)
 
 
 def test_what_learns_at_which_rate() -> None:

@@ -24,11 +24,11 @@ from foveate.errors import UserError
 from foveate.macnn.config import MACNNConfig
 from foveate.plumage import PlumageConfig, draw_plumage
 from foveate.recipes.config import TrainConfig
-from foveate.recipes.create import create_network
+from foveate.recipes.methods import create_network
 from foveate.runs.run import Run
 from foveate.s3n.config import Branches, Partition, S3NConfig
+from foveate.training.callbacks import EpochLines
 from foveate.training.checkpoints import AtomicCheckpoints
-from foveate.training.fit import EpochLines
 from foveate.training.module import TrainingModule
 from foveate.workflows.train import train
 
@@ -261,7 +261,7 @@ def test_every_method_learns_from_a_single_photograph(
 def test_waiting_is_what_passes_between_two_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two epochs by hand: 2 and 1 s, then 0 and 3 s of waiting, in 10 s each."""
     lines, clock = EpochLines(quiet), iter([0, 2, 5, 6, 9, 10, 20, 20, 24, 27, 29, 30])
-    monkeypatch.setattr("foveate.training.fit.time", mock.Mock(perf_counter=lambda: float(next(clock))))
+    monkeypatch.setattr("foveate.training.callbacks.time", mock.Mock(perf_counter=lambda: float(next(clock))))
     trainer, module, batch = (mock.Mock(spec=each) for each in (pl.Trainer, pl.LightningModule, Batch))
     trainer.configure_mock(callback_metrics={"train/loss": torch.tensor(1.0)}, current_epoch=0, max_epochs=2)
     for _ in range(2):

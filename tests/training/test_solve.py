@@ -10,9 +10,10 @@ import pytest
 from foveate.config.networks import BackboneConfig, ProbeConfig
 from foveate.files.parquet import read_parquet, write_parquet
 from foveate.recipes.config import TrainConfig
+from foveate.runs.context import RunContext
 from foveate.runs.run import Run
 from foveate.workflows.evaluate import evaluate
-from foveate.workflows.predict import load
+from foveate.workflows.model import load
 from foveate.workflows.train import train
 from zooms import SLOW, silent
 
@@ -29,7 +30,7 @@ def probe(config: TrainConfig, tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 def test_it_is_evaluated_and_asked(probe: Run, plumage: Path) -> None:
-    accuracy = evaluate(probe, hardware=SLOW, say=silent).accuracy
+    accuracy = evaluate(probe, context=RunContext(hardware=SLOW, say=silent)).accuracy
     bird = sorted(plumage.glob("images/*/*.jpg"))[0]
     best = load(probe.path, hardware=SLOW).predict(bird).best
     assert accuracy.images == 12

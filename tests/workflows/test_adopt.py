@@ -23,20 +23,22 @@ from foveate.config.data import DataConfig, DatasetFormat, TransformConfig
 from foveate.config.hardware import HardwareConfig
 from foveate.config.networks import BackboneConfig, Library, OwnConfig, PlainConfig
 from foveate.errors import UserError
-from foveate.guided_zoom.config import EvidenceStart, Keep, PatchConfig, PoolConfig, RefinementConfig
+from foveate.guided_zoom.config import Keep, PatchConfig, PoolConfig, RefinementConfig
 from foveate.recipes import evidence as evidence_recipe
 from foveate.recipes.config import TrainConfig
 from foveate.recipes.datasets import load_splits
+from foveate.runs.context import RunContext
 from foveate.runs.guided_zoom_run import GuidedZoomRun
 from foveate.runs.run import Run
 from foveate.workflows.adopt import adopt
 from foveate.workflows.build_guided_zoom import build_guided_zoom
 from foveate.workflows.evaluate import evaluate
-from foveate.workflows.evidence_training import evidence_backbone, evidence_config
-from foveate.workflows.predict import load
+from foveate.workflows.evidence_training import EvidenceTraining, evidence_backbone
+from foveate.workflows.model import load
 from foveate.workflows.train import train
 
 SLOW = HardwareConfig(accelerator="cpu", workers=0)
+QUIET = RunContext(hardware=SLOW, say=lambda line: None)
 ABSENT: Literal["mps", "gpu"] = "mps" if torch.cuda.is_available() else "gpu"
 SMALL = TransformConfig(input_size=64, resize_size=72)
 ON_THE_COMMAND_LINE = ["--transforms.input-size", 64, "--transforms.resize-size", 72]
@@ -95,7 +97,7 @@ def test_it_is_a_finished_run(run: Run, checkpoint: Path) -> None:
 
 def test_it_is_evaluated_and_asked_as_any_run(run: Run, plumage: Path, tmp_path: Path) -> None:
     own = Run.open(Path(shutil.copytree(run.path, tmp_path / "own")))
-    done = evaluate(own, hardware=SLOW, results=tmp_path / "rows.jsonl", say=silent)
+    done = evaluate(own, context=RunContext(hardware=SLOW, results=tmp_path / "rows.jsonl", say=silent))
     assert done.accuracy.images == 12
     row = json.loads((tmp_path / "rows.jsonl").read_text())
     assert (row["method"], row["base"], row["preset"]) == ("own", "test_resnet", None)
@@ -287,9 +289,13 @@ def test_guided_zoom_of_a_vgg(plumage: Path, tmp_path: Path, monkeypatch: pytest
     )
     refinement, rows = RefinementConfig(top_k=3, weights=(0.5, 0.3, 0.2)), tmp_path / "rows.jsonl"
     made = build_guided_zoom(
-        *(run, zoom), pool=pool, refinement=refinement, evidence=evidence, hardware=SLOW, results=rows, say=silent
+        *(run, zoom),
+        pool=pool,
+        refinement=refinement,
+        evidence=EvidenceTraining(config=evidence),
+        context=RunContext(hardware=SLOW, results=rows, say=silent),
     )
-    assert made[0].change.before == evaluate(run, hardware=SLOW, say=silent).accuracy.top1.value
+    assert made[0].change.before == evaluate(run, context=QUIET).accuracy.top1.value
     row = json.loads(rows.read_text())
     assert (row["conventional"], row["base"], row["preset"]) == ("own", "vgg16", None)
     moved = GuidedZoomRun.open(zoom.rename(tmp_path / "moved"))
@@ -309,7 +315,7 @@ def test_an_evidence_cnn_begins_as_a_network_that_is_built_and_fed_alike(
     run: Run, tmp_path: Path, network: OwnConfig, architecture: str | None, alike: bool
 ) -> None:
     base = replace(run, description=replace(run.description, config=replace(run.config, network=network)))
-    config = evidence_config(None, architecture, EvidenceStart.CONVENTIONAL, base, tmp_path, SLOW)
+    config = EvidenceTraining(architecture=architecture).config_for(base, tmp_path, SLOW)
     assert isinstance(config.network, PlainConfig)
     assert config.network.backbone.weights == (str(run.path.resolve()) if alike else "auto")
     assert config.epochs == (4 if alike else 8)

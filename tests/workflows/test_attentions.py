@@ -10,12 +10,13 @@ import pytest
 
 from foveate.data.images import read_image
 from foveate.recipes.config import TrainConfig
+from foveate.runs.context import RunContext
 from foveate.runs.run import Run
 from foveate.s3n.config import AttentionKind, Branches, S3NConfig
 from foveate.s3n.explanation import S3NExplanation
 from foveate.workflows.evaluate import evaluate
 from foveate.workflows.explain import Explainer, explain
-from foveate.workflows.predict import load
+from foveate.workflows.model import load
 from foveate.workflows.train import train
 
 
@@ -42,20 +43,20 @@ def test_from_training_to_the_picture(
     run = Run.open(trained.path)
     assert run.config.network == network
 
-    done = evaluate(run, hardware=config.hardware, results=tmp_path / "rows.jsonl", say=silent)
+    done = evaluate(run, context=RunContext(hardware=config.hardware, results=tmp_path / "rows.jsonl", say=silent))
     row = json.loads((tmp_path / "rows.jsonl").read_text(encoding="utf-8"))
     assert (row["preset"], row["attention"] or "sparse", row["decides_from"]) == ("foveate", kind, branches)
     assert done.accuracy.images == 12
 
     bird = sorted(plumage.glob("images/*/*.jpg"))[0]
     predicted = load(run.path, hardware=config.hardware).predict(bird)
-    explanation = Explainer.of(run, config.hardware).explain(read_image(bird), bird.name)
+    explanation = Explainer.of(run, RunContext(hardware=config.hardware)).explain(read_image(bird), bird.name)
     assert isinstance(explanation, S3NExplanation)
     assert explanation.answer[0].class_name == predicted.best.class_name
     assert (explanation.dense is None) == (kind is AttentionKind.SPARSE)
     assert len(explanation.zoomed) == (2 if branches is Branches.ODC else 1)
-    pictures = explain(run, [str(bird)], hardware=config.hardware, say=silent)
-    pictures += explain(run, [str(bird)], epochs=(1,), hardware=config.hardware, say=silent)
+    pictures = explain(run, [str(bird)], context=RunContext(hardware=config.hardware, say=silent))
+    pictures += explain(run, [str(bird)], epochs=(1,), context=RunContext(hardware=config.hardware, say=silent))
     assert all(picture.stat().st_size > 0 for picture in pictures)
 
 

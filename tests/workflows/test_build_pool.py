@@ -7,6 +7,7 @@ import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import pyarrow as pa
@@ -23,11 +24,13 @@ from foveate.errors import UserError
 from foveate.files.documents import unstructured, write_json
 from foveate.grounding.config import GroundingConfig, GroundingMethod
 from foveate.guided_zoom.config import Keep, PatchConfig, PoolConfig
-from foveate.guided_zoom.evidence import ConventionalCNN
+from foveate.guided_zoom.conventional_cnn import ConventionalCNN
 from foveate.guided_zoom.pool import SCHEMA_VERSION, EvidencePool
+from foveate.guided_zoom.pool_rule import admission, pool_rows
+from foveate.runs.context import RunContext
 from foveate.runs.run import Run
 from foveate.types import Grounded
-from foveate.workflows.build_pool import build_pool, evidence_rows, export_patches
+from foveate.workflows.build_pool import build_pool, export_patches
 
 SLOW = HardwareConfig(accelerator="cpu", workers=0)
 CONFIG = PoolConfig(
@@ -43,8 +46,8 @@ def silent(line: str) -> None:
     """Say nothing."""
 
 
-def built(run: Run, out: Path, config: PoolConfig = CONFIG, **options: object) -> EvidencePool:
-    return build_pool(run, out, config, **{"hardware": SLOW, "say": silent, **options})  # type: ignore[arg-type]
+def built(run: Run, out: Path, config: PoolConfig = CONFIG, **options: Any) -> EvidencePool:
+    return build_pool(run, out, config, **{"context": RunContext(hardware=SLOW, say=silent), **options})
 
 
 @pytest.fixture(scope="module")
@@ -73,8 +76,26 @@ def scripted(answers: list[list[int]], keep: Keep) -> tuple[list[tuple[str, int]
     images = torch.full((3, 32, 32, 3), 9, dtype=torch.uint8)
     config = replace(CONFIG, keep=keep)
     conventional = mock.Mock(spec=ConventionalCNN, answer=base.answer, classifier=mock.Mock(device=torch.device("cpu")))
-    rows = evidence_rows(conventional, images, records, config)
+    rows = pool_rows(conventional, images, records, config)
     return [(row["id"], row["round"]) for row in rows.to_pylist()], base
+
+
+@pytest.mark.parametrize(
+    ("keep", "number", "enters", "goes_on"),
+    [
+        (Keep.CORRECT, 0, [True, False], [True, False]),
+        (Keep.CORRECT, 1, [True, False], [True, False]),
+        (Keep.FIRST_ALWAYS, 0, [True, True], [True, False]),
+        (Keep.FIRST_ALWAYS, 1, [True, False], [True, False]),
+        (Keep.ERASED_CORRECT, 0, [True, True], [True, True]),
+        (Keep.ERASED_CORRECT, 1, [True, False], [True, False]),
+    ],
+)
+def test_what_becomes_of_a_right_and_of_a_wrong_photograph(
+    keep: Keep, number: int, enters: list[bool], goes_on: list[bool]
+) -> None:
+    decision = admission(torch.tensor([True, False]), number, keep)
+    assert (decision.enters.tolist(), decision.goes_on.tolist()) == (enters, goes_on)
 
 
 def test_a_round_is_kept_while_the_answer_is_right() -> None:
@@ -138,7 +159,8 @@ def test_a_pool_of_the_former_rule_keeps_it(pool: EvidencePool, tmp_path: Path) 
 
 def test_processes_that_share_the_work_build_the_same_pool(pool: EvidencePool, quick_run: Run, tmp_path: Path) -> None:
     for index in (1, 2, 0):
-        built(quick_run, tmp_path / "pool", share=(index, 3), hardware=replace(SLOW, workers=index))
+        context = RunContext(hardware=replace(SLOW, workers=index), say=silent)
+        built(quick_run, tmp_path / "pool", share=(index, 3), context=context)
     assert EvidencePool.open(tmp_path / "pool").table().equals(pool.table())
 
 
@@ -155,9 +177,9 @@ def test_a_killed_build_repeats_no_finished_part(pool: EvidencePool, quick_run: 
         calls.append(len(records))
         if len(calls) == 5:
             raise KeyboardInterrupt
-        return evidence_rows(base, images, records, config)
+        return pool_rows(base, images, records, config)
 
-    with mock.patch("foveate.workflows.build_pool.evidence_rows", rows):
+    with mock.patch("foveate.workflows.build_pool.pool_rows", rows):
         with pytest.raises(KeyboardInterrupt):
             built(quick_run, tmp_path / "pool")
         assert EvidencePool.open(tmp_path / "pool").parts.missing() == (1, 2)
@@ -168,7 +190,7 @@ def test_a_killed_build_repeats_no_finished_part(pool: EvidencePool, quick_run: 
 
 def test_a_finished_pool_is_built_no_more(pool: EvidencePool, quick_run: Run) -> None:
     before = {path: path.stat().st_mtime_ns for path in pool.path.rglob("*.parquet")}
-    with mock.patch("foveate.workflows.build_pool.evidence_rows", side_effect=AssertionError):
+    with mock.patch("foveate.workflows.build_pool.pool_rows", side_effect=AssertionError):
         built(quick_run, pool.path)
     assert {path: path.stat().st_mtime_ns for path in pool.path.rglob("*.parquet")} == before
 

@@ -11,12 +11,13 @@ from PIL import Image
 
 from foveate.config.data import DataConfig, TransformConfig
 from foveate.plumage import PlumageConfig
-from foveate.recipes import plain_slice
 from foveate.recipes.config import TrainConfig
+from foveate.reproduction.cub_slice import plain_slice
+from foveate.runs.context import RunContext
 from foveate.workflows import demo as demo_module
 from foveate.workflows.demo import demo
 from foveate.workflows.evaluate import evaluate
-from foveate.workflows.sheet import answer_sheet_of
+from foveate.workflows.shown_answers import answer_sheet_of
 from foveate.workflows.train import train
 
 
@@ -58,7 +59,7 @@ def test_one_epoch_on_real_photographs_is_far_above_chance(cub20: Path, tmp_path
         epochs=1,
     )
     run = train(config, tmp_path / "run", say=lambda line: None)
-    done = evaluate(run, say=lambda line: None)
+    done = evaluate(run, context=RunContext(say=lambda line: None))
     assert done.accuracy.images == 585
     assert done.accuracy.classes == 20
     assert done.accuracy.top1.low > 3 * 0.05

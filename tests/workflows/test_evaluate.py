@@ -25,11 +25,14 @@ from foveate.evaluation.predictions import read_predictions
 from foveate.inference.classifier import Classifier
 from foveate.recipes.config import TrainConfig
 from foveate.recipes.datasets import load_splits
+from foveate.runs.context import RunContext
+from foveate.runs.environment import environment
 from foveate.runs.run import Run, RunDescription
 from foveate.s3n.config import AttentionKind, Branches, EntropySource, Partition, S3NConfig
 from foveate.s3n.network import S3N
-from foveate.workflows.evaluate import Evaluation, evaluate, records_of, schedule_of
+from foveate.workflows.evaluate import Evaluation, evaluate
 from foveate.workflows.model import load
+from foveate.workflows.result_rows import schedule_of
 from miniatures import write_cub, write_folder
 
 
@@ -46,7 +49,7 @@ def own_run(quick_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 @pytest.fixture(scope="module")
 def evaluated(own_run: Run) -> Evaluation:
-    return evaluate(own_run, hardware=own_run.config.hardware, say=silent)
+    return evaluate(own_run, context=RunContext(hardware=own_run.config.hardware, say=silent))
 
 
 def test_the_table_agrees_with_the_report(evaluated: Evaluation, own_run: Run) -> None:
@@ -73,7 +76,7 @@ def test_the_table_agrees_with_the_report(evaluated: Evaluation, own_run: Run) -
 
 def test_each_branch_and_the_mean_of_all_is_measured(s3n_run: Run, tmp_path: Path) -> None:
     own = Run.open(shutil.copytree(s3n_run.path, tmp_path / "s3n", ignore=shutil.ignore_patterns("checkpoints")))
-    done = evaluate(own, hardware=own.config.hardware, results=tmp_path / "rows.jsonl", say=silent)
+    done = evaluate(own, context=RunContext(hardware=own.config.hardware, results=tmp_path / "rows.jsonl", say=silent))
     names = ("original", "discriminative", "complementary", "joint")
     tables = [read_predictions(done.report.with_name(f"test-centre-{name}.parquet")) for name in names]
     right = [(table.probabilities.argmax(1) == table.labels).mean() for table in tables]
@@ -91,15 +94,13 @@ def test_each_branch_and_the_mean_of_all_is_measured(s3n_run: Run, tmp_path: Pat
 
 def test_looking_closer_where_unsure_answers_as_foretold(s3n_run: Run, tmp_path: Path) -> None:
     own = Run.open(shutil.copytree(s3n_run.path, tmp_path / "s3n", ignore=shutil.ignore_patterns("checkpoints")))
-    full = evaluate(own, hardware=own.config.hardware, say=silent)
+    full = evaluate(own, context=RunContext(hardware=own.config.hardware, say=silent))
     half = full.gate[5]
     assert 0.2 < half.share < 0.8
     done = evaluate(
         own,
         zoom_entropy_threshold=half.above,
-        hardware=own.config.hardware,
-        results=tmp_path / "rows.jsonl",
-        say=silent,
+        context=RunContext(hardware=own.config.hardware, results=tmp_path / "rows.jsonl", say=silent),
     )
     first = read_predictions(full.report.with_name("test-centre-original.parquet")).probabilities
     asked = entr(first).sum(1) > half.above
@@ -123,7 +124,7 @@ def test_looking_closer_where_unsure_answers_as_foretold(s3n_run: Run, tmp_path:
 
 def test_where_to_look_closer_is_checked(own_run: Run, s3n_run: Run) -> None:
     with pytest.raises(UserError, match=r"looks closer; this one, a PlainNetwork, looks once"):
-        evaluate(own_run, zoom_entropy_threshold=1.0, say=silent)
+        evaluate(own_run, zoom_entropy_threshold=1.0, context=RunContext(say=silent))
     with pytest.raises(UserError, match=r"zoom_entropy_threshold must not be negative, in nats; got -1"):
         load(s3n_run.path, zoom_entropy_threshold=-1.0)
     alone = S3NConfig(backbone=BackboneConfig(architecture="test_resnet", weights="none"), branches=Branches.O)
@@ -175,7 +176,7 @@ def test_a_row_says_how_the_rate_moved_unless_as_usual(config: OptimiserConfig, 
 
 
 def test_flipped_views_give_the_mean_of_the_two(evaluated: Evaluation, own_run: Run) -> None:
-    flipped = evaluate(own_run, views=TestViews.FLIP, hardware=own_run.config.hardware, say=silent)
+    flipped = evaluate(own_run, views=TestViews.FLIP, context=RunContext(hardware=own_run.config.hardware, say=silent))
     assert flipped.report.name == "test-flip.md"
     views = EvaluationViews(evaluated.records, own_run.config.transforms)
     classifier = Classifier.place(own_run.load_network(), own_run.config.hardware)
@@ -193,9 +194,9 @@ def test_a_data_set_that_has_moved_is_found_through_its_root(
     gone = replace(own_run.config.data, root=tmp_path / "gone")
     run = Run(own_run.path, replace(own_run.description, config=replace(own_run.config, data=gone)))
     with pytest.raises(UserError, match=r"folder must exist; got .*gone"):
-        evaluate(run, say=silent)
+        evaluate(run, context=RunContext(say=silent))
     before, said = evaluated.report.with_suffix(".json").read_text(encoding="utf-8"), list[str]()
-    done = evaluate(run, root=moved, batch_size=5, hardware=run.config.hardware, say=said.append)
+    done = evaluate(run, context=RunContext(root=moved, batch_size=5, hardware=run.config.hardware, say=said.append))
     answers = done.table
     assert evaluated.report.with_suffix(".json").read_text(encoding="utf-8") == before
     assert (done.report.name, said[-1]) == (
@@ -208,12 +209,14 @@ def test_a_data_set_that_has_moved_is_found_through_its_root(
 
 def test_other_classes_are_refused(own_run: Run, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"classes it was trained on, 4 of them.* has 3, 'Red Kite 4' first"):
-        evaluate(own_run, root=write_cub(tmp_path), say=silent)
+        evaluate(own_run, context=RunContext(root=write_cub(tmp_path), say=silent))
 
 
 def test_a_split_that_is_not_there_is_refused(own_run: Run) -> None:
-    with pytest.raises(UserError, match=r"validation split must hold photographs.*data\.validation_fraction above 0"):
-        evaluate(own_run, split="validation", say=silent)
+    with pytest.raises(
+        UserError, match=r"validation split must hold photographs.*train anew with --data.validation-fraction 0.2"
+    ):
+        evaluate(own_run, split="validation", context=RunContext(say=silent))
 
 
 def test_photographs_that_were_trained_on_are_no_test(own_run: Run) -> None:
@@ -221,21 +224,24 @@ def test_photographs_that_were_trained_on_are_no_test(own_run: Run) -> None:
     data = replace(own_run.config.data, validation_fraction=0.5)
     run = Run(own_run.path, replace(own_run.description, config=replace(own_run.config, data=data)))
     with pytest.raises(UserError, match=r"must not have been trained on; 12 of 12 were, 'images/001"):
-        evaluate(run, split="validation", say=silent)
-    assert len(evaluate(run, split="train", say=silent).table.ids) == 12
+        evaluate(run, split="validation", context=RunContext(say=silent))
+    assert len(evaluate(run, split="train", context=RunContext(say=silent)).table.ids) == 12
 
 
 def test_an_unfinished_run_is_refused(tmp_path: Path, quick: TrainConfig) -> None:
     run = Run.start(tmp_path / "run", RunDescription(quick, ("a", "b"), "birds"))
     with pytest.raises(UserError, match=r"model\.safetensors; .* has none; finish its training"):
-        evaluate(run, say=silent)
+        evaluate(run, context=RunContext(say=silent))
 
 
 def test_a_row_of_results_says_what_was_done(evaluated: Evaluation, own_run: Run, tmp_path: Path) -> None:
     file = tmp_path / "rows.jsonl"
     for _ in range(2):
-        evaluate(own_run, results=file, hardware=HardwareConfig(accelerator="cpu", workers=0), say=silent)
+        evaluate(
+            own_run, context=RunContext(results=file, hardware=HardwareConfig(accelerator="cpu", workers=0), say=silent)
+        )
     (first,) = (json.loads(line) for line in file.read_text(encoding="utf-8").splitlines())  # not twice
+    trained, measuring = own_run.environment(), environment()
     known = {
         "method": "plain",
         "base": "tf_efficientnet_lite0",
@@ -249,8 +255,12 @@ def test_a_row_of_results_says_what_was_done(evaluated: Evaluation, own_run: Run
         "epochs": 2,
         "schedule": None,
         "minutes": own_run.metrics()["minutes"],
-        "command": own_run.environment()["command"],
-        "commit": own_run.environment()["commit"],
+        "row_version": 2,
+        "measured": "accuracy",
+        "run": own_run.path.name,
+        "photographs": 12,
+        **{f"trained_{name}": trained[name] for name in ("command", "commit", "hardware")},
+        **{f"measured_{name}": measuring[name] for name in ("command", "commit", "hardware")},
     }
     assert {name: first[name] for name in known} == known
     assert 0 <= first["top1"] <= 100
@@ -265,6 +275,6 @@ def test_what_is_to_be_known_of_the_data_set_is_said(quick: TrainConfig, tmp_pat
     run = Run.start(tmp_path / "run", RunDescription(config, ("ani", "crow", "zebra"), "birds"))
     run.keep_photographs(load_splits(config.data).train, ())
     said: list[str] = []
-    assert len(records_of(run, config.data, "test", said.append)) == 2
+    assert len(RunContext(say=said.append).photographs_of(run, "test", announced=True)) == 2
     assert [line.partition(":")[0] for line in said] == ["splits", "warning", "warning"]
     assert "zebra" in said[1]

@@ -16,11 +16,12 @@ from command_line import status
 from foveate.config.data import OnError
 from foveate.data.images import read_image
 from foveate.errors import UserError
+from foveate.runs.context import RunContext
 from foveate.runs.run import Run
 from foveate.s3n.explanation import S3NExplanation
 from foveate.workflows.explain import Explainer, explain
+from foveate.workflows.explanation_pictures import picture_paths, shown_name
 from foveate.workflows.model import load
-from foveate.workflows.pictures import picture_paths, shown_name
 
 
 def silent(line: str) -> None:
@@ -45,7 +46,7 @@ def size_of(path: Path) -> tuple[int, int]:
 
 
 def test_it_explains_the_answer_that_predict_gives(own_run: Run, bird: Path) -> None:
-    explanation = Explainer.of(own_run, own_run.config.hardware).explain(read_image(bird), "bird")
+    explanation = Explainer.of(own_run, RunContext(hardware=own_run.config.hardware)).explain(read_image(bird), "bird")
     predicted = load(own_run.path, hardware=own_run.config.hardware).predict(bird)
     assert isinstance(explanation, S3NExplanation)
     assert explanation.answer[0].class_name == predicted.best.class_name
@@ -59,7 +60,7 @@ def test_it_explains_the_answer_that_predict_gives(own_run: Run, bird: Path) -> 
 def test_the_first_view_is_the_photograph(own_run: Run, bird: Path) -> None:
     """Normalised, shrunk and turned back into pixels it is the photograph resized: the whole of it but the margin."""
     photograph = read_image(bird)
-    shown = Explainer.of(own_run, own_run.config.hardware).explain(photograph, "bird")
+    shown = Explainer.of(own_run, RunContext(hardware=own_run.config.hardware)).explain(photograph, "bird")
     assert isinstance(shown, S3NExplanation)
     margin = (72 - 64) / 2 / 72 * photograph.width
     box = (margin, margin, photograph.width - margin, photograph.height - margin)
@@ -70,7 +71,7 @@ def test_the_first_view_is_the_photograph(own_run: Run, bird: Path) -> None:
 
 def test_a_grey_photograph_is_explained_as_it_is_predicted(own_run: Run, bird: Path) -> None:
     grey = read_image(bird).convert("L")
-    explanation = Explainer.of(own_run, own_run.config.hardware).explain(grey, "grey")
+    explanation = Explainer.of(own_run, RunContext(hardware=own_run.config.hardware)).explain(grey, "grey")
     predicted = load(own_run.path, hardware=own_run.config.hardware).predict(grey)
     assert isinstance(explanation, S3NExplanation)
     assert explanation.answer[0].class_name == predicted.best.class_name
@@ -129,7 +130,7 @@ def test_any_name_gives_one_file_in_the_folder(name: str, tmp_path: Path) -> Non
 
 
 def test_pictures_lie_in_the_run(own_run: Run, bird: Path) -> None:
-    (picture,) = explain(own_run, [str(bird)], hardware=own_run.config.hardware, say=silent)
+    (picture,) = explain(own_run, [str(bird)], context=RunContext(hardware=own_run.config.hardware, say=silent))
     assert picture == own_run.path / "explanations" / picture_of(bird)
     assert size_of(picture)[0] > 800
 
@@ -160,20 +161,22 @@ def test_what_is_nearly_blank_or_too_large_is_said(own_run: Run, tmp_path: Path)
     Image.new("RGB", (64, 64), "black").save(night)
     Image.new("RGB", (1500, 1000), "green").save(large)
     both = [str(night), str(large)]
-    explain(own_run, both, out=tmp_path, on_error=OnError.SKIP, largest_megapixels=1, say=said.append)
+    explain(
+        own_run, both, out=tmp_path, context=RunContext(on_error=OnError.SKIP, largest_megapixels=1, say=said.append)
+    )
     assert said[0].startswith(f"warning: {night} is nearly blank")
     assert "at most 1 megapixels" in said[1]
     assert said[2:] == [str(tmp_path / picture_of(night))]
     data = replace(own_run.config.data, largest_megapixels=1)
     strict = replace(own_run, description=replace(own_run.description, config=replace(own_run.config, data=data)))
     with pytest.raises(UserError, match=r"1 of 1 photographs cannot be read:\n.*at most 1 megapixels"):
-        explain(strict, [str(large)], out=tmp_path, say=silent)
-    assert len(explain(strict, [str(large)], out=tmp_path, largest_megapixels=2, say=silent)) == 1
+        explain(strict, [str(large)], out=tmp_path, context=RunContext(say=silent))
+    assert len(explain(strict, [str(large)], out=tmp_path, context=RunContext(largest_megapixels=2, say=silent))) == 1
 
 
 def test_evidence_over_training(own_run: Run, bird: Path, tmp_path: Path) -> None:
-    every = explain(own_run, [str(bird)], epochs=(), out=tmp_path / "every", say=silent)
-    last = explain(own_run, [str(bird)], epochs=(2,), out=tmp_path / "last", say=silent)
+    every = explain(own_run, [str(bird)], epochs=(), out=tmp_path / "every", context=RunContext(say=silent))
+    last = explain(own_run, [str(bird)], epochs=(2,), out=tmp_path / "last", context=RunContext(say=silent))
     assert every[0].name == picture_of(bird, "epochs")
     assert size_of(every[0])[1] > size_of(last[0])[1]
 
@@ -187,22 +190,24 @@ def test_the_command(own_run: Run, bird: Path, tmp_path: Path, capsys: pytest.Ca
 
 def test_a_run_that_looks_once_has_nothing_to_show(quick_run: Run, bird: Path) -> None:
     with pytest.raises(UserError, match="how an answer came about is shown of networks that say where they look"):
-        explain(quick_run, [str(bird)], say=silent)
+        explain(quick_run, [str(bird)], context=RunContext(say=silent))
     with pytest.raises(UserError, match="kept none; train with --keep-epochs"):
-        explain(quick_run, [str(bird)], epochs=(), say=silent)
+        explain(quick_run, [str(bird)], epochs=(), context=RunContext(say=silent))
 
 
 def test_an_epoch_that_was_not_kept(own_run: Run, bird: Path) -> None:
     with pytest.raises(UserError, match="kept 1, 2, not 7"):
-        explain(own_run, [str(bird)], epochs=(1, 7), say=silent)
+        explain(own_run, [str(bird)], epochs=(1, 7), context=RunContext(say=silent))
 
 
 def test_a_photograph_is_never_replaced(own_run: Run, bird: Path, tmp_path: Path) -> None:
     photograph = tmp_path / "bird.png"
     read_image(bird).save(photograph)
     before = photograph.read_bytes()
-    (picture,) = explain(own_run, [str(photograph)], out=tmp_path, hardware=own_run.config.hardware, say=silent)
+    (picture,) = explain(
+        own_run, [str(photograph)], out=tmp_path, context=RunContext(hardware=own_run.config.hardware, say=silent)
+    )
     assert picture != photograph
     assert photograph.read_bytes() == before
     with pytest.raises(UserError, match="never replaces a photograph"):
-        explain(own_run, [str(photograph), str(picture)], out=tmp_path, say=silent)
+        explain(own_run, [str(photograph), str(picture)], out=tmp_path, context=RunContext(say=silent))

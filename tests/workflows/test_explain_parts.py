@@ -18,19 +18,20 @@ from foveate.errors import UserError
 from foveate.files.documents import structured, unstructured
 from foveate.grounding.config import GroundingConfig, GroundingMethod
 from foveate.grounding.create import create_grounding
-from foveate.guided_zoom.evidence import ConventionalCNN
+from foveate.guided_zoom.conventional_cnn import ConventionalCNN
 from foveate.macnn.config import MACNNConfig
 from foveate.macnn.explanation import MACNNExplanation
 from foveate.macnn.network import MACNN
-from foveate.networks.views import shrink
-from foveate.recipes import macnn_slice
+from foveate.networks.first_view import shrink
 from foveate.recipes.config import TrainConfig
-from foveate.recipes.create import configurations
+from foveate.recipes.methods import configurations
+from foveate.reproduction.cub_slice import macnn_slice
+from foveate.runs.context import RunContext
 from foveate.runs.guided_zoom_run import GuidedZoomRun
 from foveate.runs.run import Run
 from foveate.workflows.evaluate import evaluate
 from foveate.workflows.explain import Explainer, explain
-from foveate.workflows.predict import load
+from foveate.workflows.model import load
 from zooms import SLOW, made_of, silent
 
 
@@ -47,7 +48,7 @@ def bird(plumage: Path) -> Path:
 
 
 def test_it_explains_the_answer_that_predict_gives(own_run: Run, bird: Path) -> None:
-    explanation = Explainer.of(own_run, SLOW).explain(read_image(bird), "bird")
+    explanation = Explainer.of(own_run, RunContext(hardware=SLOW)).explain(read_image(bird), "bird")
     predicted = load(own_run.path, hardware=SLOW).predict(bird)
     assert isinstance(explanation, MACNNExplanation)
     assert explanation.answer[0].class_name == predicted.best.class_name
@@ -74,7 +75,7 @@ def test_the_picture_and_the_command(own_run: Run, bird: Path, tmp_path: Path) -
 
 
 def test_branches_of_the_report_are_the_streams(own_run: Run, tmp_path: Path) -> None:
-    done = evaluate(own_run, hardware=SLOW, results=tmp_path / "rows.jsonl", say=silent)
+    done = evaluate(own_run, context=RunContext(hardware=SLOW, results=tmp_path / "rows.jsonl", say=silent))
     assert list(done.branches) == ["original", "object", "part-1", "part-2", "joint", "mean"]
     (row,) = (json.loads(line) for line in (tmp_path / "rows.jsonl").read_text().splitlines())
     assert (row["method"], row["preset"], row["source_size"]) == ("macnn", "own", 96)
@@ -124,6 +125,6 @@ def test_guided_zoom_of_a_run(own_run: Run, evidence: TrainConfig, tmp_path: Pat
 
 def test_what_it_has_not(own_run: Run, quick_run: Run, bird: Path) -> None:
     with pytest.raises(UserError, match="kept none; train with --keep-epochs"):
-        explain(own_run, [str(bird)], epochs=(), say=silent)
+        explain(own_run, [str(bird)], epochs=(), context=RunContext(say=silent))
     with pytest.raises(UserError, match="this run is of another method"):
-        Explainer.of(quick_run, SLOW).explain(read_image(bird), "bird")
+        Explainer.of(quick_run, RunContext(hardware=SLOW)).explain(read_image(bird), "bird")

@@ -21,34 +21,36 @@ from foveate.backbones.weights import save_weights
 from foveate.config.data import TestViews
 from foveate.data.images import read_image
 from foveate.errors import UserError
-from foveate.evaluation.evidence import EvidenceTable
+from foveate.evaluation.evidence_table import EvidenceTable
 from foveate.files.documents import write_json
 from foveate.guided_zoom.config import RefinementConfig, Scores
-from foveate.guided_zoom.evidence import ConventionalCNN, GuidedZoom
-from foveate.guided_zoom.refinement import refined_probabilities
+from foveate.guided_zoom.conventional_cnn import ConventionalCNN
+from foveate.guided_zoom.guided_zoom import GuidedZoom
+from foveate.guided_zoom.refined_probabilities import refined_probabilities
 from foveate.guided_zoom.refiner import Refiner
 from foveate.networks.plain import PlainNetwork
 from foveate.recipes.datasets import load_splits
+from foveate.runs.context import RunContext
 from foveate.runs.guided_zoom_run import GuidedZoomRun
 from foveate.runs.run import Run
 from foveate.workflows.explain import explain
 from foveate.workflows.explain_zoom import ZoomExplainer
 from foveate.workflows.pool_features import pool_features
 from foveate.workflows.split_evidence import evidence_of_split
-from zooms import REFINEMENT, SLOW, copied, silent
+from zooms import QUIET, REFINEMENT, SLOW, copied
 
 
 @pytest.fixture(scope="module")
 def own(made: GuidedZoomRun, tmp_path_factory: pytest.TempPathFactory) -> GuidedZoomRun:
     """A copy that these tests write into, its pool's features made."""
     own = GuidedZoomRun.open(copied(made, tmp_path_factory.mktemp("explained")))
-    ZoomExplainer.of(own, SLOW, silent)
+    ZoomExplainer.of(own, QUIET)
     return own
 
 
 @pytest.fixture(scope="module")
 def table(made: GuidedZoomRun) -> EvidenceTable:
-    return evidence_of_split(made, "test", REFINEMENT, hardware=SLOW, say=silent)
+    return evidence_of_split(made, "test", REFINEMENT, context=QUIET)
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +66,7 @@ def test_a_picture_and_the_kept_evidence_as_numbers(
 ) -> None:
     chosen = [0, 5, 11]
     paths = [str(photographs[table.ids[index]]) for index in chosen]
-    pictures = explain(own.path, paths, out=tmp_path, hardware=SLOW, say=silent)
+    pictures = explain(own.path, paths, out=tmp_path, context=QUIET)
     decided, names = table.refined(REFINEMENT), own.base_run().class_names
     for index, picture in zip(chosen, pictures, strict=True):
         with Image.open(picture) as drawn:
@@ -97,7 +99,7 @@ def test_a_picture_and_the_kept_evidence_as_numbers(
 
 def test_the_nearest_patch_of_a_pooled_one_is_itself(own: GuidedZoomRun, photographs: dict[str, Path]) -> None:
     """A training photograph's evidence for its true class is in the pool, unless its own patches do not count."""
-    explainer = ZoomExplainer.of(own, SLOW, silent)
+    explainer = ZoomExplainer.of(own, QUIET)
     record = next(each for each in explainer.pool.records if each.id.endswith("#0"))
     path = photographs[record.id.removesuffix("#0")]
     found = explainer.explain(read_image(path), "bird")
@@ -114,7 +116,7 @@ def test_the_nearest_patch_of_a_pooled_one_is_itself(own: GuidedZoomRun, photogr
 
 
 def test_a_class_without_patches_has_no_nearest(own: GuidedZoomRun, photographs: dict[str, Path]) -> None:
-    explainer = ZoomExplainer.of(own, SLOW, silent)
+    explainer = ZoomExplainer.of(own, QUIET)
     path = next(iter(photographs.values()))
     first = explainer.explain(read_image(path), "bird").classes[0].class_name
     kept = [row for row, record in enumerate(explainer.pool.records) if record.class_name != first]
@@ -132,7 +134,7 @@ def test_features_of_the_pool_are_made_once(own: GuidedZoomRun, tmp_path: Path) 
     file, said = again.path / "pool_features.safetensors", list[str]()
     kept = load_file(file)["features"].clone()  # the file is written over below
     assert kept.dtype == torch.float16
-    cnn = ZoomExplainer.of(again, SLOW, said.append).refiner.zoom.evidence_cnn
+    cnn = ZoomExplainer.of(again, RunContext(hardware=SLOW, say=said.append)).refiner.zoom.evidence_cnn
     assert said == []
     with mock.patch("foveate.inference.classifier.Classifier.features", side_effect=AssertionError):
         assert torch.equal(pool_features(again, cnn, workers=0, say=said.append).features, kept.float())
@@ -194,22 +196,22 @@ def test_names_alone_are_the_refined_ones_for_less(
     gate = sorted(each.entropy for each in own)[len(own) // 2] if gated else None  # half are left alone
     refinement = replace(REFINEMENT, scores=scores, entropy_threshold=gate)
     model = replace(model, refiner=Refiner.of(model.refiner.zoom, refinement))
-    looked: list[int] = []
+    counts: list[int] = []
 
-    def judge(self: GuidedZoom, source: torch.Tensor, patches: torch.Tensor) -> torch.Tensor:
+    def patch_scores(self: GuidedZoom, source: torch.Tensor, patches: torch.Tensor) -> torch.Tensor:
         """An Evidence CNN that is sure of one class, so that what is left to look at depends on no rounding."""
-        looked.append(len(patches))
+        counts.append(len(patches))
         answers = torch.zeros(len(patches), 4)
         answers[:, 0] = 1
         return answers
 
-    with mock.patch.object(GuidedZoom, "judge", judge):
+    with mock.patch.object(GuidedZoom, "patch_scores", patch_scores):
         best = [(each.image, each.best.class_name) for each in model.predict_many(birds)]
-        everything = sum(looked)
-        looked.clear()
+        everything = sum(counts)
+        counts.clear()
         assert list(model.classify_many(birds)) == best
-    assert 0 < sum(looked) <= everything
-    assert scores is Scores.LOGITS or sum(looked) < everything
+    assert 0 < sum(counts) <= everything
+    assert scores is Scores.LOGITS or sum(counts) < everything
 
 
 def test_several_views_are_refused(made: GuidedZoomRun, plumage: Path) -> None:
@@ -219,7 +221,7 @@ def test_several_views_are_refused(made: GuidedZoomRun, plumage: Path) -> None:
 
 
 def test_fewer_weights_look_for_less(own: GuidedZoomRun, photographs: dict[str, Path]) -> None:
-    explainer = ZoomExplainer.of(own.with_refinement(RefinementConfig(top_k=2, weights=(0.5, 0.5)), None), SLOW, silent)
+    explainer = ZoomExplainer.of(own.with_refinement(RefinementConfig(top_k=2, weights=(0.5, 0.5)), None), QUIET)
     found = explainer.explain(read_image(next(iter(photographs.values()))), "bird")
     assert [len(each.rounds) for each in found.classes] == [1, 1]
     own.with_refinement(REFINEMENT, None)
@@ -273,7 +275,12 @@ def test_what_cannot_be_explained_is_named(
     zoom = GuidedZoomRun.open(copied(own, tmp_path))
     spoil(zoom)
     with pytest.raises(UserError, match=message):
-        explain(zoom.path, [str(next(plumage.glob("images/*/*.jpg")))], out=tmp_path / "out", hardware=SLOW, say=silent)
+        explain(
+            zoom.path,
+            [str(next(plumage.glob("images/*/*.jpg")))],
+            out=tmp_path / "out",
+            context=QUIET,
+        )
     assert not (tmp_path / "out").exists()
 
 
@@ -281,7 +288,7 @@ def test_an_unreadable_photograph_is_named(own: GuidedZoomRun, tmp_path: Path) -
     torn = tmp_path / "torn.jpg"
     torn.write_bytes(b"\xff\xd8\xff")
     with pytest.raises(UserError, match="image cannot be decoded"):
-        explain(own, [str(torn)], out=tmp_path / "out", hardware=SLOW, say=silent)
+        explain(own, [str(torn)], out=tmp_path / "out", context=QUIET)
 
 
 def test_what_is_nearly_blank_or_too_large_is_said_of_a_guided_zoom_too(
@@ -291,7 +298,12 @@ def test_what_is_nearly_blank_or_too_large_is_said_of_a_guided_zoom_too(
     Image.new("RGB", (1500, 1000), "black").save(night)
     assert status("explain", own.path, night, "--out", tmp_path, "--largest-megapixels", 1) == 2
     assert "at most 1 megapixels" in capsys.readouterr().err
-    explain(own, [str(night)], out=tmp_path, largest_megapixels=2, hardware=SLOW, say=(said := list[str]()).append)
+    explain(
+        own,
+        [str(night)],
+        out=tmp_path,
+        context=RunContext(largest_megapixels=2, hardware=SLOW, say=(said := list[str]()).append),
+    )
     assert said[0].startswith(f"warning: {night} is nearly blank")
 
 
@@ -301,4 +313,4 @@ def test_a_pool_whose_photographs_are_gone_is_named(own: GuidedZoomRun, plumage:
     file.write_text(file.read_text().replace(str(plumage), str(tmp_path / "gone")))
     shutil.copy(bird := next(plumage.glob("images/*/*.jpg")), tmp_path)
     with pytest.raises(UserError, match="gone"):
-        explain(zoom, [str(tmp_path / bird.name)], hardware=SLOW, say=silent)
+        explain(zoom, [str(tmp_path / bird.name)], context=QUIET)

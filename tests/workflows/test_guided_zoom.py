@@ -17,28 +17,31 @@ from scipy.stats import binomtest
 from torch import Tensor
 
 from foveate.backbones.weights import save_weights
-from foveate.commands.evidence import Decision
+from foveate.commands.guided_zoom_commands import Decision
 from foveate.commands.main import main
 from foveate.config.data import DataConfig
 from foveate.data.images import read_image
 from foveate.errors import UserError
 from foveate.grounding.config import GroundingConfig, GroundingMethod
 from foveate.guided_zoom.config import EvidenceStart, Keep, RefinementConfig, Rule
-from foveate.guided_zoom.evidence import GuidedZoom
+from foveate.guided_zoom.guided_zoom import GuidedZoom
 from foveate.guided_zoom.pool import EvidencePool
 from foveate.networks.plain import PlainNetwork
 from foveate.recipes.config import TrainConfig
 from foveate.recipes.datasets import load_splits
+from foveate.runs.context import RunContext
 from foveate.runs.guided_zoom_run import GuidedZoomRun
 from foveate.runs.run import Run
 from foveate.types import Evidence
-from foveate.workflows.build_guided_zoom import RefinementRow, build_guided_zoom, paper_rows, usual_refinement
-from foveate.workflows.evidence_training import check_evidence
-from foveate.workflows.split_evidence import assemble, evidence_of_split, hits_of_split
+from foveate.workflows.build_guided_zoom import build_guided_zoom, paper_rows, usual_refinement
+from foveate.workflows.evidence_training import EvidenceTraining
+from foveate.workflows.load_guided_zoom import load_guided_zoom
+from foveate.workflows.refinement_report import RefinementRow
+from foveate.workflows.split_evidence import evidence_of_split, hits_of_split
 from foveate.workflows.train import train
 from miniatures import write_folder
 from oracles.guided_zoom import naive_refined
-from zooms import POOL, REFINEMENT, SLOW, copied, made_of, silent
+from zooms import POOL, QUIET, REFINEMENT, SLOW, copied, made_of, silent
 
 
 def test_it_leaves_all_that_led_to_its_decisions(made: GuidedZoomRun) -> None:
@@ -56,7 +59,7 @@ def test_it_leaves_all_that_led_to_its_decisions(made: GuidedZoomRun) -> None:
 
 def test_peaks_are_carried_back_to_the_photograph(made: GuidedZoomRun) -> None:
     """Were every peak in the middle of the view, it would be in the middle of the photograph, which is the bird's."""
-    table = evidence_of_split(made, "test", REFINEMENT, hardware=SLOW, say=silent)
+    table = evidence_of_split(made, "test", REFINEMENT, context=QUIET)
     middle = torch.full_like(table.evidence.places, 48.0)
     moved = replace(table, evidence=table.evidence._replace(places=middle, found=table.evidence.found | True))
     hits = hits_of_split(made, "test", moved)
@@ -74,7 +77,7 @@ def test_peaks_are_carried_back_to_the_photograph(made: GuidedZoomRun) -> None:
 
 
 def test_kept_evidence_decides_as_the_algorithm_does(made: GuidedZoomRun) -> None:
-    table = evidence_of_split(made, "test", REFINEMENT, hardware=SLOW, say=silent)
+    table = evidence_of_split(made, "test", REFINEMENT, context=QUIET)
     refined = table.refined(REFINEMENT).classes.tolist()
     for index, probabilities in enumerate(table.probabilities.double()):
         scores = {
@@ -86,7 +89,7 @@ def test_kept_evidence_decides_as_the_algorithm_does(made: GuidedZoomRun) -> Non
 
 
 def test_kept_evidence_is_what_the_networks_say(made: GuidedZoomRun, quick_run: Run) -> None:
-    table = evidence_of_split(made, "test", REFINEMENT, hardware=SLOW, say=silent)
+    table = evidence_of_split(made, "test", REFINEMENT, context=QUIET)
     assert table.evidence.scores.shape == (12, 4, 3)  # four species: there is no fifth class
     assert ((table.evidence.scores >= 0) & (table.evidence.scores <= 1)).all()
     assert table.evidence.boxes.max() <= 96
@@ -97,14 +100,14 @@ def test_what_is_there_is_not_made_again(made: GuidedZoomRun, quick_run: Run, ev
     before = {
         path: path.stat().st_mtime_ns for path in made.path.rglob("*") if path.suffix in (".parquet", ".safetensors")
     }
-    with mock.patch("foveate.guided_zoom.evidence.find_evidence", side_effect=AssertionError):
+    with mock.patch("foveate.guided_zoom.guided_zoom.locate_evidence", side_effect=AssertionError):
         rows = made_of(quick_run, made.path, evidence)
     assert len(rows) == 1 + 3 * 3  # what was asked for, and k = 3 with three ways to join three numbers of rounds
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
 
 def test_the_rows_of_the_papers_tables(made: GuidedZoomRun, quick_run: Run, evidence: TrainConfig) -> None:
-    table = evidence_of_split(made, "test", REFINEMENT, hardware=SLOW, say=silent)
+    table = evidence_of_split(made, "test", REFINEMENT, context=QUIET)
     assert [(each.top_k, each.weights, each.rule) for each in paper_rows(table, REFINEMENT)] == [
         *[(3, (0.4, 0.3), Rule.SUM), (3, (0.25, 0.25), Rule.SUM), (3, (1.0, 1.0), Rule.MAX)],
         *[(3, (0.4, 0.3, 0.2), Rule.SUM), (3, (0.25,) * 3, Rule.SUM), (3, (1.0,) * 3, Rule.MAX)],
@@ -124,7 +127,9 @@ def test_weights_and_rounds_that_do_not_fit_are_told_before_anything_is_computed
 ) -> None:
     lines: list[str] = []
     asked = RefinementConfig(top_k=2, weights=(0.4, 0.3, 0.2), mirrored=False)
-    build_guided_zoom(quick_run, made.path, pool=POOL, refinement=asked, hardware=SLOW, say=lines.append)
+    build_guided_zoom(
+        quick_run, made.path, pool=POOL, refinement=asked, context=RunContext(hardware=SLOW, say=lines.append)
+    )
     expected = "it has 3, and the weights are for 2; --refinement.weights takes 4 numbers"
     assert lines[0] == f"the pool's later rounds of evidence do not count: {expected}"
     out = tmp_path / "zoom"
@@ -145,19 +150,19 @@ def test_mirrored_evidence_is_kept_beside_the_other(made: GuidedZoomRun, tmp_pat
             again.path,
             pool=POOL,
             refinement=asked[mirrored],
-            hardware=SLOW,
-            results=results,
-            say=silent,
+            context=RunContext(hardware=SLOW, results=results, say=silent),
         )
     rows = [json.loads(line) for line in results.read_text().splitlines()]
     assert [(row["mirrored"], row["whole"]) for row in rows] == [(False, True), (True, True)]  # the third is the first
     assert rows[1]["patches"] == 2 * rows[0]["patches"]
     assert "of the Evidence CNN (12)" in (again.path / "evaluation" / "test.md").read_text()
-    once, twice = (evidence_of_split(again, "test", asked[each], say=silent).evidence for each in (False, True))
+    once, twice = (
+        evidence_of_split(again, "test", asked[each], context=RunContext(say=silent)).evidence for each in (False, True)
+    )
     assert torch.equal(once.boxes, twice.boxes)
     assert not torch.equal(once.scores, twice.scores)
-    assert assemble(again.with_refinement(asked[False], None), SLOW).passes == 1
-    assert assemble(again.with_refinement(asked[True], None), SLOW).passes == 2
+    assert load_guided_zoom(again.with_refinement(asked[False], None), SLOW).passes == 1
+    assert load_guided_zoom(again.with_refinement(asked[True], None), SLOW).passes == 2
 
 
 def test_a_decision_of_before_there_were_mirror_images_stays_as_it_was(made: GuidedZoomRun, tmp_path: Path) -> None:
@@ -187,10 +192,10 @@ def test_a_killed_evaluation_goes_on(made: GuidedZoomRun, tmp_path: Path) -> Non
 
     with mock.patch("foveate.workflows.split_evidence._PART", 5), mock.patch.object(GuidedZoom, "evidence", stopping):
         with pytest.raises(KeyboardInterrupt):
-            evidence_of_split(again, "test", REFINEMENT, hardware=SLOW, say=silent)
-        table = evidence_of_split(again, "test", REFINEMENT, hardware=SLOW, say=silent)
+            evidence_of_split(again, "test", REFINEMENT, context=QUIET)
+        table = evidence_of_split(again, "test", REFINEMENT, context=QUIET)
     assert calls == [5, 5, 5, 2]
-    expected = evidence_of_split(made, "test", REFINEMENT, hardware=SLOW, say=silent)
+    expected = evidence_of_split(made, "test", REFINEMENT, context=QUIET)
     assert table.ids == expected.ids
     torch.testing.assert_close(table.evidence.scores, expected.evidence.scores, rtol=0, atol=1e-4)
 
@@ -203,7 +208,7 @@ def test_other_views_of_an_s3n_run_are_cut_from_its_source(s3n_run: Run, evidenc
 def test_a_row_for_the_file_of_results(
     made: GuidedZoomRun, quick_run: Run, evidence: TrainConfig, tmp_path: Path
 ) -> None:
-    made_of(quick_run, made.path, evidence, results=tmp_path / "rows.jsonl")
+    made_of(quick_run, made.path, evidence, context=replace(QUIET, results=tmp_path / "rows.jsonl"))
     (line,) = (tmp_path / "rows.jsonl").read_text().splitlines()
     row = json.loads(line)
     assert (row["method"], row["conventional"], row["grounding"]) == ("guided-zoom", "plain", "class-maps")
@@ -214,17 +219,21 @@ def test_a_row_for_the_file_of_results(
 
 def test_fitting_needs_photographs_held_out(quick_run: Run, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="was trained without a validation split"):
-        build_guided_zoom(quick_run, tmp_path / "zoom", tuned=True, hardware=SLOW, say=silent)
+        build_guided_zoom(quick_run, tmp_path / "zoom", tuned=True, context=QUIET)
     with pytest.raises(UserError, match="given or fitted, not both"):
         build_guided_zoom(
-            quick_run, tmp_path / "zoom", tuned=True, refinement=RefinementConfig(), hardware=SLOW, say=silent
+            quick_run,
+            tmp_path / "zoom",
+            tuned=True,
+            refinement=RefinementConfig(),
+            context=QUIET,
         )
     assert not (tmp_path / "zoom").exists()
     files = [f"{split}/{name}/1.jpg" for split in ("train", "val", "test") for name in ("owl", "wren")]
     data = DataConfig(root=write_folder(tmp_path / "birds", files))
     run = Run(quick_run.path, replace(quick_run.description, config=replace(quick_run.config, data=data)))
     with pytest.raises(UserError, match="it was trained on"):  # the authors hold photographs out; the next fails
-        build_guided_zoom(run, tmp_path / "birds", tuned=True, hardware=SLOW, say=silent)
+        build_guided_zoom(run, tmp_path / "birds", tuned=True, context=QUIET)
 
 
 @pytest.mark.parametrize(("classes", "top_k"), [(2, 2), (3, 3), (4, 4), (5, 5), (200, 5)])
@@ -258,13 +267,13 @@ def test_an_option_changes_what_the_folder_says_and_nothing_else() -> None:
             r"a grounding layer must give one feature map .*; 'classifier' gives \(1, 4\); name another, such as ",
         ),
         (
-            {"evidence_architecture": "resnot"},
+            {"evidence": EvidenceTraining(architecture="resnot")},
             "architecture must be one that timm knows; got 'resnot'",
         ),
-        ({"epochs": 0}, "epochs must be at least 1; got 0"),
+        ({"evidence": EvidenceTraining(epochs=0)}, "epochs must be at least 1; got 0"),
         ({"split": "validation"}, "the validation split must hold photographs"),
         (
-            {"hardware": replace(SLOW, accelerator="mps" if torch.cuda.is_available() else "gpu")},
+            {"context": RunContext(hardware=replace(SLOW, accelerator="mps" if torch.cuda.is_available() else "gpu"))},
             "accelerator must be one of this machine's",
         ),
     ],
@@ -273,7 +282,7 @@ def test_a_mistake_is_told_before_anything_is_read_or_written(
     quick_run: Run, evidence: TrainConfig, tmp_path: Path, change: dict[str, Any], message: str
 ) -> None:
     with (
-        mock.patch("foveate.workflows.build_pool.checked", side_effect=AssertionError("photographs are read")),
+        mock.patch("foveate.runs.context.checked", side_effect=AssertionError("photographs are read")),
         pytest.raises(UserError, match=message),
     ):
         made_of(quick_run, tmp_path / "zoom", evidence, **change)
@@ -328,7 +337,7 @@ def test_an_untrained_evidence_cnn_is_named(made: GuidedZoomRun, tmp_path: Path)
     again = GuidedZoomRun.open(copied(made, tmp_path))
     (again.evidence / "metrics.json").unlink()
     with pytest.raises(UserError, match="a Guided Zoom is used when its Evidence CNN is trained"):
-        assemble(again, SLOW)
+        load_guided_zoom(again, SLOW)
 
 
 def test_kept_evidence_of_another_evidence_cnn_is_refused(made: GuidedZoomRun, tmp_path: Path) -> None:
@@ -336,7 +345,7 @@ def test_kept_evidence_of_another_evidence_cnn_is_refused(made: GuidedZoomRun, t
     (origin,) = again.path.rglob("origin.json")
     origin.write_text(origin.read_text().replace('"evidence_hash": "', '"evidence_hash": "0'))
     with pytest.raises(UserError, match="kept evidence belongs to the networks and photographs"):
-        evidence_of_split(again, "test", REFINEMENT, hardware=SLOW, say=silent)
+        evidence_of_split(again, "test", REFINEMENT, context=QUIET)
 
 
 def test_a_network_that_is_never_right_has_no_pool(quick_run: Run, evidence: TrainConfig, tmp_path: Path) -> None:
@@ -400,10 +409,8 @@ def test_where_the_evidence_cnn_begins(quick_run: Run, tmp_path: Path, start: Ev
                 build_guided_zoom(
                     *(quick_run, tmp_path / out),
                     pool=POOL,
-                    evidence_architecture=architecture,
-                    evidence_start=start,
-                    hardware=SLOW,
-                    say=silent,
+                    evidence=EvidenceTraining(architecture=architecture, start=start),
+                    context=QUIET,
                 )
     epochs = [4, 4, 8] if start is EvidenceStart.CONVENTIONAL else [8, 8, 8]
     assert [config.epochs for config in begun.values()] == epochs
@@ -432,7 +439,7 @@ def test_tuning_writes_down_what_fits_and_plots_the_rest(
     tuned.with_refinement(RefinementConfig(top_k=2, weights=(0.0, 1.0)), "train")
     assert main(["tune", str(zoom), "--split", "train", *options]) == 0  # begins with what was given, as the first did
     assert GuidedZoomRun.open(zoom).description == tuned.description
-    table = evidence_of_split(tuned, "train", tuned.description.refinement, hardware=SLOW, say=silent)
+    table = evidence_of_split(tuned, "train", tuned.description.refinement, context=QUIET)
     assert tried["chosen"]["top_k"] == tuned.description.refinement.top_k
     assert table.right_before.sum() <= table.right_after(tuned.description.refinement).sum()
     assert table.right_after(tuned.description.refinement).sum() <= tried["fitted"][0]["right"]
@@ -472,22 +479,29 @@ def test_what_was_fitted_elsewhere_is_taken_over(
 ) -> None:
     folder = copied(made, tmp_path)
     with pytest.raises(UserError, match="taken over from a Guided Zoom where it is fitted"):
-        made_of(quick_run, tmp_path / "zoom-2", evidence, refinement=None, tuned_by=folder)
+        made_of(quick_run, tmp_path / "zoom-2", evidence, refinement=None, tuned=folder)
     fitted = RefinementConfig(top_k=2, weights=(0.5, 0.5), entropy_threshold=0.3)
     GuidedZoomRun.open(folder).with_refinement(fitted, "validation")
     again = copied(made, tmp_path / "again")
-    rows = made_of(quick_run, again, evidence, refinement=None, tuned_by=folder, results=tmp_path / "rows.jsonl")
+    rows = made_of(
+        quick_run,
+        again,
+        evidence,
+        refinement=None,
+        tuned=folder,
+        context=replace(QUIET, results=tmp_path / "rows.jsonl"),
+    )
     assert rows[0].config == fitted  # type: ignore[attr-defined]
     assert json.loads((tmp_path / "rows.jsonl").read_text())["tuned_on"] == "validation"
     with pytest.raises(UserError, match="one decision counts"):
-        made_of(quick_run, again, evidence, tuned_by=folder)
+        made_of(quick_run, again, evidence, tuned=folder)
 
 
 def test_one_call_fits_and_decides(quick_run: Run, evidence: TrainConfig, tmp_path: Path) -> None:
     config = replace(quick_run.config, data=replace(quick_run.config.data, validation_fraction=0.25))
     run = train(config, tmp_path / "run", say=silent)
     rows = build_guided_zoom(
-        run, tmp_path / "zoom", pool=POOL, evidence=evidence, tuned=True, hardware=SLOW, say=silent
+        run, tmp_path / "zoom", pool=POOL, evidence=EvidenceTraining(config=evidence), tuned=True, context=QUIET
     )
     description = GuidedZoomRun.open(tmp_path / "zoom").description
     assert description.tuned_on == "validation"
@@ -498,11 +512,11 @@ def test_what_is_asked_of_a_trained_evidence_cnn_must_be_what_it_is(quick_run: R
     """Here the conventional network stands for it; what is not asked for is as it is."""
     own = quick_run.config.network.base
     for given, architecture, epochs in ((None, None, None), (None, own, 2), (quick_run.config, None, None)):
-        check_evidence(quick_run, given, architecture, epochs)
+        EvidenceTraining(config=given, architecture=architecture, epochs=epochs).check_trained(quick_run)
     for given, architecture, epochs, name in (
         (None, None, 9, "config.epochs"),
         (None, "resnet18", None, "config.network.backbone.architecture"),
         (replace(quick_run.config, seed=5), None, None, "config.seed"),
     ):
         with pytest.raises(UserError, match=f"a trained Evidence CNN is used again; .* differs in {name}"):
-            check_evidence(quick_run, given, architecture, epochs)
+            EvidenceTraining(config=given, architecture=architecture, epochs=epochs).check_trained(quick_run)

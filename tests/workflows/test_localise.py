@@ -22,14 +22,15 @@ from foveate.data.images import read_image
 from foveate.errors import UserError
 from foveate.evaluation.localisation import THRESHOLDS
 from foveate.recipes.config import TrainConfig
-from foveate.recipes.create import create_network
 from foveate.recipes.datasets import load_splits
+from foveate.recipes.methods import create_network
+from foveate.runs.context import RunContext
 from foveate.runs.run import Run, RunDescription
 from foveate.s3n.config import S3NConfig
 from foveate.s3n.explanation import S3NExplanation
 from foveate.types import Size
-from foveate.workflows.analysis.annotated import Analysis, boxes_in_view
-from foveate.workflows.analysis.attention import analyse_attention
+from foveate.workflows.analysis.analyse_attention import analyse_attention
+from foveate.workflows.analysis.analysed_run import Analysis, boxes_in_view
 from foveate.workflows.analysis.localise import localise
 from foveate.workflows.evaluate import evaluate
 from foveate.workflows.explain import Explainer
@@ -64,12 +65,11 @@ def own_run(s3n_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 @pytest.fixture(scope="module")
 def analysis(own_run: Run) -> Analysis:
-    hardware = own_run.config.hardware
-    return Analysis.of(own_run, root=None, on_error=None, batch_size=5, hardware=hardware, say=silent)
+    return Analysis.of(own_run, RunContext(batch_size=5, hardware=own_run.config.hardware, say=silent))
 
 
 def test_localisation_agrees_with_photographs_one_by_one(own_run: Run, analysis: Analysis) -> None:
-    done = localise(own_run, batch_size=5, hardware=own_run.config.hardware, say=silent)
+    done = localise(own_run, context=RunContext(batch_size=5, hardware=own_run.config.hardware, say=silent))
     assert list(done.branches) == [*S3N_BRANCHES]
     records = load_splits(own_run.config.data).test
     column = 14
@@ -114,14 +114,16 @@ def test_what_is_written_agrees(own_run: Run, tmp_path: Path, capsys: pytest.Cap
 
 
 def test_a_plain_network_has_the_original_view_alone(quick_run: Run, tmp_path: Path) -> None:
-    done = localise(copied(quick_run, tmp_path / "plain"), hardware=quick_run.config.hardware, say=silent)
+    done = localise(
+        copied(quick_run, tmp_path / "plain"), context=RunContext(hardware=quick_run.config.hardware, say=silent)
+    )
     assert list(done.branches) == [Branch.ORIGINAL]
     assert "joint" not in done.markdown
 
 
 def test_thresholds_are_chosen_on_other_photographs(own_run: Run) -> None:
     """Of a run with a validation split on that; of the training photographs' own measure on a part that is left out."""
-    trained = localise(own_run, split="train", hardware=own_run.config.hardware, say=silent)
+    trained = localise(own_run, split="train", context=RunContext(hardware=own_run.config.hardware, say=silent))
     assert (trained.photographs, trained.chosen_photographs) == (20, 4)
     config = replace(own_run.config, data=replace(own_run.config.data, validation_fraction=0.3))
     run = Run(own_run.path, replace(own_run.description, config=config))
@@ -129,7 +131,7 @@ def test_thresholds_are_chosen_on_other_photographs(own_run: Run) -> None:
     try:
         splits = load_splits(config.data)
         run.keep_photographs(splits.train, splits.validation)
-        done = localise(run, hardware=config.hardware, say=silent)
+        done = localise(run, context=RunContext(hardware=config.hardware, say=silent))
     finally:
         shutil.move(own_run.path / "before.parquet", own_run.path / "photographs.parquet")
     assert (done.photographs, done.chosen_on, done.chosen_photographs) == (12, "the validation split", 8)
@@ -137,8 +139,8 @@ def test_thresholds_are_chosen_on_other_photographs(own_run: Run) -> None:
 
 def test_attention_agrees_with_what_is_explained(own_run: Run, plumage: Path) -> None:
     """Hits recomputed from each photograph's explanation, its peaks carried back by hand."""
-    done = analyse_attention(own_run, batch_size=5, hardware=own_run.config.hardware, say=silent)
-    explainer = Explainer.of(own_run, own_run.config.hardware)
+    done = analyse_attention(own_run, context=RunContext(batch_size=5, hardware=own_run.config.hardware, say=silent))
+    explainer = Explainer.of(own_run, RunContext(hardware=own_run.config.hardware))
     rates, hits = [], []
     for record in load_splits(own_run.config.data).test:
         photograph = read_image(record.image)
@@ -195,18 +197,18 @@ def test_photographs_without_boxes_are_refused(boxless: Run) -> None:
     with pytest.raises(
         UserError, match=r"localisation is measured against annotated boxes; none of the 12 photographs"
     ):
-        localise(boxless, hardware=boxless.config.hardware, say=silent)
+        localise(boxless, context=RunContext(hardware=boxless.config.hardware, say=silent))
     with pytest.raises(
         UserError, match=r"attention is measured against annotated boxes; .* take a data set with boxes"
     ):
-        analyse_attention(boxless, hardware=boxless.config.hardware, say=silent)
+        analyse_attention(boxless, context=RunContext(hardware=boxless.config.hardware, say=silent))
 
 
 def test_some_photographs_without_boxes_are_left_out_and_said(analysis: Analysis) -> None:
     said: list[str] = []
-    records = load_splits(analysis.data).test
+    records = load_splits(analysis.run.config.data).test
     mixed = [replace(records[0], box=None), *records[1:]]
-    assert [*replace(analysis, say=said.append).boxed(mixed, "it")] == [*records[1:]]
+    assert [*replace(analysis, context=RunContext(say=said.append)).boxed(mixed, "it")] == [*records[1:]]
     assert said[0] == "left out 1 of 12 photographs without a box"
 
 
@@ -215,10 +217,10 @@ def test_boxes_without_parts_are_said_and_counted(
 ) -> None:
     run, said = copied(own_run, tmp_path / "partless"), list[str]()
     monkeypatch.setattr(
-        "foveate.workflows.analysis.attention.records_of",
+        "foveate.runs.context.RunContext.photographs_of",
         lambda *_: tuple(replace(record, parts=()) for record in load_splits(run.config.data).test),
     )
-    done = analyse_attention(run, hardware=run.config.hardware, say=said.append)
+    done = analyse_attention(run, context=RunContext(hardware=run.config.hardware, say=said.append))
     assert done.summary.parts == {}
     assert any("no part is annotated" in line for line in said)
     assert "No part is annotated." in done.markdown
@@ -231,7 +233,7 @@ def test_other_methods_are_refused_before_photographs_are_read(quick_run: Run) -
         raise AssertionError(line)
 
     with pytest.raises(UserError, match="sparse attention is analysed by the peaks that draw the zoom"):
-        analyse_attention(quick_run, hardware=quick_run.config.hardware, say=fail)
+        analyse_attention(quick_run, context=RunContext(hardware=quick_run.config.hardware, say=fail))
 
 
 def test_a_flat_response_has_no_peaks_to_analyse(own_run: Run, tmp_path: Path) -> None:
@@ -240,7 +242,7 @@ def test_a_flat_response_has_no_peaks_to_analyse(own_run: Run, tmp_path: Path) -
     torch.nn.init.zeros_(network.get_parameter("backbone.network.classifier.weight"))
     save_weights(run.weights, network.state_dict())
     with pytest.raises(UserError, match="has none in 12 photographs"):
-        analyse_attention(run, hardware=run.config.hardware, say=silent)
+        analyse_attention(run, context=RunContext(hardware=run.config.hardware, say=silent))
 
 
 @pytest.mark.realdata
@@ -263,24 +265,23 @@ def test_real_photographs(
     run = Run.start(tmp_path / "run", RunDescription(config, splits.class_names, splits.name))
     run.keep_photographs(splits.train, splits.validation)
     save_weights(run.weights, create_network(config.network, config.transforms, 20).state_dict())
-    for workflow in ("localise", "attention"):
-        monkeypatch.setattr(
-            f"foveate.workflows.analysis.{workflow}.records_of",
-            lambda run, data, split: getattr(splits, split)[:: 50 if split == "test" else 10],
-        )
-    done = localise(run, hardware=config.hardware, say=silent)
+    monkeypatch.setattr(
+        "foveate.runs.context.RunContext.photographs_of",
+        lambda context, run, split: splits.named(split)[:: 50 if split == "test" else 10],
+    )
+    done = localise(run, context=RunContext(hardware=config.hardware, say=silent))
     assert done.photographs == 12
     for each in done.branches.values():
         assert each.localised <= min(each.top1, each.box) <= each.max_box <= 1
     if method is S3NConfig:
-        summary = analyse_attention(run, hardware=config.hardware, say=silent).summary
+        summary = analyse_attention(run, context=RunContext(hardware=config.hardware, say=silent)).summary
         assert summary.photographs == 12
         assert len(summary.parts) == 15
         assert 0 < summary.mean_hit_rate <= 1
 
 
 def test_annotated_boxes_go_into_the_view(analysis: Analysis) -> None:
-    record = load_splits(analysis.data).test[0]
+    record = load_splits(analysis.run.config.data).test[0]
     width, height = read_image(record.image).size
     assert record.box is not None
     expected = [each / side * 72 - 4 for each, side in zip(record.box, (width, height, width, height), strict=True)]
@@ -309,6 +310,6 @@ def test_the_numbers_by_which_reproduce_knows_that_all_is_there_come_last(
     monkeypatch.setattr(f"{measure.__module__}.write_json", stop)
     run = copied(s3n_run, tmp_path / "run")
     with pytest.raises(KeyboardInterrupt):
-        measure(run, hardware=run.config.hardware, results=tmp_path / "rows.jsonl", say=silent)
+        measure(run, context=RunContext(hardware=run.config.hardware, results=tmp_path / "rows.jsonl", say=silent))
     assert {file.name for file in (run.path / "evaluation").iterdir()} == written
     assert len((tmp_path / "rows.jsonl").read_text().splitlines()) == 1

@@ -22,6 +22,7 @@ from foveate.grounding.config import GroundingConfig, GroundingMethod
 from foveate.grounding.create import create_grounding
 from foveate.inference.classifier import Classifier
 from foveate.recipes.datasets import load_splits
+from foveate.runs.context import RunContext
 from foveate.runs.run import Run
 from foveate.types import Size
 from foveate.workflows.analysis.measure_grounding import CHANCE, GroundingReport, measure_grounding
@@ -47,7 +48,7 @@ def own_run(quick_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 @pytest.fixture(scope="module")
 def measured(own_run: Run) -> GroundingReport:
-    return measure_grounding(own_run, STUDY, hardware=EXACT, say=silent)
+    return measure_grounding(own_run, STUDY, context=RunContext(hardware=EXACT, say=silent))
 
 
 def test_everything_is_written(measured: GroundingReport, own_run: Run) -> None:
@@ -116,10 +117,10 @@ def test_random_networks_rank_otherwise(measured: GroundingReport) -> None:
 def test_the_same_study_gives_the_same_numbers(
     measured: GroundingReport, own_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("foveate.runs.run.commit", lambda: "the code that measures")
+    monkeypatch.setattr("foveate.runs.environment.commit", lambda: "the code that measures")
     study = replace(STUDY, methods=(GroundingMethod.EB,), batch_size=5)
     rows = tmp_path / "rows.jsonl"
-    again_report = measure_grounding(own_run, study, hardware=EXACT, results=rows, say=silent)
+    again_report = measure_grounding(own_run, study, context=RunContext(hardware=EXACT, results=rows, say=silent))
     again = again_report.measures["eb"]
     first = measured.measures["eb"]
     assert (again.in_box, again.near_part) == (first.in_box, first.near_part)
@@ -131,13 +132,15 @@ def test_the_same_study_gives_the_same_numbers(
     assert chance["grounding"] == CHANCE
     # Of the code that measured, which is not that of the training.
     assert own_run.environment()["commit"] != "the code that measures"
-    assert (eb["commit"], chance["commit"]) == ("the code that measures",) * 2
+    for row in (eb, chance):
+        assert row["trained_commit"] == own_run.environment()["commit"]
+        assert row["measured_commit"] == "the code that measures"
     assert (again_report.report.stem, measured.report.stem) == ("test-grounding-methods-eb", "test-grounding")
 
 
 def test_the_true_class_can_be_grounded(measured: GroundingReport, own_run: Run) -> None:
     study = replace(STUDY, methods=(GroundingMethod.CLASS_MAPS,), truth=True, sanity_photographs=0, examples=0)
-    done = measure_grounding(own_run, study, hardware=EXACT, say=silent)
+    done = measure_grounding(own_run, study, context=RunContext(hardware=EXACT, say=silent))
     assert "the true class" in done.report.read_text(encoding="utf-8")
     own, true = (each.measures["class-maps"].insertion_curve[-1] for each in (measured, done))
     assert true <= own + 1e-6  # no class is more probable than the network's own answer
@@ -146,7 +149,7 @@ def test_the_true_class_can_be_grounded(measured: GroundingReport, own_run: Run)
 def test_an_s3n_is_grounded_in_its_first_look(s3n_run: Run, tmp_path: Path) -> None:
     run = Run.open(shutil.copytree(s3n_run.path, tmp_path / "s3n", ignore=shutil.ignore_patterns("checkpoints")))
     study = replace(STUDY, methods=(GroundingMethod.GRAD_CAM, GroundingMethod.RISE), masks=8, photographs=3)
-    measures = measure_grounding(run, study, hardware=EXACT, say=silent).measures
+    measures = measure_grounding(run, study, context=RunContext(hardware=EXACT, say=silent)).measures
     assert all(0 <= each.deletion.value <= 1 for each in measures.values())
 
 
@@ -161,7 +164,7 @@ def test_photographs_without_boxes_have_no_pointing(own_run: Run, plumage: Path,
     data = DataConfig(root=tmp_path / "birds")
     run = Run(own_run.path, replace(own_run.description, config=replace(own_run.config, data=data)))
     study = replace(STUDY, methods=(GroundingMethod.CLASS_MAPS,), photographs=2, sanity_photographs=0)
-    done = measure_grounding(run, study, hardware=EXACT, say=silent)
+    done = measure_grounding(run, study, context=RunContext(hardware=EXACT, say=silent))
     found = done.measures["class-maps"]
     assert (found.in_box, found.near_part, found.energy, found.correlations) == (None, None, None, ())
     assert "Boxes in 0, parts in 0 of them" in done.report.read_text(encoding="utf-8")
@@ -170,10 +173,10 @@ def test_photographs_without_boxes_have_no_pointing(own_run: Run, plumage: Path,
 def test_what_a_network_does_not_allow_is_named_or_left_out(own_run: Run) -> None:
     study = replace(STUDY, layer="nowhere", photographs=2, sanity_photographs=0, examples=1)
     with pytest.raises(UserError, match="layer must be a module of the network; got 'nowhere'"):
-        measure_grounding(own_run, study, hardware=EXACT, say=silent)
+        measure_grounding(own_run, study, context=RunContext(hardware=EXACT, say=silent))
     told: list[str] = []
     study = replace(study, methods=None, layer="classifier", masks=4)
-    done = measure_grounding(own_run, study, hardware=EXACT, say=told.append)
+    done = measure_grounding(own_run, study, context=RunContext(hardware=EXACT, say=told.append))
     assert sorted(done.left_out) == ["ceb", "eb", "grad-cam"]
     assert list(done.measures) == ["class-maps", "gradients", "rise", CHANCE]
     assert any(line.startswith("ceb is left out: a grounding layer must give one feature map") for line in told)
@@ -191,8 +194,8 @@ def test_the_command(own_run: Run, capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.realdata
 def test_on_real_photographs_eb_beats_chance(own_run: Run, cub20: Path, tmp_path: Path) -> None:
     """Twelve real birds under ImageNet's weights and a random head: EB still finds the bird, random cells do not."""
-    from foveate.recipes import plain_slice
-    from foveate.recipes.create import create_network
+    from foveate.recipes.methods import create_network
+    from foveate.reproduction.cub_slice import plain_slice
     from foveate.runs.run import RunDescription
 
     splits = load_splits(DataConfig(root=cub20))
@@ -210,7 +213,7 @@ def test_on_real_photographs_eb_beats_chance(own_run: Run, cub20: Path, tmp_path
         sanity_photographs=0,
         examples=0,
     )
-    measures = measure_grounding(run, study, hardware=EXACT, say=silent).measures
+    measures = measure_grounding(run, study, context=RunContext(hardware=EXACT, say=silent)).measures
     eb, chance = measures["eb"], measures[CHANCE]
     assert eb.in_box is not None
     assert chance.in_box is not None

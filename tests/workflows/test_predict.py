@@ -28,14 +28,17 @@ from foveate.commands.main import main
 from foveate.config.data import OnError, TestViews
 from foveate.config.hardware import HardwareConfig
 from foveate.data.images import read_image
-from foveate.data.paths import Photographs
+from foveate.data.paths import Photographs, find_photographs
 from foveate.errors import UserError
 from foveate.inference.classifier import Classifier
+from foveate.runs.context import RunContext
 from foveate.runs.run import Run
 from foveate.types import Prediction, RankedClass
-from foveate.workflows import answers as answer_files
+from foveate.workflows import answer_files
+from foveate.workflows.answer_files import write_answers
 from foveate.workflows.evaluate import evaluate
-from foveate.workflows.predict import Model, find_photographs, load, name_paths, predict_paths, write_answers
+from foveate.workflows.model import Model, load
+from foveate.workflows.predict import name_paths, predict_paths
 
 UNSURE = [0.5, 0.25, 0.125, 0.125]
 """Entropy: 0.5 log 2 + 0.25 log 4 + 2 x 0.125 log 8 = 1.75 log 2 = 1.213 nats."""
@@ -109,7 +112,7 @@ def test_many_are_answered_as_one_by_one(model: Model, birds: list[Path]) -> Non
 def test_answers_are_those_of_the_evaluation(model: Model, tmp_path: Path) -> None:
     copy = shutil.copytree(model.run.path, tmp_path / "own", ignore=shutil.ignore_patterns("checkpoints", "logs"))
     for views in (TestViews.CENTRE, TestViews.TEN_CROP):
-        done = evaluate(copy, views=views, hardware=model.run.config.hardware, say=silent)
+        done = evaluate(copy, views=views, context=RunContext(hardware=model.run.config.hardware, say=silent))
         paths = [record.image for record in done.records if isinstance(record.image, Path)]
         answers = model.predict_many(paths, views=views)
         measured = np.array([probabilities(answer, model) for answer in answers])
@@ -140,7 +143,9 @@ def test_an_answer_above_the_threshold_is_not_sure(model: Model, birds: list[Pat
 def test_doubt_is_said(model: Model, birds: list[Path]) -> None:
     said: list[str] = []
     for threshold in (1.2, None):
-        predict_paths(model.run.path, [str(birds[0])], top=2, entropy_threshold=threshold, say=said.append)
+        predict_paths(
+            model.run.path, [str(birds[0])], top=2, entropy_threshold=threshold, context=RunContext(say=said.append)
+        )
     first, second, *_ = model.class_names
     assert said == [
         f"{birds[0]}: not sure (entropy 1.21 nats), best: {first} 50.0%  [{second} 25.0%]",
@@ -177,7 +182,7 @@ def test_the_three_files_agree_with_each_other_and_the_model(model: Model, birds
             top=3,
             entropy_threshold=0.5,
             out=tmp_path / f"answers.{ending}",
-            say=said.append,
+            context=RunContext(say=said.append),
         )
         assert counts == (7, 0)
     rows = json.loads((tmp_path / "answers.json").read_text(encoding="utf-8"))
@@ -203,21 +208,21 @@ def test_names_alone_are_the_best_classes(
     best = [(answer.image, answer.best.class_name) for answer in model.predict_many(birds, batch_size=3)]
     assert list(model.classify_many(birds, batch_size=2)) == best
     said: list[str] = []
-    assert name_paths(model.run.path, list(map(str, birds)), say=said.append) == (len(birds), 0)
+    assert name_paths(model.run.path, list(map(str, birds)), context=RunContext(say=said.append)) == (len(birds), 0)
     assert said == [f"{image}: {name}" for image, name in best]
     (tmp_path / "broken.jpg").write_bytes(b"no picture")
     mixed = [str(birds[0]), str(tmp_path / "broken.jpg")]
     out = tmp_path / "names.csv"
-    name_paths(model.run.path, mixed, out=out, on_error=OnError.SKIP, say=said.append)
+    name_paths(model.run.path, mixed, out=out, context=RunContext(on_error=OnError.SKIP, say=said.append))
     assert out.read_text() == f"image,class_name\n{birds[0]},{best[0][1]}\n"
     assert said[-2:] == [f"1 answers in {out}", "left out 1 of 2 photographs that cannot be read"]
     with pytest.raises(UserError, match="1 of 1 photographs cannot be read"):
-        name_paths(model.run.path, mixed[1:], out=out, on_error=OnError.SKIP, say=said.append)
+        name_paths(model.run.path, mixed[1:], out=out, context=RunContext(on_error=OnError.SKIP, say=said.append))
     assert out.read_text().endswith(f",{best[0][1]}\n")
-    name_paths(model.run.path, mixed[:1], out=tmp_path / "names.json", say=said.append)
+    name_paths(model.run.path, mixed[:1], out=tmp_path / "names.json", context=RunContext(say=said.append))
     assert json.loads((tmp_path / "names.json").read_text()) == [{"image": str(birds[0]), "class_name": best[0][1]}]
     with pytest.raises(UserError, match="choose one of these endings"):
-        name_paths(tmp_path / "no run", [], out=tmp_path / "names", say=silent)
+        name_paths(tmp_path / "no run", [], out=tmp_path / "names", context=RunContext(say=silent))
     assert main(["predict", str(model.run.path), str(birds[0]), "--names-only", "--top", "2"]) == 2
     assert main(["predict", str(model.run.path), str(birds[0]), "--names-only"]) == 0
     shown = capsys.readouterr()
@@ -227,12 +232,12 @@ def test_names_alone_are_the_best_classes(
 
 def test_an_unknown_ending_is_refused_before_the_work(model: Model, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"written as \.csv, \.json, \.parquet; got 'answers\.txt'"):
-        predict_paths(tmp_path / "no run", [], out=tmp_path / "answers.txt", say=silent)
+        predict_paths(tmp_path / "no run", [], out=tmp_path / "answers.txt", context=RunContext(say=silent))
     with pytest.raises(UserError, match="choose one of these endings"):
         write_answers(tmp_path / "answers", [])
     (tmp_path / "folder.csv").mkdir()
     with pytest.raises(UserError, match=r"folder\.csv is a folder; name a file in it"):
-        predict_paths(tmp_path / "no run", [], out=tmp_path / "folder.csv", say=silent)
+        predict_paths(tmp_path / "no run", [], out=tmp_path / "folder.csv", context=RunContext(say=silent))
 
 
 def test_broken_photographs_are_named_and_cost_no_other_answer(model: Model, birds: list[Path], tmp_path: Path) -> None:
@@ -245,15 +250,17 @@ def test_broken_photographs_are_named_and_cost_no_other_answer(model: Model, bir
     with pytest.raises(
         UserError, match=r"2 of 3 photographs cannot be read; 1 answers to the others are in .*csv"
     ) as told:
-        predict_paths(model.run.path, [str(tmp_path / "album")], top=1, out=old, say=said.append)
+        predict_paths(model.run.path, [str(tmp_path / "album")], top=1, out=old, context=RunContext(say=said.append))
     assert all(str(photograph) in str(told.value) for photograph in bad)
     assert [line.split(",")[0] for line in old.read_text().splitlines()] == ["image", str(good)]
     assert said == [f"1 answers in {old}"]
     with pytest.raises(UserError, match="2 of 3 photographs cannot be read; 1 answers to the others were given above"):
-        predict_paths(model.run.path, [str(tmp_path / "album")], say=said.append)
+        predict_paths(model.run.path, [str(tmp_path / "album")], context=RunContext(say=said.append))
     assert said[1].startswith(str(good))
     said.clear()
-    assert predict_paths(model.run.path, [str(tmp_path / "album")], on_error=OnError.SKIP, say=said.append) == (1, 2)
+    assert predict_paths(
+        model.run.path, [str(tmp_path / "album")], context=RunContext(on_error=OnError.SKIP, say=said.append)
+    ) == (1, 2)
     assert [str(photograph) in line for photograph, line in zip(bad, said, strict=False)] == [True, True]
     assert said[2].startswith(str(good))
     assert said[3] == "left out 2 of 3 photographs that cannot be read"
@@ -265,7 +272,7 @@ def test_where_nothing_can_be_read_earlier_answers_stay(on_error: OnError, model
     old = tmp_path / "answers.csv"
     old.write_text("old")
     with pytest.raises(UserError, match=r"1 of 1 photographs cannot be read:\n.*a\.jpg"):
-        predict_paths(model.run.path, [str(tmp_path)], out=old, on_error=on_error, say=silent)
+        predict_paths(model.run.path, [str(tmp_path)], out=old, context=RunContext(on_error=on_error, say=silent))
     assert old.read_text() == "old"
     assert sorted(each.name for each in tmp_path.iterdir()) == ["a.jpg", "answers.csv"]
 
@@ -282,7 +289,7 @@ def test_what_fails_in_the_middle_leaves_no_part_of_a_file(
     old.write_text("old")
     monkeypatch.setattr(Model, "predict_many", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        predict_paths(model.run.path, [str(birds[0])], out=old, say=silent)
+        predict_paths(model.run.path, [str(birds[0])], out=old, context=RunContext(say=silent))
     assert [(each.name, each.read_text()) for each in tmp_path.iterdir()] == [(old.name, "old")]
 
 
@@ -316,7 +323,7 @@ def test_no_answer_is_kept_in_memory(ending: str, album: Path, monkeypatch: pyte
     endless, file = Endless(), album / f"answers.{ending}"
     monkeypatch.setattr(answer_files, "_ROW_GROUP", 64)
     monkeypatch.setattr("foveate.workflows.predict.load", lambda *_, **__: endless)
-    assert predict_paths(album / "run", ["b.jpg"], out=file, say=silent) == (600, 0)
+    assert predict_paths(album / "run", ["b.jpg"], out=file, context=RunContext(say=silent)) == (600, 0)
     assert 1 <= endless.most <= 2
     rows = {"csv": csv_rows, "json": json_rows, "parquet": parquet_rows}[ending](file)
     assert [row["image"] for row in rows] == [f"{number}.jpg" for number in range(600) for _ in range(2)]
@@ -422,7 +429,9 @@ def test_a_nearly_blank_photograph_is_answered_for_and_warned_of(
     Image.new("RGB", (64, 64), "black").save(tmp_path / "night.png")
     shutil.copy(birds[0], tmp_path / "bird.jpg")
     said: list[str] = []
-    assert predict_paths(model.run.path, [str(tmp_path)], out=tmp_path / "answers.csv", say=said.append) == (2, 0)
+    assert predict_paths(
+        model.run.path, [str(tmp_path)], out=tmp_path / "answers.csv", context=RunContext(say=said.append)
+    ) == (2, 0)
     assert said[0].startswith(f"warning: {tmp_path / 'night.png'} is nearly blank")
     assert len(said) == 2
 

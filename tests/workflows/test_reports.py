@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
-from foveate.workflows.reports import kept_report, measured_with, report_path
+from foveate.runs.context import RunContext
+from foveate.runs.run import Run
+from foveate.workflows.report_paths import kept_report, measured_with, report_path
 
 SETTINGS = {"root": "/birds", "on_error": "stop", "precision": "bfloat16", "methods": ["eb"], "curves": {"steps": 4}}
 
@@ -48,6 +50,13 @@ def test_other_settings_have_another_name(other: dict[str, Any], name: str, tmp_
     assert ("and stays" in said[0]) == (name != "test-centre")
     assert "replaces the evaluation" in said[-1]
     assert written(tmp_path, SETTINGS, said) == "test-centre"
+
+
+def test_a_setting_under_its_former_name_is_compared(tmp_path: Path) -> None:
+    written(tmp_path, SETTINGS | {"entropy_above": 0.5}, [])
+    assert written(tmp_path, SETTINGS | {"entropy_threshold": 0.5}, []) == "test-centre"
+    written(tmp_path, SETTINGS | {"entropy_above": 0.5}, [])
+    assert written(tmp_path, SETTINGS | {"entropy_threshold": 0.25}, []) == "test-centre-entropy-threshold-0.25"
 
 
 def test_folders_of_one_name_are_told_apart(tmp_path: Path) -> None:
@@ -98,6 +107,10 @@ def test_of_several_reports_of_a_root_the_newest_is_taken_and_named(newest: str,
     assert said == [f"2 reports were measured with this root; the newest is taken: {names[newest]}"]
 
 
-def test_a_root_is_the_same_however_it_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_root_is_the_same_however_it_is_written(
+    quick_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
-    assert measured_with(Path("x/../birds"), "stop") == measured_with(tmp_path / "birds", "stop")
+    assert measured_with(RunContext(root=Path("x/../birds")), quick_run) == measured_with(
+        RunContext(root=tmp_path / "birds"), quick_run
+    )

@@ -21,7 +21,7 @@ from foveate.config.networks import BackboneConfig, PlainConfig
 from foveate.data.datasets import DatasetFormat
 from foveate.errors import UserError
 from foveate.recipes.config import TrainConfig
-from foveate.recipes.create import create_network
+from foveate.recipes.methods import create_network
 from foveate.runs.run import Run
 from foveate.workflows.train import train, trained
 from miniatures import write_folder

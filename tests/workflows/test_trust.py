@@ -19,19 +19,21 @@ from foveate.evaluation.config import TrustStudy
 from foveate.evaluation.predictions import PredictionTable, read_predictions, write_predictions
 from foveate.guided_zoom.config import RefinementConfig, Scores
 from foveate.guided_zoom.refiner import Refiner
+from foveate.runs.context import RunContext
 from foveate.runs.guided_zoom_run import GuidedZoomRun
 from foveate.runs.run import Run
-from foveate.workflows.analysis.trust import FIRST, REFINED, TrustReport, measure_trust
-from foveate.workflows.evaluate import evaluate, records_of
-from foveate.workflows.split_evidence import assemble, evidence_of_split
-from zooms import SLOW, copied, silent
+from foveate.workflows.analysis.measure_trust import FIRST, REFINED, TrustReport, measure_trust
+from foveate.workflows.evaluate import evaluate
+from foveate.workflows.load_guided_zoom import load_guided_zoom
+from foveate.workflows.split_evidence import evidence_of_split
+from zooms import QUIET, SLOW, copied, silent
 
 
 @pytest.fixture(scope="module")
 def own_run(quick_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Run:
     path = tmp_path_factory.mktemp("trust") / "own"
     run = Run.open(shutil.copytree(quick_run.path, path, ignore=shutil.ignore_patterns("checkpoints", "logs")))
-    evaluate(run, hardware=SLOW, say=silent)
+    evaluate(run, context=QUIET)
     return run
 
 
@@ -42,11 +44,11 @@ def own_zoom(made: GuidedZoomRun, tmp_path_factory: pytest.TempPathFactory) -> G
 
 @pytest.fixture(scope="module")
 def judged(own_zoom: GuidedZoomRun) -> TrustReport:
-    return measure_trust(own_zoom, TrustStudy(bins=5, pairs=3), hardware=SLOW, say=silent)
+    return measure_trust(own_zoom, TrustStudy(bins=5, pairs=3), context=QUIET)
 
 
 def test_a_runs_kept_answers(own_run: Run) -> None:
-    done = measure_trust(own_run, say=silent)
+    done = measure_trust(own_run, context=RunContext(say=silent))
     assert (list(done.measures), done.alarms, done.report.name) == (["answer"], {}, "test-centre-trust.md")
     table = read_predictions(own_run.path / "evaluation" / "test-centre.parquet")
     found = done.measures["answer"]
@@ -68,7 +70,7 @@ def test_a_runs_kept_answers(own_run: Run) -> None:
 def test_a_guided_zoom_before_and_after(judged: TrustReport, own_zoom: GuidedZoomRun) -> None:
     """Alarms again from the kept evidence; the first answers are the network's own."""
     config = own_zoom.description.refinement
-    table = evidence_of_split(own_zoom, "test", config, hardware=SLOW, say=silent)
+    table = evidence_of_split(own_zoom, "test", config, context=QUIET)
     assert list(judged.measures) == [FIRST, REFINED]
     assert judged.measures[FIRST].accuracy == pytest.approx(table.right_before.mean())
     assert judged.measures[REFINED].accuracy == pytest.approx(table.right_after(config).mean())
@@ -92,8 +94,8 @@ def test_refined_probabilities_are_those_that_prediction_gives(
     from foveate.data.loading import EvaluationViews, evaluation_loader
 
     run = own_zoom.base_run()
-    refiner = Refiner.of(assemble(own_zoom, SLOW), own_zoom.description.refinement)
-    records = records_of(run, run.config.data, "test")
+    refiner = Refiner.of(load_guided_zoom(own_zoom, SLOW), own_zoom.description.refinement)
+    records = RunContext().photographs_of(run, "test")
     seen, source = (
         torch.cat([batch.images[:, 0] for batch in evaluation_loader(EvaluationViews(records, each), 12, workers=0)])
         for each in (run.config.transforms, refiner.source_of(run.config.transforms))
@@ -104,7 +106,7 @@ def test_refined_probabilities_are_those_that_prediction_gives(
 
 def test_a_row_of_results(own_zoom: GuidedZoomRun, judged: TrustReport, tmp_path: Path) -> None:
     rows = tmp_path / "rows.jsonl"
-    measure_trust(own_zoom.path, TrustStudy(bins=5), hardware=SLOW, results=rows, say=silent)
+    measure_trust(own_zoom.path, TrustStudy(bins=5), context=RunContext(hardware=SLOW, results=rows, say=silent))
     row = json.loads(rows.read_text(encoding="utf-8"))
     assert (row["measured"], row["method"], row["conventional"]) == ("trust", "guided-zoom", "plain")
     assert row["answers"][REFINED]["ece"] == round(100 * judged.measures[REFINED].reliability.error, 2)
@@ -117,7 +119,7 @@ def test_an_answer_that_is_never_wrong_confuses_nothing(own_run: Run, tmp_path: 
     table = read_predictions(file)
     write_predictions(file, replace(table, probabilities=np.eye(4, dtype=np.float32)[table.labels]))
     (run.path / "evaluation" / "test-centre-trust-pairs.png").unlink(missing_ok=True)
-    done = measure_trust(run, say=silent)
+    done = measure_trust(run, context=RunContext(say=silent))
     assert (done.pairs, done.measures["answer"].risk.area) == ((), 0)
     assert done.measures["answer"].reliability.error == 0
     assert "No answer is wrong." in done.report.read_text(encoding="utf-8")
@@ -126,7 +128,7 @@ def test_an_answer_that_is_never_wrong_confuses_nothing(own_run: Run, tmp_path: 
 
 def test_answers_that_are_not_kept_are_asked_for(own_run: Run) -> None:
     with pytest.raises(UserError, match=r"keeps none of the test split, views flip; give `foveate evaluate .* flip`"):
-        measure_trust(own_run, views=TestViews.FLIP, say=silent)
+        measure_trust(own_run, views=TestViews.FLIP, context=RunContext(say=silent))
 
 
 def test_answers_of_photographs_that_are_gone_are_refused(own_run: Run, tmp_path: Path) -> None:
@@ -135,13 +137,13 @@ def test_answers_of_photographs_that_are_gone_are_refused(own_run: Run, tmp_path
     table: PredictionTable = read_predictions(file)
     write_predictions(file, replace(table, ids=tuple(f"gone/{each}" for each in table.ids)))
     with pytest.raises(UserError, match=r"'gone/.* is not in the test split"):
-        measure_trust(run, say=silent)
+        measure_trust(run, context=RunContext(say=silent))
 
 
 def test_refined_logits_are_judged_as_probabilities(own_zoom: GuidedZoomRun, tmp_path: Path) -> None:
     made = GuidedZoomRun.open(copied(own_zoom, tmp_path))
     made = made.with_refinement(RefinementConfig(top_k=3, scores=Scores.LOGITS), None)
-    done = measure_trust(made, hardware=SLOW, say=silent)
+    done = measure_trust(made, context=QUIET)
     assert 0 < done.measures[REFINED].confidence <= 1
 
 

@@ -7,7 +7,7 @@ feature map. Whether a network has it is not read off its type but tried: the he
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, cast, runtime_checkable
 
@@ -90,7 +90,10 @@ class Backbone(nn.Module):
         normalisation: What its images must be normalised with.
         channels: d, the number of channels of the last feature map.
         stride16: Name of the module inside `network` whose output is the last feature map of stride 16.
+        runtime: What makes feature maps of images in torch's place, where nothing is learned; None: torch.
     """
+
+    runtime: Callable[[Tensor], Tensor] | None = None
 
     def __init__(self, network: TimmNetwork, architecture: str) -> None:
         super().__init__()
@@ -130,7 +133,7 @@ class Backbone(nn.Module):
 
     def forward(self, images: Float[Tensor, "b 3 H W"]) -> Float[Tensor, "b d h w"]:
         """Return the last feature map of normalised images."""
-        return self.network.forward_features(images)
+        return self.network.forward_features(images) if self.runtime is None else self.runtime(images)
 
     def pooled(self, images: Float[Tensor, "b 3 H W"]) -> Float[Tensor, "b d"]:
         """Return the globally averaged features of normalised images, the input of the head."""
@@ -312,7 +315,8 @@ def _head_mismatch(network: TimmNetwork) -> str | None:
         side = (
             network.pretrained_cfg["input_size"][-1] if network.pretrained_cfg.get("fixed_input_size") else _PROBE_SIDE
         )
-        features = network.forward_features(images := torch.rand(1, 3, side, side, generator=generator))
+        images = torch.rand(1, 3, side, side, generator=generator).to(classifier.weight)
+        features = network.forward_features(images)
         if features.ndim != 4 or features.shape[1] != classifier.in_features:
             return f"its last features have shape {tuple(features.shape)}, its head takes {classifier.in_features}"
         if not torch.allclose(classifier(pool(features)), network(images), rtol=1e-3, atol=1e-4):

@@ -35,10 +35,10 @@ def folded(network: _N) -> _N:
         raise ValueError("batch norms can be folded in evaluation mode only; got a network in training mode")
     network = copy.deepcopy(network)
     for convolution, norm in _pairs(network):
-        before, batch_norm = network.get_submodule(convolution), network.get_submodule(norm)
-        assert isinstance(before, nn.Conv2d)
+        layer, batch_norm = network.get_submodule(convolution), network.get_submodule(norm)
+        assert isinstance(layer, nn.Conv2d)
         assert isinstance(batch_norm, nn.BatchNorm2d)
-        network.set_submodule(convolution, fuse_conv_bn_eval(before, batch_norm))
+        network.set_submodule(convolution, fuse_conv_bn_eval(layer, batch_norm))
         network.set_submodule(norm, _rest_of(batch_norm))
     return network
 
@@ -64,12 +64,12 @@ def _pairs(network: nn.Module) -> Iterator[tuple[str, str]]:
         if node.op == "call_module":
             calls.setdefault(node.target, []).append(node)
     for norm, (node, *others) in calls.items():
-        before = node.args[0] if node.args else None
-        if others or not isinstance(before, torch.fx.Node) or before.op != "call_module":
+        producer = node.args[0] if node.args else None
+        if others or not isinstance(producer, torch.fx.Node) or producer.op != "call_module":
             continue
-        convolution = str(before.target)
+        convolution = str(producer.target)
         known = _known(modules[convolution], _CONVOLUTIONS) and _known(modules[norm], _NORMS)
-        if known and len(before.users) == len(calls[convolution]) == 1:
+        if known and len(producer.users) == len(calls[convolution]) == 1:
             yield convolution, norm
 
 

@@ -78,35 +78,8 @@ class OpenVINOPass:
             return openvino.compile_model(model, "CPU", settings)
 
 
-class OpenVINOBackbone(Backbone):
-    """A backbone whose feature maps come from OpenVINO; its modules are torch's, as before."""
-
-    def __init__(self, backbone: Backbone, dtype: torch.dtype) -> None:
-        super().__init__(backbone.network, backbone.architecture)
-        self.normalisation = backbone.normalisation
-        self._pass = OpenVINOPass(backbone, dtype)
-        self.train(backbone.training)
-
-    def forward(self, images: Float[Tensor, "b 3 H W"]) -> Float[Tensor, "b d h w"]:
-        """Return the last feature map of normalised images."""
-        return self._pass(images)
-
-
-class OpenVINOOwnCNN(OwnCNN):
-    """A network that was trained elsewhere, its logits from OpenVINO."""
-
-    def __init__(self, own: OwnCNN, dtype: torch.dtype) -> None:
-        super().__init__(own.network, own.architecture, own.normalisation, own.classes)
-        self._pass = OpenVINOPass(own, dtype)
-        self.train(own.training)
-
-    def forward(self, images: Float[Tensor, "b 3 H W"]) -> Float[Tensor, "b c"]:
-        """Return the logits of normalised images."""
-        return self._pass(images)
-
-
-def run_by(network: nn.Module, runtime: Runtime, device: torch.device, dtype: torch.dtype) -> None:
-    """Have every backbone inside a network pass its images through a runtime.
+def run_by(backbone: Backbone | OwnCNN, runtime: Runtime, device: torch.device, dtype: torch.dtype) -> None:
+    """Have a backbone pass its images through a runtime.
 
     What is no backbone stays torch's: heads, S3N's saliency network, the part networks of an MA-CNN that has several.
 
@@ -122,11 +95,8 @@ def run_by(network: nn.Module, runtime: Runtime, device: torch.device, dtype: to
         )
     with _LOCK:
         _openvino("")
-    for name, module in list(network.named_modules()):
-        if type(module) is Backbone:
-            network.set_submodule(name, OpenVINOBackbone(module, dtype))
-        elif type(module) is OwnCNN:
-            network.set_submodule(name, OpenVINOOwnCNN(module, dtype))
+    # The copy shares all modules, and is what torch runs of them.
+    backbone.runtime = OpenVINOPass(copy.copy(backbone), dtype)
 
 
 @contextmanager

@@ -6,7 +6,8 @@ import difflib
 import sys
 import warnings
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -38,7 +39,10 @@ class OwnCNN(nn.Module):
         architecture: The library's name of it.
         normalisation: What its images must be normalised with.
         classes: c, the number of classes.
+        runtime: What makes logits of images in torch's place, where nothing is learned; None: torch.
     """
+
+    runtime: Callable[[Tensor], Tensor] | None = None
 
     def __init__(self, network: nn.Module, architecture: str, normalisation: Normalisation, classes: int) -> None:
         super().__init__()
@@ -49,16 +53,16 @@ class OwnCNN(nn.Module):
 
     def forward(self, images: Float[Tensor, "b 3 H W"]) -> Float[Tensor, "b c"]:
         """Return the logits of normalised images."""
-        logits: Tensor = self.network(images)
+        logits: Tensor = self.network(images) if self.runtime is None else self.runtime(images)
         return logits
 
     @property
     def stride16(self) -> None:
-        """Unknown."""
+        """None: the layer is found by trying images of two sizes (`foveate.grounding.layers.layer_of_stride`)."""
         return None
 
     def pooled(self, images: Float[Tensor, "b 3 H W"]) -> Float[Tensor, "b d"]:
-        """Refuse.
+        """Refuse to say what the features of images are.
 
         Raises:
             UserError: Where its features end and its head begins is not known.
@@ -69,15 +73,15 @@ class OwnCNN(nn.Module):
         )
 
     def with_linear_head(self) -> Backbone:
-        """Refuse.
+        """Refuse to be seen as features and a linear head.
 
         Raises:
             UserError: Where its features end and its head begins is not known.
         """
         raise UserError(
             "class maps rest on a linear head on globally averaged features of a timm network; got "
-            f"{self.architecture}, whose head is not known to be one; take another --pool.grounding.method, such as eb "
-            "or grad-cam"
+            f"{self.architecture}, whose head is not known to be one; take another method of grounding "
+            "(--pool.grounding.method), such as eb or grad-cam"
         )
 
     def logits(self, images: Float[Tensor, "b 3 H W"]) -> Float[Tensor, "b c"]:
@@ -110,18 +114,32 @@ def create_own_cnn(config: OwnConfig, classes: int, side: int | None = None) -> 
         raise _wrong_side(config, usual, side) from error
 
 
-def _seen(module: nn.Module, config: OwnConfig, classes: int) -> Backbone | OwnCNN:
-    """See a timm CNN as a backbone where it has that form."""
-    if config.library is Library.TORCHVISION:
-        return OwnCNN(module, config.architecture, _normalisation(config, _IMAGENET), classes)
-    network = cast(TimmNetwork, module)
-    normalisation = _normalisation(config, normalisation_of(network))
-    try:
-        backbone = Backbone(network, config.architecture)
-    except UserError:  # it has another form
-        return OwnCNN(module, config.architecture, normalisation, classes)
-    backbone.normalisation = normalisation
-    return backbone
+def seen_as_cnn(
+    network: nn.Module, name: str, *, classes: int, normalisation: Normalisation | None = None
+) -> Backbone | OwnCNN:
+    """See a timm CNN of a backbone's form as one, any other network as it is.
+
+    Args:
+        network: From normalised images to logits.
+        name: What messages call it.
+        classes: c, the number of classes.
+        normalisation: What its images must be normalised with; None: what timm says of its own, else ImageNet's.
+    """
+    usual = normalisation or _IMAGENET
+    if isinstance(network, TimmNetwork):
+        usual = normalisation or normalisation_of(network)
+        with suppress(UserError):  # it has another form
+            backbone = Backbone(network, name)
+            backbone.normalisation = usual
+            return backbone
+    return OwnCNN(network, name, usual, classes)
+
+
+def _seen(network: nn.Module, config: OwnConfig, classes: int) -> Backbone | OwnCNN:
+    of_timm = config.library is Library.TIMM
+    usual = normalisation_of(cast(TimmNetwork, network)) if of_timm else _IMAGENET
+    normalisation = Normalisation(config.mean or usual.mean, config.std or usual.std)
+    return seen_as_cnn(network, config.architecture, classes=classes, normalisation=normalisation)
 
 
 def _built(config: OwnConfig, classes: int, side: int | None) -> nn.Module:
@@ -173,10 +191,6 @@ def check_side(network: Backbone | OwnCNN, config: OwnConfig, side: int) -> None
             f"a network must answer an image with the logits of {network.classes} classes; {config.architecture} does "
             "not; take another architecture"
         )
-
-
-def _normalisation(config: OwnConfig, usual: Normalisation) -> Normalisation:
-    return Normalisation(config.mean or usual.mean, config.std or usual.std)
 
 
 def _check_known(config: OwnConfig) -> None:
@@ -263,9 +277,9 @@ def _chosen(ranked: list[Fit], key: str | None, checkpoint: Path) -> tuple[Fit, 
     return fit, remarks
 
 
-def _places(found: Sequence[Fit]) -> str:
-    more = ", ..." if len(found) > 5 else ""
-    return ", ".join(shortened(each.place) if each.place else "the top of the file" for each in found[:5]) + more
+def _places(fits: Sequence[Fit]) -> str:
+    more = ", ..." if len(fits) > 5 else ""
+    return ", ".join(shortened(each.place) if each.place else "the top of the file" for each in fits[:5]) + more
 
 
 def _resampled(

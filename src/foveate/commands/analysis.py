@@ -1,35 +1,28 @@
 """The commands that analyse a run: where its objects are, what its maps fall on, and whether to trust it."""
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated
 
 import tyro
 
 from foveate.commands import existence
+from foveate.commands.contexts import MeasurementOptions, context_of
 from foveate.config.checks import require
-from foveate.config.data import OnError, TestViews
-from foveate.config.hardware import HardwareConfig
+from foveate.config.data import Split, TestViews
 from foveate.evaluation.config import GroundingStudy, TrustStudy
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Analysis:
+class _Analysis(MeasurementOptions):
     """What both commands are told."""
 
     run_folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
     """The run folder."""
-    split: Literal["test", "validation", "train"] = "test"
+    split: Split = Split.TEST
     """Which photographs to look at; they need annotated boxes."""
-    root: Path | None = None
-    """Where the data set lies now, if it has moved since the training."""
-    on_error: OnError | None = None
-    """What to do about photographs that cannot be read; None: as the training did."""
     batch_size: int = 32
     """Photographs at a time."""
-    hardware: HardwareConfig = field(default_factory=HardwareConfig)
-    results: Path | None = None
-    """A file of JSON lines to which one row is added; not that of `evaluate`."""
 
     def __post_init__(self) -> None:
         require(self.batch_size >= 1, "batch_size must be at least 1", self.batch_size)
@@ -37,9 +30,6 @@ class _Analysis:
     def _check_paths(self) -> None:
         existence.check_run(self.run_folder)
         existence.check_data(self.root)
-
-    def _options(self) -> dict[str, Any]:
-        return {each.name: getattr(self, each.name) for each in fields(self) if each.name != "run_folder"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,9 +41,9 @@ class Localise(_Analysis):
         self._check_paths()
         from foveate.workflows.analysis.localise import localise
 
-        done = localise(self.run_folder, **self._options())
-        print(done.markdown)
-        print(f"written to {done.report} (also .json, .png and -examples.png)")
+        report = localise(self.run_folder, split=self.split, context=context_of(self))
+        print(report.markdown)
+        print(f"written to {report.report} (also .json, .png and -examples.png)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,29 +53,22 @@ class Attention(_Analysis):
     def run(self) -> None:
         """Do it."""
         self._check_paths()
-        from foveate.workflows.analysis.attention import analyse_attention
+        from foveate.workflows.analysis.analyse_attention import analyse_attention
 
-        done = analyse_attention(self.run_folder, **self._options())
-        print(done.markdown)
-        print(f"written to {done.report} (also .json and .png)")
+        report = analyse_attention(self.run_folder, split=self.split, context=context_of(self))
+        print(report.markdown)
+        print(f"written to {report.report} (also .json and .png)")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Grounding:
+class Grounding(MeasurementOptions):
     """Measure where each method of grounding sees a run's classes: pointing, energy, deletion, insertion, sanity."""
 
     run_folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
     """The run folder."""
     study: Annotated[GroundingStudy, tyro.conf.arg(name="")] = field(default_factory=GroundingStudy)
-    split: Literal["test", "validation", "train"] = "test"
+    split: Split = Split.TEST
     """Which photographs to ground."""
-    root: Path | None = None
-    """Where the data set lies now, if it has moved since the training."""
-    on_error: OnError | None = None
-    """What to do about photographs that cannot be read; None: as the training did."""
-    hardware: HardwareConfig = field(default_factory=HardwareConfig)
-    results: Path | None = None
-    """A file of JSON lines to which one row for each method is added."""
 
     def run(self) -> None:
         """Do it."""
@@ -93,49 +76,25 @@ class Grounding:
         existence.check_data(self.root)
         from foveate.workflows.analysis.measure_grounding import measure_grounding
 
-        measure_grounding(
-            self.run_folder,
-            self.study,
-            split=self.split,
-            root=self.root,
-            on_error=self.on_error,
-            hardware=self.hardware,
-            results=self.results,
-        )
+        measure_grounding(self.run_folder, self.study, split=self.split, context=context_of(self))
 
 
 @dataclass(frozen=True, kw_only=True)
-class Trust:
+class Trust(MeasurementOptions):
     """Judge the kept answers of a run or a Guided Zoom: calibration, risk by coverage, alarms, confused classes."""
 
     folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN_OR_ZOOM")]
     """The run folder, evaluated before; or a Guided Zoom's, for its answers before and after refinement."""
     study: Annotated[TrustStudy, tyro.conf.arg(name="")] = field(default_factory=TrustStudy)
-    split: Literal["test", "validation", "train"] = "test"
+    split: Split = Split.TEST
     """Whose answers to judge."""
     views: TestViews = TestViews.CENTRE
     """Which evaluation of a run."""
-    root: Path | None = None
-    """Where the data set lies now, if it has moved since the training."""
-    on_error: OnError | None = None
-    """What to do about photographs that cannot be read; None: as the training did."""
-    hardware: HardwareConfig = field(default_factory=HardwareConfig)
-    results: Path | None = None
-    """A file of JSON lines to which one row is added."""
 
     def run(self) -> None:
         """Do it."""
         existence.check_run_or_zoom(self.folder)
         existence.check_data(self.root)
-        from foveate.workflows.analysis.trust import measure_trust
+        from foveate.workflows.analysis.measure_trust import measure_trust
 
-        measure_trust(
-            self.folder,
-            self.study,
-            split=self.split,
-            views=self.views,
-            root=self.root,
-            on_error=self.on_error,
-            hardware=self.hardware,
-            results=self.results,
-        )
+        measure_trust(self.folder, self.study, split=self.split, views=self.views, context=context_of(self))

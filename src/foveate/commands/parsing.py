@@ -7,8 +7,8 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import redirect_stderr
-from itertools import dropwhile, takewhile
-from typing import Any
+from itertools import dropwhile, takewhile, zip_longest
+from typing import Any, NamedTuple
 
 import tyro
 
@@ -30,18 +30,18 @@ def parsed(commands: Mapping[str, Callable[..., Any]], arguments: Sequence[str],
         UserError: A value breaks the rule of its option.
         SystemExit: Another mistake, which tyro has told, with status 2; or help was asked for, with status 0.
     """
-    told = io.StringIO()
+    box = io.StringIO()
     try:
-        with redirect_stderr(told):
+        with redirect_stderr(box):
             return tyro.extras.subcommand_cli_from_dict(dict(commands), args=list(arguments), **options)
     except UserError as error:
         raise UserError(_named(str(error), arguments)) from error
     except SystemExit as end:
         broken = next((each for each in _causes(end) if isinstance(each, ValueError)), None)
         if broken is None:
-            sys.stderr.write(told.getvalue())
+            sys.stderr.write(box.getvalue())
             raise
-        message = str(broken) if isinstance(broken, UserError) else _told(told.getvalue())
+        message = str(broken) if isinstance(broken, UserError) else _sentence(box.getvalue())
         raise UserError(_named(message, arguments)) from broken
 
 
@@ -55,10 +55,10 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 def _named(message: str, arguments: Sequence[str]) -> str:
     """Put the option that was given in the place of its field's name, or before a rule that is about it too."""
-    given = _given(arguments)
+    given = options_given(arguments)
     first, _, rest = message.partition(" ")
     if first in given:
-        return f"{given[first][0]} {rest}"
+        return f"{given[first].option} {rest}"
     about = [
         option
         for name, (option, value) in sorted(given.items())
@@ -67,22 +67,29 @@ def _named(message: str, arguments: Sequence[str]) -> str:
     return f"{', '.join(about)}: {message}" if about and not message.startswith("--") else message
 
 
-def _given(arguments: Sequence[str]) -> dict[str, tuple[str, str]]:
-    """Return the options that were given and the first word of each one's value, by the field's own name."""
+class Given(NamedTuple):
+    """An option as it was given, and the first word of its value."""
+
+    option: str
+    value: str
+
+
+def options_given(arguments: Sequence[str]) -> dict[str, Given]:
+    """Return the options that were given, by the field's own name."""
     given = {}
-    for word, following in zip(arguments, (*arguments[1:], ""), strict=True):
+    for word, following in zip_longest(arguments, arguments[1:], fillvalue=""):
         if word.startswith("--"):
             option, _, value = word.partition("=")
             name = option.lstrip("-").rpartition(".")[2].replace("-", "_")
-            given[name] = (option, value or following)
+            given[name] = Given(option, value or following)
     return given
 
 
-def _told(box: str) -> str:
+def _sentence(box: str) -> str:
     """Return the sentence in tyro's box, drawn or of ASCII, about an option whose value cannot be read."""
     lines = [line.strip("│╭╮╰╯ ") for line in box.splitlines()]
-    told = dropwhile(lambda line: not line.startswith(_BEGIN), lines)
-    sentence = " ".join(takewhile(lambda line: line.strip("─-"), told)).removeprefix(_BEGIN)
+    rest = dropwhile(lambda line: not line.startswith(_BEGIN), lines)
+    sentence = " ".join(takewhile(lambda line: line.strip("─-"), rest)).removeprefix(_BEGIN)
     option, _, reason = sentence.partition(": ")
     for pattern, words in _NUMBERS.items():
         if match := re.fullmatch(pattern, reason):

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import NoReturn
 
 from foveate.config.checks import require, require_count, require_finite, require_fraction, require_seed, require_side
+from foveate.errors import UserError
 
 LARGEST_MEGAPIXELS = 200
 """A photograph with more is refused unless that is asked for: a small file may be made to fill the memory."""
@@ -17,23 +19,46 @@ class DatasetFormat(StrEnum):
 
     AUTO = "auto"
     CUB = "cub"
+    """CUB-200-2011."""
     DOGS = "dogs"
+    """Stanford Dogs."""
     AIRCRAFT = "aircraft"
+    """FGVC-Aircraft."""
     CARS = "cars"
+    """Stanford Cars."""
     FLOWERS = "flowers"
+    """Oxford Flowers-102."""
     PETS = "pets"
+    """Oxford-IIIT Pets."""
     FOLDER = "folder"
+    """A folder for each class."""
     TABLE = "table"
+    """A CSV or Parquet list."""
     SHARDS = "shards"
+    """Tar files, as WebDataset writes them."""
     POOL = "pool"
     """An evidence pool of Guided Zoom: patches of photographs."""
+
+
+class Split(StrEnum):
+    """A part of a data set; `Split("test")` is the one of a name."""
+
+    TRAIN = "train"
+    VALIDATION = "validation"
+    TEST = "test"
+
+    @classmethod
+    def _missing_(cls, value: object) -> NoReturn:
+        raise UserError(f"a split is one of {', '.join(cls)}; got {value!r}; give the name of one of them")
 
 
 class OnError(StrEnum):
     """What to do about a photograph that is missing or cannot be read."""
 
     STOP = "stop"
+    """Name them in an error, before anything is computed."""
     SKIP = "skip"
+    """Leave them out, and say so."""
 
 
 class TrainCrop(StrEnum):
@@ -51,6 +76,7 @@ class TestViews(StrEnum):
     __test__ = False  # not a test case, whatever pytest thinks of the name
 
     CENTRE = "centre"
+    """The centre crop alone."""
     FLIP = "flip"
     """The centre crop and its mirror image."""
     TEN_CROP = "ten-crop"

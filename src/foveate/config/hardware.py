@@ -13,6 +13,7 @@ class Runtime(StrEnum):
     """What passes images through a network when nothing is learned."""
 
     TORCH = "torch"
+    """PyTorch: the default."""
     OPENVINO = "openvino"
     """On the processor, by the package openvino: faster than torch on one without bf16 (docs/performance.md). It takes
     seconds to begin, and is young here (docs/log.md, 2026-11-25). Training and grounding stay torch's, as do the part

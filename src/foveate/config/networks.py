@@ -51,6 +51,8 @@ class NetworkConfig:
     """Its name, in documents and results."""
     reads_source: ClassVar[bool] = False
     """Whether it looks closer at images that are larger than its first view."""
+    trained_here: ClassVar[bool] = True
+    """Whether it is trained; else it was trained elsewhere, and is used as it is."""
     learns_in_phases: ClassVar[bool] = False
     """Whether epochs leave parameters without a gradient."""
 
@@ -61,7 +63,7 @@ class NetworkConfig:
 
     @property
     def trained_backbone(self) -> BackboneConfig | None:
-        """What a training begins with; None: it was trained elsewhere, and is used as it is."""
+        """The timm CNN that a training begins with; None: there is none."""
         return None
 
     @property
@@ -160,6 +162,7 @@ class OwnConfig(NetworkConfig):
     """A network that was trained elsewhere and is used as it is: `foveate adopt` takes it in."""
 
     method: ClassVar[str] = "own"
+    trained_here: ClassVar[bool] = False
 
     architecture: str
     """The library's name of it."""

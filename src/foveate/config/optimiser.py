@@ -12,15 +12,20 @@ class Schedule(StrEnum):
     """How the learning rate moves, by step."""
 
     ONE_CYCLE = "one-cycle"
+    """Up over the first 30%, then down along a cosine."""
     STEP = "step"
+    """Multiplied by `factor` at each milestone (both papers)."""
     COSINE = "cosine"
+    """Down along a cosine."""
     CONSTANT = "constant"
+    """As it begins."""
 
 
 class SmoothingOver(StrEnum):
     """Over which classes label smoothing spreads its share of the target."""
 
     ALL = "all"
+    """The true class too, as torch does."""
     OTHERS = "others"
     """All but the true class, as S3N's released code does: the same as `all` with c / (c - 1) times the share."""
 
@@ -39,6 +44,7 @@ class OptimiserConfig:
     milestones: tuple[float, ...] = (2 / 3,)
     """Shares of the training after which `step` multiplies the rate by `factor`."""
     factor: float = 0.1
+    """Of `step`."""
     gradient_clip: float | None = None
     """Largest norm of the whole gradient; None: not clipped."""
 

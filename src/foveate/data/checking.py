@@ -75,9 +75,9 @@ def _verdicts(pool: Executor, records: Sequence[ImageRecord], largest: int | Non
 
 
 def _counted(verdicts: Iterator[_Verdict], offset: int, progress: Callable[[int], None] | None) -> Iterator[_Verdict]:
-    for done, verdict in enumerate(verdicts, offset + 1):
+    for number, verdict in enumerate(verdicts, offset + 1):
         if progress is not None:
-            progress(done)
+            progress(number)
         yield verdict
 
 

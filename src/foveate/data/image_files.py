@@ -178,14 +178,14 @@ def _used(
 def _limit_of(largest_megapixels: int | None) -> Iterator[None]:
     """Have Pillow refuse what has more pixels, one thread at a time: its limit belongs to all."""
     with _limit:
-        before = Image.MAX_IMAGE_PIXELS
+        own_limit = Image.MAX_IMAGE_PIXELS
         # It raises above twice its limit.
         raised = None if largest_megapixels is None else largest_megapixels * _MEGAPIXEL // 2
-        Image.MAX_IMAGE_PIXELS = raised if before is None or raised is None else max(before, raised)
+        Image.MAX_IMAGE_PIXELS = raised if own_limit is None or raised is None else max(own_limit, raised)
         try:
             yield
         finally:
-            Image.MAX_IMAGE_PIXELS = before
+            Image.MAX_IMAGE_PIXELS = own_limit
 
 
 def _hush_pillow() -> None:

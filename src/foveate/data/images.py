@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from PIL import ExifTags, Image, ImageOps
+from PIL import Image
 
 from foveate.config.data import LARGEST_MEGAPIXELS, TestViews
+from foveate.data.exif import size_if_upright, turn_upright, upright_copy
 from foveate.data.image_files import ImageError, check_megapixels, check_name, decoding, printable, with_image
 from foveate.data.image_values import blank_warning, to_rgb
 from foveate.data.records import ImageSource, Patch
@@ -20,8 +21,6 @@ SMALLEST_SIDE = 8
 
 LARGEST_ASPECT = 50.0
 """Longer side over shorter side; beyond it a picture is a strip, not a photograph, and is refused."""
-
-_ORIENTATION = ExifTags.Base.Orientation
 
 
 def read_image(
@@ -45,7 +44,7 @@ def read_image(
     if isinstance(source, Patch):
         return _patch(source, read_image(source.photograph, name, largest_megapixels=None))
     name = _name(source, name)
-    return _photograph(with_image(source, name, largest_megapixels, _upright), name)
+    return _photograph(with_image(source, name, largest_megapixels, turn_upright), name)
 
 
 def upright_size(
@@ -62,7 +61,7 @@ def upright_size(
         ImageError: As there.
     """
     if not isinstance(source, Patch):
-        size = with_image(source, _name(source, name), largest_megapixels, _size_if_upright)
+        size = with_image(source, _name(source, name), largest_megapixels, size_if_upright)
         if size is not None:
             return Size(*size)
     return Size(*read_image(source, name, largest_megapixels=largest_megapixels).size)
@@ -72,7 +71,7 @@ def upright_rgb(image: Image.Image, name: str, *, largest_megapixels: int | None
     """Turn an opened image as `read_image` does, with the same errors; the image itself stays as it is."""
     check_megapixels(image.size, name, largest_megapixels)
     with decoding(name, image.size):
-        upright = ImageOps.exif_transpose(image)
+        upright = upright_copy(image)
     return _photograph(upright, name)
 
 
@@ -80,15 +79,6 @@ def _name(source: ImageSource, name: str | None) -> str:
     name = str(source) if isinstance(source, Path) else name or "the image given as bytes"
     check_name(name)
     return printable(name)
-
-
-def _upright(image: Image.Image) -> Image.Image:
-    ImageOps.exif_transpose(image, in_place=True)
-    return image
-
-
-def _size_if_upright(image: Image.Image) -> tuple[int, int] | None:
-    return image.size if image.getexif().get(_ORIENTATION, 1) == 1 else None
 
 
 def _photograph(image: Image.Image, name: str) -> Image.Image:

@@ -34,6 +34,7 @@ class ParquetImage(ArchiveMember):
 
 
 KEPT = 256 * 2**20
+"""Bytes of the row groups that stay in memory, so that neighbouring photographs are read once."""
 
 
 class _Groups:

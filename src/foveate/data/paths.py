@@ -99,8 +99,8 @@ def with_home(value: _T) -> _T:
         return cast(_T, expanded(value))
     if not is_dataclass(value) or isinstance(value, type):
         return value
-    before = {each.name: getattr(value, each.name) for each in fields(value) if each.init}
-    changed = {name: after for name, each in before.items() if (after := with_home(each)) is not each}
+    values = {each.name: getattr(value, each.name) for each in fields(value) if each.init}
+    changed = {name: entry for name, each in values.items() if (entry := with_home(each)) is not each}
     return replace(value, **changed) if changed else value
 
 

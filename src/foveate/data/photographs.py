@@ -15,8 +15,10 @@ from foveate.data.images import ImageError, read_image, upright_rgb
 from foveate.errors import UserError
 
 Pixels = UInt8[np.ndarray, "H W 3"] | UInt8[np.ndarray, "H W 4"] | UInt8[np.ndarray, "H W"]
+"""Decoded ones: RGB, RGBA or grey."""
 
 Photograph = PathLike[str] | str | bytes | bytearray | memoryview | BinaryIO | Image.Image | Pixels
+"""A path, the bytes of a file, an open file, or what another library decoded."""
 
 _FORMS = "a path, encoded bytes, a binary file object, a Pillow image or a uint8 array (H, W, 3) in RGB"
 

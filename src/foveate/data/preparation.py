@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 
-from foveate.config.data import LARGEST_MEGAPIXELS, DataConfig, OnError
+from foveate.config.data import LARGEST_MEGAPIXELS, DataConfig, OnError, Split
 from foveate.data.checking import check_images, listed
 from foveate.data.datasets import first_few
 from foveate.data.datasets.listing import EXCLUDE
@@ -31,16 +31,20 @@ class Splits:
         splits = {"train": self.train, "validation": self.validation, "test": self.test}
         return {name: records for name, records in splits.items() if records}
 
-    def named(self, split: str) -> Sequence[ImageRecord]:
-        """Return the photographs of the split called train, validation or test.
+    def named(self, split: Split | str) -> Sequence[ImageRecord]:
+        """Return the photographs of a split.
 
         Raises:
-            UserError: There is no photograph in it.
+            UserError: There is no such split, or no photograph in it.
         """
-        records: Sequence[ImageRecord] = getattr(self, split)
+        split = Split(split)
+        records = {Split.TRAIN: self.train, Split.VALIDATION: self.validation, Split.TEST: self.test}[split]
         if not records:
-            mend = " (set data.validation_fraction above 0)" if split == "validation" else ""
-            raise UserError(f"the {split} split must hold photographs; {self.name} has none in it{mend}")
+            mend = "; train anew with --data.validation-fraction 0.2, into another folder"
+            raise UserError(
+                f"the {split} split must hold photographs; {self.name} has none in it"
+                f"{mend if split is Split.VALIDATION else ''}"
+            )
         return records
 
 

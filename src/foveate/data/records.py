@@ -40,6 +40,7 @@ class Patch(NamedTuple):
 
 
 ImageSource = Path | bytes | ArchiveMember | Patch
+"""Where the bytes of a photograph are: a file, here, inside a tar or Parquet file, or part of another photograph."""
 
 
 def photograph_of(image: ImageSource) -> Path | bytes | ArchiveMember:

@@ -25,13 +25,13 @@ def existing_root(root: Path) -> Path:
     if is_not_text(str(path.absolute())):
         raise UserError(f"the path of a data set must be UTF-8; got {shown_path(path.absolute())}. Rename it")
     try:
-        there, folder, file = path.exists(), path.is_dir(), path.is_file()
+        exists, folder, file = path.exists(), path.is_dir(), path.is_file()
         empty = folder and next(path.iterdir(), None) is None
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         raise UserError(
             f"the data set's folder must be readable; {str(path)[:200]!r} is not ({str(error)[:60]}). Check the path"
         ) from error
-    if not there:
+    if not exists:
         raise UserError(f"the data set's folder must exist; got {path}. Check the path")
     if empty:
         raise UserError(f"the data set's folder must not be empty; got {path}. Unpack the data set there")

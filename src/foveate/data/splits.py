@@ -1,4 +1,4 @@
-"""Cut a stratified, seeded share out of each class."""
+"""The hold-out split: a stratified, seeded share of each class."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from foveate.data.records import ImageRecord
 from foveate.errors import UserError
 
 
-class Split(NamedTuple):
+class HoldOut(NamedTuple):
     """Two disjoint parts of a list of records, each in the list's order."""
 
     kept: tuple[ImageRecord, ...]
     held_out: tuple[ImageRecord, ...]
 
 
-def hold_out(records: Sequence[ImageRecord], fraction: float, seed: int, *, option: str | None = None) -> Split:
+def hold_out(records: Sequence[ImageRecord], fraction: float, seed: int, *, option: str | None = None) -> HoldOut:
     """Hold out `fraction` of each class, rounded, but at least one photograph and never all of them.
 
     Which ones depends on the seed and the class's ids only, not on the order of `records` or on other classes. They
@@ -50,7 +50,7 @@ def hold_out(records: Sequence[ImageRecord], fraction: float, seed: int, *, opti
         count = min(max(round(fraction * len(members)), 1), len(members) - 1)
         ranked = sorted(members, key=lambda record: _rank(record, seed))
         held_out.update(record.id for record in ranked[:count])
-    return Split(
+    return HoldOut(
         tuple(record for record in records if record.id not in held_out),
         tuple(record for record in records if record.id in held_out),
     )

@@ -10,6 +10,7 @@ from foveate.drawing.page import PALE_INK, SOFT_INK, TRACK, Page, Room, TextStyl
 from foveate.types import RankedClass, Size
 
 CAPTION = TextStyle(15, ink=SOFT_INK)
+"""Small words beside or below a picture."""
 CLASS, _BEST = TextStyle(16), TextStyle(16, bold=True)
 _BAR = 9
 
@@ -35,6 +36,7 @@ class Mark(NamedTuple):
 # The colours are told apart with any colour vision (Okabe and Ito).
 RIGHT, WRONG = Mark("\N{CHECK MARK} ", "#009E73"), Mark("\N{BALLOT X} ", "#D55E00")
 UNKNOWN = Mark("", SOFT_INK)
+"""Where the truth is not known."""
 
 
 class Entry(NamedTuple):

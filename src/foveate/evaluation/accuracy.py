@@ -1,4 +1,4 @@
-"""Accuracy with bootstrap intervals, and the paired test of two classifiers on the same images."""
+"""Accuracy: how often the true class is among the first answers, with bootstrap intervals."""
 
 from __future__ import annotations
 
@@ -7,21 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 from numpy.typing import NDArray
-from scipy.stats import binomtest
 
 from foveate.errors import UserError
+from foveate.evaluation.bootstrap import Estimate, bootstrap_counts
 
 _CHUNK_ENTRIES = 1 << 21
 _TOP_K = (1, 3, 5)
-
-
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """A measured fraction and its 95% interval, all in [0, 1]."""
-
-    value: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,20 +32,6 @@ class Accuracy:
     classes: int
 
 
-@dataclass(frozen=True, slots=True)
-class PairedTest:
-    """Exact McNemar test of two classifiers on the same images.
-
-    ``only_a`` images are answered rightly by a alone, ``only_b`` by b alone; ``difference`` is the accuracy
-    of a minus that of b; ``p_value`` is two-sided, 1 where no image tells the two apart.
-    """
-
-    only_a: int
-    only_b: int
-    difference: float
-    p_value: float
-
-
 def measure_accuracy(
     probabilities: NDArray[np.floating],
     labels: NDArray[np.integer],
@@ -64,10 +41,9 @@ def measure_accuracy(
 ) -> Accuracy:
     """Measure accuracy with 95% percentile-bootstrap intervals over images.
 
-    An image enters every metric only by its true class and by the first of top-1, 3, 5 that holds it. So
-    drawing n images with replacement is one multinomial draw over these few cells: the same distribution, at
-    a cost independent of n. A class absent from a resample is left out of that resample's mean; as this
-    shifts the mean where classes are rare, an interval is widened to contain its value.
+    An image enters every metric only by its true class and by the first of top-1, 3, 5 that holds it. A class absent
+    from a resample is left out of that resample's mean; as this shifts the mean where classes are rare, an interval is
+    widened to contain its value.
 
     Args:
         probabilities: (n, c); logits give the same result. Ties go to the lower class index.
@@ -82,13 +58,7 @@ def measure_accuracy(
     if resamples < 1:
         raise UserError(f"resamples must be at least 1; got {resamples}")
     counts = _outcome_counts(ranks, labels)
-    values = _metrics(counts)
-    spread = _bootstrap(counts, resamples, np.random.default_rng(seed))
-    low, high = np.quantile(spread, (0.025, 0.975), axis=0)
-    top1, top3, top5, mean_per_class = (
-        Estimate(float(value), float(min(value, lower)), float(max(value, upper)))
-        for value, lower, upper in zip(values, low, high, strict=True)
-    )
+    top1, top3, top5, mean_per_class = bootstrap_counts(counts, _metrics, resamples=resamples, seed=seed)
     return Accuracy(top1, top3, top5, mean_per_class, images=len(labels), classes=probabilities.shape[1])
 
 
@@ -107,26 +77,6 @@ def truth_ranks(probabilities: NDArray[np.floating], labels: NDArray[np.integer]
         ahead = (chunk > own) | ((chunk == own) & (np.arange(classes) < truth))
         ranks[start : start + rows] = ahead.sum(axis=1)
     return ranks
-
-
-def mcnemar(correct_a: NDArray[np.bool_], correct_b: NDArray[np.bool_]) -> PairedTest:
-    """Test whether two classifiers differ in accuracy, from their right and wrong answers, each (n,).
-
-    Source: McNemar 1947, with the exact binomial distribution of the images on which exactly one is right.
-
-    Raises:
-        UserError: The arrays are empty or of different shape.
-    """
-    if correct_a.ndim != 1 or correct_a.shape != correct_b.shape or not correct_a.size:
-        raise UserError(
-            "a paired test needs two arrays of the same n > 0 images, in the same order; "
-            f"got {correct_a.shape} and {correct_b.shape}: align the two prediction tables first"
-        )
-    only_a = int((correct_a & ~correct_b).sum())
-    only_b = int((correct_b & ~correct_a).sum())
-    either = only_a + only_b
-    p_value = float(binomtest(only_a, either).pvalue) if either else 1.0
-    return PairedTest(only_a, only_b, (only_a - only_b) / correct_a.size, p_value)
 
 
 def _check(probabilities: NDArray[np.floating], labels: NDArray[np.integer]) -> None:
@@ -165,14 +115,3 @@ def _metrics(counts: Int[np.ndarray, "*r present outcomes"]) -> Float[np.ndarray
     own = hits[..., 0] / np.maximum(sizes, 1)
     per_class = own.sum(axis=-1) / (sizes > 0).sum(axis=-1)
     return np.concatenate([top_k, per_class[..., None]], axis=-1)
-
-
-def _bootstrap(
-    counts: Int[np.ndarray, "present outcomes"], resamples: int, rng: np.random.Generator
-) -> Float[np.ndarray, "resamples 4"]:
-    images = counts.sum()
-    shares = counts.ravel() / images
-    step = max(1, _CHUNK_ENTRIES // counts.size)
-    sizes = [min(step, resamples - start) for start in range(0, resamples, step)]
-    draws = (rng.multinomial(images, shares, size=size) for size in sizes)
-    return np.concatenate([_metrics(draw.reshape(-1, *counts.shape)) for draw in draws])

@@ -15,6 +15,7 @@ class Background(StrEnum):
     MEAN = "mean"
     """The mean colour that the network's images are normalised with."""
     BLACK = "black"
+    """Black pixels."""
     BLUR = "blur"
     """The image itself, blurred."""
 

@@ -1,4 +1,4 @@
-"""What an S3N that looks closer only where its first look is unsure costs, and what it answers."""
+"""What zooming only where the first view is unsure costs, and what it answers: thresholds of the entropy compared."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ def at_threshold(
     above: float | None,
 ) -> Gated:
     """Return what one threshold does; arguments as in `gate_curve`."""
-    asked = np.ones(len(labels), dtype=bool) if above is None else entr(first).sum(1) > above
+    gated = np.ones(len(labels), dtype=bool) if above is None else entr(first).sum(1) > above
     closer = final.argmax(1)
-    answers = np.where(asked, closer, first.argmax(1))
-    share, right = float(asked.mean()), float((answers == labels).mean())
+    answers = np.where(gated, closer, first.argmax(1))
+    share, right = float(gated.mean()), float((answers == labels).mean())
     return Gated(above, share, 1 + views * share, right, int((answers != closer).sum()))
 
 
@@ -69,5 +69,5 @@ def gate_curve(
     falling = np.append(np.sort(entr(first).sum(1))[::-1], 0.0)
     places = (round(share * len(labels)) for share in shares)
     thresholds = (float(np.ceil(1e4 * falling[place]) / 1e4) for place in places)
-    asked = (None if share == 1 else above for share, above in zip(shares, thresholds, strict=True))
-    return tuple(at_threshold(first, final, labels, views, above) for above in asked)
+    limits = (None if share == 1 else above for share, above in zip(shares, thresholds, strict=True))
+    return tuple(at_threshold(first, final, labels, views, above) for above in limits)

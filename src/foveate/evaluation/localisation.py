@@ -59,10 +59,10 @@ def components(masks: Bool[np.ndarray, "n y x"]) -> Components:
     """Find the parts whose cells touch, at corners too; bounds are from the first cell to one past the last."""
     labels, count = label(masks, structure=_TOUCHING)
     area = np.bincount(labels.ravel(), minlength=count + 1)[1:]
-    found = [
+    regions = [
         (index.start, across.start, down.start, across.stop, down.stop) for index, down, across in find_objects(labels)
     ]
-    places = np.array(found, dtype=np.int64).reshape(-1, 5)
+    places = np.array(regions, dtype=np.int64).reshape(-1, 5)
     return Components(places[:, 0], area, places[:, 1:])
 
 

@@ -17,6 +17,7 @@ from foveate.files.documents import parsed_json
 from foveate.files.parquet import read_parquet, write_parquet
 
 SCHEMA_VERSION = 1
+"""Of the files written; raised where their columns change."""
 """Version of the table's columns and metadata; a table of another version is refused."""
 
 _VERSION_KEY = b"foveate.schema_version"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from enum import Enum, StrEnum
@@ -211,11 +211,11 @@ def read_json(path: Path, version: int = 1, migrations: Mapping[int, Migration] 
         UserError: The file is missing or damaged, or its version is another.
     """
     content = _object(path)
-    given = content.pop(VERSION, None)
-    number = 0 if given is None else given
+    written = content.pop(VERSION, None)
+    number = 0 if written is None else written
     if type(number) is not int or not (number == version or number in migrations):
         raise UserError(
-            f"this version of Foveate reads {path.name} of schema {version}; {path} has {shortened(given)}; use the "
+            f"this version of Foveate reads {path.name} of schema {version}; {path} has {shortened(written)}; use the "
             "version that wrote it, or restore it from a copy"
         )
     while number < version:
@@ -284,10 +284,10 @@ def write_text(path: Path, text: str) -> None:
         ) from error
 
 
-def append_json_line(path: Path, row: Mapping[str, Any], *, timed: str | None = None) -> None:
+def append_json_line(path: Path, row: Mapping[str, Any], *, apart: Collection[str] = ()) -> None:
     """Add one row to a file of JSON lines, unless it is there already; the rows before it stay whatever happens.
 
-    Rows that differ in the field `timed` alone are the same measurement, and the first one stays. Processes that add
+    Rows that differ in the fields `apart` alone are the same measurement, and the first one stays. Processes that add
     to one file wait for each other, by the hidden file `.NAME.lock` beside it, which stays.
 
     Raises:
@@ -296,12 +296,22 @@ def append_json_line(path: Path, row: Mapping[str, Any], *, timed: str | None = 
     """
 
     def measured(content: Mapping[str, Any]) -> dict[str, Any]:
-        return {name: value for name, value in content.items() if name != timed}
+        return {name: value for name, value in content.items() if name not in apart}
 
     with _alone(path):
-        before, rows = _rows(path)
+        text, rows = _rows(path)
         if not any(measured(each) == measured(row) for each in rows):
-            write_text(path, f"{before}{json.dumps(row, ensure_ascii=False)}\n")
+            write_text(path, f"{text}{json.dumps(row, ensure_ascii=False)}\n")
+
+
+def read_json_lines(path: Path) -> list[dict[str, Any]]:
+    """Return the rows of a file of JSON lines, as they stand there; none where there is no file.
+
+    Raises:
+        UserError: The file holds something else, or cannot be read.
+    """
+    _, rows = _rows(path)
+    return rows
 
 
 def _rows(path: Path) -> tuple[str, list[dict[str, Any]]]:

@@ -70,13 +70,13 @@ def _encoded(character: str) -> str:
 def _hashed(parts: Sequence[str], key: str) -> str:
     """Return as much of a name as fits, and a hash of the key."""
     mark = _HASHED + hashlib.sha256(key.encode(errors="surrogatepass")).hexdigest()[:12]
-    room, kept = LONGEST - len(mark), []
+    room, pieces = LONGEST - len(mark), []
     for part in parts:
         room -= len(part.encode())
         if room < 0:
             break
-        kept.append(part)
-    return "".join(kept) + mark
+        pieces.append(part)
+    return "".join(pieces) + mark
 
 
 def _folded(name: str) -> str:

@@ -14,6 +14,7 @@ from foveate.errors import UserError
 from foveate.files.atomic import mend_of, remove_leftovers
 
 LOCK = ".lock"
+"""Name of the file in a folder that the process that works in it holds."""
 _PATIENCE = 0.5
 """Seconds: a killed process's child lets go of the lock a step after it begins, not at once."""
 _NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP}

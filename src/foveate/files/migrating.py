@@ -19,3 +19,9 @@ def add_fields(content: dict[str, Any], **fields: object) -> None:
     """Add the fields that are not there."""
     for name, value in fields.items():
         content.setdefault(name, value)
+
+
+def rename_field(content: dict[str, Any], old: str, new: str) -> None:
+    """Give a field that is there its present name."""
+    if old in content:
+        content[new] = content.pop(old)

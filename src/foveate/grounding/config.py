@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Self
 
 from foveate.config.checks import LARGEST_SIDE, require, require_count, require_finite, require_seed
 
@@ -16,12 +17,24 @@ class GroundingMethod(StrEnum):
     CEB = "ceb"
     """Contrastive excitation backprop (the paper's)."""
     GRAD_CAM = "grad-cam"
+    """The layer's channels, weighted by the class's mean gradients."""
     CLASS_MAPS = "class-maps"
     """The head's weights on the last feature map (S3N Eq. 1)."""
     GRADIENTS = "gradients"
     """The largest absolute gradient of the class's logit over the colours of each pixel."""
     RISE = "rise"
     """The mean of random masks, weighted by the class's probability behind each: one pass of the network a mask."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> Self | None:
+        """Take the name of a method of somebody's own, once it is an entry of `foveate.grounding.create.GROUNDINGS`."""
+        from foveate.grounding.create import GROUNDINGS  # with torch, for names that are not ours alone
+
+        if value not in GROUNDINGS:
+            return None
+        member = str.__new__(cls, value)
+        member._name_ = member._value_ = str(member)
+        return member
 
 
 @dataclass(frozen=True, kw_only=True)

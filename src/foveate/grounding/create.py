@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import cast
 
 import torch
@@ -14,14 +15,22 @@ from foveate.backbones.own_cnns import OwnCNN
 from foveate.errors import UserError
 from foveate.grounding.config import GroundingConfig, GroundingMethod
 from foveate.grounding.excitation.backprop import ExcitationBackprop
-from foveate.grounding.gradients import GradCAM, InputGradients
+from foveate.grounding.grad_cam import GradCAM
+from foveate.grounding.gradients import InputGradients
 from foveate.grounding.layers import chosen_classes, layer_of_stride, layers_to_propose, private_copy, submodule
 from foveate.grounding.rise import RISE
 from foveate.types import Grounded, Grounding
 
 
 class ClassMaps:
-    """The head's weights on the last feature map (S3N Eq. 1), what speaks against the class left out."""
+    """The head's weights on the last feature map (S3N Eq. 1), what speaks against the class left out.
+
+    >>> import torch
+    >>> from foveate import BackboneConfig, ClassMaps, create_backbone
+    >>> class_maps = ClassMaps(create_backbone(BackboneConfig(architecture="resnet18", weights="none"), classes=10))
+    >>> class_maps(torch.randn(2, 3, 96, 96), 3).maps.shape
+    torch.Size([2, 3, 3, 3])
+    """
 
     def __init__(self, backbone: Backbone) -> None:
         self._backbone = cast(Backbone, private_copy(backbone))
@@ -38,6 +47,34 @@ class ClassMaps:
         )
 
 
+def _excitation(backbone: Backbone | OwnCNN, config: GroundingConfig, *, contrast: bool) -> ExcitationBackprop:
+    return ExcitationBackprop(cast(nn.Module, backbone.network), _layer(backbone, config), contrast=contrast)
+
+
+def _rise(backbone: Backbone | OwnCNN, config: GroundingConfig, dtype: torch.dtype) -> RISE:
+    return RISE(
+        cast(nn.Module, backbone.network),
+        masks=config.masks,
+        cells=config.mask_cells,
+        keep=config.mask_keep,
+        seed=config.seed,
+        dtype=dtype,
+    )
+
+
+GROUNDINGS: dict[str, Callable[[Backbone | OwnCNN, GroundingConfig, torch.dtype], Grounding]] = {
+    GroundingMethod.EB: lambda backbone, config, _: _excitation(backbone, config, contrast=False),
+    GroundingMethod.CEB: lambda backbone, config, _: _excitation(backbone, config, contrast=True),
+    GroundingMethod.GRAD_CAM: lambda backbone, config, _: GradCAM(
+        cast(nn.Module, backbone.network), _layer(backbone, config)
+    ),
+    GroundingMethod.CLASS_MAPS: lambda backbone, config, _: ClassMaps(backbone.with_linear_head()),
+    GroundingMethod.GRADIENTS: lambda backbone, config, _: InputGradients(cast(nn.Module, backbone.network)),
+    GroundingMethod.RISE: _rise,
+}
+"""By their names, from what is grounded, how, and the type of many passes; one of your own is one more entry."""
+
+
 def create_grounding(
     backbone: Backbone | OwnCNN, config: GroundingConfig, *, dtype: torch.dtype = torch.float32
 ) -> Grounding:
@@ -52,27 +89,10 @@ def create_grounding(
         UserError: The layer is none of the network's, none is given and none found, or class maps are asked of a
             network whose head they cannot rest on.
     """
-    network = cast(nn.Module, backbone.network)
     if config.layer is not None:
-        submodule(network, config.layer)  # a method that needs none takes no mistyped one either
-    match config.method:
-        case GroundingMethod.CEB | GroundingMethod.EB:
-            return ExcitationBackprop(network, _layer(backbone, config), contrast=config.method is GroundingMethod.CEB)
-        case GroundingMethod.GRAD_CAM:
-            return GradCAM(network, _layer(backbone, config))
-        case GroundingMethod.CLASS_MAPS:
-            return ClassMaps(backbone.with_linear_head())
-        case GroundingMethod.GRADIENTS:
-            return InputGradients(network)
-        case GroundingMethod.RISE:
-            return RISE(
-                network,
-                masks=config.masks,
-                cells=config.mask_cells,
-                keep=config.mask_keep,
-                seed=config.seed,
-                dtype=dtype,
-            )
+        # A method that needs none takes no mistyped one either.
+        submodule(cast(nn.Module, backbone.network), config.layer)
+    return GROUNDINGS[config.method](backbone, config, dtype)
 
 
 def _layer(backbone: Backbone | OwnCNN, config: GroundingConfig) -> str:
@@ -90,6 +110,6 @@ def _layer(backbone: Backbone | OwnCNN, config: GroundingConfig) -> str:
         named = f"such as {there}" if there else "if one gives a feature map (b, d, h, w)"
         raise UserError(
             "a layer of stride 16 is found by images of two sizes; "
-            f"{backbone.architecture} answers with {type(error).__name__}; name a layer with --pool.grounding.layer, "
-            f"{named}, or take --pool.grounding.method rise, which needs none"
+            f"{backbone.architecture} answers with {type(error).__name__}; name a layer (--pool.grounding.layer), "
+            f"{named}, or take the method rise (--pool.grounding.method), which needs none"
         ) from error

@@ -196,6 +196,19 @@ def chosen_classes(logits: Float[Tensor, "b c"], classes: Tensor | int) -> Int64
     return classes.to(logits.device)
 
 
+def check_images(images: Tensor) -> None:
+    """Check the form of the images to ground.
+
+    Raises:
+        UserError: They are no batch of normalised images.
+    """
+    if images.ndim != 4 or not images.is_floating_point():
+        raise UserError(
+            "images must be a batch (b, 3, H, W) of normalised numbers; got "
+            f"{tuple(images.shape)} of {images.dtype}; add the missing dimension or normalise them"
+        )
+
+
 def check_classes(classes: Tensor, images: int) -> None:
     """Check the form of the classes asked for.
 
@@ -211,8 +224,8 @@ def check_classes(classes: Tensor, images: int) -> None:
 class _Passage(NamedTuple):
     """How wide the feature maps are that a module takes and gives, in cells; None: it is no feature map."""
 
-    taken: int | None
-    given: int | None
+    input: int | None
+    output: int | None
 
 
 @torch.no_grad()
@@ -231,23 +244,23 @@ def layer_of_stride(network: nn.Module, stride: int, *, side: int = 128) -> str:
     Raises:
         UserError: There is no such module.
     """
-    seen = private_copy(network)
-    strides = _strides(_passages(seen, side), _passages(seen, side + _WIDER))
+    copied = private_copy(network)
+    strides = _strides(_passages(copied, side), _passages(copied, side + _WIDER))
     leaving = [
         f"{name}."
-        for name, (taken, given) in strides.items()
-        if taken == stride != given and type(seen.get_submodule(name)) is not nn.Sequential
+        for name, (input, output) in strides.items()
+        if input == stride != output and type(copied.get_submodule(name)) is not nn.Sequential
     ]
     fitting = [
         name
-        for name, (_, given) in strides.items()
-        if given == stride and not any(name.startswith(block) for block in leaving)
+        for name, (_, output) in strides.items()
+        if output == stride and not any(name.startswith(block) for block in leaving)
     ]
     if not fitting:
-        there = sorted({given for _, given in strides.values() if given})
+        others = sorted({output for _, output in strides.values() if output})
         raise UserError(
             f"a network must have a feature map of the stride that is asked for; none has stride {stride}, there are "
-            f"{', '.join(map(str, there)) or 'none'}; name one of these strides, or a layer"
+            f"{', '.join(map(str, others)) or 'none'}; name one of these strides, or a layer"
         )
     return fitting[-1]
 
@@ -256,8 +269,8 @@ def _passages(network: nn.Module, side: int) -> dict[str, _Passage]:
     """Return what passes the modules that run once, in the order in which they finish."""
     passages: dict[str, list[_Passage]] = {}
 
-    def note(name: str, _: nn.Module, taken: object, given: object) -> None:
-        passages[name] = [*passages.pop(name, []), _Passage(*map(_width, (taken, given)))]
+    def note(name: str, _: nn.Module, inputs: object, output: object) -> None:
+        passages[name] = [*passages.pop(name, []), _Passage(*map(_width, (inputs, output)))]
 
     handles = [module.register_forward_hook(partial(note, name)) for name, module in network.named_modules() if name]
     first = next(network.parameters())
@@ -276,7 +289,7 @@ def _width(value: object) -> int | None:
 def _strides(small: Mapping[str, _Passage], large: Mapping[str, _Passage]) -> dict[str, _Passage]:
     """Return the strides of what each module takes and gives; None: it does not grow with the image."""
 
-    def stride(before: int | None, after: int | None) -> int | None:
-        return None if before is None or after is None or after <= before else _WIDER // (after - before)
+    def stride(narrow: int | None, wide: int | None) -> int | None:
+        return None if narrow is None or wide is None or wide <= narrow else _WIDER // (wide - narrow)
 
     return {name: _Passage(*map(stride, small[name], large[name])) for name in small if name in large}

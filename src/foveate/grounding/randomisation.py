@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from foveate.backbones.batch_norms import SingleValues
+from foveate.backbones.single_values import SingleValues
 
 _Module = TypeVar("_Module", bound=nn.Module)
 
@@ -53,7 +53,7 @@ def randomised(network: _Module, layers: Sequence[str], images: Float[Tensor, "b
         chosen = [copied.get_submodule(name) for name in layers]
         for module in chosen:
             _reset(module)
-        _see(copied, [each for each in chosen if isinstance(each, _BatchNorm)], images)
+        _collect_statistics(copied, [each for each in chosen if isinstance(each, _BatchNorm)], images)
     return copied
 
 
@@ -67,13 +67,13 @@ def _reset(module: nn.Module) -> None:
 
 
 @torch.no_grad()
-def _see(network: nn.Module, norms: Sequence[_BatchNorm], images: Float[Tensor, "b 3 H W"]) -> None:
-    before = [norm.momentum for norm in norms]
+def _collect_statistics(network: nn.Module, norms: Sequence[_BatchNorm], images: Float[Tensor, "b 3 H W"]) -> None:
+    momenta = [norm.momentum for norm in norms]
     for norm in norms:
         norm.momentum = 1.0
         norm.train()
     with SingleValues():
         network(images)
-    for norm, momentum in zip(norms, before, strict=True):
+    for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
         norm.eval()

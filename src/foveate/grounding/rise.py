@@ -18,7 +18,14 @@ class RISE:
     """The mean of random smooth masks, each weighted by the class's probability behind it.
 
     Petsiuk et al., RISE (BMVC 2018), Eq. 6: a mask is a coarse random grid, enlarged bilinearly and shifted at random.
-    All images and classes share the masks, so that one pass over an image serves all its classes.
+    All images and classes share the masks, so that one pass over an image serves all its classes. The network is asked
+    in evaluation mode, and stays as it is.
+
+    >>> import torch, torchvision
+    >>> from foveate import RISE
+    >>> rise = RISE(torchvision.models.resnet18(num_classes=10), masks=20)  # the paper takes 4,000 to 8,000
+    >>> rise(torch.randn(2, 3, 96, 96), 3).maps.shape  # a cell for 8 x 8 pixels
+    torch.Size([2, 3, 12, 12])
 
     Args:
         network: From normalised images to logits.
@@ -56,15 +63,15 @@ class RISE:
         chosen = chosen_classes(logits, classes)
         height, width = images.shape[2:]
         total = logits.new_zeros(*chosen.shape, -(-height // _CELL), -(-width // _CELL))
-        drawn = Masks(self._seed, self._masks, self._cells, self._keep, height, width)
+        all_masks = Masks(self._seed, self._masks, self._cells, self._keep, height, width)
         at_a_time = max(1, self._batch_size // len(images))
         for start in range(0, self._masks, at_a_time):
-            masks = drawn[start : start + at_a_time].to(images)
-            seen = self._passed((images[:, None] * masks[None, :, None]).flatten(0, 1))
-            weights = seen.softmax(-1).view(len(images), len(masks), -1)
-            asked = weights.gather(2, chosen[:, None].expand(-1, len(masks), -1))
+            masks = all_masks[start : start + at_a_time].to(images)
+            masked_logits = self._passed((images[:, None] * masks[None, :, None]).flatten(0, 1))
+            probabilities = masked_logits.softmax(-1).view(len(images), len(masks), -1)
+            weights = probabilities.gather(2, chosen[:, None].expand(-1, len(masks), -1))
             coarse = functional.adaptive_avg_pool2d(masks, (total.shape[2], total.shape[3]))
-            total += torch.einsum("bnk,nhw->bkhw", asked, coarse.to(asked))
+            total += torch.einsum("bnk,nhw->bkhw", weights, coarse.to(weights))
         return Grounded(logits, chosen, total / (self._masks * self._keep))
 
     def _passed(self, images: Float[Tensor, "n 3 H W"]) -> Float[Tensor, "n c"]:

@@ -128,6 +128,7 @@ class Scores(StrEnum):
     """What of the two networks is added up."""
 
     PROBABILITIES = "probabilities"
+    """As the text says."""
     LOGITS = "logits"
     """As the authors' release for Caffe does."""
 
@@ -136,7 +137,9 @@ class Rule(StrEnum):
     """How the weighted scores of a class become one."""
 
     SUM = "sum"
+    """Their sum (Algorithm 1)."""
     MAX = "max"
+    """The largest of them."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,16 +24,17 @@ class PoolPatch(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class RoundOfEvidence:
+class ExplainedRound:
     """The evidence for one class that one round found.
 
-    ``seen`` is what the network saw, the evidence of earlier rounds black, and ``heat`` in [0, 1] its map, whose cells
-    cover it. ``place`` is the peak, ``box`` the patch around it, in pixels of the source view; where the map had no
-    peak, ``found`` is False and both are of the middle. ``probability`` is the Evidence CNN's for the class, ``score``
-    what of it is weighed. ``nearest`` are patches of the class in the pool, the nearest first; there may be none.
+    ``erased`` is what the network saw, the evidence of earlier rounds black, and ``heat`` in [0, 1] its map, whose
+    cells cover it. ``place`` is the peak, ``box`` the patch around it, in pixels of the source view; where the map had
+    no peak, ``found`` is False and both are of the middle. ``probability`` is the Evidence CNN's for the class,
+    ``score`` what of it is weighed. ``nearest`` are patches of the class in the pool, the nearest first; there may be
+    none.
     """
 
-    seen: Image.Image
+    erased: Image.Image
     heat: Float[np.ndarray, "h w"]
     place: tuple[float, float]
     box: Box
@@ -57,7 +58,7 @@ class ClassEvidence:
     refined: float
     terms: tuple[float, ...]
     score: float
-    rounds: tuple[RoundOfEvidence, ...]
+    rounds: tuple[ExplainedRound, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from foveate.drawing.captions import CAPTION, HEADER, MARGIN, draw_header, draw_
 from foveate.drawing.overlays import draw_box, draw_disc, heated_by_cells
 from foveate.drawing.page import CARD, INK, PALE_INK, SOFT_INK, TRACK, Page, Room, TextStyle
 from foveate.guided_zoom.config import Rule, Scores
-from foveate.guided_zoom.explanation import ClassEvidence, RoundOfEvidence, ZoomExplanation
+from foveate.guided_zoom.explanation import ClassEvidence, ExplainedRound, ZoomExplanation
 from foveate.guided_zoom.reasons import reason, term_name
 from foveate.types import Size
 
@@ -56,12 +56,12 @@ def zoom_picture(explanation: ZoomExplanation, path: Path) -> None:
 def _draw_class(page: Page, top: int, explanation: ZoomExplanation, each: ClassEvidence) -> None:
     left, right = MARGIN + _PADDING, page.size.width - MARGIN - _PADDING
     chosen, mark = each is explanation.classes[explanation.chosen], judge(each.class_name, explanation.truth)
-    judged = chosen or each.class_name == explanation.truth
-    colour = mark.colour if judged and mark.text else INK if chosen else PALE_INK
+    marked = chosen or each.class_name == explanation.truth
+    colour = mark.colour if marked and mark.text else INK if chosen else PALE_INK
     page.fill(Room(MARGIN, top, right + _PADDING, top + _CARD), CARD)
     page.fill(Room(MARGIN, top, MARGIN + _STRIPE, top + _CARD), colour)
-    name = page.fitted(f"{mark.text if judged else ''}{each.class_name}", _NAME, (right - left) / 2)
-    page.write((left, top + _PADDING), name, _NAME._replace(ink=colour) if judged else _NAME)
+    name = page.fitted(f"{mark.text if marked else ''}{each.class_name}", _NAME, (right - left) / 2)
+    page.write((left, top + _PADDING), name, _NAME._replace(ink=colour) if marked else _NAME)
     beside = left + page.length(name, _NAME) + 14
     numbers = (
         f"{'chosen: ' if chosen else ''}first answer {each.probability:.1%}, after the evidence {each.refined:.1%}"
@@ -69,9 +69,9 @@ def _draw_class(page: Page, top: int, explanation: ZoomExplanation, each: ClassE
     page.write((beside, top + _PADDING + _NAME.size - _NUMBERS.size), numbers, _NUMBERS)
     where = Room(left, top + _PANELS, left + _MAP, top + _PANELS + _MAP)
     _draw_map(page, where, explanation.image, each)
-    for number, found in enumerate(each.rounds):
+    for number, evidence in enumerate(each.rounds):
         start = where.right + _GAP + number * (_GROUP_WIDTH + _GAP)
-        _draw_round(page, Room(start, where.top, start + _GROUP_WIDTH, where.bottom), number, found)
+        _draw_round(page, Room(start, where.top, start + _GROUP_WIDTH, where.bottom), number, evidence)
     _draw_score(page, Room(left, where.bottom + _SCALE, right, top + _CARD - _PADDING), explanation, each)
 
 
@@ -79,11 +79,11 @@ def _draw_map(page: Page, room: Room, view: Image.Image, each: ClassEvidence) ->
     """Draw where the network sees the class, and the patches of all rounds, numbered at their peaks."""
     axes = page.panel(room, heated_by_cells(view, each.rounds[0].heat))
     unit = view.width / room.width
-    for number, found in reversed(list(enumerate(each.rounds))):  # the first round on top
-        draw_box(axes, found.box, _colour(number))
+    for number, evidence in reversed(list(enumerate(each.rounds))):  # the first round on top
+        draw_box(axes, evidence.box, _colour(number))
     taken: list[tuple[int, int]] = []
-    for number, found in enumerate(each.rounds):
-        x, y = (round(place / unit) for place in found.place)
+    for number, evidence in enumerate(each.rounds):
+        x, y = (round(place / unit) for place in evidence.place)
         inward = _APART if x < room.width / 2 else -_APART
         while any(max(abs(x - left), abs(y - top)) < _APART for left, top in taken):
             x += inward  # beside an earlier number, so that both can be read
@@ -95,7 +95,7 @@ def _draw_map(page: Page, room: Room, view: Image.Image, each: ClassEvidence) ->
     draw_scale(page, (room.left, room.bottom + 8), "least", "most")
 
 
-def _draw_round(page: Page, room: Room, number: int, found: RoundOfEvidence) -> None:
+def _draw_round(page: Page, room: Room, number: int, evidence: ExplainedRound) -> None:
     """Draw what was left to see, the patch, and what of the pool looks most like it."""
     page.dot((room.left + 8, room.top + 12), 7, _colour(number))
     page.write((room.left + 24, room.top), f"evidence {number + 1}", _GROUP)
@@ -104,35 +104,35 @@ def _draw_round(page: Page, room: Room, number: int, found: RoundOfEvidence) -> 
         Room(left, top, left + _TILE, top + _TILE)
         for left in (room.left + column * (_TILE + _TILE_GAP) for column in range(3))
     ]
-    seen = heated_by_cells(found.seen, found.heat)
+    heated = heated_by_cells(evidence.erased, evidence.heat)
     erased = " and ".join(str(each + 1) for each in range(number))
     names = (f"without {erased}" if erased else "where it looks", "the patch", "nearest in training")
-    pictures = (seen, found.patch, found.nearest[0].picture if found.nearest else None)
+    pictures = (heated, evidence.patch, evidence.nearest[0].picture if evidence.nearest else None)
     for tile, name, picture in zip(tiles, names, pictures, strict=True):
         page.write((tile.left, tile.top - CAPTION.line_height - 4), page.fitted(name, CAPTION, _TILE), CAPTION)
         page.fill(tile, TRACK)
         if picture is not None:
             page.panel(tile.letterbox(Size(*picture.size)), picture)
-    if not found.found:
+    if not evidence.found:
         page.write((tiles[0].left, top + _TILE + 10), ["no peak: the middle", "stands in"], CAPTION)
-    _draw_likeness(page, tiles[1]._replace(top=top + _TILE + 10), found)
-    _draw_nearest(page, tiles[2]._replace(top=top + _TILE + 10), found)
+    _draw_likeness(page, tiles[1]._replace(top=top + _TILE + 10), evidence)
+    _draw_nearest(page, tiles[2]._replace(top=top + _TILE + 10), evidence)
 
 
-def _draw_likeness(page: Page, room: Room, found: RoundOfEvidence) -> None:
+def _draw_likeness(page: Page, room: Room, evidence: ExplainedRound) -> None:
     """Draw how probable the class is to the Evidence CNN, which sees the patch alone."""
     page.write(room[:2], "this class", CAPTION)
-    page.write((room.right, room.top), f"{found.probability:.1%}", _VALUE, align="right")
+    page.write((room.right, room.top), f"{evidence.probability:.1%}", _VALUE, align="right")
     top = room.top + _VALUE.line_height + 2
     page.fill(Room(room.left, top, room.right, top + _BAR), TRACK)
-    page.fill(Room(room.left, top, room.left + found.probability * room.width, top + _BAR), SOFT_INK)
+    page.fill(Room(room.left, top, room.left + evidence.probability * room.width, top + _BAR), SOFT_INK)
 
 
-def _draw_nearest(page: Page, room: Room, found: RoundOfEvidence) -> None:
-    if not found.nearest:
+def _draw_nearest(page: Page, room: Room, evidence: ExplainedRound) -> None:
+    if not evidence.nearest:
         page.write(room[:2], ["none of this class", "in the pool"], CAPTION)
         return
-    near = found.nearest[0]
+    near = evidence.nearest[0]
     page.write(room[:2], "distance", CAPTION)
     page.write((room.right, room.top), f"{near.distance:.2f}", _VALUE, align="right")
     name = page.wrapped(near.id.rpartition("/")[2], CAPTION, room.width, lines=3)

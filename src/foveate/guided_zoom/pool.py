@@ -12,7 +12,6 @@ It holds no pictures: a patch is cut out of its photograph when it is read.
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,15 +26,15 @@ from foveate.config.checks import require_count, require_names
 from foveate.config.data import DataConfig, TransformConfig
 from foveate.data.records import ArchiveMember, ImageDataset, ImageRecord, photograph_of
 from foveate.errors import UserError
-from foveate.files.atomic import check_no_pipe
 from foveate.files.documents import read_json, structured, unstructured, write_json
-from foveate.files.parts import TableInParts
+from foveate.files.table_parts import TableInParts
 from foveate.guided_zoom import migrations
 from foveate.guided_zoom.config import PoolConfig
 from foveate.guided_zoom.patch_records import WHOLE, PatchRecords
 
 _PARTS = "parts"
 SCHEMA_VERSION = 2
+"""Of the files written; raised where their columns change."""
 
 SCHEMA = pa.schema(
     [
@@ -205,14 +204,14 @@ class EvidencePool:
         """
         table = self.table()
         self._check_classes(table)
-        found = pc.index_in(table.column("id"), pa.array([record.id for record in photographs], pa.string()))
-        absent = pc.unique(table.column("id").filter(found.is_null()))
+        places = pc.index_in(table.column("id"), pa.array([record.id for record in photographs], pa.string()))
+        absent = pc.unique(table.column("id").filter(places.is_null()))
         if len(absent):
             raise UserError(
                 f"the photographs of a pool must be in its data set; {len(absent)} are not in "
                 f"{self.description.data.root}, {absent[0].as_py()!r} first; restore them, or build the pool anew"
             )
-        train = self._patches(table, found.to_numpy(), photographs)
+        train = self._patches(table, places.to_numpy(), photographs)
         return ImageDataset(f"evidence from {self.description.dataset}", self.description.class_names, train, ())
 
     def _patches(
@@ -223,10 +222,11 @@ class EvidencePool:
         boxes = np.stack([table.column(edge).to_numpy() for edge in ("left", "top", "right", "bottom")], axis=1)
         if config.whole:
             _, first = np.unique(which, return_index=True)
-            seen, side = which[np.sort(first)], config.patches.source_size
-            which = np.concatenate([which, seen])
-            rounds = np.concatenate([rounds, np.full_like(rounds, WHOLE, shape=len(seen))])
-            boxes = np.concatenate([boxes, np.broadcast_to(np.array([0, 0, side, side], boxes.dtype), (len(seen), 4))])
+            wholes, side = which[np.sort(first)], config.patches.source_size
+            views = np.broadcast_to(np.array([0, 0, side, side], boxes.dtype), (len(wholes), 4))
+            which = np.concatenate([which, wholes])
+            rounds = np.concatenate([rounds, np.full_like(rounds, WHOLE, shape=len(wholes))])
+            boxes = np.concatenate([boxes, views])
         square = config.patches.side if config.patches.stretch else None
         return PatchRecords(photographs, which, rounds, boxes, self.description.transforms, square)
 
@@ -235,14 +235,15 @@ class EvidencePool:
         if not table.num_rows:
             raise UserError(
                 f"a pool must hold evidence; {self.path} is empty: the network classifies no training photograph "
-                "correctly; train it longer, or build the pool with keep erased-correct"
+                "correctly; train it longer, or keep wrong ones too, with --pool.keep erased-correct "
+                "and another --out"
             )
         without = np.flatnonzero(np.bincount(table.column("label").to_numpy(), minlength=len(names)) == 0)
         if len(without):
             raise UserError(
                 f"a pool must hold evidence of every class; {self.path} has none of {len(without)} of {len(names)}, "
                 f"{names[without[0]]!r} first: the network classifies no photograph of it correctly; train it longer, "
-                "or build the pool with keep erased-correct"
+                "or keep photographs that it takes for another, with --pool.keep erased-correct and another --out"
             )
 
 
@@ -263,18 +264,3 @@ def _bytes_of(image: Path | bytes | ArchiveMember) -> int:
     if isinstance(image, Path):
         return image.stat().st_size
     return image.length if isinstance(image, ArchiveMember) else len(image)
-
-
-def hash_of_file(path: Path) -> str:
-    """Return the hash of a file's bytes.
-
-    Raises:
-        UserError: It is missing or cannot be read.
-    """
-    check_no_pipe(path)
-    try:
-        with path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
-    except OSError as error:
-        reason = os.strerror(error.errno or 0)
-        raise UserError(f"{path} must be a file that can be read ({reason}); restore it from a copy") from error

@@ -9,7 +9,7 @@ import numpy as np
 
 from foveate.files.documents import unstructured
 from foveate.guided_zoom.config import Rule
-from foveate.guided_zoom.explanation import ClassEvidence, RoundOfEvidence, ZoomExplanation
+from foveate.guided_zoom.explanation import ClassEvidence, ExplainedRound, ZoomExplanation
 
 _MAP_CELLS = 32
 """Cells a side of the largest map that is written in numbers: those of RISE and of gradients are pictures."""
@@ -100,11 +100,11 @@ def _class_document(each: ClassEvidence) -> dict[str, Any]:
         "score_before": each.terms[0],
         "score_after": each.score,
         "weighted_terms": list(each.terms),
-        "rounds": [_round_document(number, found) for number, found in enumerate(each.rounds)],
+        "rounds": [_round_document(number, evidence) for number, evidence in enumerate(each.rounds)],
     }
 
 
-def _round_document(number: int, each: RoundOfEvidence) -> dict[str, Any]:
+def _round_document(number: int, each: ExplainedRound) -> dict[str, Any]:
     return {
         "round": number,
         "found": each.found,

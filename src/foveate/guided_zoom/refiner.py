@@ -8,11 +8,12 @@ from jaxtyping import Bool, Float, Int64, UInt8
 from torch import Tensor
 
 from foveate.config.data import TransformConfig
+from foveate.guided_zoom.algorithm_1 import decide
 from foveate.guided_zoom.best_first import decide_best_first
 from foveate.guided_zoom.config import RefinementConfig, Scores
-from foveate.guided_zoom.evidence import GuidedZoom
-from foveate.guided_zoom.refinement import decide, refined_probabilities
-from foveate.networks.entropy import unsure
+from foveate.guided_zoom.guided_zoom import GuidedZoom
+from foveate.guided_zoom.refined_probabilities import refined_probabilities
+from foveate.networks.entropy_gate import unsure
 
 
 @dataclass(frozen=True)
@@ -29,9 +30,9 @@ class Refiner:
         patches = replace(zoom.patches, rounds=rounds)
         return cls(replace(zoom, patches=patches, scores=config.scores, mirrored=config.mirrored), config)
 
-    def source_of(self, seen: TransformConfig) -> TransformConfig:
+    def source_of(self, transforms: TransformConfig) -> TransformConfig:
         """Return what makes the view that patches are cut from: the same part of a photograph as the network sees."""
-        return replace(seen, source_size=self.zoom.patches.source_size)
+        return replace(transforms, source_size=self.zoom.patches.source_size)
 
     def probabilities(
         self, images: UInt8[Tensor, "b H W 3"], source: UInt8[Tensor, "b Hs Ws 3"]
@@ -42,9 +43,9 @@ class Refiner:
         """
         if self.config.entropy_threshold is None:
             return self._refined(images, source)
-        own, asked = self._asked(images, self.config.entropy_threshold)
-        if asked.any():
-            own[asked] = self._refined(images[asked], source[asked])
+        own, considered = self._gated(images, self.config.entropy_threshold)
+        if considered.any():
+            own[considered] = self._refined(images[considered], source[considered])
         return own
 
     def classes(self, images: UInt8[Tensor, "b H W 3"], source: UInt8[Tensor, "b Hs Ws 3"]) -> Int64[Tensor, " b"]:
@@ -56,17 +57,21 @@ class Refiner:
             return self.probabilities(images, source).argmax(1)
         if self.config.entropy_threshold is None:
             return decide_best_first(self.zoom, images, source, self.config).classes.cpu()
-        own, asked = self._asked(images, self.config.entropy_threshold)
+        own, considered = self._gated(images, self.config.entropy_threshold)
         best = own.argmax(1)
-        if asked.any():
+        if considered.any():
             ungated = replace(self.config, entropy_threshold=None)
-            best[asked] = decide_best_first(self.zoom, images[asked], source[asked], ungated).classes.cpu()
+            best[considered] = decide_best_first(
+                self.zoom, images[considered], source[considered], ungated
+            ).classes.cpu()
         return best
 
-    def _asked(self, images: UInt8[Tensor, "b H W 3"], gate: float) -> tuple[Float[Tensor, "b c"], Bool[Tensor, " b"]]:
+    def _gated(
+        self, images: UInt8[Tensor, "b H W 3"], threshold: float
+    ) -> tuple[Float[Tensor, "b c"], Bool[Tensor, " b"]]:
         """Return the network's own probabilities, on the CPU, and which photographs the evidence is weighed for."""
         own = self.zoom.conventional.logits(images).softmax(-1).cpu()
-        return own, unsure(own, gate)
+        return own, unsure(own, threshold)
 
     def _refined(self, images: UInt8[Tensor, "b H W 3"], source: UInt8[Tensor, "b Hs Ws 3"]) -> Float[Tensor, "b c"]:
         evidence = self.zoom.evidence(images, source, self.config.top_k)

@@ -22,8 +22,7 @@ from foveate.hardware import autocast_dtype, device_of
 from foveate.networks.answers import check_answers, decision
 from foveate.networks.branch_maps import BranchMaps
 from foveate.networks.explanation import Explanation
-from foveate.networks.network import Network
-from foveate.networks.response_peaks import ResponsePeaks
+from foveate.networks.network import Network, ResponsePeaks
 from foveate.types import BranchLogits
 
 
@@ -71,7 +70,7 @@ class Classifier:
         device = device_of(hardware)
         layout = torch.channels_last if hardware.channels_last else torch.contiguous_format
         placed, dtype = folded(network.eval()).to(device).to(memory_format=layout), autocast_dtype(hardware)
-        run_by(placed, hardware.runtime, device, dtype)
+        run_by(placed.backbone, hardware.runtime, device, dtype)
         return cls(placed, device, dtype, hardware.channels_last, zoom_entropy_threshold)
 
     def inputs(self, images: UInt8[Tensor, "n H W 3"]) -> Float[Tensor, "n 3 H W"]:
@@ -156,8 +155,8 @@ class Classifier:
 
     def branch_maps(self, images: UInt8[Tensor, "b H W 3"], classes: Int64[Tensor, " b"], places: int) -> BranchMaps:
         """Return each branch's answers and its map of one class for each image, as `Network.branch_maps` does."""
-        asked = classes.to(self.device)
-        maps: BranchMaps = self._called(lambda inputs: self.network.branch_maps(inputs, asked, places), images)
+        labels = classes.to(self.device)
+        maps: BranchMaps = self._called(lambda inputs: self.network.branch_maps(inputs, labels, places), images)
         check_answers(maps.logits)
         return maps
 

@@ -42,8 +42,8 @@ def _far_apart(places: Float[Tensor, "d m"], count: int) -> Float[Tensor, "n m"]
     for _ in range(count - 1):
         distance = _squared(places, places[chosen]).amin(1)
         distance[chosen] = 0
-        left = torch.ones(len(places)).index_fill(0, torch.tensor(chosen), 0)
-        chosen.append(int(torch.multinomial(distance if distance.any() else left, 1)))
+        remaining = torch.ones(len(places)).index_fill(0, torch.tensor(chosen), 0)
+        chosen.append(int(torch.multinomial(distance if distance.any() else remaining, 1)))
     return places[chosen]
 
 
@@ -53,10 +53,10 @@ def _moved(places: Float[Tensor, "d m"], centres: Float[Tensor, "n m"]) -> Clust
     for _ in range(_MOVES):
         members = functional.one_hot(groups, len(centres)).T.to(places)
         centres = members @ places / members.sum(1, keepdim=True)
-        again = _nearest(places, centres)
-        if torch.equal(again, groups):
+        new_groups = _nearest(places, centres)
+        if torch.equal(new_groups, groups):
             break
-        groups = again
+        groups = new_groups
     return Clusters(groups, float((places - centres[groups]).square().sum()))
 
 

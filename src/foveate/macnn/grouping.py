@@ -72,32 +72,3 @@ def largest_cells(maps: Float[Tensor, "b n h w"]) -> Float[Tensor, "b n 2"]:
     cell = torch.stack((index % width, index // width), dim=-1)
     places = (cell + 0.5) / torch.tensor([width, height], device=maps.device)
     return torch.where((most > flat.amin(2))[..., None], places, 0.5)
-
-
-def distance_loss(attention: PartAttention) -> Float[Tensor, ""]:
-    """Return L_dis: the squared distance of each map's attention from its peak, in sides of the view.
-
-    Summed over groups and positions, mean over images.
-    """
-    maps, peaks = attention
-    height, width = maps.shape[-2:]
-    across, down = (
-        (torch.arange(count, device=maps.device) + 0.5) / count - peaks[..., axis, None]
-        for axis, count in enumerate((width, height))
-    )
-    distance = down.square()[..., :, None] + across.square()[..., None, :]
-    return (maps * distance).sum(dim=(1, 2, 3)).mean()
-
-
-def diversity_loss(attention: PartAttention, margin: float) -> Float[Tensor, ""]:
-    """Return L_div: where a group attends, by how much the strongest of the others exceeds the margin there.
-
-    Summed over groups and positions, mean over images; 0 for a single group.
-    """
-    maps = attention.maps
-    if maps.shape[1] == 1:
-        return maps.new_zeros(())
-    most, second = maps.topk(2, dim=1).values.unbind(1)
-    first = maps.topk(1, dim=1).indices == torch.arange(maps.shape[1], device=maps.device)[:, None, None]
-    others = torch.where(first, second[:, None], most[:, None])
-    return (maps * (others - margin)).sum(dim=(1, 2, 3)).mean()

@@ -18,21 +18,16 @@ from foveate.config.checks import require
 from foveate.errors import UserError
 from foveate.macnn.channel_clusters import cluster_channels, learn_groups
 from foveate.macnn.config import MACNNConfig
-from foveate.macnn.crops import around_all, cropped, squares_around
-from foveate.macnn.grouping import (
-    ChannelGrouping,
-    PartAttention,
-    distance_loss,
-    diversity_loss,
-    largest_cells,
-    part_attention,
-)
+from foveate.macnn.explanation import explained
+from foveate.macnn.grouping import ChannelGrouping, PartAttention, largest_cells, part_attention
+from foveate.macnn.losses import distance_loss, diversity_loss
 from foveate.macnn.output import MACNNOutput
+from foveate.macnn.part_crops import around_all, cropped, squares_around
 from foveate.macnn.streams import StreamDecision
 from foveate.networks.answers import check_answers
 from foveate.networks.explanation import Explanation
+from foveate.networks.first_view import shrink
 from foveate.networks.network import Losses, Network, ParameterGroup, TrainingStep
-from foveate.networks.views import shrink
 from foveate.types import BranchLogits
 
 
@@ -47,6 +42,14 @@ class Phase(Enum):
 
 class MACNN(Network):
     """One network finds parts by grouping its channels; the whole and each part are then looked at.
+
+    >>> import torch
+    >>> from foveate import BackboneConfig, MACNN, MACNNConfig
+    >>> backbone = BackboneConfig(architecture="test_resnet", weights="none")
+    >>> network = MACNN.create(MACNNConfig(backbone=backbone, parts=2), classes=5, input_size=96).eval()
+    >>> answers = network(torch.randn(2, 3, 128, 128))  # normalised; parts are cut from 128 pixels
+    >>> [str(branch) for branch in answers.present()]
+    ['original', 'part-1', 'part-2', 'joint']
 
     Args:
         backbone: That of the whole image; its channels are grouped, and its head answers for the whole.
@@ -80,9 +83,9 @@ class MACNN(Network):
 
     def forward(self, images: Float[Tensor, "b 3 Hs Ws"], step: TrainingStep | None = None) -> BranchLogits:
         """Return the logits of every stream; `images` are normalised and of the source size."""
-        return self.look(images).logits
+        return self.output(images).logits
 
-    def look(self, images: Float[Tensor, "b 3 Hs Ws"]) -> MACNNOutput:
+    def output(self, images: Float[Tensor, "b 3 Hs Ws"]) -> MACNNOutput:
         """Return what `forward` does, and all that led to it (Figure 2, left to right)."""
         original = shrink(images, self.input_size)
         features = self.backbone(original)
@@ -112,9 +115,7 @@ class MACNN(Network):
         self, images: Float[Tensor, "1 3 Hs Ws"], class_names: Sequence[str], title: str, truth: str | None = None
     ) -> Explanation:
         """Return the parts it finds, and what each stream says; arguments and errors as in `Network.explanation`."""
-        from foveate.macnn.explanation import explained  # with matplotlib, for pictures alone
-
-        output = self.look(images)
+        output = self.output(images)
         check_answers(output.logits)
         return explained(output, self.backbone.normalisation, class_names, title, truth)
 
@@ -122,13 +123,13 @@ class MACNN(Network):
         """Return what this epoch's phase learns from."""
         if self.phase(step.epoch) is Phase.GROUPING:
             return self._grouping_only(images)
-        look = self.look(images)
+        output = self.output(images)
         with torch.autocast(images.device.type, enabled=False):
-            attended = torch.einsum("bdhw,bnhw->bnd", look.features.float(), look.attention.maps)
+            attended = torch.einsum("bdhw,bnhw->bnd", output.features.float(), output.attention.maps)
         further = [head(part) for head, part in zip(self.attended, attended.unbind(1), strict=True)]
         with torch.no_grad():
-            measured = self._grouping_losses(look.attention)
-        return Losses(look.logits, further, measured=measured)
+            measured = self._grouping_losses(output.attention)
+        return Losses(output.logits, further, measured=measured)
 
     def phase(self, epoch: int) -> Phase:
         """Return what learns in an epoch, counted from 0."""

@@ -15,8 +15,8 @@ from foveate.types import BranchLogits
 
 def streams_of(config: MACNNConfig) -> tuple[Branch, ...]:
     """Return the streams in the order in which their features are joined, the whole image first."""
-    seen = (Branch.OBJECT,) if config.object_stream else ()
-    return (Branch.ORIGINAL, *seen, *PARTS[: config.parts])
+    objects = (Branch.OBJECT,) if config.object_stream else ()
+    return (Branch.ORIGINAL, *objects, *PARTS[: config.parts])
 
 
 class StreamDecision(nn.Module):

@@ -15,9 +15,9 @@ from foveate.types import BranchLogits
 class BranchMaps(NamedTuple):
     """Every branch's answer, and its map of one class at y x y places of the first view.
 
-    The places are those of `foveate.networks.views.lattice`; NaN where a branch's view does not show a place. The joint
-    map is the sum of the maps of the branches that the network decides from; a view that does not show a place adds
-    nothing there.
+    The places are those of `foveate.networks.first_view.lattice`; NaN where a branch's view does not show a place. The
+    joint map is the sum of the maps of the branches that the network decides from; a view that does not show a place
+    adds nothing there.
     """
 
     logits: BranchLogits

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple, Protocol, runtime_checkable
 
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
 from foveate.backbones.backbone import Backbone
@@ -15,7 +15,6 @@ from foveate.backbones.own_cnns import OwnCNN
 from foveate.errors import UserError
 from foveate.networks.branch_maps import BranchMaps
 from foveate.networks.explanation import Explanation
-from foveate.networks.response_peaks import ResponsePeaks
 from foveate.types import BranchLogits
 
 
@@ -61,6 +60,14 @@ class FrozenFeatures(Protocol):
         ...
 
 
+class ResponsePeaks(NamedTuple):
+    """The response of a batch's predicted classes, its peaks, and the answers, on a grid over the first view."""
+
+    response: Float[Tensor, "b g g"]
+    peaks: Bool[Tensor, "b g g"]
+    logits: BranchLogits
+
+
 class ParameterGroup(NamedTuple):
     """Parameters that learn otherwise than the pretrained ones.
 
@@ -74,16 +81,42 @@ class ParameterGroup(NamedTuple):
 
 
 class Network(nn.Module, ABC):
-    """A backbone, what a method builds around it, and its answers."""
+    """A backbone and what a method builds around it: all that the package asks of a method, whichever it is.
+
+    A method must have
+
+    - ``backbone``: what begins pretrained, is grounded, and is shared with an Evidence CNN;
+    - `forward`: from images to the logits of its branches, of which the joint one decides;
+    - `parameter_groups`: what learns otherwise than the pretrained parameters.
+
+    The rest has a default: a network looks once, at the images as they are, learns from the cross entropy of each
+    branch, and explains nothing. A method that differs overrides
+
+    - to be trained: `losses`, `prepare`;
+    - to be grounded, by Guided Zoom too: `first_view`, where its backbone sees another size than the network is given,
+      and `decides_by_backbone`, where its decision is the backbone's own;
+    - to leave views out where it is sure: `skippable_views`, `check_looks_closer`, `look_where_unsure`;
+    - to be localised: `check_class_maps`, `branch_maps`;
+    - to have its attention measured: `check_response_peaks`, `response_peaks`;
+    - to be explained: `check_explains`, `explanation`.
+
+    A `check_...` raises the error of what stands beside it before photographs are read: a method that offers the one
+    overrides both.
+    """
 
     backbone: Backbone | OwnCNN
 
     @abstractmethod
     def forward(self, images: Float[Tensor, "b 3 H W"], step: TrainingStep | None = None) -> BranchLogits:
-        """Return the logits of normalised images of the source size; `step` is None outside training."""
+        """Return the logits of each branch.
+
+        Args:
+            images: Normalised, of the source size (`TransformConfig.source`).
+            step: When in the training it is; None outside.
+        """
 
     def losses(self, images: Float[Tensor, "b 3 H W"], step: TrainingStep) -> Losses:
-        """Return what a training step learns from: the answers, unless a method says otherwise."""
+        """Return what a training step learns from: the cross entropy of every branch; arguments as in `forward`."""
         return Losses(self(images, step))
 
     def solve(self, frozen: FrozenFeatures, labels: Int64[Tensor, " n"], seed: int = 0) -> dict[str, float]:
@@ -97,16 +130,27 @@ class Network(nn.Module, ABC):
         raise NotImplementedError
 
     def prepare(self, batches: Iterable[Float[Tensor, "b 3 H W"]]) -> str | None:
-        """Make ready for the first epoch with every training photograph's test view; say what was found."""
+        """Get ready for the first epoch.
+
+        Args:
+            batches: The test view of every training photograph, normalised; those who read none cost nothing.
+
+        Returns:
+            A line for the user of what was found; None: nothing is to be said.
+        """
         return None
 
     @property
     def decides_by_backbone(self) -> bool:
-        """Whether its decision is the backbone's own answer to the images, which grounding the backbone then gives."""
+        """Whether its decision is the backbone's own answer to the images: grounding the backbone then gives both.
+
+        Where it is not, Guided Zoom asks the network which classes it decides between, and grounds the backbone for
+        these, which costs one more pass.
+        """
         return False
 
     @property
-    def further_views(self) -> int:
+    def skippable_views(self) -> int:
         """How many views it looks at after the first one; each costs a pass of the backbone."""
         return 0
 
@@ -173,7 +217,7 @@ class Network(nn.Module, ABC):
         """
         raise UserError(
             "sparse attention is analysed by the peaks that draw the zoom, such as S3N's; this run is of another "
-            "method; train one of the s3n recipes"
+            "method; train one with `foveate train s3n`"
         )
 
     def response_peaks(self, images: Float[Tensor, "b 3 Hs Ws"]) -> ResponsePeaks:
@@ -193,7 +237,7 @@ class Network(nn.Module, ABC):
         """
         raise UserError(
             "how an answer came about is shown of networks that say where they look, such as S3N's; this run is of "
-            "another method; train one of the s3n recipes"
+            "another method; train one with `foveate train s3n`"
         )
 
     def explanation(

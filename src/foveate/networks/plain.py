@@ -11,8 +11,8 @@ from foveate.backbones.class_maps import at_places
 from foveate.config.branches import Branch
 from foveate.config.networks import PlainConfig
 from foveate.networks.branch_maps import BranchMaps, maps_of
+from foveate.networks.first_view import lattice
 from foveate.networks.network import Network, ParameterGroup, TrainingStep
-from foveate.networks.views import lattice
 from foveate.types import BranchLogits
 
 
@@ -38,11 +38,11 @@ class PlainNetwork(Network):
 
     @property
     def decides_by_backbone(self) -> bool:
-        """Yes."""
+        """True: there is no head but the backbone's."""
         return True
 
     def check_class_maps(self) -> None:
-        """Refuse nothing."""
+        """Allow them: the head is linear, on averaged features."""
 
     def branch_maps(self, images: Float[Tensor, "b 3 H W"], classes: Int64[Tensor, " b"], places: int) -> BranchMaps:
         """Return the answer, and where it sees a class; arguments as in `Network.branch_maps`."""

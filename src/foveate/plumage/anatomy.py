@@ -11,8 +11,10 @@ from jaxtyping import Float
 from foveate.plumage.canvas import Frame, Points, curve
 from foveate.plumage.plans import BodyPlan
 
-WING_BARS = 0.36  # where the bars cross the wing, in its length
-TAIL_BARS = 0.74  # where the bars cross the tail, in its length
+WING_BARS = 0.36
+"""Where the bars cross the wing, in its length."""
+TAIL_BARS = 0.74
+"""Where the bars cross the tail, in its length."""
 _TRUNK = (
     (-0.63, -0.03, 0.075),
     (-0.44, -0.01, 0.180),

@@ -10,8 +10,11 @@ from jaxtyping import Float
 from PIL import Image, ImageColor, ImageDraw
 
 Rgb = tuple[int, int, int]
-Point = Float[np.ndarray, " 2"]  # x, y
+"""Red, green and blue in 0..255."""
+Point = Float[np.ndarray, " 2"]
+"""x, y."""
 Points = Float[np.ndarray, "n 2"]
+"""x, y of each."""
 
 
 def rgb(code: str) -> Rgb:

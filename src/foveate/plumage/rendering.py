@@ -65,8 +65,8 @@ def render(config: PlumageConfig, species: int, index: int, *, dressed_as: int |
     veil = _layer(occluders(place, anatomy, streams[8], size))
     _lay(picture, veil)
     image = _expose(picture, streams[9], size)
-    shown, hidden = _split(anatomy.part_points(), veil.alpha)
-    return Drawing(image, _extent(mask), shown, hidden, mask)
+    visible, hidden = _split(anatomy.part_points(), veil.alpha)
+    return Drawing(image, _extent(mask), visible, hidden, mask)
 
 
 def _behind(

@@ -12,8 +12,9 @@ from enum import Enum
 from foveate.errors import UserError
 from foveate.plumage.config import PlumageConfig
 
-GROUP_SIZE = 4
+_GROUP_SIZE = 4
 PART_NAMES = ("back", "beak", "belly", "breast", "crown", "eye", "leg", "nape", "tail", "throat", "wing")
+"""The parts that are annotated."""
 
 
 class Beak(Enum):
@@ -154,14 +155,14 @@ _ADJECTIVES = (
 
 def species_at(index: int) -> Species:
     """The species of this index, counted from 0; it is the same in every data set and for every seed."""
-    group, member = divmod(index, GROUP_SIZE)
+    group, member = divmod(index, _GROUP_SIZE)
     traits = Traits()
     for bit, part in enumerate(_FREE_PARTS[group % len(_FREE_PARTS)]):
         form = _FORMS[part][(member >> bit) & 1]
         traits = replace(traits, **{part: getattr(form, part)})
     # 11 nouns and 11 runs of four adjectives: the shift keeps the 121 first groups' names apart.
     run = group + group // len(_NOUNS)
-    adjective = _ADJECTIVES[(GROUP_SIZE * run + member) % len(_ADJECTIVES)]
+    adjective = _ADJECTIVES[(_GROUP_SIZE * run + member) % len(_ADJECTIVES)]
     return Species(f"{adjective} {_NOUNS[group % len(_NOUNS)]}", group, traits)
 
 

@@ -26,8 +26,8 @@ from foveate.plumage.rendering import Drawing, render
 from foveate.plumage.species import PART_NAMES, species_at
 from foveate.types import Box, PartPoint
 
-FINISHED = "plumage.json"
-UNFINISHED = "plumage.unfinished.json"
+_FINISHED = "plumage.json"
+_UNFINISHED = "plumage.unfinished.json"
 _EDITION = 1  # raise it when a change of the code changes the pictures
 _CHUNK = 8
 
@@ -68,7 +68,7 @@ def draw_plumage(
     if _is_finished(root, config):
         return root
     (root / "parts").mkdir(parents=True, exist_ok=True)
-    _write_text(root / UNFINISHED, _identity(config))
+    _write_text(root / _UNFINISHED, _identity(config))
     tasks = list(product(range(config.species), range(config.per_species)))
     for species in range(config.species):
         (root / "images" / _folder(species)).mkdir(parents=True, exist_ok=True)
@@ -78,7 +78,7 @@ def draw_plumage(
         if progress is not None:
             progress(len(notes), len(tasks))
     _write_tables(root, config, tasks, notes)
-    (root / UNFINISHED).replace(root / FINISHED)
+    (root / _UNFINISHED).replace(root / _FINISHED)
     return root
 
 
@@ -88,17 +88,17 @@ def _is_finished(root: Path, config: PlumageConfig) -> bool:
         raise UserError(f"the drawn data set needs a folder; {root} is a file: name another path")
     if not root.exists() or not any(root.iterdir()):
         return False
-    for marker in (FINISHED, UNFINISHED):
+    for marker in (_FINISHED, _UNFINISHED):
         if (root / marker).exists():
-            found = (root / marker).read_text(encoding="utf-8")
-            if found != _identity(config):
+            identity = (root / marker).read_text(encoding="utf-8")
+            if identity != _identity(config):
                 raise UserError(
-                    f"a folder holds the drawn birds of one config; {root} holds {' '.join(found.split())}, asked "
+                    f"a folder holds the drawn birds of one config; {root} holds {' '.join(identity.split())}, asked "
                     f"for is {' '.join(_identity(config).split())}: name another folder or delete this one"
                 )
-            return marker == FINISHED
+            return marker == _FINISHED
     raise UserError(
-        f"drawn birds go into a new or empty folder; {root} holds other files and no {FINISHED}: name another folder"
+        f"drawn birds go into a new or empty folder; {root} holds other files and no {_FINISHED}: name another folder"
     )
 
 
@@ -125,11 +125,11 @@ def _deaf_children() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.signal(signal.SIGINT, handler)
 
 
 def _draw_one(root: Path, config: PlumageConfig, task: tuple[int, int]) -> Note:
@@ -181,11 +181,11 @@ def _write_tables(root: Path, config: PlumageConfig, tasks: list[tuple[int, int]
 
 
 def _point_lines(image: int, note: Note) -> Iterator[str]:
-    shown = {point.name: point for point in note.parts}
-    places = shown | {point.name: point for point in note.hidden}
+    visible = {point.name: point for point in note.parts}
+    places = visible | {point.name: point for point in note.hidden}
     for number, name in enumerate(PART_NAMES, start=1):
-        x, y = (places[name].x, places[name].y) if name in shown else (0.0, 0.0)
-        yield f"{image} {number} {x:.2f} {y:.2f} {int(name in shown)}"
+        x, y = (places[name].x, places[name].y) if name in visible else (0.0, 0.0)
+        yield f"{image} {number} {x:.2f} {y:.2f} {int(name in visible)}"
 
 
 def _lines(rows: Iterator[str]) -> str:

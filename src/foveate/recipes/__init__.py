@@ -1,93 +1,33 @@
-"""Named training configurations: the papers' own, and small ones for a laptop."""
+"""How each method is trained on photographs of your own: named configurations and their presets."""
 
-from foveate.recipes.evidence_cnn import evidence, evidence_resnet101
-from foveate.recipes.laptop import plain, plain_plumage, plain_slice, plain_slice_448, plain_slice_long
-from foveate.recipes.macnn import macnn, macnn_slice, macnn_vgg19_aircraft, macnn_vgg19_cars, macnn_vgg19_cub
-from foveate.recipes.s3n import (
-    s3n,
-    s3n_plumage,
-    s3n_reference_cub,
-    s3n_resnet50_aircraft,
-    s3n_resnet50_cars,
-    s3n_resnet50_cub,
-    s3n_slice,
-    s3n_slice_448,
-    s3n_slice_paper,
-    s3n_slice_reference,
-)
-from foveate.reproduction.baselines import (
-    ft_resnet50_aircraft,
-    ft_resnet50_cars,
-    ft_resnet50_cub,
-    ft_resnet101_aircraft,
-    ft_resnet101_cub,
-    ft_resnet101_dogs,
-)
-from foveate.reproduction.comparisons import comparisons
+from collections.abc import Callable
 
-RECIPES = {
-    "plain": plain,
-    "plain-plumage": plain_plumage,
-    "plain-slice": plain_slice,
-    "plain-slice-448": plain_slice_448,
-    "plain-slice-long": plain_slice_long,
-    "ft-resnet50-cub": ft_resnet50_cub,
-    "ft-resnet50-aircraft": ft_resnet50_aircraft,
-    "ft-resnet50-cars": ft_resnet50_cars,
-    "ft-resnet101-cub": ft_resnet101_cub,
-    "ft-resnet101-dogs": ft_resnet101_dogs,
-    "ft-resnet101-aircraft": ft_resnet101_aircraft,
-    "s3n": s3n,
-    "s3n-slice": s3n_slice,
-    "s3n-slice-448": s3n_slice_448,
-    "s3n-slice-paper": s3n_slice_paper,
-    "s3n-slice-reference": s3n_slice_reference,
-    **comparisons(s3n_slice),
-    "s3n-plumage": s3n_plumage,
-    **comparisons(s3n_plumage),
-    "s3n-resnet50-cub": s3n_resnet50_cub,
-    **comparisons(s3n_resnet50_cub),
-    "s3n-resnet50-aircraft": s3n_resnet50_aircraft,
-    "s3n-resnet50-cars": s3n_resnet50_cars,
-    "s3n-reference-cub": s3n_reference_cub,
-    "macnn": macnn,
-    "macnn-slice": macnn_slice,
-    "macnn-vgg19-cub": macnn_vgg19_cub,
-    "macnn-vgg19-aircraft": macnn_vgg19_aircraft,
-    "macnn-vgg19-cars": macnn_vgg19_cars,
-    "evidence": evidence,
-    "evidence-resnet101": evidence_resnet101,
+from foveate.recipes.config import TrainConfig
+from foveate.recipes.evidence_cnn import evidence
+from foveate.recipes.macnn import macnn, macnn_paper
+from foveate.recipes.plain import plain, plain_plumage
+from foveate.recipes.probe import probe
+from foveate.recipes.s3n import s3n, s3n_paper, s3n_plumage, s3n_reference
+
+RECIPES: dict[str, dict[str, Callable[..., TrainConfig]]] = {
+    "plain": {"foveate": plain},
+    "probe": {"foveate": probe},
+    "s3n": {"foveate": s3n, "paper": s3n_paper, "reference": s3n_reference},
+    "macnn": {"foveate": macnn, "paper": macnn_paper},
+    "evidence": {"foveate": evidence},
 }
+"""By method and preset, the default one first; each takes the folder of the photographs, or the pool's."""
 
 __all__ = [
     "RECIPES",
-    "comparisons",
     "evidence",
-    "evidence_resnet101",
-    "ft_resnet50_aircraft",
-    "ft_resnet50_cars",
-    "ft_resnet50_cub",
-    "ft_resnet101_aircraft",
-    "ft_resnet101_cub",
-    "ft_resnet101_dogs",
     "macnn",
-    "macnn_slice",
-    "macnn_vgg19_aircraft",
-    "macnn_vgg19_cars",
-    "macnn_vgg19_cub",
+    "macnn_paper",
     "plain",
     "plain_plumage",
-    "plain_slice",
-    "plain_slice_448",
-    "plain_slice_long",
+    "probe",
     "s3n",
+    "s3n_paper",
     "s3n_plumage",
-    "s3n_reference_cub",
-    "s3n_resnet50_aircraft",
-    "s3n_resnet50_cars",
-    "s3n_resnet50_cub",
-    "s3n_slice",
-    "s3n_slice_448",
-    "s3n_slice_paper",
-    "s3n_slice_reference",
+    "s3n_reference",
 ]

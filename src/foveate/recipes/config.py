@@ -43,7 +43,7 @@ class TrainConfig:
         sizes = self.transforms
         require(
             self.network.reads_source or sizes.source_size in (None, sizes.input_size),
-            "a plain network sees one size: source_size must be input_size, or None, without a zoom",
+            f"a {self.network.method} network sees one size: source_size must be input_size, or None, without a zoom",
             sizes.source_size,
         )
         if self.steps is None:
@@ -61,8 +61,8 @@ class TrainConfig:
 
     @property
     def trained_epochs(self) -> int | None:
-        """How many epochs it is trained; None where it is not trained by epochs."""
-        return None if self.network.trained_backbone is None or self.network.solved else self.epochs
+        """How many epochs it is trained; None where it was trained elsewhere, or is solved for."""
+        return self.epochs if self.network.trained_here and not self.network.solved else None
 
     def counted(self, photographs: int) -> TrainConfig:
         """Return the same training with `epochs` in place of `steps`; of at least one epoch.

@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 from foveate.config.data import DataConfig, DatasetFormat
 from foveate.data import datasets
-from foveate.data.datasets.formats import Loader
+from foveate.data.datasets.formats import MARKS, Loader
 from foveate.data.preparation import Splits, split_dataset
 from foveate.data.records import ImageDataset
 from foveate.guided_zoom.pool_dataset import load_pool
 
-LOADERS: dict[DatasetFormat, Loader] = {
-    **datasets.LOADERS,
-    DatasetFormat.POOL: lambda root: load_pool(root, datasets.load_dataset),
-}
-"""By their names; a format of your own is one more entry."""
+__all__ = ["LOADERS", "MARKS", "has_validation", "load_dataset", "load_splits"]
+
+
+def _load(root: Path, format: DatasetFormat, exclude: tuple[str, ...]) -> ImageDataset:
+    return datasets.load_dataset(root, format, exclude, LOADERS)
+
+
+LOADERS: dict[str, Loader] = {**datasets.LOADERS, DatasetFormat.POOL: lambda root: load_pool(root, _load)}
+"""By their names; a format of your own is one more entry, and its files one in `MARKS`, by which AUTO knows it."""
 
 
 def load_dataset(config: DataConfig) -> ImageDataset:
     """Read the data set; errors as `foveate.data.datasets.load_dataset`."""
-    return datasets.load_dataset(config.root, config.format, config.exclude, LOADERS)
+    return _load(config.root, config.format, config.exclude)
 
 
 def load_splits(config: DataConfig, say: Callable[[str], None] | None = None) -> Splits:

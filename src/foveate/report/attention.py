@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 
 from foveate.drawing.charts import new_chart, save_chart, style_axes
 from foveate.drawing.page import INK, PALE_INK
-from foveate.evaluation.attention_hits import AttentionSummary
+from foveate.evaluation.hit_rate import AttentionSummary
 from foveate.report.tables import markdown_table
 
 _STRONG, _WEAK = "#0072B2", "#E69F00"

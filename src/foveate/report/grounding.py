@@ -14,7 +14,7 @@ from foveate.drawing.captions import CAPTION, MARGIN, Mark, draw_header, draw_sc
 from foveate.drawing.charts import COLOURS, bare, new_chart, save_chart
 from foveate.drawing.overlays import draw_box, heated_by_cells
 from foveate.drawing.page import SOFT_INK, Page, Room, TextStyle
-from foveate.evaluation.accuracy import Estimate
+from foveate.evaluation.bootstrap import Estimate
 from foveate.report.tables import markdown_table
 from foveate.types import Box, Size
 
@@ -85,11 +85,11 @@ def plot_grounding(
     figure = new_chart(13 if random else 9, 4.2)
     first, second, *others = figure.subplots(1, 3 if random else 2)
     for number, (name, each) in enumerate(measures.items()):
-        look = {"color": COLOURS[number % len(COLOURS)], "label": name}
-        first.plot(shares, each.deletion_curve, **look)
-        second.plot(shares, each.insertion_curve, **look)
+        style = {"color": COLOURS[number % len(COLOURS)], "label": name}
+        first.plot(shares, each.deletion_curve, **style)
+        second.plot(shares, each.insertion_curve, **style)
         if others and each.correlations:
-            others[0].plot(random, each.correlations, marker="o", **look)
+            others[0].plot(random, each.correlations, marker="o", **style)
     first.set(title="Deletion: lower is better", xlabel="pixels deleted", ylabel="probability of the class")
     second.set(title="Insertion: higher is better", xlabel="pixels inserted")
     for axes in others:

@@ -36,7 +36,7 @@ def localisation_markdown(branches: Mapping[Branch, Localisation], title: str, p
         *("MaxBoxAcc", "MaxBoxAccV2"),
     )
     table = markdown_table(header, [_line(branch, each) for branch, each in branches.items()])
-    told = (
+    note = (
         f"{photographs:,} photographs with a box. Top-1 localisation: class and box are right (intersection over "
         "union at least 0.5); the box is drawn around the largest part of the class map that reaches "
         f"{CAM_THRESHOLD} of its range. Box: the same of the true class, whatever the answer. Thresholds were chosen "
@@ -44,8 +44,8 @@ def localisation_markdown(branches: Mapping[Branch, Localisation], title: str, p
         "they are upper bounds."
     )
     if Branch.JOINT in branches:
-        told += " The joint map is the sum of the views' maps, carried back to the first view."
-    return f"### Localisation of {' '.join(title.split())}\n\n{table}\n{told}\n"
+        note += " The joint map is the sum of the views' maps, carried back to the first view."
+    return f"### Localisation of {' '.join(title.split())}\n\n{table}\n{note}\n"
 
 
 def _line(branch: Branch, each: Localisation) -> tuple[str, ...]:

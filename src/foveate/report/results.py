@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
 from foveate.guided_zoom.config import RefinementConfig
+from foveate.report.result_versions import Measured
 from foveate.report.tables import markdown_table
 
 BEGIN, END = "<!-- results: made by `make docs` -->", "<!-- end of results -->"
@@ -20,14 +19,7 @@ _ONE_METHOD = (
     *("method", "decides_from", "attention", "partition", "base", "dataset", "split", "views"),
     *("input_size", "source_size", "epochs", "schedule", "zoom_entropy_threshold"),
 )
-_RENAMED = {"zoom_above": "zoom_entropy_threshold"}
 _BRANCHES = ("original", "discriminative", "complementary", "joint", "mean")
-
-
-def read_rows(path: Path) -> list[dict[str, Any]]:
-    """Read a file of JSON lines, the fields of older rows under their present names."""
-    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    return [{_RENAMED.get(name, name): value for name, value in row.items()} for row in rows]
 
 
 def summary_table(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -61,14 +53,10 @@ def _name(row: Mapping[str, Any]) -> str:
 
 
 def _preset(row: Mapping[str, Any]) -> str | None:
-    """Return the preset's name; with the options that it was made with where it is nobody's.
-
-    Rows of S3N that do not say how the rate moved are older than its presets are now.
-    """
+    """Return the preset's name; with the options that it was made with where it is nobody's."""
     preset: str | None = row.get("preset")
-    if preset in ("paper", "reference") and "schedule" not in row and "s3n" in (row["method"], row.get("conventional")):
-        return f"former {preset}"
-    options = re.findall(r"--network\.\S+ \S+", str(row["command"])) if preset == "own" else ()
+    command = row.get("conventional_command") or row["trained_command"]
+    options = re.findall(r"--network\.\S+ \S+", str(command)) if preset == "own" else ()
     return " ".join(["own", *options]) if options else preset
 
 
@@ -99,17 +87,37 @@ def branch_table(rows: Sequence[Mapping[str, Any]]) -> str:
     return markdown_table(header, lines)
 
 
+_COLUMNS = {
+    "trained by": "trained_command",
+    "measured by": "measured_command",
+    "seed": "seed",
+    "top-1": "top1",
+    "top-5": "top5",
+    "minutes": "minutes",
+    "trained at": "trained_commit",
+    "trained on": "trained_hardware",
+    "measured at": "measured_commit",
+    "measured on": "measured_hardware",
+}
+
+
 def row_table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Return every row: setting, seed, result, cost, commit, machine and command."""
-    names = ("seed", "top1", "top5", "minutes", "commit", "hardware")
-    header = ("command", "seed", "top-1", "top-5", "minutes", "commit", "hardware")
-    lines = [(_command(row), *(str(row.get(name, "-")) for name in names)) for row in rows]
-    return markdown_table(header, lines)
+    """Return every row: what trained, what measured, seed, result and cost; a column that no row knows is left out.
+
+    What trained and what measured are two processes; `by` which command, `at` which commit and `on` what hardware.
+    """
+    columns = {head: name for head, name in _COLUMNS.items() if any(row.get(name) is not None for row in rows)}
+    return markdown_table(tuple(columns), [[_cell(row, name) for name in columns.values()] for row in rows])
 
 
-def _command(row: Mapping[str, Any]) -> str:
-    above = row.get("zoom_entropy_threshold")
-    return f"`{row['command']}`" + ("" if above is None else f", evaluated with `--zoom-entropy-threshold {above:g}`")
+def _cell(row: Mapping[str, Any], name: str) -> str:
+    value = row.get(name)
+    if value is None:
+        return "-"
+    if not name.endswith("_command"):
+        return str(value)
+    above = row.get("zoom_entropy_threshold") if row.get("measured_command") is None else None
+    return f"`{value}`" + ("" if above is None else f", evaluated with `--zoom-entropy-threshold {above:g}`")
 
 
 _ONE_ZOOM = (
@@ -173,21 +181,21 @@ def _first_round(group: Sequence[Mapping[str, Any]], name: str) -> str:
 
 def with_results(document: str, rows: Sequence[Mapping[str, Any]]) -> str:
     """Return the document with the block between its two markers made anew from the rows."""
-    refined = [row for row in rows if row["method"] == "guided-zoom"]
-    rows = [row for row in rows if row["method"] != "guided-zoom"]
+    refined = [row for row in rows if row["measured"] == Measured.REFINEMENT]
+    rows = [row for row in rows if row["measured"] == Measured.ACCURACY]
     tables = [summary_table(rows)]
     if any(len(row.get("branches", ())) > 1 for row in rows):
         tables.append(branch_table(rows))
     if refined:
         tables.append(refinement_table(refined))
-    tables.append(row_table([*rows, *refined]))
+    tables += [row_table(each) for each in (rows, refined) if each]
     return with_block(document, BEGIN, END, "\n".join(tables))
 
 
 def with_block(document: str, begin: str, end: str, block: str) -> str:
     """Return the document with another block between two markers."""
-    before, found, rest = document.partition(begin)
+    before, opened, rest = document.partition(begin)
     _, closed, after = rest.partition(end)
-    if not found or not closed:
+    if not opened or not closed:
         raise ValueError(f"a document of results must hold the markers {begin!r} and {end!r}")
     return f"{before}{begin}\n\n{block}\n{end}{after}"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from foveate.evaluation.accuracy import Accuracy, Estimate
+from foveate.evaluation.accuracy import Accuracy
+from foveate.evaluation.bootstrap import Estimate
 from foveate.evaluation.gating import Gated
 
 

@@ -10,7 +10,9 @@ import numpy as np
 from jaxtyping import Int
 
 from foveate.drawing.charts import COLOURS, bare, new_chart, save_chart
-from foveate.evaluation.calibration import Alarm, Reliability, RiskCoverage
+from foveate.evaluation.alarms import Alarm
+from foveate.evaluation.calibration import Reliability
+from foveate.evaluation.risk_coverage import RiskCoverage
 from foveate.report.tables import markdown_table
 
 _NAMED = 40  # classes; the names of more cannot be read

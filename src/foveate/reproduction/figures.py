@@ -1,4 +1,4 @@
-"""The papers' figures, made of one's own runs."""
+"""The papers' figures, zoom of one's own runs."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float
 
+from foveate.config.data import Split
 from foveate.errors import UserError
 from foveate.evaluation.predictions import PredictionTable, read_predictions
 from foveate.reproduction.paper_runs import PaperRuns
 from foveate.reproduction.tables import ON_CUB, Scale
+from foveate.runs.context import HERE
 from foveate.runs.run import Run
-from foveate.workflows.analysis.attention import analyse_attention
-from foveate.workflows.evaluate import evaluate, records_of
+from foveate.workflows.analysis.analyse_attention import analyse_attention
+from foveate.workflows.evaluate import evaluate
 from foveate.workflows.explain import explain
 from foveate.workflows.split_evidence import evidence_of_split
 
@@ -23,12 +25,12 @@ _SHOWN = 4
 _EPOCHS = (1, 5, 20)
 
 
-def make_figure(name: str, bench: PaperRuns, out: Path, scale: Scale, seed: int) -> Path:
+def make_figure(name: str, runs: PaperRuns, out: Path, scale: Scale, seed: int) -> Path:
     """Make a figure's pictures in a folder and return it; pictures of an earlier call are replaced.
 
     Args:
-        name: One of `FIGURES`.
-        bench: What it is made with.
+        name: One of `foveate.reproduction.tables.FIGURES`.
+        runs: What it is zoom with.
         out: The folder.
         scale: Of the networks.
         seed: Of their training.
@@ -38,66 +40,66 @@ def make_figure(name: str, bench: PaperRuns, out: Path, scale: Scale, seed: int)
     """
 
     def run(what: str) -> Run:
-        return bench.run(dict(ON_CUB[what])[scale], seed)
+        return runs.run(dict(ON_CUB[what])[scale], seed)
 
     out.mkdir(parents=True, exist_ok=True)
-    FIGURES[name](bench, out, run)
-    bench.say(f"pictures {out}")
+    MAKERS[name](runs, out, run)
+    runs.say(f"pictures {out}")
     return out
 
 
 _Make = Callable[[PaperRuns, Path, Callable[[str], Run]], None]
 
 
-def _epochs(bench: PaperRuns, out: Path, run: Callable[[str], Run]) -> None:
+def _epochs(runs: PaperRuns, out: Path, run: Callable[[str], Run]) -> None:
     """The evidence at epochs 1, 5 and 20."""
-    made = run("s3n-epochs")
-    table = _answers(bench, made)
-    shown = [round(each) for each in np.linspace(0, len(table.ids) - 1, _SHOWN)]
-    _explain(bench, made, table, shown, out, epochs=_EPOCHS)
+    s3n = run("s3n-epochs")
+    table = _answers(runs, s3n)
+    indices = [round(each) for each in np.linspace(0, len(table.ids) - 1, _SHOWN)]
+    _explain(runs, s3n, table, indices, out, epochs=_EPOCHS)
 
 
-def _attention(bench: PaperRuns, out: Path, run: Callable[[str], Run]) -> None:
+def _attention(runs: PaperRuns, out: Path, run: Callable[[str], Run]) -> None:
     """How many peaks hit the box, and which parts are nearest to the strongest and the weakest."""
-    made = run("s3n")
-    bench.read(made, "test-attention.json", analyse_attention)
+    s3n = run("s3n")
+    runs.read(s3n, "test-attention.json", analyse_attention)
     for ending in ("md", "json", "png"):
-        shutil.copyfile(made.path / "evaluation" / f"test-attention.{ending}", out / f"attention.{ending}")
+        shutil.copyfile(s3n.path / "evaluation" / f"test-attention.{ending}", out / f"attention.{ending}")
 
 
-def _failures(bench: PaperRuns, out: Path, run: Callable[[str], Run]) -> None:
+def _failures(runs: PaperRuns, out: Path, run: Callable[[str], Run]) -> None:
     """Where the baseline fails and S3N does not, and S3N's own failures, the surest first."""
-    made = run("s3n")
-    table, other = _answers(bench, made), _answers(bench, run("plain"))
+    s3n = run("s3n")
+    table, other = _answers(runs, s3n), _answers(runs, run("plain"))
     right, other_right = (each.probabilities.argmax(1) == each.labels for each in (table, other))
     sure = table.probabilities.max(1)
     for name, wanted in (("baseline-fails", right & ~other_right), ("s3n-fails", ~right)):
-        _explain(bench, made, table, surest(wanted, sure), out / name)
+        _explain(runs, s3n, table, surest(wanted, sure), out / name)
 
 
-def _refined(bench: PaperRuns, out: Path, run: Callable[[str], Run]) -> None:
+def _refined(runs: PaperRuns, out: Path, run: Callable[[str], Run]) -> None:
     """Answers that the evidence mends."""
-    made = bench.zoom(run("guided-zoom"))
-    decision = made.description.refinement
-    table = evidence_of_split(made, "test", decision, hardware=bench.hardware, say=bench.say)
+    zoom = runs.zoom(run("guided-zoom"))
+    decision = zoom.description.refinement
+    table = evidence_of_split(zoom, "test", decision, context=runs.context)
     mended = ~table.right_before & table.right_after(decision)
-    shown = surest(mended, table.probabilities.max(1).values.numpy())
-    paths = _paths(made.base_run(), [table.ids[index] for index in shown])
-    explain(made, paths, out=out, hardware=bench.hardware, say=bench.say)
+    indices = surest(mended, table.probabilities.max(1).values.numpy())
+    paths = _paths(zoom.base_run(), [table.ids[index] for index in indices])
+    explain(zoom, paths, out=out, context=runs.context)
 
 
-def _erased(bench: PaperRuns, out: Path, run: Callable[[str], Run]) -> None:
+def _erased(runs: PaperRuns, out: Path, run: Callable[[str], Run]) -> None:
     """Round after round of evidence, and the parts that each finds."""
-    made = bench.zoom(run("guided-zoom"))
-    shutil.copyfile(made.path / "evaluation" / "test.md", out / "rounds.md")
-    base = made.base_run()
-    table = _answers(bench, base)
+    zoom = runs.zoom(run("guided-zoom"))
+    shutil.copyfile(zoom.path / "evaluation" / "test.md", out / "rounds.md")
+    base = zoom.base_run()
+    table = _answers(runs, base)
     right = table.probabilities.argmax(1) == table.labels
     paths = _paths(base, [table.ids[index] for index in surest(right, table.probabilities.max(1))])
-    explain(made, paths, out=out, hardware=bench.hardware, say=bench.say)
+    explain(zoom, paths, out=out, context=runs.context)
 
 
-FIGURES: dict[str, _Make] = {
+MAKERS: dict[str, _Make] = {
     "s3n-fig4": _epochs,
     "s3n-fig5": _attention,
     "s3n-fig6": _attention,
@@ -105,7 +107,7 @@ FIGURES: dict[str, _Make] = {
     "gz-fig2": _refined,
     "gz-fig3": _erased,
 }
-"""By paper and number; the two of S3N's attention are one picture."""
+"""By the names of `FIGURES`; the two of S3N's attention are one picture."""
 
 
 def surest(wanted: Bool[np.ndarray, " n"], sure: Float[np.ndarray, " n"]) -> list[int]:
@@ -114,21 +116,21 @@ def surest(wanted: Bool[np.ndarray, " n"], sure: Float[np.ndarray, " n"]) -> lis
     return [int(index) for index in indices[np.argsort(-sure[indices], kind="stable")][:_SHOWN]]
 
 
-def _answers(bench: PaperRuns, run: Run) -> PredictionTable:
-    bench.read(run, "test-centre.json", evaluate)
+def _answers(runs: PaperRuns, run: Run) -> PredictionTable:
+    runs.read(run, "test-centre.json", evaluate)
     return read_predictions(run.path / "evaluation" / "test-centre.parquet")
 
 
 def _explain(
-    bench: PaperRuns,
+    runs: PaperRuns,
     run: Run,
     table: PredictionTable,
-    shown: Sequence[int],
+    indices: Sequence[int],
     out: Path,
     epochs: Sequence[int] | None = None,
 ) -> None:
-    paths = _paths(run, [table.ids[index] for index in shown])
-    explain(run, paths, epochs=epochs, out=out, hardware=bench.hardware, say=bench.say)
+    paths = _paths(run, [table.ids[index] for index in indices])
+    explain(run, paths, epochs=epochs, out=out, context=runs.context)
 
 
 def _paths(run: Run, ids: Sequence[str]) -> list[str]:
@@ -139,8 +141,8 @@ def _paths(run: Run, ids: Sequence[str]) -> list[str]:
     """
     if not ids:
         raise UserError(f"no test photograph of {run.path.name} is what the figure shows; try another seed")
-    images = {record.id: record.image for record in records_of(run, run.config.data, "test")}
-    shown = [images[each] for each in ids]
-    if not all(isinstance(each, Path) for each in shown):
+    images = {record.id: record.image for record in HERE.photographs_of(run, Split.TEST)}
+    files = [images[each] for each in ids]
+    if not all(isinstance(each, Path) for each in files):
         raise UserError(f"a figure shows photographs that are files; those of {run.config.data.root} are not")
-    return [str(each) for each in shown]
+    return [str(each) for each in files]

@@ -11,14 +11,16 @@ from foveate.config.hardware import HardwareConfig
 from foveate.errors import UserError
 from foveate.files.documents import read_json, write_json
 from foveate.guided_zoom.config import PatchConfig, PoolConfig, RefinementConfig
-from foveate.recipes import RECIPES
 from foveate.reproduction.tables import Quantity, Training, named_alike
+from foveate.reproduction.trainings import TRAININGS
+from foveate.runs.context import RunContext
 from foveate.runs.guided_zoom_run import GuidedZoomRun
 from foveate.runs.run import Run
-from foveate.workflows.analysis.attention import analyse_attention
+from foveate.workflows.analysis.analyse_attention import analyse_attention
 from foveate.workflows.analysis.localise import localise
 from foveate.workflows.build_guided_zoom import build_guided_zoom
 from foveate.workflows.evaluate import evaluate
+from foveate.workflows.evidence_training import BY_RECIPE, EvidenceTraining
 from foveate.workflows.train import trained
 
 _REFINED = {Quantity.REFINED_3: 3, Quantity.REFINED_5: 5}
@@ -50,14 +52,19 @@ class PaperRuns:
     results: Path | None = None
     say: Callable[[str], None] = print
 
+    @property
+    def context(self) -> RunContext:
+        """With what everything is measured."""
+        return RunContext(hardware=self.hardware, results=self.results, say=self.say)
+
     def run(self, training: Training, seed: int) -> Run:
         """Return the finished run of a training; of two that differ in name only there is one.
 
         Raises:
             UserError: The data set is not there, or the folder holds another run.
         """
-        training = named_alike(training, RECIPES)
-        config = training.config(RECIPES)
+        training = named_alike(training, TRAININGS)
+        config = training.config(TRAININGS)
         data = replace(config.data, root=self.archives / config.data.root.name)
         if not data.root.exists():
             raise UserError(
@@ -88,16 +95,17 @@ class PaperRuns:
         """Return what a measurement wrote into the run's folder; it is made if it is not there."""
         report = run.path / "evaluation" / name
         if not report.exists():
-            results = self.results if measure is evaluate else None
-            measure(run, hardware=self.hardware, results=results, say=self.say)
+            context = self.context if measure is evaluate else replace(self.context, results=None)
+            measure(run, context=context)
         return read_json(report)
 
     def zoom(self, run: Run) -> GuidedZoomRun:
         """Return a run's Guided Zoom by the paper's settings, judged with each k."""
-        pool, evidence = _PAPER_POOL, None
+        pool, evidence = _PAPER_POOL, BY_RECIPE
         if (layer := _PAPER_LAYERS.get(run.config.network.base)) is not None:
             pool = replace(PoolConfig.paper(), grounding=replace(_PAPER_POOL.grounding, layer=layer))
-            evidence = replace(RECIPES["evidence-resnet101"](), seed=run.config.seed, hardware=self.hardware)
+            recipe = TRAININGS["evidence-resnet101"]()
+            evidence = EvidenceTraining(config=replace(recipe, seed=run.config.seed, hardware=self.hardware))
         out = self.runs / f"guided-zoom-{run.path.name}"
         if GuidedZoomRun.is_at(out):
             GuidedZoomRun.start(out, replace(GuidedZoomRun.open(out).description, pool=pool))  # refuses another pool
@@ -108,11 +116,9 @@ class PaperRuns:
                     run,
                     out,
                     pool=pool,
-                    refinement=replace(RefinementConfig.paper(), top_k=top_k),
                     evidence=evidence,
-                    hardware=self.hardware,
-                    results=self.results,
-                    say=self.say,
+                    refinement=replace(RefinementConfig.paper(), top_k=top_k),
+                    context=self.context,
                 )
                 write_json(_refined(out, top_k), {"top1": rows[0].change.after})
         return GuidedZoomRun.open(out)

@@ -46,11 +46,11 @@ def _line(cell: MeasuredCell) -> tuple[str, ...]:
 
 def kept_tables(folder: Path) -> str:
     """Return the tables that `foveate reproduce` wrote into a folder as JSON, as Markdown, one after the other."""
-    kept = [read_json(file) for file in sorted(folder.glob("*.json"))]
+    tables = [read_json(file) for file in sorted(folder.glob("*.json"))]
     return "\n".join(
         reproduction_markdown(
             f"{table['title']} ({table['scale']})",
             [MeasuredCell(**{**cell, "values": tuple(cell["values"])}) for cell in table["cells"]],
         )
-        for table in kept
+        for table in tables
     )

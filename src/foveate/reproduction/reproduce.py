@@ -10,10 +10,10 @@ from foveate.errors import UserError
 from foveate.files.documents import write_json, write_text
 from foveate.files.locks import working_in
 from foveate.hardware import device_of
-from foveate.reproduction.figures import FIGURES, make_figure
+from foveate.reproduction.figures import make_figure
 from foveate.reproduction.paper_runs import PaperRuns
 from foveate.reproduction.report import MeasuredCell, reproduction_markdown
-from foveate.reproduction.tables import TABLES, Cell, PaperTable, Quantity, Row, Scale
+from foveate.reproduction.tables import FIGURES, TABLES, Cell, PaperTable, Quantity, Row, Scale
 
 
 def reproduce(
@@ -30,7 +30,7 @@ def reproduce(
     """Measure every number of a paper's table, or make a figure; the same call goes on where it was stopped.
 
     Args:
-        name: One of `foveate.reproduction.tables.TABLES` or `foveate.reproduction.figures.FIGURES`.
+        name: One of `TABLES` or `FIGURES` in `foveate.reproduction.tables`.
         out: A folder for all of them; `runs` in it is shared between them.
         archives: The folder that holds the data sets under their own names.
         scale: The papers' networks on their data sets, or small ones on the slice.
@@ -45,35 +45,35 @@ def reproduce(
 
     Raises:
         UserError: There is no such table or figure, or nothing of it can be shown at this scale; or as `train`,
-            `evaluate` and `guided_zoom`.
+            `evaluate` and `build_guided_zoom`.
     """
     table = None if name in FIGURES else _table(name, scale)
     if not seeds:
         raise UserError("a number needs a seed at least; got none; give --seeds 0 or more of them")
-    bench = PaperRuns(
+    runs = PaperRuns(
         runs=Path(out).expanduser() / "runs",
         archives=Path(archives).expanduser(),
         hardware=hardware or HardwareConfig(),
         results=results,
         say=say,
     )
-    device_of(bench.hardware)
+    device_of(runs.hardware)
     folder = Path(out).expanduser()
     with working_in(folder, lambda: any(folder.glob("runs/*/checkpoints/*.ckpt"))):
         if table is None:
-            return make_figure(name, bench, folder / f"{name}-{scale.value}", scale, seeds[0])
-        return _made(table, bench, folder / f"{name}-{scale.value}.md", scale, seeds)
+            return make_figure(name, runs, folder / f"{name}-{scale.value}", scale, seeds[0])
+        return _measured_table(table, runs, folder / f"{name}-{scale.value}.md", scale, seeds)
 
 
-def _made(table: PaperTable, bench: PaperRuns, path: Path, scale: Scale, seeds: Sequence[int]) -> Path:
-    known: dict[tuple[Row, Cell], list[float]] = {}
+def _measured_table(table: PaperTable, runs: PaperRuns, path: Path, scale: Scale, seeds: Sequence[int]) -> Path:
+    values: dict[tuple[Row, Cell], list[float]] = {}
     for seed in seeds:
         for row in table.rows:
             for cell in row.cells:
                 if (training := cell.training(scale)) is not None:
-                    known.setdefault((row, cell), []).append(bench.measured(cell.quantity, training, seed))
-                    _write(path, table, scale, known)
-    bench.say(path.read_text(encoding="utf-8"))
+                    values.setdefault((row, cell), []).append(runs.measured(cell.quantity, training, seed))
+                    _write(path, table, scale, values)
+    runs.say(path.read_text(encoding="utf-8"))
     return path
 
 
@@ -99,16 +99,16 @@ def _command(cell: Cell, scale: Scale) -> str:
         return ""
     refined = cell.quantity in (Quantity.REFINED_3, Quantity.REFINED_5)
     measured = None if refined and scale is Scale.FULL else cell.quantity.measured_by
-    return f"foveate train {training.options}" + (f"; {measured}" if measured else "")
+    return f"foveate reproduce training {training.options}" + (f"; {measured}" if measured else "")
 
 
-def _write(path: Path, table: PaperTable, scale: Scale, known: dict[tuple[Row, Cell], list[float]]) -> None:
+def _write(path: Path, table: PaperTable, scale: Scale, values: dict[tuple[Row, Cell], list[float]]) -> None:
     cells = [
         MeasuredCell(
             row=row.name,
             column=cell.column,
             published=cell.published,
-            values=tuple(known.get((row, cell), ())),
+            values=tuple(values.get((row, cell), ())),
             command=_command(cell, scale),
         )
         for row in table.rows

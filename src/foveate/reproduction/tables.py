@@ -67,7 +67,7 @@ class Training:
 
     @property
     def options(self) -> str:
-        """What `foveate train` is given to train it."""
+        """What `foveate reproduce training` is given to train it."""
         fields = (f"--{name.replace('_', '-')} {_words(value)}" for name, value in self.changes)
         return " ".join((self.recipe, *fields))
 
@@ -333,6 +333,16 @@ TABLES = {
     "gz-2": _GZ_2,
     "gz-3": _GZ_3,
 }
+
+FIGURES = {
+    "s3n-fig4": "the evidence at epochs 1, 5 and 20",
+    "s3n-fig5": "what the sparse attention hits",
+    "s3n-fig6": "which parts are nearest to its peaks; the same picture",
+    "s3n-fig7": "where the baseline fails and S3N does not, and where S3N fails",
+    "gz-fig2": "answers that the evidence mends",
+    "gz-fig3": "round after round of evidence",
+}
+"""By paper and number; `foveate.reproduction.figures` makes them."""
 
 
 def named_alike(training: Training, recipes: Mapping[str, Any]) -> Training:

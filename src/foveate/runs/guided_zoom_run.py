@@ -16,11 +16,12 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
-from foveate.runs import migrations
-from foveate.guided_zoom.config import PoolConfig, RefinementConfig
-from foveate.guided_zoom.pool import EvidencePool, hash_of_file
-from foveate.files.documents import read_json, structured, unstructured, write_json
 from foveate.errors import UserError
+from foveate.files.documents import read_json, structured, unstructured, write_json
+from foveate.files.hashes import hash_of_file
+from foveate.guided_zoom.config import PoolConfig, RefinementConfig
+from foveate.guided_zoom.pool import EvidencePool
+from foveate.runs import migrations
 from foveate.runs.run import Run
 
 SCHEMA_VERSION = 3
@@ -55,6 +56,11 @@ class GuidedZoomRun:
     def is_at(path: Path) -> bool:
         """Say whether a folder is one."""
         return (path / _FILE).is_file()
+
+    @classmethod
+    def of(cls, zoom: GuidedZoomRun | Path | str) -> GuidedZoomRun:
+        """Return a Guided Zoom as it is, or open its folder; errors as in `open`."""
+        return zoom if isinstance(zoom, GuidedZoomRun) else cls.open(Path(zoom).expanduser())
 
     @classmethod
     def start(cls, path: Path, description: GuidedZoomDescription) -> GuidedZoomRun:
@@ -177,9 +183,9 @@ class GuidedZoomRun:
         """Write down another way to decide; of a fitted one, what was given before is kept."""
         given = None if tuned_on is None else self.description.given or self.description.refinement
         description = replace(self.description, refinement=refinement, tuned_on=tuned_on, given=given)
-        made = replace(self, description=description)
-        made._write()
-        return made
+        run = replace(self, description=description)
+        run._write()
+        return run
 
 
 def _named(old: GuidedZoomDescription, new: GuidedZoomDescription) -> str:

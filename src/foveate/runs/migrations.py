@@ -5,11 +5,11 @@ A field that an older writer had and that is missing is damage, and stays missin
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from foveate.files.documents import Migration
-from foveate.files.migrating import add_fields, inside
+from foveate.files.migrating import add_fields, inside, rename_field
 from foveate.guided_zoom.migrations import complete_data, complete_pool_config
 
 
@@ -39,6 +39,7 @@ def _with_every_choice_of_a_run(run: dict[str, Any]) -> dict[str, Any]:
 
 
 def _with_every_choice_of_a_guided_zoom(zoom: dict[str, Any]) -> dict[str, Any]:
+    """Schema 1 left out what came to be chosen while it lasted."""
     add_fields(zoom, given=None)
     for name in ("refinement", "given"):
         for refinement in inside(zoom, name):
@@ -48,34 +49,15 @@ def _with_every_choice_of_a_guided_zoom(zoom: dict[str, Any]) -> dict[str, Any]:
     return zoom
 
 
-
-
-
-
-
-
-def _with_frozen_heads(run: dict[str, Any]) -> dict[str, Any]:
-    """Schema 3 knew S3N trained by gradient steps alone."""
-    for network in inside(run, "config", "network"):
-        if network.get("method") == "s3n":
-            add_fields(network, frozen=False)
-    return run
-
-
-RUN: Mapping[int, Migration] = {1: _of_one_method, 2: _with_every_choice_of_a_run, 3: _with_frozen_heads}
-"""Of `run.json`."""
 def _with_entropy_thresholds(zoom: dict[str, Any]) -> dict[str, Any]:
     """Schema 2 called the gate's threshold `entropy_above`."""
     for name in ("refinement", "given"):
         for refinement in inside(zoom, name):
-            if "entropy_above" in refinement:
-                refinement["entropy_threshold"] = refinement.pop("entropy_above")
+            rename_field(refinement, "entropy_above", "entropy_threshold")
     return zoom
 
 
+RUN: Mapping[int, Migration] = {1: _of_one_method, 2: _with_every_choice_of_a_run}
+"""Of `run.json`."""
 GUIDED_ZOOM: Mapping[int, Migration] = {1: _with_every_choice_of_a_guided_zoom, 2: _with_entropy_thresholds}
 """Of `guided_zoom.json`."""
-
-
-
-

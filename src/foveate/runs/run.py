@@ -12,38 +12,31 @@ evaluation/          written by `foveate evaluate`, `localise` and `attention`
 
 from __future__ import annotations
 
-import importlib.metadata
-import platform
 import re
-import shlex
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import torch
 from torch import nn
 
-from foveate._version import __version__
-from foveate.runs import migrations
-from foveate.config.networks import NAMED_WEIGHTS, NetworkConfig, OwnConfig
-from foveate.config.hardware import Runtime
-from foveate.recipes.config import TrainConfig
-from foveate.config.checks import require_names
-from foveate.data.records import ImageRecord
-from foveate.files.documents import check_fields, read_json, shortened, structured, unstructured, write_json
-from foveate.errors import UserError
-from foveate.hardware import describe
-from foveate.networks.network import Network
-from foveate.recipes.create import METHODS, configurations, create_network
-from foveate.files.parquet import read_parquet, write_parquet
 from foveate.backbones.weights import check_finite, load_weights, save_weights
+from foveate.config.checks import require_names
+from foveate.config.hardware import Runtime
+from foveate.config.networks import NAMED_WEIGHTS
+from foveate.data.records import ImageRecord
+from foveate.errors import UserError
+from foveate.files.documents import check_fields, read_json, shortened, structured, unstructured, write_json
+from foveate.files.parquet import read_parquet, write_parquet
+from foveate.networks.network import Network
+from foveate.recipes.config import TrainConfig
+from foveate.recipes.methods import METHODS, configurations, create_network
+from foveate.runs import migrations
+from foveate.runs.environment import commit, environment
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 3
 _ENVIRONMENT = {
     **dict.fromkeys(("command", "foveate", "python", "hardware"), str),
     **dict.fromkeys(("commit", "cuda"), str | None),
@@ -97,6 +90,11 @@ class Run:
     def finished(self) -> bool:
         """Whether the training ran to its end."""
         return (self.path / "metrics.json").exists()
+
+    @classmethod
+    def of(cls, run: Run | Path | str) -> Run:
+        """Return a run as it is, or open its folder; errors as in `open`."""
+        return run if isinstance(run, Run) else cls.open(Path(run).expanduser())
 
     @classmethod
     def start(cls, path: Path, description: RunDescription) -> Run:
@@ -178,11 +176,11 @@ class Run:
         if not path.exists():
             write_parquet(path, table)
             return
-        kept = self._photographs()
-        if not kept.equals(table):
+        photographs = self._photographs()
+        if not photographs.equals(table):
             raise UserError(
-                f"a training resumes with the photographs it began with, {len(kept)} of them; there are {len(table)} "
-                f"now, or others; restore them, or name another folder than {self.path} with --out"
+                f"a training resumes with the photographs it began with, {len(photographs)} of them; there are "
+                f"{len(table)} now, or others; restore them, or name another folder than {self.path} with --out"
             )
 
     def trained_ids(self) -> frozenset[str]:
@@ -227,10 +225,10 @@ class Run:
             UserError: The weights are missing, damaged, not numbers, or those of another architecture or number of
                 classes.
         """
-        if epoch is not None and epoch not in (kept := self.kept_epochs()):
-            there = ", ".join(map(str, kept)) or "none"
+        if epoch is not None and epoch not in (epochs := self.kept_epochs()):
+            names = ", ".join(map(str, epochs)) or "none"
             raise UserError(
-                f"a run shows the epochs it kept; {self.path} kept {there}, not {epoch}; train with --keep-epochs"
+                f"a run shows the epochs it kept; {self.path} kept {names}, not {epoch}; train with --keep-epochs"
             )
         file = self.weights if epoch is None else self.path / f"epochs/epoch-{epoch:03d}.safetensors"
         if not file.exists():
@@ -238,6 +236,7 @@ class Run:
                 f"a run is used by its model.safetensors; {self.path} has none; "
                 "finish its training with the command that began it"
             )
+        commit()  # of the code that is at work now: a checkout may change while it is measured
         config = self.config
         network = create_network(config.network, config.transforms, len(self.class_names), pretrained=False)
         try:
@@ -304,33 +303,3 @@ def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     for name, value in tree.items():
         flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {prefix + name: value}
     return flat
-
-
-def environment() -> dict[str, Any]:
-    """Describe the command, the code and the machine."""
-    packages = ("torch", "torchvision", "timm", "lightning", "numpy", "pillow")
-    return {
-        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
-        "commit": commit(),
-        "foveate": __version__,
-        "python": platform.python_version(),
-        "packages": {name: importlib.metadata.version(name) for name in packages},
-        "cuda": torch.version.cuda,
-        "hardware": describe(),
-    }
-
-
-def commit() -> str | None:
-    """Return the git commit of the Foveate that runs, with ``+`` where files differ from it; none outside git."""
-    here = Path(__file__).parents[1]
-
-    def git(*words: str) -> str:
-        done = subprocess.run(["git", "-C", str(here), *words], capture_output=True, text=True, check=True)
-        return done.stdout.strip()
-
-    try:
-        git("ls-files", "--error-unmatch", __file__)  # an installed Foveate may lie inside a stranger's repository
-        changed = git("status", "--porcelain", "--untracked-files=no", "--", str(here))
-        return git("rev-parse", "--short=12", "HEAD") + ("+" if changed else "")
-    except (OSError, subprocess.CalledProcessError):
-        return None

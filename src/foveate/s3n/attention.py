@@ -1,4 +1,4 @@
-"""Sparse attention: peaks in two sets, a Gaussian around each, summed to two sampling maps (S3N Eq. 4, 5 and 6).
+"""Sparse attention: a Gaussian around each peak, as high and as wide as its response says (S3N Eq. 5).
 
 And the dense attention that it is compared with in Table 3: a map is its own sampling map.
 """
@@ -12,25 +12,20 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
 from foveate.s3n.config import AttentionKernel, Partition, S3NConfig
+from foveate.s3n.partition import PeakWeights, divide
 from foveate.s3n.peaks import find_peaks
+from foveate.s3n.sampler import floored, sum_attention
 
-FLOOR = 1e-3
-"""Least response of a peak, whose inverse is an amplitude, and least value of a sampling map."""
-
-
-class PeakWeights(NamedTuple):
-    """How much each cell's peak counts in either set, 0 where there is none; of a dense attention: each cell."""
-
-    discriminative: Float[Tensor, "b g g"]
-    complementary: Float[Tensor, "b g g"]
+_FLOOR = 1e-3
+"""Least response of a peak, whose inverse is an amplitude, and least radius."""
 
 
 class Attention(NamedTuple):
     """What the zoom is drawn by.
 
     ``peaks`` marks T, none where the attention is dense; ``weights`` is its division into T_d and T_c;
-    ``discriminative`` and ``complementary`` are the sampling maps Q_d and Q_c, at least `FLOOR` everywhere. Cells are
-    ordered (row, column).
+    ``discriminative`` and ``complementary`` are the sampling maps Q_d and Q_c, at least a thousandth everywhere. Cells
+    are ordered (row, column).
     """
 
     peaks: Bool[Tensor, "b g g"]
@@ -63,59 +58,25 @@ class SparseAttention(nn.Module):
         config = self.config
         peaks = find_peaks(response, window=config.peak_window, above_mean=config.peaks_above_mean)
         weights = divide(response, peaks, partition, draw)
-        radius = self.log_radius.exp().clamp(min=FLOOR)
-        where = _cells_of(peaks)
-        discriminative = spread(weights.discriminative * response, response, where, radius[0], config.kernel)
-        inverse = weights.complementary / response.clamp(min=FLOOR)
-        complementary = spread(inverse, response, where, radius[1], config.kernel)
-        maps = (_floored(each, config.sampling_floor) for each in (discriminative, complementary))
+        radius = self.log_radius.exp().clamp(min=_FLOOR)
+        cells = _cells_of(peaks)
+        discriminative = gaussians(weights.discriminative * response, response, cells, radius[0], config.kernel)
+        inverse = weights.complementary / response.clamp(min=_FLOOR)
+        complementary = gaussians(inverse, response, cells, radius[1], config.kernel)
+        maps = (floored(sum_attention(*each), config.sampling_floor) for each in (discriminative, complementary))
         return Attention(peaks, weights, *maps)
 
 
-def dense_attention(drawing: Float[Tensor, "b g g"], sampling_floor: float) -> Attention:
+def dense_attention(dense_map: Float[Tensor, "b g g"], sampling_floor: float) -> Attention:
     """Return the attention that a map draws as it is, without peaks (S3N Table 3).
 
     Args:
-        drawing: M, a response or a saliency, in [0, 1]; 1 - M draws the complementary view.
+        dense_map: M, a response or a saliency, in [0, 1]; 1 - M draws the complementary view.
         sampling_floor: What every cell of a sampling map gets beside it.
     """
-    weights = PeakWeights(drawing, 1 - drawing)
-    peaks = torch.zeros_like(drawing, dtype=torch.bool)
-    return Attention(peaks, weights, *(_floored(each, sampling_floor) for each in weights))
-
-
-def _floored(sampling_map: Float[Tensor, "b g g"], floor: float) -> Float[Tensor, "b g g"]:
-    return (sampling_map + floor).clamp(min=FLOOR)
-
-
-def divide(
-    response: Float[Tensor, "b g g"],
-    peaks: Bool[Tensor, "b g g"],
-    partition: Partition,
-    draw: Float[Tensor, "b g g"] | None = None,
-) -> PeakWeights:
-    """Divide peaks between the discriminative and the complementary view (S3N Eq. 4).
-
-    Raises:
-        ValueError: The partition is a random one and there is no draw.
-    """
-    present = peaks.to(response.dtype)
-    if partition is Partition.ALL:
-        return PeakWeights(present, present)
-    if partition is Partition.EXPECTED:
-        return PeakWeights(present * response, present * (1 - response))
-    if partition is Partition.EXTREMES:
-        return PeakWeights(_first_best(response, peaks), _first_best(-response, peaks))
-    if draw is None:
-        raise ValueError(f"partition {partition.value!r} is random and needs a draw; got None")
-    strong = (response if partition is Partition.PROBABILITY else 0.5) > draw
-    return PeakWeights(present * strong, present * ~strong)
-
-
-def _first_best(score: Float[Tensor, "b g g"], peaks: Bool[Tensor, "b g g"]) -> Float[Tensor, "b g g"]:
-    best = score.masked_fill(~peaks, -torch.inf).flatten(1).argmax(1, keepdim=True)
-    chosen = torch.zeros_like(score).flatten(1).scatter(1, best, 1.0).view_as(score)
-    return chosen * peaks
+    weights = PeakWeights(dense_map, 1 - dense_map)
+    peaks = torch.zeros_like(dense_map, dtype=torch.bool)
+    return Attention(peaks, weights, *(floored(each, sampling_floor) for each in weights))
 
 
 def _cells_of(peaks: Bool[Tensor, "b g g"]) -> Int64[Tensor, "b p"]:
@@ -130,24 +91,34 @@ def _cells_of(peaks: Bool[Tensor, "b g g"]) -> Int64[Tensor, "b p"]:
     return marked.to(torch.uint8).sort(dim=1, descending=True, stable=True).indices[:, :most]
 
 
-def spread(
+class Gaussians(NamedTuple):
+    """The attention of p peaks of each image: for each the product of its values along the rows and the columns."""
+
+    rows: Float[Tensor, "b p g"]
+    """The amplitude is in these."""
+    columns: Float[Tensor, "b p g"]
+
+
+def gaussians(
     amplitude: Float[Tensor, "b g g"],
     response: Float[Tensor, "b g g"],
-    where: Int64[Tensor, "b p"],
+    cells: Int64[Tensor, "b p"],
     radius: Float[Tensor, ""],
     kernel: AttentionKernel,
-) -> Float[Tensor, "b g g"]:
-    """Sum a Gaussian over all peaks: amplitude from `amplitude`, variance in proportion to `response` (S3N Eq. 5, 6).
+) -> Gaussians:
+    """Return the Gaussian around each peak (S3N Eq. 5): its variance is in proportion to the response.
 
-    A Gaussian is the product of one along the rows and one along the columns, so the sum over peaks is a matrix
-    product. Of the cells `where` those without a peak take part with amplitude 0.
+    Args:
+        amplitude: Of each cell's Gaussian; 0 where there is no peak.
+        response: R.
+        cells: Which cells take part, counted in reading order: each peak's, and any others.
+        radius: beta, a fraction of the grid.
+        kernel: How the variance depends on R and beta.
     """
-    cells = response.shape[1]
-    place = torch.arange(cells, device=response.device, dtype=response.dtype) / cells
+    side = response.shape[1]
+    place = torch.arange(side, device=response.device, dtype=response.dtype) / side
     squared = (place[:, None] - place) ** 2
     factor = 2.0 if kernel is AttentionKernel.HALF else 1.0
-    width = (factor * response.flatten(1).gather(1, where).clamp(min=FLOOR) * radius**2)[..., None]
-    rows = torch.exp(-squared[where // cells] / width) * amplitude.flatten(1).gather(1, where)[..., None]
-    columns = torch.exp(-squared[where % cells] / width)
-    summed: Float[Tensor, "b g g"] = rows.mT @ columns
-    return summed
+    width = (factor * response.flatten(1).gather(1, cells).clamp(min=_FLOOR) * radius**2)[..., None]
+    rows = torch.exp(-squared[cells // side] / width) * amplitude.flatten(1).gather(1, cells)[..., None]
+    return Gaussians(rows, torch.exp(-squared[cells % side] / width))

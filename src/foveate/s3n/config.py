@@ -30,6 +30,7 @@ class EntropySource(StrEnum):
     """From which scores the gate takes its probabilities (S3N Eq. 2)."""
 
     LOGITS = "logits"
+    """The head's answer to the averaged features, as the text has it."""
     CLASS_MAPS = "class-maps"
     """The means of the class maps on the response grid, where borders weigh less; no bias."""
     CLASS_MAPS_AND_BIAS = "class-maps-and-bias"
@@ -40,6 +41,7 @@ class Aggregation(StrEnum):
     """How the five best classes' maps become one where the network is in doubt (S3N Eq. 3)."""
 
     SUM = "sum"
+    """As the text says."""
     MEAN = "mean"
     """The same response after it is scaled to [0, 1]."""
 
@@ -168,9 +170,6 @@ class S3NConfig(BackboneNetworkConfig):
     fusion: Fusion = Fusion.TIED
     branch_block: bool = False
     """A 3x3 convolution of stride 2 with batch norm and ReLU in front of each zoomed view's pooling."""
-    frozen: bool = False
-    """Zoom without training: the backbone stays as it is, and logistic regression on frozen features answers for each
-    view; the first view's says where to look closer."""
     hard_targets: tuple[Branch, ...] = ()
     """The answers whose loss ignores label smoothing."""
 
@@ -205,11 +204,6 @@ class S3NConfig(BackboneNetworkConfig):
             grid is not None or self.regulariser_rate == 0,
             "a regulariser that learns (regulariser_rate > 0) needs a response_grid; give its side in cells",
             grid,
-        )
-        require(
-            not self.frozen or self.fusion is Fusion.TIED,
-            "a frozen S3N decides by the mean of its views' answers: fusion must be tied",
-            self.fusion.value,
         )
         require_finite(self)
 
@@ -253,11 +247,6 @@ class S3NConfig(BackboneNetworkConfig):
             branch_block=True,
             hard_targets=(Branch.DISCRIMINATIVE, Branch.JOINT),
         )
-
-    @property
-    def solved(self) -> bool:
-        """`frozen`."""
-        return self.frozen
 
     @property
     def unsmoothed(self) -> tuple[Branch, ...]:

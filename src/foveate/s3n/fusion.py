@@ -1,4 +1,4 @@
-"""Three views to joint logits (S3N, section 3.4)."""
+"""Fusion: a head for each view, and the joint head on the features of all (S3N, section 3.4)."""
 
 from __future__ import annotations
 

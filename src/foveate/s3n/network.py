@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Int64
@@ -13,22 +12,20 @@ from torch import Tensor, nn
 from foveate.backbones.backbone import Backbone, create_backbone, map_side, pool
 from foveate.backbones.class_maps import at_places
 from foveate.config.branches import Branch
-from foveate.config.networks import FOLDS, STRENGTHS
 from foveate.errors import UserError
 from foveate.networks.answers import check_answers
 from foveate.networks.branch_maps import BranchMaps, maps_of
 from foveate.networks.draws import uniform_draw
-from foveate.networks.entropy import unsure
+from foveate.networks.entropy_gate import unsure
 from foveate.networks.explanation import Explanation
-from foveate.networks.network import FrozenFeatures, Network, ParameterGroup, TrainingStep
-from foveate.networks.probe import fit_probe
-from foveate.networks.response_peaks import ResponsePeaks
-from foveate.networks.views import lattice, shrink
+from foveate.networks.first_view import lattice, shrink
+from foveate.networks.network import Network, ParameterGroup, ResponsePeaks, TrainingStep
 from foveate.s3n.attention import Attention, SparseAttention, dense_attention
 from foveate.s3n.config import AttentionKind, Partition, S3NConfig
+from foveate.s3n.explanation import explained
 from foveate.s3n.fusion import JointDecision
 from foveate.s3n.output import S3NOutput
-from foveate.s3n.response import response
+from foveate.s3n.response import response_map
 from foveate.s3n.saliency import SaliencyNetwork
 from foveate.s3n.sampler import Sampler, invert, resample
 from foveate.types import BranchLogits
@@ -36,8 +33,8 @@ from foveate.types import BranchLogits
 _ZOOMED = (Branch.DISCRIMINATIVE, Branch.COMPLEMENTARY)
 
 
-class _FirstLook(NamedTuple):
-    """What the first look of a batch sees: its view, the maps of it, whole and pooled, and what its head answers."""
+class _FirstPass(NamedTuple):
+    """The pass of a batch's first views: the views, their features, whole and pooled, and the logits of their head."""
 
     original: Float[Tensor, "b 3 H W"]
     features: Float[Tensor, "b d h w"]
@@ -47,6 +44,17 @@ class _FirstLook(NamedTuple):
 
 class S3N(Network):
     """One backbone looks three times: at the whole, where the predicted classes respond most, and at the rest.
+
+    >>> import torch
+    >>> from foveate import BackboneConfig, S3N, S3NConfig, TrainingStep
+    >>> config = S3NConfig(backbone=BackboneConfig(architecture="test_resnet", weights="none"))
+    >>> network = S3N.create(config, classes=5, input_size=64)
+    >>> images, labels = torch.randn(2, 3, 96, 96), torch.tensor([3, 1])  # normalised; the zoom reads from 96 pixels
+    >>> answers = network(images, TrainingStep(progress=0.0, keys=torch.tensor([0, 1]))).present()
+    >>> sum(torch.nn.functional.cross_entropy(logits, labels) for logits in answers.values()).backward()  # Eq. 9
+    >>> [str(branch) for branch in answers]
+    ['original', 'discriminative', 'complementary', 'joint']
+    >>> probabilities = network.eval()(images).decision.softmax(-1)  # the joint answer's
 
     Args:
         backbone: Shared by the three views; its head answers for the original one and weighs the class maps.
@@ -84,15 +92,15 @@ class S3N(Network):
 
     def forward(self, images: Float[Tensor, "b 3 Hs Ws"], step: TrainingStep | None = None) -> BranchLogits:
         """Return the logits of every branch; `images` are normalised and of the source size."""
-        return self.look(images, step).logits
+        return self.output(images, step).logits
 
-    def look(self, images: Float[Tensor, "b 3 Hs Ws"], step: TrainingStep | None = None) -> S3NOutput:
+    def output(self, images: Float[Tensor, "b 3 Hs Ws"], step: TrainingStep | None = None) -> S3NOutput:
         """Return what `forward` does, and all that led to it (Figure 3, left to right)."""
-        return self._look_closer(images, self._glance(images), step)
+        return self._zoom(images, self._first_pass(images), step)
 
     @property
-    def further_views(self) -> int:
-        """The zoomed ones."""
+    def skippable_views(self) -> int:
+        """How many zoomed views it draws: none where it decides from the first one alone."""
         return len(self.fusion.heads)
 
     def first_view(self, images: Float[Tensor, "b 3 Hs Ws"]) -> Float[Tensor, "b 3 H W"]:
@@ -113,87 +121,83 @@ class S3N(Network):
         Ours: an image costs one pass, and one more for each view that is drawn where the entropy of the first look is
         higher. Arguments as in `Network.look_where_unsure`.
         """
-        glance = self._glance(images)
-        asked = unsure(glance.logits.float().softmax(-1), entropy_threshold)
-        joint = glance.logits.clone()
-        if asked.any():
-            closer = self._look_closer(images[asked], _FirstLook(*(each[asked] for each in glance)), None)
-            joint[asked] = closer.logits.decision.to(joint.dtype)
-        return BranchLogits(glance.logits, joint=joint)
+        first = self._first_pass(images)
+        doubtful = unsure(first.logits.float().softmax(-1), entropy_threshold)
+        joint = first.logits.clone()
+        if doubtful.any():
+            output = self._zoom(images[doubtful], _FirstPass(*(each[doubtful] for each in first)), None)
+            joint[doubtful] = output.logits.decision.to(joint.dtype)
+        return BranchLogits(first.logits, joint=joint)
 
     def check_class_maps(self) -> None:
-        """Refuse nothing."""
+        """Allow them: every view's head is linear, on averaged features."""
 
     def branch_maps(self, images: Float[Tensor, "b 3 Hs Ws"], classes: Int64[Tensor, " b"], places: int) -> BranchMaps:
         """Return what each branch answers, and where it sees a class; arguments as in `Network.branch_maps`."""
-        look = self.look(images)
+        output = self.output(images)
         maps: dict[Branch, Float[Tensor, "b y y"]] = {}
         with torch.autocast(images.device.type, enabled=False):
-            for branch, features in look.features.items():
+            for branch, features in output.features.items():
                 own = maps_of(features, self.head_weight(branch), classes)
-                if branch in look.grids:
-                    there, shown = invert(look.grids[branch], places)
+                if branch in output.grids:
+                    grid, covered = invert(output.grids[branch], places)
                 else:
-                    there = lattice(places, own).expand(len(images), -1, -1, -1)
-                    shown = torch.ones(there.shape[:-1], dtype=torch.bool, device=there.device)
-                maps[branch] = at_places(own, there, self.input_size)[:, 0].masked_fill(~shown, torch.nan)
-            if look.logits.joint is not None:
+                    grid = lattice(places, own).expand(len(images), -1, -1, -1)
+                    covered = torch.ones(grid.shape[:-1], dtype=torch.bool, device=grid.device)
+                maps[branch] = at_places(own, grid, self.input_size)[:, 0].masked_fill(~covered, torch.nan)
+            if output.logits.joint is not None:
                 added = torch.stack([maps[branch] for branch in self.fusion.decides_from])
                 maps[Branch.JOINT] = added.nansum(0).masked_fill(added.isnan().all(0), torch.nan)
-        return BranchMaps(look.logits, maps)
+        return BranchMaps(output.logits, maps)
 
     def check_response_peaks(self) -> None:
-        """Refuse nothing."""
+        """Allow them: a response has peaks, also where another map draws the views."""
 
     def response_peaks(self, images: Float[Tensor, "b 3 Hs Ws"]) -> ResponsePeaks:
         """Return the response and its peaks; arguments as in `Network.response_peaks`."""
-        output = self.look(images)
+        output = self.output(images)
         return ResponsePeaks(output.response, output.attention.peaks, output.logits)
 
     def check_explains(self, *, over_training: bool = False) -> None:
-        """Refuse nothing."""
+        """Allow it, over a training too."""
 
     def explanation(
         self, images: Float[Tensor, "1 3 Hs Ws"], class_names: Sequence[str], title: str, truth: str | None = None
     ) -> Explanation:
         """Return what it sees on its way to its answer; arguments and errors as in `Network.explanation`."""
-        from foveate.s3n.explanation import explained  # with matplotlib, for pictures alone
-
-        output = self.look(images)
+        output = self.output(images)
         check_answers(output.logits)
         return explained(output, self.config, self.backbone.normalisation, class_names, title, truth)
 
-    def _glance(self, images: Float[Tensor, "b 3 Hs Ws"]) -> _FirstLook:
+    def _first_pass(self, images: Float[Tensor, "b 3 Hs Ws"]) -> _FirstPass:
         original = shrink(images, self.input_size)
         features = self.backbone(original)
         pooled = pool(features)
-        return _FirstLook(original, features, pooled, self.backbone.classifier(self.fusion.dropout(pooled)))
+        return _FirstPass(original, features, pooled, self.backbone.classifier(self.fusion.dropout(pooled)))
 
-    def _look_closer(
-        self, images: Float[Tensor, "b 3 Hs Ws"], glance: _FirstLook, step: TrainingStep | None
-    ) -> S3NOutput:
-        original, features, first, logits = glance
-        pooled = {Branch.ORIGINAL: first}
+    def _zoom(self, images: Float[Tensor, "b 3 Hs Ws"], first: _FirstPass, step: TrainingStep | None) -> S3NOutput:
+        original, features, original_pooled, logits = first
+        pooled = {Branch.ORIGINAL: original_pooled}
         cells = self.config.response_grid or features.shape[-1]
         salient = None if self.saliency is None else self.saliency(original, cells)
         with torch.autocast(images.device.type, enabled=False):
             head = self.backbone.classifier
-            where = response(features, head.weight, logits, self.config, head.bias)
-            attention = self._attend(where if salient is None else salient, images, step)
+            response = response_map(features, head.weight, logits, self.config, head.bias)
+            attention = self._attend(response if salient is None else salient, images, step)
             maps = {branch: getattr(attention, branch.value) for branch in _ZOOMED if branch.value in self.fusion.heads}
             grids = self._grids(maps)
             views = {branch: resample(images, grid) for branch, grid in grids.items()}
         zoomed = self._features(views)
         pooled |= {branch: pool(each) for branch, each in zoomed.items()}
-        seen = {Branch.ORIGINAL: features} | zoomed
-        return S3NOutput(original, where, attention, grids, views, self.fusion(logits, pooled), seen)
+        whole = {Branch.ORIGINAL: features} | zoomed
+        return S3NOutput(original, response, attention, grids, views, self.fusion(logits, pooled), whole)
 
     def _attend(
-        self, where: Float[Tensor, "b g g"], images: Float[Tensor, "b 3 Hs Ws"], step: TrainingStep | None
+        self, response: Float[Tensor, "b g g"], images: Float[Tensor, "b 3 Hs Ws"], step: TrainingStep | None
     ) -> Attention:
         config = self.config
         if config.attention is not AttentionKind.SPARSE:
-            return dense_attention(where, config.sampling_floor)
+            return dense_attention(response, config.sampling_floor)
         if step is None:
             partition = config.test_partition
         else:
@@ -201,8 +205,8 @@ class S3N(Network):
         draw = None
         if partition in (Partition.PROBABILITY, Partition.RANDOM):
             keys = _keys_of(images) if step is None else step.keys
-            draw = uniform_draw(keys, where.shape[1])
-        attention: Attention = self.attention(where, partition, draw)
+            draw = uniform_draw(keys, response.shape[1])
+        attention: Attention = self.attention(response, partition, draw)
         return attention
 
     def _grids(self, maps: dict[Branch, Float[Tensor, "b g g"]]) -> dict[Branch, Float[Tensor, "b H W 2"]]:
@@ -229,19 +233,6 @@ class S3N(Network):
         assert isinstance(weight, Tensor)
         return weight
 
-    def solve(self, frozen: FrozenFeatures, labels: Int64[Tensor, " n"], seed: int = 0) -> dict[str, float]:
-        """Fit the first view's head, then draw the zoomed views by its class maps and fit theirs.
-
-        Arguments as in `Network.solve`; cross-validation is of each head alone, given the views that are drawn.
-        """
-        heads = {Branch.ORIGINAL.value: self.backbone.classifier, **self.fusion.heads}
-        measured: dict[str, float] = {}
-        for name, head in heads.items():
-            probe = fit_probe(frozen(name, partial(_pooled_view, branch=Branch(name))), labels, STRENGTHS, FOLDS, seed)
-            probe.put_into(cast(nn.Linear, head))
-            measured |= probe.measured(f"{name}/")
-        return measured
-
     def parameter_groups(self) -> list[ParameterGroup]:
         """Return the heads, which are new, the radii, and the regulariser where it is learned."""
         config = self.config
@@ -255,14 +246,6 @@ class S3N(Network):
         if self.sampler.kernel is not None:
             groups.append(ParameterGroup([self.sampler.kernel], new=False, factor=config.regulariser_rate))
         return groups
-
-
-def _pooled_view(network: Network, images: Float[Tensor, "b 3 Hs Ws"], branch: Branch) -> Float[Tensor, "b d"]:
-    """Return the pooled features of one view of an S3N, which looks closer only where it must."""
-    s3n = cast(S3N, network)
-    if branch is Branch.ORIGINAL:
-        return s3n.backbone.pooled(s3n.first_view(images))
-    return pool(s3n.look(images).features[branch])
 
 
 def _keys_of(images: Float[Tensor, "b 3 Hs Ws"]) -> Int64[Tensor, " b"]:

@@ -1,4 +1,4 @@
-"""The entropy gate: which classes' maps become the response (S3N Eq. 2 and 3)."""
+"""The response map: the best class's map where the network is sure, else those of the five best (S3N Eq. 3)."""
 
 from __future__ import annotations
 
@@ -8,15 +8,13 @@ from torch import Tensor
 
 from foveate.backbones.class_maps import class_maps
 from foveate.s3n.config import Aggregation, CellPlacement, EntropySource, S3NConfig
+from foveate.s3n.entropy import TOP, mean_of_class_maps, top_entropy
 from foveate.s3n.response_grid import fall_off_edges, on_grid
 
 _ROUNDING = 32 * torch.finfo(torch.float32).eps
 
-TOP = 5
-"""How many of the best classes the gate looks at; all of them where there are fewer."""
 
-
-def response(
+def response_map(
     features: Float[Tensor, "b d h w"],
     weight: Float[Tensor, "c d"],
     logits: Float[Tensor, "b c"],
@@ -53,29 +51,6 @@ def response(
     if cells is not None and config.placement is CellPlacement.CENTRES:
         total = fall_off_edges(total, (features.shape[2], features.shape[3]))
     return scaled(total, size)
-
-
-def top_entropy(logits: Float[Tensor, "b c"]) -> Float[Tensor, " b"]:
-    """Return the entropy in nats of the five best of all classes' probabilities, which are not scaled to sum to 1."""
-    best = logits.softmax(-1).topk(min(TOP, logits.shape[1])).values
-    entropy: Tensor = torch.special.entr(best).sum(-1)
-    return entropy
-
-
-def mean_of_class_maps(
-    features: Float[Tensor, "b d h w"],
-    weight: Float[Tensor, "c d"],
-    cells: int | None,
-    placement: CellPlacement = CellPlacement.CORNERS,
-) -> Float[Tensor, "b c"]:
-    """Return the mean over the response grid of every class's map, without the bias and without making one of them.
-
-    The mean of an interpolated map is a weighted sum of its cells: pool the features with these weights first.
-    """
-    area = features.shape[2] * features.shape[3]
-    unit = torch.eye(area, device=features.device).view(area, *features.shape[2:])
-    share = on_grid(unit[None], cells, placement).mean(dim=(2, 3))[0]
-    return features.flatten(2) @ share @ weight.T
 
 
 def scaled(maps: Float[Tensor, "b g g"], size: Float[Tensor, " b"]) -> Float[Tensor, "b g g"]:

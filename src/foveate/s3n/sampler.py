@@ -15,8 +15,24 @@ from scipy.fft import next_fast_len
 from torch import Tensor, nn
 from torch.nn import functional
 
-from foveate.networks.views import lattice
+from foveate.networks.first_view import lattice
 from foveate.s3n.config import S3NConfig
+
+_FLOOR = 1e-3  # least value of a sampling map
+
+
+def sum_attention(rows: Float[Tensor, "b p g"], columns: Float[Tensor, "b p g"]) -> Float[Tensor, "b g g"]:
+    """Return Q without its floor: the attention of all p peaks, summed (S3N Eq. 6).
+
+    Each peak's is a product of values along the rows and along the columns, so that the sum is a matrix product.
+    """
+    summed: Float[Tensor, "b g g"] = rows.mT @ columns
+    return summed
+
+
+def floored(sampling_map: Float[Tensor, "b g g"], floor: float) -> Float[Tensor, "b g g"]:
+    """Return Q with what every cell gets beside the attention, and at least a thousandth."""
+    return (sampling_map + floor).clamp(min=_FLOOR)
 
 
 class Inverse(NamedTuple):
@@ -132,15 +148,15 @@ def invert(grid: Float[Tensor, "b H W 2"], size: int, *, steps: int = 8) -> Inve
     """
     forward = grid.permute(0, 3, 1, 2)
     slopes = torch.cat([_slope(forward, 3), _slope(forward, 2)], dim=1)
-    wanted = lattice(size, grid).expand(len(grid), -1, -1, -1)
-    found = functional.interpolate(
+    targets = lattice(size, grid).expand(len(grid), -1, -1, -1)
+    places = functional.interpolate(
         _nearest(grid, _COARSE).permute(0, 3, 1, 2), size=(size, size), mode="bilinear", align_corners=True
     ).permute(0, 2, 3, 1)
     for _ in range(steps):
-        error = _seen(forward, found) - wanted
-        found = (found - _step(_seen(slopes, found), error).clamp(-_LONGEST, _LONGEST)).clamp(-1, 1)
-    residual = (_seen(forward, found) - wanted).abs().amax(-1)
-    return Inverse(found, residual < 1 / size)
+        error = _sampled(forward, places) - targets
+        places = (places - _step(_sampled(slopes, places), error).clamp(-_LONGEST, _LONGEST)).clamp(-1, 1)
+    residual = (_sampled(forward, places) - targets).abs().amax(-1)
+    return Inverse(places, residual < 1 / size)
 
 
 _COARSE = 33  # cells a side of the lattice on which the search starts
@@ -159,8 +175,8 @@ def _step(slopes: Float[Tensor, "b h w 4"], error: Float[Tensor, "b h w 2"]) -> 
 
 def _nearest(grid: Float[Tensor, "b H W 2"], size: int) -> Float[Tensor, "b size size 2"]:
     places = lattice(size, grid)
-    shown = _seen(grid.permute(0, 3, 1, 2), places.expand(len(grid), -1, -1, -1)).flatten(1, 2)
-    nearest = torch.cdist(places.flatten(0, 1).expand(len(grid), -1, -1), shown).argmin(-1)
+    values = _sampled(grid.permute(0, 3, 1, 2), places.expand(len(grid), -1, -1, -1)).flatten(1, 2)
+    nearest = torch.cdist(places.flatten(0, 1).expand(len(grid), -1, -1), values).argmin(-1)
     return places.flatten(0, 1)[nearest].view(len(grid), size, size, 2)
 
 
@@ -168,5 +184,5 @@ def _slope(forward: Float[Tensor, "b 2 H W"], axis: int) -> Float[Tensor, "b 2 H
     return torch.gradient(forward, spacing=2 / (forward.shape[axis] - 1), dim=axis)[0]
 
 
-def _seen(maps: Float[Tensor, "b n H W"], places: Float[Tensor, "b h w 2"]) -> Float[Tensor, "b h w n"]:
+def _sampled(maps: Float[Tensor, "b n H W"], places: Float[Tensor, "b h w 2"]) -> Float[Tensor, "b h w n"]:
     return resample(maps, places).permute(0, 2, 3, 1)

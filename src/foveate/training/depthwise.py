@@ -85,9 +85,9 @@ class _DepthwiseConv2d(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None, None, None]:
         input, weight = ctx.saved_tensors
-        asked: Sequence[bool] = ctx.needs_input_grad
-        by_input = _by_input(gradient, input, weight, ctx.geometry) if asked[0] else None
-        by_weight = _by_weight(gradient, input, weight, ctx.geometry).to(weight.dtype) if asked[1] else None
+        needed: Sequence[bool] = ctx.needs_input_grad
+        by_input = _by_input(gradient, input, weight, ctx.geometry) if needed[0] else None
+        by_weight = _by_weight(gradient, input, weight, ctx.geometry).to(weight.dtype) if needed[1] else None
         return by_input, by_weight, None, None, None
 
 
@@ -122,8 +122,8 @@ def _by_weight(
     height, width = ((side - 1) * step + 3 for side, step in zip(gradient.shape[2:], geometry.stride, strict=True))
     whole, corner, unpadded = torch.empty_like(weight), weight[:, :, :3, :3], geometry._replace(padding=[0, 0])
     for top, left in product((0, 2), repeat=2):
-        seen = padded[:, :, top : top + height, left : left + width].contiguous(memory_format=torch.channels_last)
-        whole[:, :, top : top + 3, left : left + 3] = _library(gradient, seen, corner, unpadded, 1)
+        window = padded[:, :, top : top + height, left : left + width].contiguous(memory_format=torch.channels_last)
+        whole[:, :, top : top + 3, left : left + 3] = _library(gradient, window, corner, unpadded, 1)
     return whole
 
 
@@ -135,10 +135,10 @@ def _library(
     which: int,
 ) -> Tensor:
     """Return torch's own gradient by the input (0) or the weight (1)."""
-    asked = [which == 0, which == 1, False]
+    mask = [which == 0, which == 1, False]
     weight = weight.to(gradient.dtype)
     gradients = torch.ops.aten.convolution_backward(
-        gradient, input, weight, None, *geometry, False, [0, 0], len(weight), asked
+        gradient, input, weight, None, *geometry, False, [0, 0], len(weight), mask
     )
-    wanted: Tensor = gradients[which]
-    return wanted
+    chosen: Tensor = gradients[which]
+    return chosen

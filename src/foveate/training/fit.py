@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-import math
 import sys
-import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -18,9 +16,7 @@ from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, ModelCheck
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from torch import Tensor
 from torch.utils.data import DataLoader
-from typing_extensions import override
 
-from foveate.backbones.weights import save_weights
 from foveate.data.loading import Batch, EvaluationViews, TrainingViews, evaluation_loader, training_loader
 from foveate.data.records import ImageRecord, labels_of
 from foveate.errors import UserError
@@ -28,81 +24,11 @@ from foveate.hardware import autocast_dtype, device_of
 from foveate.inference.classifier import network_input
 from foveate.networks.network import Network
 from foveate.recipes.config import TrainConfig
+from foveate.training.callbacks import EpochLines, KeptEpochs
 from foveate.training.checkpoints import AtomicCheckpoints, read_checkpoint
 from foveate.training.module import TrainingModule
 
 _MONITOR = "validation/top1"
-
-
-class EpochLines(Callback):
-    """One line an epoch, so that a log of a long training can be read; the time spent, and how much of it waiting."""
-
-    def __init__(self, say: Callable[[str], None]) -> None:
-        self.say = say
-        self.seconds = 0.0
-        self.waited = 0.0
-        """Of these seconds, those between two steps: the network waited for photographs. On a GPU, which still computes
-        when a step returns, they say nothing."""
-        self.measured: dict[str, float] = {}
-        self._began = self._idle_since = 0.0
-
-    @override
-    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._began = self._idle_since = time.perf_counter()
-
-    @override
-    def on_train_batch_start(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Batch, batch_idx: int
-    ) -> None:
-        self.waited += time.perf_counter() - self._idle_since
-
-    @override
-    def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Batch, batch_idx: int
-    ) -> None:
-        self._idle_since = time.perf_counter()
-
-    @override
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        spent = time.perf_counter() - self._began
-        self.seconds += spent
-        self.measured = {name: float(value) for name, value in sorted(trainer.callback_metrics.items())}
-        measured = ", ".join(f"{name} {value:.4f}" for name, value in self.measured.items())
-        if not math.isfinite(self.measured["train/loss"]):
-            raise UserError(
-                f"the training loss must stay finite; it is {self.measured['train/loss']} in epoch "
-                f"{trainer.current_epoch + 1}; lower optimiser.learning_rate or set optimiser.gradient_clip"
-            )
-        self.say(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}: {measured}, {spent:.0f} s")
-
-    @override
-    def state_dict(self) -> dict[str, Any]:
-        return {"seconds": self.seconds, "waited": self.waited, "measured": self.measured}
-
-    @override
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.seconds, self.measured = state_dict["seconds"], state_dict["measured"]
-        self.waited = state_dict.get("waited", 0.0)  # unknown of what was trained before it was measured
-
-
-class KeptEpochs(Callback):
-    """The weights after chosen epochs, to see later what the network looked at by then.
-
-    They are those of the epoch's checkpoint: the averaged ones where they are averaged, as at the training's end.
-    """
-
-    def __init__(self, folder: Path, epochs: Sequence[int]) -> None:
-        self.folder = folder
-        self.epochs = frozenset(epochs)
-
-    @override
-    def on_save_checkpoint(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
-    ) -> None:
-        epoch = int(checkpoint["epoch"]) + 1
-        if epoch in self.epochs and trainer.is_global_zero:
-            weights = {name.removeprefix("network."): tensor for name, tensor in checkpoint["state_dict"].items()}
-            save_weights(self.folder / f"epoch-{epoch:03d}.safetensors", weights)
 
 
 def fit(
@@ -137,8 +63,8 @@ def fit(
     layout = torch.channels_last if config.hardware.channels_last else torch.contiguous_format
     module = TrainingModule(network.to(memory_format=layout), config, labels_of(train))
     lines = EpochLines(say)
-    kept = KeptEpochs(folder / "epochs", config.keep_epochs)
-    trainer = _trainer(config, folder, [lines, kept, *([_best_checkpoint(folder)] if validation else [])])
+    snapshots = KeptEpochs(folder / "epochs", config.keep_epochs)
+    trainer = _trainer(config, folder, [lines, snapshots, *([_best_checkpoint(folder)] if validation else [])])
     last, best = (folder / "checkpoints" / f"{name}.ckpt" for name in ("last", "best"))
     begin = 0
     if last.exists():
@@ -153,9 +79,7 @@ def fit(
     chosen = read_checkpoint(best if validation else last)
     module.load_state_dict(chosen["state_dict"])
     measured = chosen["callbacks"][lines.state_key]["measured"]
-    spent = {"minutes": round(lines.seconds / 60, 2)}
-    if device_of(config.hardware).type == "cpu":
-        spent["waiting"] = round(lines.waited / max(lines.seconds, 1e-9), 4)
+    spent = lines.spent(with_waiting=device_of(config.hardware).type == "cpu")
     return {"epochs": config.epochs, **spent, "chosen_epoch": int(chosen["epoch"]) + 1, **measured}
 
 
@@ -169,9 +93,9 @@ def _prepare(network: Network, config: TrainConfig, train: Sequence[ImageRecord]
             images = batch.images.flatten(0, 1).to(device)
             yield network_input(images, normalisation, channels_last=config.hardware.channels_last)
 
-    found = network.to(device).prepare(batches())
-    if found is not None:
-        say(found)
+    message = network.to(device).prepare(batches())
+    if message is not None:
+        say(message)
 
 
 def _run(

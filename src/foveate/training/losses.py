@@ -17,7 +17,16 @@ from foveate.types import BranchLogits
 def total_loss(
     losses: Losses, labels: Int64[Tensor, " b"], config: TrainConfig, weight: Float[Tensor, " c"] | None = None
 ) -> Float[Tensor, ""]:
-    """Return the sum of all that a losses holds; arguments as in `branch_loss`."""
+    """Return the sum of all that the losses hold; arguments as in `branch_loss`.
+
+    >>> from pathlib import Path
+    >>> import torch
+    >>> from foveate import BranchLogits, DataConfig, Losses, TrainConfig, total_loss
+    >>> config = TrainConfig(data=DataConfig(root=Path("photographs")), label_smoothing=0.0)
+    >>> losses = Losses(BranchLogits(torch.zeros(1, 2), joint=torch.zeros(1, 2)))  # or network.losses(images, step)
+    >>> total_loss(losses, torch.tensor([1]), config)  # log 2 of each branch
+    tensor(1.3863)
+    """
     terms = [] if losses.answers is None else [branch_loss(losses.answers, labels, config, weight)]
     terms += [
         functional.cross_entropy(logits.float(), labels, weight, label_smoothing=_smoothing(logits.shape[1], config))

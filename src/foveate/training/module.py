@@ -14,15 +14,17 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.nn import functional
 
-from foveate.backbones.batch_norms import SingleValues
+from foveate.backbones.single_values import SingleValues
 from foveate.data.loading import Batch
 from foveate.inference.classifier import network_input
 from foveate.networks.draws import draw_keys
 from foveate.networks.network import Network, TrainingStep
 from foveate.recipes.config import TrainConfig
+from foveate.training.class_weights import class_weights
 from foveate.training.depthwise import FastDepthwiseGradients
 from foveate.training.losses import total_loss
-from foveate.training.optimiser import build_optimiser, build_schedule, class_weights
+from foveate.training.optimiser import build_optimiser
+from foveate.training.schedule import build_schedule
 from foveate.types import BranchLogits
 
 _STREAMS, _NOISE = 16, 2  # stream of random numbers, beside those of data/loading.py

@@ -6,13 +6,14 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from scipy.stats import binomtest
 
 from foveate.backbones.foreign_weights import check_is_file
 from foveate.backbones.own_cnns import check_side, load_own_weights
-from foveate.config.data import DataConfig, TransformConfig
+from foveate.config.data import DataConfig, Split, TransformConfig
 from foveate.config.hardware import HardwareConfig
 from foveate.config.networks import Library, OwnConfig
 from foveate.data.loading import EvaluationViews, evaluation_loader
@@ -20,8 +21,8 @@ from foveate.data.preparation import Splits, checked_splits
 from foveate.data.records import ImageRecord
 from foveate.errors import UserError
 from foveate.files.documents import check_fields
+from foveate.files.hashes import hash_of_file
 from foveate.files.locks import working_in
-from foveate.guided_zoom.pool import hash_of_file
 from foveate.hardware import device_of
 from foveate.inference.classifier import Classifier
 from foveate.networks.own import OwnNetwork
@@ -29,7 +30,7 @@ from foveate.recipes.config import TrainConfig
 from foveate.recipes.datasets import load_splits
 from foveate.runs.run import Run, RunDescription
 
-_ASKED = 64
+_SAMPLE = 64
 _CHANCE = 0.05  # how likely guessing may be to do as well
 
 
@@ -50,8 +51,8 @@ def adopt(
 ) -> Run:
     """Make a run folder of a trained network, and try it on some of its training photographs.
 
-    Its classes are those of the data set, in the data set's order; that they are also the checkpoint's cannot be seen
-    from the weights, only from its answers. The same call again returns the run that is there.
+    Its classes are those of the data set, in its order; that they are also the checkpoint's only the answers show. The
+    same call again returns the run that is there.
 
     Args:
         checkpoint: A state dict of any program, as safetensors or torch file.
@@ -65,64 +66,70 @@ def adopt(
         std: As in `OwnConfig`.
         weights_key: Where in the file the weights lie, such as state_dict_ema; None: the plain ones of those that fit.
         seed: Of which photographs it is tried on, and of a Guided Zoom's Evidence CNN.
-        hardware: Where to compute; None: the fast choice of this machine.
-        say: Receives lines of progress.
+        hardware: As in `RunContext`.
+        say: As in `RunContext`.
 
     Raises:
-        UserError: The checkpoint does not fit the architecture or the data set, a photograph cannot be read, or the
-            folder holds something else.
+        UserError: The checkpoint does not fit, a photograph cannot be read, or the folder holds something else.
     """
     checkpoint, out, hardware = Path(checkpoint).expanduser().resolve(), Path(out), hardware or HardwareConfig()
     data = replace(data, root=data.root.expanduser().resolve())
     own = OwnConfig(architecture=architecture, library=library, mean=mean, std=std)
     config = TrainConfig(data=data, transforms=transforms or TransformConfig(), network=own, seed=seed)
-    network_hash = _hash(checkpoint)
-    if (there := _adopted(out, config, network_hash, weights_key)) is not None:
-        say(f"{out} holds {architecture} of {checkpoint} already")
-        return there
+    file = _Checkpoint(checkpoint, _hash(checkpoint), weights_key)
+    if (run := _adopted(out, config, file.hash, weights_key)) is not None:
+        return _same(run, checkpoint, say)
     device_of(hardware)
     splits = load_splits(data, say)
-    description = RunDescription(config, splits.class_names, splits.name)
-    Run.check_start(out, description)
+    Run.check_start(out, RunDescription(config, splits.class_names, splits.name))
     with working_in(out, lambda: False):
-        return _adopt(checkpoint, network_hash, weights_key, splits, description, hardware, out, say)
+        return _adopt(file, splits, config, own, hardware=hardware, out=out, say=say)
+
+
+class _Checkpoint(NamedTuple):
+    path: Path
+    hash: str
+    weights_key: str | None
 
 
 def _adopt(
-    checkpoint: Path,
-    network_hash: str,
-    weights_key: str | None,
+    checkpoint: _Checkpoint,
     splits: Splits,
-    description: RunDescription,
+    config: TrainConfig,
+    own: OwnConfig,
+    *,
     hardware: HardwareConfig,
     out: Path,
     say: Callable[[str], None],
 ) -> Run:
-    config, own = description.config, description.config.network
-    assert isinstance(own, OwnConfig)  # which `adopt` put there
     architecture, data, seed = own.architecture, config.data, config.seed
     network = OwnNetwork.create(own, len(splits.class_names), config.transforms.source)
-    taken = load_own_weights(network.backbone, checkpoint, architecture, key=weights_key)
+    weights = load_own_weights(network.backbone, checkpoint.path, architecture, key=checkpoint.weights_key)
     check_side(network.backbone, own, config.transforms.source)
-    for line in taken.remarks:
+    for line in weights.remarks:
         say(line)
     classifier = Classifier.place(network, hardware)
-    given = {"train": splits.named("train"), "validation": splits.validation}
+    parts = {"train": splits.named(Split.TRAIN), "validation": splits.validation}
     readable = checked_splits(
-        {name: records for name, records in given.items() if records}, data.on_error, say, data.largest_megapixels
+        {name: records for name, records in parts.items() if records}, data.on_error, say, data.largest_megapixels
     )
     train, validation = readable["train"], readable.get("validation", ())
-    tried = _sample(train, seed)
-    right = _right(classifier, tried, config.transforms, hardware.workers)
-    _tell(right, len(tried), splits, say)
+    sample = _sample(train, seed)
+    right = _right(classifier, sample, config.transforms, hardware.workers)
+    _tell(right, len(sample), splits, say)
     # Only now, so that after a mistake in the command the corrected one may use the same folder.
-    run = Run.start(out, description)
+    run = Run.start(out, RunDescription(config, splits.class_names, splits.name))
     run.keep_photographs(train, validation)
     skipped = len(splits.train) + len(splits.validation) - len(train) - len(validation)
-    origin = {"adopted": str(checkpoint), "checkpoint_hash": network_hash}
-    origin |= {"weights_key": weights_key or "", "weights_place": taken.place}
-    run.finish(network, {"minutes": 0.0, **origin, "tried": len(tried), "right": right, "skipped": skipped})
-    say(f"adopted {architecture} of {checkpoint}: {run.path}")
+    origin = {"adopted": str(checkpoint.path), "checkpoint_hash": checkpoint.hash}
+    origin |= {"weights_key": checkpoint.weights_key or "", "weights_place": weights.place}
+    run.finish(network, {"minutes": 0.0, **origin, "tried": len(sample), "right": right, "skipped": skipped})
+    say(f"adopted {architecture} of {checkpoint.path}: {run.path}")
+    return run
+
+
+def _same(run: Run, checkpoint: Path, say: Callable[[str], None]) -> Run:
+    say(f"{run.path} holds {run.config.network.base} of {checkpoint} already")
     return run
 
 
@@ -141,8 +148,8 @@ def _adopted(out: Path, config: TrainConfig, network_hash: str, key: str | None)
         return None
     differing, metrics = run.differences(config), run.metrics()
     if not differing:
-        there = [name for name in ("weights_key", "weights_place") if name in metrics]
-        check_fields(metrics, dict.fromkeys(["checkpoint_hash", *there], str), out / "metrics.json")
+        names = [name for name in ("weights_key", "weights_place") if name in metrics]
+        check_fields(metrics, dict.fromkeys(["checkpoint_hash", *names], str), out / "metrics.json")
     if not differing and metrics["checkpoint_hash"] != network_hash:
         differing = ["its weights"]
     if not differing and (key or "") not in (metrics.get("weights_key", ""), metrics.get("weights_place")):
@@ -164,7 +171,7 @@ def _sample(records: Sequence[ImageRecord], seed: int) -> list[ImageRecord]:
         turns.append((drawn[label], index))
         drawn[label] += 1
     turns.sort(key=lambda turn: turn[0])
-    return [records[index] for _, index in turns[:_ASKED]]
+    return [records[index] for _, index in turns[:_SAMPLE]]
 
 
 def _right(

@@ -9,37 +9,28 @@ from pathlib import Path
 
 import pyarrow as pa
 import torch
-from jaxtyping import UInt8
-from torch import Tensor
 
-from foveate.config.data import DataConfig, DatasetFormat, OnError, TransformConfig
+from foveate.config.data import DataConfig, DatasetFormat, Split, TransformConfig
 from foveate.config.hardware import HardwareConfig
 from foveate.data.images import read_image
 from foveate.data.loading import EvaluationViews, evaluation_loader
-from foveate.data.preparation import checked
 from foveate.data.records import ImageRecord
 from foveate.errors import UserError
 from foveate.files.atomic import atomic_path
 from foveate.files.file_names import unique_names
+from foveate.files.hashes import hash_of_file
 from foveate.files.locks import LOCK, working_in
 from foveate.grounding.config import GroundingConfig
-from foveate.guided_zoom.config import Keep, PoolConfig
-from foveate.guided_zoom.evidence import ConventionalCNN
-from foveate.guided_zoom.patches import boxes_around, elsewhere, erase, strongest
-from foveate.guided_zoom.pool import (
-    SCHEMA,
-    EvidencePool,
-    PoolDescription,
-    hash_of_file,
-    hash_of_photographs,
-    patches_alone,
-)
+from foveate.guided_zoom.config import PoolConfig
+from foveate.guided_zoom.conventional_cnn import ConventionalCNN
+from foveate.guided_zoom.pool import EvidencePool, PoolDescription, hash_of_photographs, patches_alone
+from foveate.guided_zoom.pool_rule import pool_rows
 from foveate.networks.network import Network
 from foveate.progress import progress
 from foveate.recipes.datasets import load_splits
 from foveate.report.tables import markdown_table
+from foveate.runs.context import HERE, RunContext
 from foveate.runs.run import Run
-from foveate.types import Size
 
 
 def build_pool(
@@ -48,10 +39,7 @@ def build_pool(
     config: PoolConfig | None = None,
     *,
     share: tuple[int, int] = (0, 1),
-    root: Path | None = None,
-    on_error: OnError | None = None,
-    hardware: HardwareConfig | None = None,
-    say: Callable[[str], None] = print,
+    context: RunContext = HERE,
 ) -> EvidencePool:
     """Ground every training photograph of a run in its true class, round by round; write the table in parts.
 
@@ -63,37 +51,34 @@ def build_pool(
         out: The pool's folder: new, empty, or holding the same pool.
         config: What the pool holds.
         share: (i, n): build every n-th part, beginning with part i.
-        root: Where the data set lies now, if it has moved since the training.
-        on_error: What to do about photographs that cannot be read; None: as the training did.
-        hardware: Where to compute; None: the fast choice of this machine.
-        say: Receives lines of progress.
+        context: As `RunContext` says.
 
     Raises:
         UserError: The folder holds something else, a photograph cannot be read, or the network cannot be grounded.
     """
-    run = run if isinstance(run, Run) else Run.open(Path(run).expanduser())
-    config, hardware = config or PoolConfig(), hardware or HardwareConfig()
+    run, config, hardware = Run.of(run), config or PoolConfig(), context.hardware
     first, step = share
     if not 0 <= first < step:
         raise _no_share(f"{first}/{step}")
-    data = replace(run.config.data, root=root.expanduser().resolve()) if root else run.config.data
+    data = context.data_of(run)
+    data = data if context.root is None else replace(data, root=context.root.expanduser().resolve())
     out = Path(out)
     EvidencePool.check_folder(out)
-    network, photographs = run.load_network(), load_splits(data).named("train")
+    network, photographs = run.load_network(), load_splits(data).named(Split.TRAIN)
     if not EvidencePool.begun(out):
         check_grounding(network, config.grounding, run.config.transforms, hardware)
     lock = LOCK if step == 1 else f"{LOCK}-{first}-of-{step}"
     with working_in(out, lambda: any(out.glob("parts/*.parquet")), name=lock):
-        records = checked(photographs, on_error or data.on_error, say, data.largest_megapixels)
+        records = context.readable(run, photographs)
         pool = EvidencePool.start(out, _description(run, config, data, records))
         mine = [index for index in pool.parts.missing() if index % step == first]
         if mine:
-            base = ConventionalCNN.place(network, config.grounding, hardware)
-            _build(pool, base, run, records, mine, hardware.workers)
+            conventional = ConventionalCNN.place(network, config.grounding, hardware)
+            _build(pool, conventional, run, records, mine, hardware.workers)
     missing, parts = pool.parts.missing(), len(pool.parts)
-    say(f"{pool.path}: {parts - len(missing)} of {parts} parts are built")
+    context.say(f"{pool.path}: {parts - len(missing)} of {parts} parts are built")
     if not missing:
-        say(summary_of(pool))
+        context.say(summary_of(pool))
     return pool
 
 
@@ -106,8 +91,8 @@ def check_grounding(
         UserError: The accelerator is not there, the layer is none or gives no feature map, the method does not fit the
             network, or the network does not answer.
     """
-    base = ConventionalCNN.place(network, replace(config, masks=1), hardware)
-    base.answer(torch.zeros(1, transforms.source, transforms.source, 3, dtype=torch.uint8), 1)
+    conventional = ConventionalCNN.place(network, replace(config, masks=1), hardware)
+    conventional.answer(torch.zeros(1, transforms.source, transforms.source, 3, dtype=torch.uint8), 1)
 
 
 def _description(run: Run, config: PoolConfig, data: DataConfig, records: Sequence[ImageRecord]) -> PoolDescription:
@@ -135,6 +120,13 @@ def parsed_share(text: str) -> tuple[int, int]:
     return int(first), int(step)
 
 
+def _checked(share: tuple[int, int]) -> tuple[int, int]:
+    first, step = share
+    if not 0 <= first < step:
+        raise _no_share(f"{first}/{step}")
+    return share
+
+
 def _no_share(given: str) -> UserError:
     return UserError(f"a share must be i/n with 0 <= i < n; got {given}")
 
@@ -152,7 +144,7 @@ def summary_of(pool: EvidencePool) -> str:
 
 def _build(
     pool: EvidencePool,
-    base: ConventionalCNN,
+    conventional: ConventionalCNN,
     run: Run,
     records: Sequence[ImageRecord],
     parts: Sequence[int],
@@ -163,60 +155,18 @@ def _build(
     # One loader for all parts, so that its processes start once; photograph by photograph, since parts need not be
     # whole batches.
     views = EvaluationViews([record for chunk in chunks for record in chunk], run.config.transforms)
-    shown = iter(evaluation_loader(views, 1, workers=workers))
-    done = 0
+    loaded = iter(evaluation_loader(views, 1, workers=workers))
+    count = 0
     with progress("grounding", len(views)) as advance:
         for index, chunk in zip(parts, chunks, strict=True):
             tables = []
             for start in range(0, len(chunk), config.batch_size):
                 batch = chunk[start : start + config.batch_size]
-                tables.append(evidence_rows(base, torch.cat([next(shown).images[:, 0] for _ in batch]), batch, config))
-                done += len(batch)
-                advance(done)
+                images = torch.cat([next(loaded).images[:, 0] for _ in batch])
+                tables.append(pool_rows(conventional, images, batch, config))
+                count += len(batch)
+                advance(count)
             pool.parts.write(index, pa.concat_tables(tables))
-
-
-def evidence_rows(
-    base: ConventionalCNN, images: UInt8[Tensor, "b H W 3"], records: Sequence[ImageRecord], config: PoolConfig
-) -> pa.Table:
-    """Return the evidence of a batch of photographs for their true classes, photograph by photograph."""
-    images = images.to(base.classifier.device)
-    labels = torch.tensor([record.label for record in records], device=images.device)
-    patches, view = config.patches, Size(images.shape[2], images.shape[1])
-    source = Size(patches.source_size, patches.source_size)
-    live = torch.arange(len(images), device=images.device)
-    erased = labels.new_zeros(len(images), 0, 4)
-    rows: list[tuple[int, dict[str, object]]] = []
-    for number in range(patches.rounds + 1):
-        if not len(live):
-            break
-        grounded = base.answer(erase(images[live], erased[live]), labels[live, None])
-        correct = grounded.logits.argmax(1) == labels[live]
-        kept = correct | (number == 0 and config.keep is not Keep.CORRECT)
-        maps = elsewhere(grounded.maps[:, 0], erased[live], view) if patches.elsewhere else grounded.maps[:, 0]
-        peak = strongest(maps, view)
-        places = peak.places * (source.width / view.width)
-        boxes = boxes_around(places, patches.side, source)
-        probability = grounded.logits.softmax(1).gather(1, labels[live, None])[:, 0]
-        table = (live, places, peak.found, boxes, probability)
-        rows += [
-            (position, _row(records[position], number, *values))
-            for position, *values in zip(*(each[kept].tolist() for each in table), strict=True)
-        ]
-        hidden = labels.new_zeros(len(images), 1, 4)
-        hidden[live, 0] = boxes_around(peak.places, round(patches.erased * view.width), view)
-        erased = torch.cat((erased, hidden), dim=1)
-        live = live[kept if config.keep is Keep.ERASED_CORRECT else correct]
-    rows.sort(key=lambda row: row[0])  # stable: the rounds of a photograph stay in their order
-    return pa.Table.from_pylist([row for _, row in rows], schema=SCHEMA)
-
-
-def _row(
-    record: ImageRecord, number: int, place: Sequence[float], found: bool, box: Sequence[int], probability: float
-) -> dict[str, object]:
-    edges = dict(zip(("left", "top", "right", "bottom"), box, strict=True))
-    where = {"x": place[0], "y": place[1], "found": found, "probability": probability}
-    return {"id": record.id, "label": record.label, "round": number, **where, **edges}
 
 
 def export_patches(pool: EvidencePool, out: Path, *, say: Callable[[str], None] = print) -> int:
@@ -229,17 +179,17 @@ def export_patches(pool: EvidencePool, out: Path, *, say: Callable[[str], None] 
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"patches are written into an empty folder; {out} holds something; name another")
-    learnt = load_splits(DataConfig(root=pool.path, format=DatasetFormat.POOL, test_fraction=0.0)).train
-    records = patches_alone(learnt)
+    patches = load_splits(DataConfig(root=pool.path, format=DatasetFormat.POOL, test_fraction=0.0)).train
+    records = patches_alone(patches)
     folders = unique_names({name: name for name in pool.description.class_names})
     files = unique_names({each: _stem(each) for each in (record.id.rpartition("#")[0] for record in records)})
     with progress("cutting", len(records)) as advance:
-        for done, record in enumerate(records, 1):
+        for count, record in enumerate(records, 1):
             photograph, _, number = record.id.rpartition("#")
             path = out / folders[record.class_name] / f"{files[photograph]}-round-{number}.png"
             with atomic_path(path) as temporary:
                 read_image(record.image, record.id).save(temporary, format="PNG")
-            advance(done)
+            advance(count)
     say(f"{len(records)} patches: {out}")
     return len(records)
 

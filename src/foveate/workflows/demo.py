@@ -14,11 +14,12 @@ from foveate.files.locks import working_in
 from foveate.plumage import PlumageConfig, draw_plumage
 from foveate.recipes import plain_plumage, s3n_plumage
 from foveate.report.tables import markdown_table
+from foveate.runs.context import RunContext
 from foveate.runs.run import Run
-from foveate.workflows.analysis.attention import analyse_attention
+from foveate.workflows.analysis.analyse_attention import analyse_attention
 from foveate.workflows.evaluate import Evaluation, evaluate
 from foveate.workflows.explain import Explainer
-from foveate.workflows.sheet import answer_sheet_of
+from foveate.workflows.shown_answers import answer_sheet_of
 from foveate.workflows.train import trained
 
 PLUMAGE = PlumageConfig(species=12, train_per_species=30, test_per_species=10, size=256)
@@ -54,17 +55,17 @@ def _demo(out: Path, say: Callable[[str], None]) -> Demo:
         trained(replace(recipe, data=DataConfig(root=birds, format=DatasetFormat.CUB)), out / name, say=say)
         for name, recipe in (("plain", plain_plumage()), ("s3n", s3n_plumage()))
     )
-    plain_answers, answers = evaluate(plain, say=say), evaluate(s3n, say=say)
+    context = RunContext(say=say)
+    plain_answers, answers = evaluate(plain, context=context), evaluate(s3n, context=context)
     title = f"Drawn birds: {answers.accuracy.top1.value:.0%} of S3N's answers are right"
     sheet = answer_sheet_of(answers, out / "answers.png", title=title)
     explanation = _explained(s3n, answers, plain_answers, out / "explanation.png")
     say("")
     say(_comparison({"plain": (plain, plain_answers), "S3N": (s3n, answers)}))
     say(f"numbers  {plain_answers.report}, {answers.report}")
-    looked = analyse_attention(s3n, say=lambda line: None)
-    say(
-        f"peaks    {looked.summary.mean_hit_rate:.0%} of a picture's lie in the bird's box, on average: {looked.report}"
-    )
+    attention = analyse_attention(s3n, context=RunContext(say=lambda line: None))
+    rate = attention.summary.mean_hit_rate
+    say(f"peaks    {rate:.0%} of a picture's lie in the bird's box, on average: {attention.report}")
     say(f"pictures {sheet}, {explanation}")
     return Demo(plain_answers, answers, sheet, explanation)
 
@@ -85,8 +86,8 @@ def _explained(run: Run, answers: Evaluation, plain: Evaluation, target: Path) -
 
 def _comparison(measured: dict[str, tuple[Run, Evaluation]]) -> str:
     rows = []
-    for name, (run, done) in measured.items():
-        top1, transforms = done.accuracy.top1, run.config.transforms
+    for name, (run, evaluation) in measured.items():
+        top1, transforms = evaluation.accuracy.top1, run.config.transforms
         rows.append(
             (
                 name,
@@ -103,8 +104,8 @@ def _comparison(measured: dict[str, tuple[Run, Evaluation]]) -> str:
 def every(count: int, say: Callable[[str], None]) -> Callable[[int, int], None]:
     """Return a progress function that says a line every `count` pictures and at the end."""
 
-    def report(done: int, total: int) -> None:
-        if done % count == 0 or done == total:
-            say(f"  {done} of {total} pictures")
+    def report(number: int, total: int) -> None:
+        if number % count == 0 or number == total:
+            say(f"  {number} of {total} pictures")
 
     return report

@@ -1,8 +1,8 @@
-"""How the Evidence CNN of a Guided Zoom is trained, and whether one that is trained already is what was asked for."""
+"""How the Evidence CNN of a Guided Zoom is trained, and whether one is trained in that way already."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from foveate.backbones.backbone import is_backbone
@@ -18,45 +18,66 @@ _EPOCHS_FROM_CONVENTIONAL = 4
 """Of an Evidence CNN that begins as the conventional network: half of the recipe's (docs/log.md, 2026-11-25)."""
 
 
-def check_evidence(trained: Run, given: TrainConfig | None, architecture: str | None, epochs: int | None) -> None:
-    """Refuse what was asked of an Evidence CNN that is trained otherwise; what was not asked is as it is.
+@dataclass(frozen=True, kw_only=True)
+class EvidenceTraining:
+    """How the Evidence CNN of a Guided Zoom is trained."""
 
-    Raises:
-        UserError: It differs; the fields are named.
-    """
-    there = trained.config
-    asked = replace(given or there, data=there.data)
-    asked = replace(asked, epochs=epochs, steps=None) if epochs else asked.counted(len(trained.trained_ids()))
-    if architecture not in (None, there.network.timm_architecture):
-        asked = replace(asked, network=PlainConfig(backbone=BackboneConfig(architecture=str(architecture))))
-    elif architecture is not None:
-        asked = replace(asked, network=there.network)
-    if differing := trained.differences(asked):
-        raise UserError(
-            f"a trained Evidence CNN is used again; {trained.path} differs in {', '.join(differing)}; leave that out, "
-            "or name another folder with --out"
-        )
+    config: TrainConfig | None = None
+    """All of it; None: the recipe `evidence` with the conventional network's architecture and seed."""
+    architecture: str | None = None
+    """timm's name of the network; None: as `config` says, and else the recipe's where an adopted network's is none that
+    can be trained here."""
+    start: EvidenceStart = EvidenceStart.CONVENTIONAL
+    """What the training begins with, where `config` does not say it or an architecture is named."""
+    epochs: int | None = None
+    """None: as `config` says; without it 4 from the conventional network's backbone, else the recipe's 8."""
+
+    def config_for(self, run: Run, pool: Path, hardware: HardwareConfig) -> TrainConfig:
+        """Return how the Evidence CNN of a run is trained.
+
+        Args:
+            run: Of the conventional network.
+            pool: The folder of its evidence pool.
+            hardware: Where `config` does not say it.
+        """
+        recipe, network, config = evidence_recipe(), run.config.network, self.config
+        if config is None or self.architecture is not None:
+            own, epochs = evidence_backbone(network), recipe.epochs
+            named = self.architecture not in (None, own.architecture)
+            backbone = BackboneConfig(architecture=str(self.architecture)) if named else own
+            if self.start is EvidenceStart.CONVENTIONAL and not named and not _fed_otherwise(network):
+                backbone, epochs = replace(backbone, weights=str(run.path.resolve())), _EPOCHS_FROM_CONVENTIONAL
+            config = config or replace(recipe, seed=run.config.seed, hardware=hardware, epochs=epochs)
+            config = replace(config, network=PlainConfig(backbone=backbone))
+        data = replace(recipe.data, root=pool, largest_megapixels=run.config.data.largest_megapixels)
+        config = replace(config, data=data)
+        return config if self.epochs is None else replace(config, epochs=self.epochs, steps=None)
+
+    def check_trained(self, trained: Run) -> None:
+        """Refuse an Evidence CNN that is trained otherwise; what is not said here is as it is.
+
+        Raises:
+            UserError: It differs; the fields are named.
+        """
+        begun, architecture = trained.config, self.architecture
+        config = replace(self.config or begun, data=begun.data)
+        if self.epochs:
+            config = replace(config, epochs=self.epochs, steps=None)
+        else:
+            config = config.counted(len(trained.trained_ids()))
+        if architecture not in (None, begun.network.timm_architecture):
+            config = replace(config, network=PlainConfig(backbone=BackboneConfig(architecture=str(architecture))))
+        elif architecture is not None:
+            config = replace(config, network=begun.network)
+        if differing := trained.differences(config):
+            raise UserError(
+                f"a trained Evidence CNN is used again; {trained.path} differs in {', '.join(differing)}; leave that "
+                "out, or name another folder with --out"
+            )
 
 
-def evidence_config(
-    given: TrainConfig | None,
-    architecture: str | None,
-    start: EvidenceStart,
-    run: Run,
-    pool: Path,
-    hardware: HardwareConfig,
-) -> TrainConfig:
-    """Return how the Evidence CNN of a run is trained; arguments as `build_guided_zoom` has them."""
-    recipe, network = evidence_recipe(), run.config.network
-    if given is None or architecture is not None:
-        own, epochs = evidence_backbone(network), recipe.epochs
-        backbone = own if architecture in (None, own.architecture) else BackboneConfig(architecture=architecture)
-        if start is EvidenceStart.CONVENTIONAL and backbone is own and not _fed_otherwise(network):
-            backbone, epochs = replace(backbone, weights=str(run.path.resolve())), _EPOCHS_FROM_CONVENTIONAL
-        given = given or replace(recipe, seed=run.config.seed, hardware=hardware, epochs=epochs)
-        given = replace(given, network=PlainConfig(backbone=backbone))
-    data = replace(recipe.data, root=pool, largest_megapixels=run.config.data.largest_megapixels)
-    return replace(given, data=data)
+BY_RECIPE = EvidenceTraining()
+"""Where nothing is said of it."""
 
 
 def _fed_otherwise(network: NetworkConfig) -> bool:

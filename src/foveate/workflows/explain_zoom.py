@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,26 +12,27 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
-from foveate.config.data import OnError, TestViews
-from foveate.config.hardware import HardwareConfig
+from foveate.config.data import TestViews
 from foveate.data.images import read_image, upright_rgb
 from foveate.data.paths import find_photographs
 from foveate.data.roots import shown_path
 from foveate.data.transforms import evaluation_geometries
 from foveate.files.documents import write_json
-from foveate.guided_zoom.evidence import GuidedZoomOutput
-from foveate.guided_zoom.explanation import ClassEvidence, PoolPatch, RoundOfEvidence, ZoomExplanation
-from foveate.guided_zoom.nearest import Nearest
+from foveate.guided_zoom.algorithm_1 import decide, own_scores, terms_of
+from foveate.guided_zoom.explanation import ClassEvidence, ExplainedRound, PoolPatch, ZoomExplanation
+from foveate.guided_zoom.guided_zoom import GuidedZoomOutput
+from foveate.guided_zoom.nearest_patches import Nearest
 from foveate.guided_zoom.picture import zoom_picture
 from foveate.guided_zoom.reasons import zoom_document
-from foveate.guided_zoom.refinement import decide, own_scores, refined_probabilities, terms_of
+from foveate.guided_zoom.refined_probabilities import refined_probabilities
 from foveate.guided_zoom.refiner import Refiner
+from foveate.runs.context import HERE, RunContext
 from foveate.runs.guided_zoom_run import GuidedZoomRun
 from foveate.runs.run import Run
 from foveate.types import Box, Size
-from foveate.workflows.pictures import largest_of, picture_paths, readable, shown_name
+from foveate.workflows.explanation_pictures import draw_photographs, shown_name
+from foveate.workflows.load_guided_zoom import load_guided_zoom
 from foveate.workflows.pool_features import PoolFeatures, pool_features
-from foveate.workflows.split_evidence import assemble
 
 
 @dataclass(frozen=True)
@@ -46,18 +47,15 @@ class ZoomExplainer:
     """How many patches of the pool are shown for each patch."""
 
     @classmethod
-    def of(
-        cls, made: GuidedZoomRun, hardware: HardwareConfig | None = None, say: Callable[[str], None] = print
-    ) -> ZoomExplainer:
+    def of(cls, zoom: GuidedZoomRun, context: RunContext = HERE) -> ZoomExplainer:
         """Load the networks and the pool.
 
         Raises:
             UserError: The Guided Zoom is unfinished, or what it was made of has changed or is gone.
         """
-        hardware = hardware or HardwareConfig()
-        zoom = assemble(made, hardware)
-        pool = pool_features(made, zoom.evidence_cnn, workers=hardware.workers, say=say)
-        return cls(made.base_run(), Refiner.of(zoom, made.description.refinement), pool)
+        networks = load_guided_zoom(zoom, context.hardware)
+        pool = pool_features(zoom, networks.evidence_cnn, workers=context.hardware.workers, say=context.say)
+        return cls(zoom.base_run(), Refiner.of(networks, zoom.description.refinement), pool)
 
     def explain(
         self, image: Image.Image, title: str, truth: str | None = None, besides: Path | None = None
@@ -70,25 +68,19 @@ class ZoomExplainer:
             truth: Its true class, where that is known.
             besides: Its path: patches of it in the pool are not its nearest.
         """
-        image, config, seen = (
-            upright_rgb(image, title, largest_megapixels=None),
-            self.refiner.config,
-            self.run.config.transforms,
-        )
-        (small,), (large,) = (
-            evaluation_geometries(Size(*image.size), each, TestViews.CENTRE)
-            for each in (seen, self.refiner.source_of(seen))
-        )
+        image, config = upright_rgb(image, title, largest_megapixels=None), self.refiner.config
+        transforms = (self.run.config.transforms, self.refiner.source_of(self.run.config.transforms))
+        (small,), (large,) = (evaluation_geometries(Size(*image.size), each, TestViews.CENTRE) for each in transforms)
         view = large.pixels(image)
-        look = self.refiner.zoom.look(_pixels(small.pixels(image)), _pixels(view), config.top_k)
-        evidence, refined = look.evidence, decide(look.evidence, config)
+        output = self.refiner.zoom.output(_pixels(small.pixels(image)), _pixels(view), config.top_k)
+        evidence, refined = output.evidence, decide(output.evidence, config)
         own = evidence.logits.float().softmax(1)
         after = refined_probabilities(own, evidence.classes, refined, config.scores)
         return ZoomExplanation(
             title=title,
             image=view,
             window=large.window,
-            classes=self._classes(look, view, torch.cat((own, after)), refined.scores[0].tolist(), besides),
+            classes=self._classes(output, view, torch.cat((own, after)), refined.scores[0].tolist(), besides),
             chosen=evidence.classes[0].tolist().index(int(refined.classes[0])),
             considered=bool(refined.considered[0]),
             entropy=float(torch.special.entr(own[0].double()).sum()),
@@ -98,17 +90,17 @@ class ZoomExplainer:
 
     def _classes(
         self,
-        look: GuidedZoomOutput,
+        output: GuidedZoomOutput,
         view: Image.Image,
         probabilities: Float[Tensor, "2 c"],
         scores: Sequence[float],
         besides: Path | None,
     ) -> tuple[ClassEvidence, ...]:
         """Gather what is known of each class; probabilities are those before and after the evidence."""
-        evidence, config = look.evidence, self.refiner.config
+        evidence, config = output.evidence, self.refiner.config
         terms = terms_of(own_scores(evidence, config.scores), evidence.scores, config.weights)[0]
-        asked = evidence.classes[0, :, None].expand(evidence.scores.shape[1:]).flatten()
-        near = self.pool.nearest(look.features.flatten(0, 2), asked, self.nearest, besides)
+        classes = evidence.classes[0, :, None].expand(evidence.scores.shape[1:]).flatten()
+        near = self.pool.nearest(output.features.flatten(0, 2), classes, self.nearest, besides)
         rounds = terms.shape[1] - 1
         return tuple(
             ClassEvidence(
@@ -117,27 +109,27 @@ class ZoomExplainer:
                 refined=float(probabilities[1, label]),
                 terms=tuple(terms[rank].tolist()),
                 score=scores[rank],
-                rounds=tuple(self._round(look, view, rank, number, near) for number in range(rounds)),
+                rounds=tuple(self._round(output, view, rank, number, near) for number in range(rounds)),
             )
             for rank, label in enumerate(evidence.classes[0].tolist())
         )
 
     def _round(
-        self, look: GuidedZoomOutput, view: Image.Image, rank: int, number: int, near: Nearest
-    ) -> RoundOfEvidence:
-        evidence, each = look.evidence, (0, rank, number)
+        self, output: GuidedZoomOutput, view: Image.Image, rank: int, number: int, near: Nearest
+    ) -> ExplainedRound:
+        evidence, each = output.evidence, (0, rank, number)
         x, y = evidence.places[each].tolist()
         box = evidence.boxes[each].tolist()
         row = rank * evidence.scores.shape[2] + number
-        heat = look.maps[each].clamp(min=0).nan_to_num(0.0)
-        return RoundOfEvidence(
-            seen=Image.fromarray(look.seen[each].cpu().numpy()),
+        heat = output.maps[each].clamp(min=0).nan_to_num(0.0)
+        return ExplainedRound(
+            erased=Image.fromarray(output.erased[each].cpu().numpy()),
             heat=(heat / heat.max().clamp(min=torch.finfo(heat.dtype).tiny)).cpu().numpy(),
             place=(x, y),
             box=Box(*map(float, box)),
             found=bool(evidence.found[each]),
             patch=self._patch(view, box),
-            probability=float(look.probabilities[each]),
+            probability=float(output.probabilities[each]),
             score=float(evidence.scores[each]),
             nearest=self._patches(near.rows[row].tolist(), near.distances[row].tolist()),
         )
@@ -158,43 +150,38 @@ class ZoomExplainer:
 
 
 def explain_zoom(
-    made: GuidedZoomRun | Path | str,
+    zoom: GuidedZoomRun | Path | str,
     patterns: Sequence[str],
     *,
     out: Path | None = None,
-    on_error: OnError = OnError.STOP,
-    largest_megapixels: int | None = None,
-    hardware: HardwareConfig | None = None,
-    say: Callable[[str], None] = print,
+    context: RunContext = HERE,
 ) -> tuple[Path, ...]:
     """Write a picture and a JSON file for each photograph: the evidence for its best classes, and what it did.
 
     Args:
-        made: A finished Guided Zoom, or its folder.
+        zoom: A finished Guided Zoom, or its folder.
         patterns: Photographs, folders, globs.
         out: Folder for both, named after the photographs (`picture_paths`); None: `explanations/` in the Guided Zoom's
             folder.
-        on_error: Whether photographs that cannot be read stop it, before anything is drawn, or are left out.
-        largest_megapixels: A photograph with more million pixels cannot be read; None: as in the network's training.
-        hardware: Where to compute; None: the fast choice of this machine.
-        say: Receives the path of each picture.
+        context: As `RunContext` says.
+
+    Returns:
+        The pictures.
 
     Raises:
         UserError: The Guided Zoom is unfinished, or a photograph cannot be read.
     """
-    made = made if isinstance(made, GuidedZoomRun) else GuidedZoomRun.open(Path(made).expanduser())
-    photographs, explainer = find_photographs(patterns, say), ZoomExplainer.of(made, hardware, say)
-    largest = largest_of(largest_megapixels, explainer.run.config.data.largest_megapixels)
-    shown = readable(photographs, on_error, say, largest)
-    targets = picture_paths(shown, out or made.path / "explanations", "explained")
-    for photograph, target in zip(shown, targets, strict=True):
-        image = read_image(photograph, largest_megapixels=largest)
+    zoom = GuidedZoomRun.of(zoom)
+    photographs, explainer = find_photographs(patterns, context.say), ZoomExplainer.of(zoom, context)
+
+    def draw(image: Image.Image, photograph: Path, picture: Path) -> None:
         explanation = explainer.explain(image, shown_name(photograph), besides=photograph)
-        zoom_picture(explanation, target)
+        zoom_picture(explanation, picture)
         document = {"path": shown_path(photograph.absolute()), **zoom_document(explanation)}
-        write_json(target.with_suffix(".json"), document)
-        say(shown_path(target))
-    return targets
+        write_json(picture.with_suffix(".json"), document)
+
+    folder = out or zoom.path / "explanations"
+    return draw_photographs(photographs, explainer.run, folder, "explained", draw, context)
 
 
 def _pixels(view: Image.Image) -> Tensor:

@@ -27,14 +27,14 @@ from foveate.data.roots import shown_path
 from foveate.data.transforms import evaluation_geometries
 from foveate.errors import UserError
 from foveate.guided_zoom.refiner import Refiner
-from foveate.hardware import device_of, processors
+from foveate.hardware import processors
 from foveate.inference.classifier import Classifier
 from foveate.networks.answers import ranked_classes
+from foveate.runs.context import RunContext
 from foveate.runs.guided_zoom_run import GuidedZoomRun
 from foveate.runs.run import Run
 from foveate.types import Prediction, Size
-from foveate.workflows.pictures import largest_of
-from foveate.workflows.split_evidence import assemble
+from foveate.workflows.load_guided_zoom import load_guided_zoom
 
 
 class _Decoded(NamedTuple):
@@ -188,10 +188,10 @@ class Model:
         return self.refiner.probabilities(images[:, 0], source[:, 0])
 
     @property
-    def _seen(self) -> tuple[TransformConfig, ...]:
+    def _transforms(self) -> tuple[TransformConfig, ...]:
         """What a photograph is turned into: what the network sees, and what patches are cut from."""
-        seen = self.run.config.transforms
-        return (seen,) if self.refiner is None else (seen, self.refiner.source_of(seen))
+        transforms = self.run.config.transforms
+        return (transforms,) if self.refiner is None else (transforms, self.refiner.source_of(transforms))
 
     def _decoded_batches(
         self,
@@ -216,12 +216,12 @@ class Model:
                     each = zip(*(pixels for _, pixels in decoded), strict=True)
                     yield [name for name, _ in decoded], [torch.from_numpy(np.stack(size)) for size in each]
 
-    def _largest(self, asked: int | None) -> int:
-        return largest_of(asked, self.run.config.data.largest_megapixels)
+    def _largest(self, megapixels: int | None) -> int:
+        return RunContext(largest_megapixels=megapixels).largest_of(self.run)
 
     def _decoded(self, photograph: Photograph, views: TestViews, largest_megapixels: int) -> _Decoded:
         image = read_photograph(photograph, largest_megapixels=largest_megapixels)
-        geometries = (evaluation_geometries(Size(*image.size), each, views) for each in self._seen)
+        geometries = (evaluation_geometries(Size(*image.size), each, views) for each in self._transforms)
         pixels = tuple(np.stack([np.asarray(view.pixels(image)) for view in each]) for each in geometries)
         return _Decoded(pixels, blank_warning(image, shown_path(name_of(photograph))))
 
@@ -246,18 +246,18 @@ def load(
         UserError: The hardware is not there; the folder is neither, or not finished, its weights are missing or not its
             own; or `zoom_entropy_threshold` is negative, or given for what is no S3N that looks closer.
     """
-    path, hardware = Path(path).expanduser(), hardware or HardwareConfig()
-    device_of(hardware)  # what is not there is said before the weights are read
+    path, context = Path(path).expanduser(), RunContext(hardware=hardware or HardwareConfig())
     if GuidedZoomRun.is_at(path):
         if zoom_entropy_threshold is not None:
             raise UserError(
                 "zoom_entropy_threshold says where an S3N run looks closer; got a Guided Zoom; leave it out"
             )
-        made = GuidedZoomRun.open(path)
-        zoom = assemble(made, hardware)
-        return Model(made.base_run(), zoom.conventional.classifier, Refiner.of(zoom, made.description.refinement))
+        zoom = GuidedZoomRun.open(path)
+        networks = load_guided_zoom(zoom, context.hardware)
+        refiner = Refiner.of(networks, zoom.description.refinement)
+        return Model(zoom.base_run(), networks.conventional.classifier, refiner)
     run = Run.open(path)
-    return Model(run, Classifier.place(run.load_network(), hardware, zoom_entropy_threshold=zoom_entropy_threshold))
+    return Model(run, context.classifier_of(run, zoom_entropy_threshold=zoom_entropy_threshold))
 
 
 @contextmanager

@@ -18,8 +18,9 @@ from foveate.config.data import DataConfig, DatasetFormat, TransformConfig
 from foveate.data.loading import EvaluationViews, evaluation_loader
 from foveate.data.records import ImageRecord, Patch, labels_of, photograph_of
 from foveate.files.atomic import atomic_path
-from foveate.guided_zoom.nearest import Nearest, nearest
-from foveate.guided_zoom.pool import hash_of_file, patches_alone
+from foveate.files.hashes import hash_of_file
+from foveate.guided_zoom.nearest_patches import Nearest, nearest
+from foveate.guided_zoom.pool import patches_alone
 from foveate.inference.classifier import Classifier
 from foveate.progress import progress
 from foveate.recipes.datasets import load_splits
@@ -53,12 +54,12 @@ def _is_of(record: ImageRecord, photograph: Path) -> bool:
 
 
 def pool_features(
-    made: GuidedZoomRun, evidence_cnn: Classifier, *, workers: int | None = None, say: Callable[[str], None] = print
+    zoom_run: GuidedZoomRun, evidence_cnn: Classifier, *, workers: int | None = None, say: Callable[[str], None] = print
 ) -> PoolFeatures:
     """Return the features of every patch of a pool: those that are kept, or new ones where either has changed.
 
     Args:
-        made: A finished Guided Zoom.
+        zoom_run: A finished Guided Zoom.
         evidence_cnn: Its Evidence CNN.
         workers: Processes that decode photographs.
         say: Receives lines of progress.
@@ -66,18 +67,18 @@ def pool_features(
     Raises:
         UserError: The pool is unfinished, empty, without evidence of some class, or its photographs are gone.
     """
-    run = made.evidence_run()
-    learnt = load_splits(DataConfig(root=made.pool, format=DatasetFormat.POOL, test_fraction=0.0)).train
-    records = patches_alone(learnt)
+    run = zoom_run.evidence_run()
+    patches = load_splits(DataConfig(root=zoom_run.pool, format=DatasetFormat.POOL, test_fraction=0.0)).train
+    records = patches_alone(patches)
     origin = {"evidence_hash": hash_of_file(run.weights), "pool_hash": _hash_of_patches(records)}
-    file = made.path / "pool_features.safetensors"
-    kept = _kept(file, origin, say)
-    if kept is None:
+    file = zoom_run.path / "pool_features.safetensors"
+    features = _kept(file, origin, say)
+    if features is None:
         say(f"looking at the {len(records)} patches of the pool once")
-        kept = _computed(evidence_cnn, records, run.config.transforms, workers)
+        features = _computed(evidence_cnn, records, run.config.transforms, workers)
         with atomic_path(file) as temporary:
-            temporary.write_bytes(save({"features": kept.half()}, metadata=origin))
-    return PoolFeatures(records, kept)
+            temporary.write_bytes(save({"features": features.half()}, metadata=origin))
+    return PoolFeatures(records, features)
 
 
 def _hash_of_patches(records: Sequence[ImageRecord]) -> str:
@@ -108,7 +109,7 @@ def _computed(
     evidence_cnn: Classifier, records: Sequence[ImageRecord], transforms: TransformConfig, workers: int | None
 ) -> Float[Tensor, "p d"]:
     features = []
-    with progress("looking", len(records)) as advance:
+    with progress("features", len(records)) as advance:
         for batch in evaluation_loader(EvaluationViews(records, transforms), _BATCH, workers=workers):
             features.append(functional.normalize(evidence_cnn.features(batch.images[:, 0])))
             advance(int(batch.position[-1]) + 1)

@@ -11,25 +11,14 @@ from typing import Generic, NamedTuple, TypeVar
 import pyarrow as pa
 
 from foveate.config.data import OnError, TestViews
-from foveate.config.hardware import HardwareConfig
-from foveate.data.paths import find_photographs
+from foveate.data.paths import Photographs, find_photographs
 from foveate.data.roots import shown_path
 from foveate.errors import UserError
 from foveate.progress import progress
+from foveate.runs.context import HERE, RunContext
 from foveate.types import Prediction
-from foveate.workflows.answers import ANSWERS, NAMES, Row, answer_file, check_file, row_of, rows_of, write_answers
+from foveate.workflows.answer_files import ANSWERS, NAMES, Row, answer_file, check_file, row_of, rows_of
 from foveate.workflows.model import Model, Named, load
-
-__all__ = [
-    "Answered",
-    "Model",
-    "Named",
-    "find_photographs",
-    "load",
-    "name_paths",
-    "predict_paths",
-    "write_answers",
-]
 
 _Answer = TypeVar("_Answer", Named, Prediction)
 
@@ -47,26 +36,18 @@ def name_paths(
     *,
     zoom_entropy_threshold: float | None = None,
     out: Path | None = None,
-    on_error: OnError = OnError.STOP,
-    largest_megapixels: int | None = None,
-    hardware: HardwareConfig | None = None,
-    say: Callable[[str], None] = print,
+    context: RunContext = HERE,
 ) -> Answered:
     """Name the class of files, folders and globs, and nothing else; write the names to `out`, or say them.
 
     Arguments and errors as in `predict_paths`.
     """
-    if out is not None:
-        check_file(out)
-    model, paths = (
-        load(run, hardware=hardware, zoom_entropy_threshold=zoom_entropy_threshold),
-        find_photographs(patterns, say),
-    )
-    problems = _Problems(on_error, say)
+    model, paths = _prepared(run, patterns, zoom_entropy_threshold, out, context)
+    problems = _Problems(context.on_error_of_named, context.say)
     answers = model.classify_many(
-        paths, largest_megapixels=largest_megapixels, unreadable=problems.add, doubtful=problems.doubt
+        paths, largest_megapixels=context.largest_megapixels, unreadable=problems.add, doubtful=problems.doubt
     )
-    return _written(answers, len(paths), problems, _Form(NAMES, row_of, _name_line), out, say)
+    return _written(answers, len(paths), problems, _Form(NAMES, row_of, _name_line), out, context.say)
 
 
 def predict_paths(
@@ -78,36 +59,38 @@ def predict_paths(
     views: TestViews = TestViews.CENTRE,
     zoom_entropy_threshold: float | None = None,
     out: Path | None = None,
-    on_error: OnError = OnError.STOP,
-    largest_megapixels: int | None = None,
-    hardware: HardwareConfig | None = None,
-    say: Callable[[str], None] = print,
+    context: RunContext = HERE,
 ) -> Answered:
     """Answer for files, folders and globs; write the answers to `out`, or say them. None is kept in memory.
 
-    Arguments as in `load`, `Model.predict_many` and `find_photographs`. Photographs that cannot be read are left out
-    and named: one by one (`skip`), or all at the end, as an error (`stop`); the answers to the others are there.
+    Arguments as in `load`, `Model.predict_many` and `find_photographs`; where they are said there, the context says
+    them here. Photographs that cannot be read are left out and named: one by one (`skip`), or all at the end, as an
+    error (`stop`); the answers to the others are there.
 
     Raises:
         UserError: Some photographs cannot be read and that stops, or none can be, or as those do.
     """
-    if out is not None:
-        check_file(out)  # what cannot be written is said before the work, not after
-    model, paths = (
-        load(run, hardware=hardware, zoom_entropy_threshold=zoom_entropy_threshold),
-        find_photographs(patterns, say),
-    )
-    problems = _Problems(on_error, say)
+    model, paths = _prepared(run, patterns, zoom_entropy_threshold, out, context)
+    problems = _Problems(context.on_error_of_named, context.say)
     answers = model.predict_many(
         paths,
         top=top,
         entropy_threshold=entropy_threshold,
         views=views,
-        largest_megapixels=largest_megapixels,
+        largest_megapixels=context.largest_megapixels,
         unreadable=problems.add,
         doubtful=problems.doubt,
     )
-    return _written(answers, len(paths), problems, _Form(ANSWERS, rows_of, _line), out, say)
+    return _written(answers, len(paths), problems, _Form(ANSWERS, rows_of, _line), out, context.say)
+
+
+def _prepared(
+    run: Path, patterns: Sequence[str], zoom_entropy_threshold: float | None, out: Path | None, context: RunContext
+) -> tuple[Model, Photographs]:
+    if out is not None:
+        check_file(out)  # what cannot be written is said before the work, not after
+    model = load(run, hardware=context.hardware, zoom_entropy_threshold=zoom_entropy_threshold)
+    return model, find_photographs(patterns, context.say)
 
 
 @dataclass
@@ -181,7 +164,7 @@ def _taken(form: _Form[_Answer], out: Path | None, say: Callable[[str], None]) -
 
 def _bar(count: int, *, shown: bool) -> AbstractContextManager[Callable[[int], None]]:
     """Show how far the work is where the answers do not say it."""
-    return progress("predicting", count) if shown else nullcontext(lambda done: None)
+    return progress("predicting", count) if shown else nullcontext(lambda count: None)
 
 
 def _name_line(named: Named) -> str:

@@ -2,66 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
 
-from foveate.config.data import OnError, TestViews, TransformConfig
-from foveate.config.hardware import HardwareConfig
+from foveate.config.data import Split, TestViews, TransformConfig
 from foveate.data.images import upright_size
 from foveate.data.loading import EvaluationViews, evaluation_loader
-from foveate.data.preparation import checked
 from foveate.data.records import ImageRecord, photograph_of
 from foveate.data.transforms import evaluation_geometries
 from foveate.errors import UserError
-from foveate.evaluation.evidence import EvidenceTable, evidence_rows, evidence_schema
-from foveate.evaluation.hits import HitSummary, annotations_of, hits_of, summarise
+from foveate.evaluation.evidence_table import EvidenceTable, evidence_rows, evidence_schema
+from foveate.evaluation.pointing_game import HitSummary, annotations_of, hits_of, summarise
 from foveate.files.documents import read_json, write_json
-from foveate.files.parts import TableInParts
+from foveate.files.hashes import hash_of_file
+from foveate.files.table_parts import TableInParts
 from foveate.guided_zoom.config import RefinementConfig
-from foveate.guided_zoom.evidence import ConventionalCNN, GuidedZoom
-from foveate.guided_zoom.pool import hash_of_file, hash_of_photographs
+from foveate.guided_zoom.guided_zoom import GuidedZoom
+from foveate.guided_zoom.pool import hash_of_photographs
 from foveate.hardware import device_of
-from foveate.inference.classifier import Classifier
 from foveate.progress import progress
+from foveate.runs.context import HERE, RunContext
 from foveate.runs.guided_zoom_run import GuidedZoomRun
 from foveate.runs.run import Run
-from foveate.workflows.evaluate import records_of
+from foveate.workflows.load_guided_zoom import load_guided_zoom
 
 _PART = 64
 
 
-def assemble(made: GuidedZoomRun, hardware: HardwareConfig) -> GuidedZoom:
-    """Load both networks of a Guided Zoom and put them together.
-
-    Raises:
-        UserError: The hardware is not there, the Evidence CNN is not trained, or the conventional network is not the
-            pool's.
-    """
-    device_of(hardware)  # what is not there is said before the weights are read
-    pool, evidence = made.description.pool, made.evidence_run()
-    return GuidedZoom(
-        ConventionalCNN.place(made.base_run().load_network(), pool.grounding, hardware),
-        Classifier.place(evidence.load_network(), hardware),
-        pool.patches,
-        evidence.config.transforms,
-        made.description.refinement.scores,
-        made.description.refinement.mirrored,
-    )
-
-
 def evidence_of_split(
-    made: GuidedZoomRun,
-    split: str,
-    refinement: RefinementConfig,
-    *,
-    root: Path | None = None,
-    on_error: OnError | None = None,
-    hardware: HardwareConfig | None = None,
-    say: Callable[[str], None] = print,
+    zoom: GuidedZoomRun, split: Split | str, refinement: RefinementConfig, *, context: RunContext = HERE
 ) -> EvidenceTable:
     """Return the evidence of a split for the five best classes (more where more are asked for); keep it on disk.
 
@@ -70,35 +43,35 @@ def evidence_of_split(
     Raises:
         UserError: What is kept is of other networks or photographs.
     """
-    hardware, run = hardware or HardwareConfig(), made.base_run()
-    device_of(hardware)
-    data = run.config.data if root is None else replace(run.config.data, root=root)
-    records = checked(records_of(run, data, split), on_error or data.on_error, say, data.largest_megapixels)
+    run, split = zoom.base_run(), Split(split)
+    device_of(context.hardware)
+    records = context.readable(run, context.photographs_of(run, split))
     top_k = min(max(5, refinement.top_k), len(run.class_names))
-    rounds = made.description.pool.patches.rounds + 1
-    seen = "-mirrored" if refinement.mirrored else ""
-    folder = made.path / "splits" / f"{split}-top-{top_k}-{refinement.scores.value}{seen}"
-    _check_origin(folder, made, records)
+    rounds = zoom.description.pool.patches.rounds + 1
+    mirrored = "-mirrored" if refinement.mirrored else ""
+    folder = zoom.path / "splits" / f"{split}-top-{top_k}-{refinement.scores.value}{mirrored}"
+    _check_origin(folder, zoom, records)
     schema = evidence_schema(len(run.class_names), top_k, rounds)
     parts = TableInParts(folder, schema, len(records), _PART, "`foveate guided-zoom`")
     if parts.missing():
-        zoom = replace(assemble(made, hardware), scores=refinement.scores, mirrored=refinement.mirrored)
-        _judge(zoom, parts, records, run, top_k, hardware.workers)
+        networks = replace(
+            load_guided_zoom(zoom, context.hardware), scores=refinement.scores, mirrored=refinement.mirrored
+        )
+        _score(networks, parts, records, run, top_k, context.hardware.workers)
     return EvidenceTable.of(parts.read(), rounds)
 
 
 def hits_of_split(
-    made: GuidedZoomRun, split: str, table: EvidenceTable, *, root: Path | None = None
+    zoom: GuidedZoomRun, split: Split | str, table: EvidenceTable, *, context: RunContext = HERE
 ) -> HitSummary | None:
     """Say where the peaks of the network's own answers fall; None where the photographs have no boxes."""
-    run = made.base_run()
-    data = run.config.data if root is None else replace(run.config.data, root=root)
-    known = {record.id: record for record in records_of(run, data, split)}
+    run = zoom.base_run()
+    known = {record.id: record for record in context.photographs_of(run, split)}
     records = [known[each] for each in table.ids]
     annotations = annotations_of(records)
     if np.isnan(annotations.boxes).all():
         return None
-    view = replace(run.config.transforms, source_size=made.description.pool.patches.source_size)
+    view = replace(run.config.transforms, source_size=zoom.description.pool.patches.source_size)
     own = table.evidence.places[:, 0].double().numpy(), table.evidence.found[:, 0].numpy()
     places = np.stack([_in_photograph(places, record, view) for places, record in zip(own[0], records, strict=True)])
     return summarise(hits_of(places, own[1], annotations), annotations)
@@ -114,10 +87,10 @@ def _in_photograph(
     return view.points_back(places)
 
 
-def _check_origin(folder: Path, made: GuidedZoomRun, records: Sequence[ImageRecord]) -> None:
+def _check_origin(folder: Path, zoom_run: GuidedZoomRun, records: Sequence[ImageRecord]) -> None:
     origin = {
-        "network_hash": made.description.network_hash,
-        "evidence_hash": hash_of_file(made.evidence_run().weights),
+        "network_hash": zoom_run.description.network_hash,
+        "evidence_hash": hash_of_file(zoom_run.evidence_run().weights),
         "data_hash": hash_of_photographs(records),
     }
     file = folder / "origin.json"
@@ -130,7 +103,7 @@ def _check_origin(folder: Path, made: GuidedZoomRun, records: Sequence[ImageReco
         )
 
 
-def _judge(
+def _score(
     zoom: GuidedZoom,
     parts: TableInParts,
     records: Sequence[ImageRecord],
@@ -139,18 +112,16 @@ def _judge(
     workers: int | None,
 ) -> None:
     chunks = {index: records[parts.members(index)] for index in parts.missing()}
-    shown = [record for chunk in chunks.values() for record in chunk]
-    seen = run.config.transforms
-    source = replace(seen, source_size=zoom.patches.source_size)
-    batches = zip(
-        *(iter(evaluation_loader(EvaluationViews(shown, each), _PART, workers=workers)) for each in (seen, source)),
-        strict=True,
-    )
-    done = 0
-    with progress("judging", len(shown)) as advance:
+    remaining = [record for chunk in chunks.values() for record in chunk]
+    transforms = run.config.transforms
+    source = replace(transforms, source_size=zoom.patches.source_size)
+    views = (EvaluationViews(remaining, each) for each in (transforms, source))
+    batches = zip(*(iter(evaluation_loader(each, _PART, workers=workers)) for each in views), strict=True)
+    count = 0
+    with progress("scoring", len(remaining)) as advance:
         for index, chunk in chunks.items():
             small, large = next(batches)
             evidence = zoom.evidence(small.images[:, 0], large.images[:, 0], top_k)
             parts.write(index, evidence_rows(chunk, evidence, parts.schema))
-            done += len(chunk)
-            advance(done)
+            count += len(chunk)
+            advance(count)

@@ -9,14 +9,15 @@ from pathlib import Path
 
 import torch
 
+from foveate.config.data import Split
 from foveate.data.preparation import Splits, checked_splits
 from foveate.data.records import ImageRecord
 from foveate.errors import UserError
 from foveate.files.locks import working_in
 from foveate.hardware import check_devices, first_process
 from foveate.recipes.config import TrainConfig
-from foveate.recipes.create import create_network
 from foveate.recipes.datasets import load_splits
+from foveate.recipes.methods import create_network
 from foveate.runs.run import Run, RunDescription, finished_otherwise
 from foveate.training.fit import fit
 from foveate.training.losses import check_smoothing
@@ -43,14 +44,14 @@ def train(config: TrainConfig, out: Path | str, *, say: Callable[[str], None] = 
     """
     first = first_process()  # Lightning starts this program once more for each further device
     say = say if first else _nothing
-    if config.network.trained_backbone is None:
+    if not config.network.trained_here:
         raise UserError(
             f"a network of your own is adopted, not trained; got {config.network.base}; give its weights to "
             "`foveate adopt`, or train a recipe with --network.backbone.weights FILE"
         )
     config = replace(config, data=replace(config.data, root=config.data.root.expanduser().resolve()))
     splits = load_splits(config.data, say)
-    photographs = len(splits.named("train"))
+    photographs = len(splits.named(Split.TRAIN))
     if config.steps is not None:
         config = config.counted(photographs)
         say(f"{config.epochs} epochs of {photographs} photographs")
@@ -73,7 +74,7 @@ def _train(
     *,
     first: bool,
 ) -> Run:
-    records = splits.named("train")
+    records = splits.named(Split.TRAIN)
     say(
         f"{splits.name}: {len(splits.class_names)} classes, {len(records)} training, "
         f"{len(splits.validation)} validation and {len(splits.test)} test photographs"
@@ -115,7 +116,7 @@ def trained(config: TrainConfig, out: Path, *, say: Callable[[str], None] = prin
         return train(config, out, say=say)
     run = Run.open(out)
     if config.steps is not None:
-        config = config.counted(len(load_splits(config.data).named("train")))
+        config = config.counted(len(load_splits(config.data).named(Split.TRAIN)))
     if differing := run.differences(config):
         raise finished_otherwise(out, differing)
     return run

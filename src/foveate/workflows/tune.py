@@ -2,43 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import torch
 
-from foveate.config.data import OnError
-from foveate.config.hardware import HardwareConfig
+from foveate.config.data import Split
 from foveate.drawing.charts import bare, new_chart, save_chart
 from foveate.errors import UserError
-from foveate.evaluation.evidence import EvidenceTable
+from foveate.evaluation.evidence_table import EvidenceTable
 from foveate.files.documents import unstructured, write_json
 from foveate.files.locks import working_in
-from foveate.guided_zoom.tuning import Fitted, Scored, fit, tuned
+from foveate.guided_zoom.config import Scores
+from foveate.guided_zoom.weight_tuning import CachedScores, TriedSetting, choose_setting, fit
+from foveate.runs.context import HERE, RunContext
 from foveate.runs.guided_zoom_run import GuidedZoomRun
 from foveate.workflows.split_evidence import evidence_of_split
 
 
 def tune(
-    made: GuidedZoomRun | Path | str,
-    *,
-    split: str = "validation",
-    root: Path | None = None,
-    on_error: OnError | None = None,
-    hardware: HardwareConfig | None = None,
-    say: Callable[[str], None] = print,
-) -> Fitted:
+    zoom: GuidedZoomRun | Path | str, *, split: Split | str = Split.VALIDATION, context: RunContext = HERE
+) -> TriedSetting:
     """Try every k, number of rounds, weights in tenths and entropy gate; write down the best, and plot all.
 
     Where held-out parts of the split say that the photographs are too few for that, k alone is fitted (`tuned`).
 
     Args:
-        made: A Guided Zoom whose network was trained with a validation split, or its folder.
+        zoom: A Guided Zoom whose network was trained with a validation split, or its folder.
         split: What to fit to: validation, or train, which flatters. The test split is refused.
-        root: Where the data set lies now, if it has moved since the training.
-        on_error: What to do about photographs that cannot be read; None: as the training did.
-        hardware: Where to compute; None: the fast choice of this machine.
-        say: Receives lines of progress.
+        context: As `RunContext` says.
 
     Returns:
         The chosen setting.
@@ -46,61 +38,74 @@ def tune(
     Raises:
         UserError: The split is the test split, or empty.
     """
-    made = made if isinstance(made, GuidedZoomRun) else GuidedZoomRun.open(Path(made).expanduser())
-    if split == "test":
+    zoom, split = GuidedZoomRun.of(zoom), Split(split)
+    if split is Split.TEST:
         raise UserError(
             "what is fitted to the test split says nothing about other photographs; give --split validation, and "
             "train the network with data.validation_fraction above 0"
         )
-    with working_in(made.path, lambda: any(made.path.glob("splits/*/*.parquet"))):
-        return _tuned(made, split, root, on_error, hardware, say)
+    with working_in(zoom.path, lambda: any(zoom.path.glob("splits/*/*.parquet"))):
+        refinement = zoom.description.given or zoom.description.refinement
+        table = evidence_of_split(zoom, split, refinement, context=context)
+        scored = scored_of(table, raw=refinement.scores is Scores.LOGITS)
+        every = fit(scored, refinement)
+        best, held_out = choose_setting(scored, refinement, every)
+        zoom.with_refinement(best.config, split.value)
+        _write(zoom.path / "tuning", split, len(table.ids), best, held_out, every)
+        for line in _summary(zoom, split, table, best, held_out):
+            context.say(line)
+        return best
 
 
-def _tuned(
-    made: GuidedZoomRun,
-    split: str,
-    root: Path | None,
-    on_error: OnError | None,
-    hardware: HardwareConfig | None,
-    say: Callable[[str], None],
-) -> Fitted:
-    refinement = made.description.given or made.description.refinement
-    table = evidence_of_split(made, split, refinement, root=root, on_error=on_error, hardware=hardware, say=say)
-    scored = scored_of(table, raw=refinement.scores.value == "logits")
-    fitted = fit(scored, refinement)
-    (best, held_out), count = tuned(scored, refinement, fitted), len(table.ids)
-    made.with_refinement(best.config, split)
-    folder = made.path / "tuning"
+def _write(
+    folder: Path,
+    split: Split,
+    count: int,
+    best: TriedSetting,
+    held_out: Mapping[str, float],
+    every: Sequence[TriedSetting],
+) -> None:
     write_json(
         folder / f"{split}.json",
         {"photographs": count, "chosen": unstructured(best.config), "held_out": held_out}
-        | {"fitted": [each._asdict() | {"config": unstructured(each.config)} for each in fitted]},
+        | {"fitted": [each._asdict() | {"config": unstructured(each.config)} for each in every]},
     )
-    plot_costs(fitted, count, folder / f"{split}.png")
-    before = 100 * float(table.right_before.mean())
+    plot_costs(every, count, folder / f"{split}.png")
+
+
+def _summary(
+    zoom: GuidedZoomRun, split: Split, table: EvidenceTable, best: TriedSetting, held_out: Mapping[str, float]
+) -> Iterator[str]:
+    """Say in lines what the fit gained."""
+    count, before = len(table.ids), 100 * float(table.right_before.mean())
     if count > 1:
-        say(
+        yield (
             f"on held-out fifths of them: {100 * held_out['k']:.1f} with k alone fitted, {100 * held_out['all']:.1f} "
             "with weights and gate too"
         )
-    say(
+    yield (
         f"{split}, {count} photographs: {before:.1f} before, {100 * best.right / count:.1f} with k = "
-        f"{best.config.top_k}, weights {best.config.weights}, entropy above {best.config.entropy_threshold}: "
-        f"{best.passes:.1f} passes a photograph; written to {made.path}, all that was tried to {folder}"
+        f"{best.config.top_k}, weights {best.config.weights}, {_gate_words(best.config.entropy_threshold)}: "
+        f"{best.passes:.1f} passes a photograph; written to {zoom.path}, all that was tried to {zoom.path / 'tuning'}"
     )
-    return best
+    if best.config.top_k == 1:
+        yield "with k = 1 the evidence changes no answer: on these photographs nothing was gained by it"
 
 
-def scored_of(table: EvidenceTable, *, raw: bool) -> Scored:
+def _gate_words(threshold: float | None) -> str:
+    return "no gate" if threshold is None else f"entropy above {threshold:g} nats"
+
+
+def scored_of(table: EvidenceTable, *, raw: bool) -> CachedScores:
     """Return what is fitted of kept evidence; `raw` as in `Scores.LOGITS`."""
     classes = table.evidence.classes
     own = (table.evidence.logits if raw else table.probabilities).gather(1, classes)
     right = classes == torch.from_numpy(table.labels)[:, None]
     truth = torch.where(right.any(1), right.int().argmax(1), -1)
-    return Scored(own, table.evidence.scores, truth, torch.special.entr(table.probabilities).sum(1))
+    return CachedScores(own, table.evidence.scores, truth, torch.special.entr(table.probabilities).sum(1))
 
 
-def plot_costs(fitted: Sequence[Fitted], photographs: int, path: Path) -> None:
+def plot_costs(fitted: Sequence[TriedSetting], photographs: int, path: Path) -> None:
     """Plot accuracy against passes a photograph, and the line of the best at most so expensive, as a PNG."""
     figure = new_chart(7, 4.5)
     axes = figure.add_subplot()

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from foveate.config.data import Split
 from foveate.data.datasets.checks import first_few
 from foveate.data.datasets.class_names import check_class_name, check_names_differ
-from foveate.data.datasets.split_names import Split
 from foveate.data.records import ImageDataset, ImageRecord, ImageSource
 from foveate.errors import UserError
 from foveate.types import Box, PartPoint

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from foveate.data.datasets.assembly import Row, Split, assemble
+from foveate.config.data import Split
+from foveate.data.datasets.assembly import Row, assemble
 from foveate.data.datasets.checks import require_files
 from foveate.data.datasets.reading import inclusive_box, read_mat
 from foveate.data.records import ImageDataset
 from foveate.errors import UserError
 
 META, TRAIN, TEST = "devkit/cars_meta.mat", "devkit/cars_train_annos.mat", "cars_test_annos_withlabels.mat"
-FIELDS = ("fname", "class", "bbox_x1", "bbox_y1", "bbox_x2", "bbox_y2")
+_FIELDS = ("fname", "class", "bbox_x1", "bbox_y1", "bbox_x2", "bbox_y2")
 
 
 def load_cars(root: Path) -> ImageDataset:
@@ -33,12 +34,12 @@ def load_cars(root: Path) -> ImageDataset:
 
 def _rows(root: Path, annotations: str, folder: str, split: Split) -> Iterator[Row]:
     table = read_mat(root / annotations, "annotations")
-    absent = set(FIELDS) - set(table.dtype.names or ())
+    absent = set(_FIELDS) - set(table.dtype.names or ())
     if absent:
         raise UserError(
-            f"{root / annotations} must hold {', '.join(FIELDS)}; missing: {', '.join(sorted(absent))}. "
+            f"{root / annotations} must hold {', '.join(_FIELDS)}; missing: {', '.join(sorted(absent))}. "
             "Take the file with labels"
         )
-    for name, label, *edges in zip(*(table[field].tolist() for field in FIELDS), strict=True):
+    for name, label, *edges in zip(*(table[field].tolist() for field in _FIELDS), strict=True):
         box = inclusive_box([float(edge) for edge in edges], name)
         yield Row(f"{folder}/{name}", root / folder / name, int(label), split, box)

@@ -11,6 +11,7 @@ from foveate.data.records import ArchiveMember
 
 TEXTS, EDGES = ("image", "class_name", "split"), ("left", "top", "right", "bottom")
 COLUMNS = (*TEXTS, "label", *EDGES)
+"""What a list may say of a photograph; other columns are passed over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,5 +40,5 @@ def is_list(header: Sequence[str]) -> bool:
 
 def wanted_columns(header: Sequence[str]) -> list[str] | None:
     """Return the known columns of a header; None: it is that of no list, or has one of them twice."""
-    wanted = [name for name in COLUMNS if name in header]
-    return wanted if is_list(header) and len(wanted) == sum(name in COLUMNS for name in header) else None
+    columns = [name for name in COLUMNS if name in header]
+    return columns if is_list(header) and len(columns) == sum(name in COLUMNS for name in header) else None

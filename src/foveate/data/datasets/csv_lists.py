@@ -40,15 +40,15 @@ def read_csv(path: Path) -> Columns:
     delimiter = _delimiter(text)
     rows = _rows(path, text, delimiter)
     header = _header(next(rows, (0, []))[1])
-    wanted = wanted_columns(header)
-    if wanted is None:
+    columns = wanted_columns(header)
+    if columns is None:
         raise UserError(
             f"a list must have the columns image and label or class_name, each once; {path} has "
             f"{first_few(header, 12) or 'none'}. Rename its columns"
         )
-    places = [header.index(name) for name in wanted]
+    places = [header.index(name) for name in columns]
     numbers: list[int] = []
-    values: dict[str, list[str | None]] = {name: [] for name in wanted}
+    values: dict[str, list[str | None]] = {name: [] for name in columns}
     for number, row in rows:
         if len(row) < len(header) or any(row[len(header) :]):
             raise UserError(
@@ -56,7 +56,7 @@ def read_csv(path: Path) -> Columns:
                 "Correct it; a text with a delimiter in it stands in quotes"
             )
         numbers.append(number)
-        for name, place in zip(wanted, places, strict=True):
+        for name, place in zip(columns, places, strict=True):
             values[name].append(row[place] or None)
     return Columns(path, values, numbers, notes=notes)
 
@@ -112,9 +112,9 @@ def _text(path: Path) -> tuple[str, list[str]]:
     except UnicodeDecodeError as error:
         if encoding == "utf-8" and _is_windows(content):
             return content.decode("cp1252"), [f"{path.name} is not UTF-8: it was read as Windows-1252 (Latin-1)"]
-        before = content[: error.start].decode(encoding, "replace")
+        head = content[: error.start].decode(encoding, "replace")
         raise UserError(
-            f"lists must be UTF-8, UTF-16 or Windows-1252 text; row {before.count(chr(10)) + 1} of {path} is none "
+            f"lists must be UTF-8, UTF-16 or Windows-1252 text; row {head.count(chr(10)) + 1} of {path} is none "
             f"({error.reason}). Save it as UTF-8"
         ) from error
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from foveate.data.datasets.assembly import Row, Split, assemble
+from foveate.config.data import Split
+from foveate.data.datasets.assembly import Row, assemble
 from foveate.data.datasets.checks import checked_box, require_files
 from foveate.data.datasets.reading import numbers, read_lines, read_pairs, whole_number
 from foveate.data.records import ImageDataset

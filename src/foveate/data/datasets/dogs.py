@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from foveate.data.datasets.assembly import Row, Split, assemble, number_classes
+from foveate.config.data import Split
+from foveate.data.datasets.assembly import Row, assemble, number_classes
 from foveate.data.datasets.checks import checked_box, require_files
 from foveate.data.datasets.reading import read_mat, read_voc
 from foveate.data.records import ImageDataset
 from foveate.types import Box
 
-LISTS = {Split.TRAIN: "train_list.mat", Split.TEST: "test_list.mat"}
+_LISTS = {Split.TRAIN: "train_list.mat", Split.TEST: "test_list.mat"}
 
 
 def load_dogs(root: Path) -> ImageDataset:
@@ -20,11 +21,11 @@ def load_dogs(root: Path) -> ImageDataset:
     top-left corner. Names are made readable: ``n02085620-Chihuahua`` is Chihuahua.
     """
     lists = Path("lists") if (root / "lists").is_dir() else Path()
-    require_files(root, *(str(lists / name) for name in LISTS.values()))
+    require_files(root, *(str(lists / name) for name in _LISTS.values()))
     files: list[str] = []
     labels: list[int] = []
     splits: list[Split] = []
-    for split, name in LISTS.items():
+    for split, name in _LISTS.items():
         listed = read_mat(root / lists / name, "file_list").tolist()
         files += listed
         labels += map(int, read_mat(root / lists / name, "labels").tolist())

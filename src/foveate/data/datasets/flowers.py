@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from foveate.data.datasets.assembly import Row, Split, assemble
+from foveate.config.data import Split
+from foveate.data.datasets.assembly import Row, assemble
 from foveate.data.datasets.checks import require_files
 from foveate.data.datasets.reading import read_mat
 from foveate.data.records import ImageDataset
 from foveate.errors import UserError
 
 LABELS, SETS = "imagelabels.mat", "setid.mat"
-SPLITS = {"trnid": Split.TRAIN, "valid": Split.TRAIN, "tstid": Split.TEST}
+_SPLITS = {"trnid": Split.TRAIN, "valid": Split.TRAIN, "tstid": Split.TEST}
 
 
 def load_flowers(root: Path) -> ImageDataset:
@@ -22,7 +23,7 @@ def load_flowers(root: Path) -> ImageDataset:
     require_files(root, LABELS, SETS)
     labels = read_mat(root / LABELS, "labels").tolist()
     rows: list[Row] = []
-    for field, split in SPLITS.items():
+    for field, split in _SPLITS.items():
         for number in read_mat(root / SETS, field).tolist():
             if not 1 <= number <= len(labels):
                 raise UserError(
@@ -31,11 +32,11 @@ def load_flowers(root: Path) -> ImageDataset:
                 )
             path = f"jpg/image_{number:05d}.jpg"
             rows.append(Row(path, root / path, int(labels[number - 1]), split))
-    return assemble("Oxford Flowers-102", rows, dict(enumerate(CLASS_NAMES, start=1)))
+    return assemble("Oxford Flowers-102", rows, dict(enumerate(_CLASS_NAMES, start=1)))
 
 
 # The archive has numbers only; the names are those of the data set's web page, in the order of the numbers.
-CLASS_NAMES = (
+_CLASS_NAMES = (
     """
 pink primrose, hard-leaved pocket orchid, canterbury bells, sweet pea, english marigold, tiger lily, moon
 orchid, bird of paradise, monkshood, globe thistle, snapdragon, colt's foot, king protea, spear thistle,

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from foveate.config.data import Split
 from foveate.data.datasets.assembly import Row, assemble
 from foveate.data.datasets.checks import first_few
 from foveate.data.datasets.class_names import check_class_name
 from foveate.data.datasets.listing import EXCLUDE, Folders, Photograph, photographs_below
-from foveate.data.datasets.split_names import Split, divisions, splits_line, used_splits
+from foveate.data.datasets.split_names import divisions, splits_line, used_splits
 from foveate.data.image_kinds import IMAGE_SUFFIXES
 from foveate.data.records import ImageDataset
 from foveate.data.roots import is_not_text, shown_path
@@ -116,20 +117,20 @@ class _Once:
 
     def new(self, photographs: Sequence[Photograph], split: Split, name: str) -> list[Path]:
         """Return the photographs that are not there yet, files before links to them, sorted."""
-        taken = []
+        paths = []
         for path, real, inode in sorted(photographs, key=lambda each: each.inode is None):
             owner = self._owners.get(real) or (None if inode is None else self._linked(path, inode))
             if owner is None:
                 self._owners[real] = (split, name, path)
                 if inode is not None:
                     self._owners[inode] = (split, name, path)
-                taken.append(path)
+                paths.append(path)
             elif owner[:2] == (split, name):
                 self._again += 1
             else:
                 self._torn.append((owner[2], path))
         links_last = any(each.inode is None for each in photographs)
-        return sorted(taken, key=Path.as_posix) if links_last else taken
+        return sorted(paths, key=Path.as_posix) if links_last else paths
 
     def check(self, folders: Folders) -> None:
         """Count what was there already.

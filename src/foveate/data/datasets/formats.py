@@ -25,8 +25,9 @@ from foveate.data.roots import existing_root
 from foveate.errors import UserError
 
 Loader = Callable[[Path], ImageDataset]
+"""From the folder or list that a user names to its photographs."""
 
-LOADERS: dict[DatasetFormat, Loader] = {
+LOADERS: dict[str, Loader] = {
     DatasetFormat.CUB: load_cub,
     DatasetFormat.DOGS: load_dogs,
     DatasetFormat.AIRCRAFT: load_aircraft,
@@ -39,7 +40,7 @@ LOADERS: dict[DatasetFormat, Loader] = {
 }
 """But for those that rest on more than photographs and labels, see `foveate.recipes.datasets`."""
 
-MARKS: dict[DatasetFormat, tuple[str, ...]] = {
+MARKS: dict[str, tuple[str, ...]] = {
     DatasetFormat.CUB: ("image_class_labels.txt", "train_test_split.txt"),
     DatasetFormat.DOGS: ("lists/train_list.mat", "train_list.mat", "lists/test_list.mat", "test_list.mat"),
     DatasetFormat.AIRCRAFT: ("data/images_variant_trainval.txt", "data/images_variant_test.txt"),
@@ -48,14 +49,14 @@ MARKS: dict[DatasetFormat, tuple[str, ...]] = {
     DatasetFormat.PETS: ("annotations/trainval.txt", "annotations/test.txt"),
     DatasetFormat.POOL: ("pool.json",),
 }
-"""Files by any of which an archive is known, below the folder that its loader takes."""
+"""Files by any of which an archive is known, below the folder that its loader takes; the first that fits counts."""
 
 
 def load_dataset(
     root: Path,
     format: DatasetFormat = DatasetFormat.AUTO,
     exclude: tuple[str, ...] = (),
-    loaders: Mapping[DatasetFormat, Loader] = LOADERS,
+    loaders: Mapping[str, Loader] = LOADERS,
 ) -> ImageDataset:
     """Read the data set in a folder, or in a list (a CSV or Parquet file); no photograph is opened.
 
@@ -73,14 +74,14 @@ def load_dataset(
     if root.is_file():
         return _load_file(root, format, exclude)
     folders = Folders(root, exclude)
-    folders, format = _archive(folders, format) or _own_format(folders, format)
-    if format is DatasetFormat.FOLDER:
+    folders, kept_as = _archive(folders, format) or _own_format(folders, format)
+    if kept_as == DatasetFormat.FOLDER:
         return load_folder(folders.root, folders=folders)
-    _check_no_exclude([each for each in exclude if each not in folders.matched], format)
-    return loaders[format](folders.root)
+    _check_no_exclude([each for each in exclude if each not in folders.matched], kept_as)
+    return loaders[kept_as](folders.root)
 
 
-def _check_no_exclude(exclude: Sequence[str], format: DatasetFormat) -> None:
+def _check_no_exclude(exclude: Sequence[str], format: str) -> None:
     if exclude:
         raise UserError(
             f"exclude leaves folders out of class folders; {format} has its photographs listed; got {exclude[0]!r}. "
@@ -98,30 +99,32 @@ def _load_file(path: Path, format: DatasetFormat, exclude: tuple[str, ...]) -> I
     return load_table(path)
 
 
-def _archive(folders: Folders, format: DatasetFormat) -> tuple[Folders, DatasetFormat] | None:
+def _archive(folders: Folders, format: str) -> tuple[Folders, str] | None:
     """Find an archive in the folder or, where there is just one, a floor below."""
-    root, wanted = folders.root, tuple(MARKS) if format is DatasetFormat.AUTO else (format,)
+    root, wanted = folders.root, tuple(MARKS) if format == DatasetFormat.AUTO else (format,)
     if here := _marked(root, wanted):
         return folders, here
     below = [
-        (replace(folders, root=folder), found) for folder in folders.inside(root) if (found := _marked(folder, wanted))
+        (replace(folders, root=folder), archive)
+        for folder in folders.inside(root)
+        if (archive := _marked(folder, wanted))
     ]
     if len(below) > 1:
-        names = ", ".join(f"{each.root.name} ({found})" for each, found in below)
+        names = ", ".join(f"{each.root.name} ({archive})" for each, archive in below)
         raise UserError(f"the folder must hold one data set; {root} holds {names}. Give one of them")
     return below[0] if below else None
 
 
-def _marked(folder: Path, wanted: tuple[DatasetFormat, ...]) -> DatasetFormat | None:
+def _marked(folder: Path, wanted: tuple[str, ...]) -> str | None:
     for format in wanted:
         if any((folder / mark).exists() for mark in MARKS.get(format, ())):
             return format
     return None
 
 
-def _own_format(folders: Folders, format: DatasetFormat) -> tuple[Folders, DatasetFormat]:
+def _own_format(folders: Folders, format: str) -> tuple[Folders, str]:
     """Tell the formats of people's own data apart: shards, a list, class folders."""
-    if format is not DatasetFormat.AUTO:
+    if format != DatasetFormat.AUTO:
         return folders, format
     root, inside, shards = folders.root, folders.inside(folders.root), shards_in(folders.root)
     if shards and not inside:

@@ -7,11 +7,12 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
+from foveate.config.data import Split
 from foveate.data.datasets.checks import checked_box, shown
 from foveate.data.datasets.class_names import check_class_name
 from foveate.data.datasets.columns import EDGES, Columns
 from foveate.data.datasets.reading import LONGEST_NUMBER
-from foveate.data.datasets.split_names import Split, splits_of
+from foveate.data.datasets.split_names import splits_of
 from foveate.data.records import ImageSource
 from foveate.data.roots import is_not_text
 from foveate.errors import UserError

@@ -94,8 +94,8 @@ def list_photographs(folder: Path, exclude: Sequence[str] = ()) -> Listing:
         UserError: A folder cannot be read.
     """
     passed_over = PassedOver()
-    found = photographs_below(folder, Folders(folder, exclude, passed_over))
-    return Listing(tuple(each.path for each in found), passed_over.line())
+    photographs = photographs_below(folder, Folders(folder, exclude, passed_over))
+    return Listing(tuple(each.path for each in photographs), passed_over.line())
 
 
 @dataclass(frozen=True, slots=True)

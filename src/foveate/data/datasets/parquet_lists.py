@@ -28,8 +28,8 @@ def read_parquet(path: Path) -> Columns:
             is damaged.
     """
     schema = parquet.read_schema(path)
-    wanted = wanted_columns(schema.names)
-    if wanted is None:
+    columns = wanted_columns(schema.names)
+    if columns is None:
         raise UserError(
             f"a list must have the columns image and label or class_name, each once; {path} has "
             f"{first_few(schema.names, 12) or 'none'}. Rename its columns"
@@ -38,7 +38,7 @@ def read_parquet(path: Path) -> Columns:
     inside = _holds_bytes(path, kind)
     nested = pa.types.is_struct(kind)
     leaves = {COLUMN: f"{COLUMN}.path"} if nested and kind.get_field_index("path") >= 0 else {}
-    read = [name for name in wanted if name != COLUMN or not inside or (nested and leaves)]
+    read = [name for name in columns if name != COLUMN or not inside or (nested and leaves)]
     with parquet.ParquetFile(path) as file:
         table = file.read(columns=[leaves.get(name, name) for name in read])
         count = file.metadata.num_rows
@@ -46,7 +46,7 @@ def read_parquet(path: Path) -> Columns:
     if COLUMN in values and nested:
         values[COLUMN] = [None if image is None else image["path"] for image in values[COLUMN]]
     rows = range(1, count + 1)
-    names = _class_names(schema) if "class_name" not in wanted else ()
+    names = _class_names(schema) if "class_name" not in columns else ()
     if not inside:
         return Columns(path, values, rows, class_names=names)
     values[COLUMN] = _names(path, values.get(COLUMN, []), count)

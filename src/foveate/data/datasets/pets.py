@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from foveate.data.datasets.assembly import Row, Split, assemble, number_classes
+from foveate.config.data import Split
+from foveate.data.datasets.assembly import Row, assemble, number_classes
 from foveate.data.datasets.checks import require_files
 from foveate.data.datasets.reading import inclusive_box, read_pairs, read_voc, whole_number
 from foveate.data.records import ImageDataset
 from foveate.types import Box
 
-LISTS = {Split.TRAIN: "annotations/trainval.txt", Split.TEST: "annotations/test.txt"}
+_LISTS = {Split.TRAIN: "annotations/trainval.txt", Split.TEST: "annotations/test.txt"}
 
 
 def load_pets(root: Path) -> ImageDataset:
@@ -19,11 +20,11 @@ def load_pets(root: Path) -> ImageDataset:
     The boxes are around the head, and only training photographs have one. Names are made readable:
     ``american_bulldog_10`` is an American Bulldog.
     """
-    require_files(root, *LISTS.values())
-    lists = {split: read_pairs(root / name) for split, name in LISTS.items()}
+    require_files(root, *_LISTS.values())
+    lists = {split: read_pairs(root / name) for split, name in _LISTS.items()}
     images = [image for listed in lists.values() for image in listed]
     labels = [
-        whole_number(line.split()[0], LISTS[split]) for split, listed in lists.items() for line in listed.values()
+        whole_number(line.split()[0], _LISTS[split]) for split, listed in lists.items() for line in listed.values()
     ]
     splits = [split for split, listed in lists.items() for _ in listed]
     class_ids, class_names = number_classes(images, labels, [_readable(image) for image in images])

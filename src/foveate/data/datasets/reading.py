@@ -15,8 +15,9 @@ from foveate.data.datasets.checks import checked_box, first_few, shown
 from foveate.errors import UserError
 from foveate.types import Box
 
-LONGEST_NUMBER = 18  # digits of a label or id
-VOC_EDGES = ("xmin", "ymin", "xmax", "ymax")
+LONGEST_NUMBER = 18
+"""Digits of a label or id."""
+_VOC_EDGES = ("xmin", "ymin", "xmax", "ymax")
 
 
 def read_lines(path: Path) -> list[str]:
@@ -82,7 +83,7 @@ def read_voc(path: Path) -> list[float] | None:
     """Return left, top, right, bottom around all objects of a VOC file, as written; None if none."""
     try:
         boxes = list(ElementTree.parse(path).iter("bndbox"))
-        edges = [[float(box.findtext(tag, "")) for tag in VOC_EDGES] for box in boxes]
+        edges = [[float(box.findtext(tag, "")) for tag in _VOC_EDGES] for box in boxes]
     except FileNotFoundError:
         return None
     except (ElementTree.ParseError, ValueError) as error:

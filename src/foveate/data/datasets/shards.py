@@ -8,20 +8,21 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from foveate.config.data import Split
 from foveate.data.datasets.assembly import Row, assemble, number_classes
 from foveate.data.datasets.checks import checked_box, first_few, shown
 from foveate.data.datasets.class_names import check_class_name
 from foveate.data.datasets.listing import is_of_system
 from foveate.data.datasets.reading import LONGEST_NUMBER, read_lines
-from foveate.data.datasets.split_names import Split, shard_splits, splits_line, used_splits
-from foveate.data.datasets.tar import members_of
+from foveate.data.datasets.split_names import shard_splits, splits_line, used_splits
+from foveate.data.datasets.tar_members import members_of
 from foveate.data.records import ArchiveMember, ImageDataset
 from foveate.errors import UserError
 from foveate.types import Box
 
-IMAGE_EXTENSIONS = ("jpg", "jpeg", "png", "webp")
-COMPRESSED = (".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst", ".tar.lz4")
-CLASSES = "classes.txt"
+_IMAGE_EXTENSIONS = ("jpg", "jpeg", "png", "webp")
+_COMPRESSED = (".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst", ".tar.lz4")
+_CLASSES = "classes.txt"
 
 
 class Sample(NamedTuple):
@@ -48,7 +49,7 @@ def load_shards(root: Path) -> ImageDataset:
     Raises:
         UserError: A shard is compressed or damaged, or a sample is not as said (or see `assemble`).
     """
-    known = read_lines(root / CLASSES) if (root / CLASSES).exists() else []
+    known = read_lines(root / _CLASSES) if (root / _CLASSES).exists() else []
     samples: list[Sample] = []
     splits: list[Split] = []
     shards = _shards(root)
@@ -56,9 +57,9 @@ def load_shards(root: Path) -> ImageDataset:
         index = _index(shard)
         if not index:
             raise UserError(f"a shard must hold samples; {shard} holds none. Copy it again, or remove it")
-        found = [_sample(f"{shard.name}/{key}", members) for key, members in index.items()]
-        samples += [_named(sample, known) for sample in found] if known else found
-        splits += [split] * len(found)
+        shard_samples = [_sample(f"{shard.name}/{key}", members) for key, members in index.items()]
+        samples += [_named(sample, known) for sample in shard_samples] if known else shard_samples
+        splits += [split] * len(shard_samples)
     ids = [sample.id for sample in samples]
     class_ids, class_names = number_classes(
         ids, [sample.label for sample in samples], [sample.class_name for sample in samples]
@@ -79,14 +80,14 @@ def _notes_on(shards: Mapping[Path, Split]) -> list[str]:
     return [splits_line({split: first_few(names, 2) for split, names in named.items()})] if len(named) > 1 else []
 
 
-def shards_in(folder: Path, suffixes: tuple[str, ...] = (".tar", *COMPRESSED)) -> list[Path]:
+def shards_in(folder: Path, suffixes: tuple[str, ...] = (".tar", *_COMPRESSED)) -> list[Path]:
     """Return the tar files in a folder, sorted by name."""
     paths = (path for path in folder.iterdir() if path.name.endswith(suffixes) and not path.name.startswith("."))
     return sorted(path for path in paths if path.is_file())
 
 
 def _shards(root: Path) -> dict[Path, Split]:
-    compressed = shards_in(root, COMPRESSED)
+    compressed = shards_in(root, _COMPRESSED)
     if compressed:
         raise UserError(
             "shards must be uncompressed, to be read at random; "
@@ -118,10 +119,10 @@ def _place(shard: Path, member: tarfile.TarInfo) -> ArchiveMember:
 
 
 def _sample(id: str, members: dict[str, ArchiveMember]) -> Sample:
-    images = [member for extension, member in members.items() if extension in IMAGE_EXTENSIONS]
+    images = [member for extension, member in members.items() if extension in _IMAGE_EXTENSIONS]
     if len(images) != 1:
         raise UserError(
-            f"a sample must have one image ({', '.join(IMAGE_EXTENSIONS)}); {id} has {len(images)} among "
+            f"a sample must have one image ({', '.join(_IMAGE_EXTENSIONS)}); {id} has {len(images)} among "
             f"{', '.join(sorted(members))}. Write it again"
         )
     notes = _notes(id, members["json"].read()) if "json" in members else {}
@@ -153,15 +154,15 @@ def _notes(id: str, text: bytes) -> dict[str, Any]:
         raise UserError(f"a sample's .json must be JSON; {id} is not ({error}). Write it again") from error
     if not isinstance(notes, dict):
         raise UserError(f"a sample's .json must be an object; {id} has {shown(notes)}. Write it again")
-    found = {field: notes[field] for field in ("label", "class_name", "box") if notes.get(field) is not None}
-    if "label" in found:
-        found["label"] = _label(id, found["label"])
-    if not isinstance(name := found.get("class_name", "-"), str):
+    fields = {field: notes[field] for field in ("label", "class_name", "box") if notes.get(field) is not None}
+    if "label" in fields:
+        fields["label"] = _label(id, fields["label"])
+    if not isinstance(name := fields.get("class_name", "-"), str):
         raise UserError(f"class_name must be text; {id} has {shown(name)}. Correct its .json")
     check_class_name(name, id)
-    if "box" in found:
-        found["box"] = checked_box(found["box"], id)
-    return found
+    if "box" in fields:
+        fields["box"] = checked_box(fields["box"], id)
+    return fields
 
 
 def _named(sample: Sample, known: Sequence[str]) -> Sample:
@@ -171,7 +172,7 @@ def _named(sample: Sample, known: Sequence[str]) -> Sample:
         label = known.index(name) if name in known else len(known)
     if label >= len(known) or name not in (None, known[label]):
         raise UserError(
-            f"labels and class names must be those of {CLASSES}, 0 to {len(known) - 1}; "
+            f"labels and class names must be those of {_CLASSES}, 0 to {len(known) - 1}; "
             f"{sample.id} has label {sample.label} and class name {name!r}. Correct one of them"
         )
     return sample._replace(label=label, class_name=known[label])

@@ -6,16 +6,9 @@ import re
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 
+from foveate.config.data import Split
 from foveate.data.datasets.checks import first_few
 from foveate.errors import UserError
-
-
-class Split(StrEnum):
-    """A division of the data set, by its authors."""
-
-    TRAIN = "train"
-    VALIDATION = "validation"
-    TEST = "test"
 
 
 class _Word(StrEnum):

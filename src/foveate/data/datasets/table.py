@@ -8,18 +8,20 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from foveate.config.data import Split
 from foveate.data.datasets.assembly import Row, assemble, number_classes
 from foveate.data.datasets.checks import first_few
 from foveate.data.datasets.columns import Columns, is_list
 from foveate.data.datasets.csv_lists import csv_header, read_csv
-from foveate.data.datasets.links import check_one_class_each
+from foveate.data.datasets.duplicates import check_one_class_each
 from foveate.data.datasets.list_rows import Listed, rows_of
 from foveate.data.datasets.parquet_lists import parquet_header, read_parquet
-from foveate.data.datasets.split_names import Split, file_splits, splits_line, used_splits
+from foveate.data.datasets.split_names import file_splits, splits_line, used_splits
 from foveate.data.records import ImageDataset
 from foveate.errors import UserError
 
 SUFFIXES = (".csv", ".tsv", ".parquet")
+"""Of files that may be lists."""
 _UNREADABLE = (pa.ArrowException, csv.Error, OSError, UnicodeDecodeError)  # the last: names of columns in Parquet
 
 

@@ -20,7 +20,7 @@ from foveate.errors import UserError
 from foveate.grounding.excitation.recorder import Recorder, leaves
 from foveate.grounding.excitation.relevance import Relevance
 from foveate.grounding.excitation.tape import Entry, Tape
-from foveate.grounding.layers import check_classes, chosen_classes, no_map, private_copy, submodule
+from foveate.grounding.layers import check_classes, check_images, chosen_classes, no_map, private_copy, submodule
 from foveate.types import Grounded
 
 _TAPE: ContextVar[Tape | None] = ContextVar("tape of the running forward pass", default=None)
@@ -42,6 +42,13 @@ library keeps memory for reuse. Beyond, each step fetches its own from the kerne
 class ExcitationBackprop:
     """Grounds classes in images with a network that stays as it is; may be called from several threads at once.
 
+    >>> import torch, torchvision
+    >>> from foveate import ExcitationBackprop
+    >>> ceb = ExcitationBackprop(torchvision.models.resnet18(num_classes=10), "layer3.0")  # the paper's res4a
+    >>> grounded = ceb(torch.randn(2, 3, 96, 96), 3)  # the best 3 classes of each normalised image
+    >>> grounded.maps.shape
+    torch.Size([2, 3, 6, 6])
+
     With the contrast (Zhang et al.'s contrastive top-down attention) the class's relevance at the input of the last
     linear layer is what W hands down less what -W does, each of which adds up to 1; below it is handed on as it is.
 
@@ -61,7 +68,7 @@ class ExcitationBackprop:
         """Look into the network.
 
         Args:
-            network: An eager CNN whose operations all have a rule (`relevance_rules`), from images to logits.
+            network: An eager CNN whose operations all have a rule (`functions`), from images to logits.
             layer: Name of the module whose output is the grounding layer, such as `layer3.0`, the `res4a` of Guided
                 Zoom, or what `layer_of_stride` finds.
             contrast: Whether what speaks against a class is subtracted (cEB) or not (EB).
@@ -94,18 +101,14 @@ class ExcitationBackprop:
             UserError: The images are no batch, the classes are none of the network's, an operation has no rule, or the
                 logits do not rest on the layer or are not numbers.
         """
-        if images.ndim != 4 or not images.is_floating_point():
-            raise UserError(
-                "images must be a batch (b, 3, H, W) of normalised numbers; got "
-                f"{tuple(images.shape)} of {images.dtype}; add the missing dimension or normalise them"
-            )
+        check_images(images)
         if not isinstance(classes, int):
             check_classes(classes, len(images))
         at_once = _at_once(images, classes if isinstance(classes, int) else classes.shape[1])
         parts = torch.split(images, at_once)
-        asked = [classes] * len(parts) if isinstance(classes, int) else torch.split(classes, at_once)
+        chosen = [classes] * len(parts) if isinstance(classes, int) else torch.split(classes, at_once)
         with _undisturbed(images.device):
-            grounded = map(self._ground, parts, asked)
+            grounded = map(self._ground, parts, chosen)
             return Grounded(*map(torch.cat, zip(*grounded, strict=True)))
 
     def _ground(self, images: Float[Tensor, "b 3 H W"], classes: Int64[Tensor, "b k"] | int) -> Grounded:
@@ -140,7 +143,7 @@ class ExcitationBackprop:
     ) -> Float[Tensor, "b k h w"]:
         dtype = self._dtype or torch.promote_types(logits.dtype, torch.float32)
         seed = Relevance(functional.one_hot(classes, logits.shape[1]).to(dtype))
-        relevance = tape.back(seed, logits, contrast=self._contrast)
+        relevance = tape.back(seed, logits, contrasted=self._contrast)
         maps: Tensor = relevance.total().sum(2).clamp(min=0).float()
         return maps
 
@@ -173,11 +176,11 @@ def _enter(words: str, _: nn.Module, __: object) -> None:
         tape.path.append(words)
 
 
-def _leave(_: nn.Module, taken: object, given: object) -> None:
+def _leave(_: nn.Module, inputs: object, outputs: object) -> None:
     if (tape := _TAPE.get()) is None:
         return
-    hidden = [each for each in leaves(given) if isinstance(each, Tensor) and not tape.knows(each)]
-    if hidden and any(map(tape.knows, leaves(taken))):
+    hidden = [each for each in leaves(outputs) if isinstance(each, Tensor) and not tape.knows(each)]
+    if hidden and any(map(tape.knows, leaves(inputs))):
         raise UserError(
             f"excitation backprop must see a network's operations; those of {tape.module} are hidden; "
             "give the network as it was before it was scripted or compiled"
@@ -185,11 +188,11 @@ def _leave(_: nn.Module, taken: object, given: object) -> None:
     tape.path.pop()
 
 
-def _begin(_: nn.Module, __: object, given: object) -> None:
+def _begin(_: nn.Module, __: object, output: object) -> None:
     if (tape := _TAPE.get()) is None:
         return
     if tape.begun:
         raise UserError("a grounding layer must give one feature map (b, d, h, w); it runs twice; name another")
-    if not (isinstance(given, Tensor) and given.ndim == 4):
-        raise _NoMapError(given)
-    tape.record(given, Entry((), None))
+    if not (isinstance(output, Tensor) and output.ndim == 4):
+        raise _NoMapError(output)
+    tape.record(output, Entry((), None))

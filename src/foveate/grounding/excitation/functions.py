@@ -1,4 +1,4 @@
-"""Which torch function hands relevance down how.
+"""Which torch function is which step of excitation backprop.
 
 What is not in `RULES` has no rule, on purpose: gates and other products, activations that are not zero below zero,
 norms over channels, attention. Each rule takes the tape, then the arguments of its torch function under their names.
@@ -14,9 +14,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from foveate.grounding.excitation.relevance import Crop, PassOn, Reshape, Route, Slices, Split
+from foveate.grounding.excitation.convolution import Convolution, Dense, Linear
+from foveate.grounding.excitation.pooling import Average, Route
+from foveate.grounding.excitation.steps import Crop, PassOn, Reshape, Slices, Split
 from foveate.grounding.excitation.tape import Entry, NoRule, Rule, Tape
-from foveate.grounding.excitation.weightings import Average, Convolution, Dense, Linear
 
 _Sizes = int | Sequence[int]
 
@@ -156,8 +157,8 @@ def _avg_pool2d(
 
 
 def _adaptive_avg_pool2d(tape: Tape, input: Tensor, output_size: Any) -> Entry:
-    wanted = (output_size, output_size) if isinstance(output_size, int) else output_size
-    sizes = [cells if size is None else size for size, cells in zip(wanted, input.shape[2:], strict=True)]
+    shape = (output_size, output_size) if isinstance(output_size, int) else output_size
+    sizes = [cells if size is None else size for size, cells in zip(shape, input.shape[2:], strict=True)]
     rows, columns = (partial(functional.adaptive_avg_pool1d, output_size=size) for size in sizes)
     return _average(tape, input, rows, columns)
 

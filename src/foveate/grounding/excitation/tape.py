@@ -9,8 +9,10 @@ from torch import Tensor
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from foveate.errors import UserError
-from foveate.grounding.excitation.relevance import Relevance, Saved, Step
-from foveate.grounding.excitation.weightings import Linear
+from foveate.grounding.excitation.contrast import contrast, no_contrast
+from foveate.grounding.excitation.convolution import Linear
+from foveate.grounding.excitation.relevance import Relevance, Saved
+from foveate.grounding.excitation.steps import Step
 
 
 class NoRule(UserError):
@@ -106,13 +108,13 @@ class Tape:
         """Keep an activation for the way back."""
         return Saved(tensor, tensor._version, self.module)
 
-    def back(self, seed: Relevance, output: Tensor, *, contrast: bool) -> Relevance:
+    def back(self, seed: Relevance, output: Tensor, *, contrasted: bool) -> Relevance:
         """Return the relevance of the grounding layer's output, and use up the tape.
 
         Args:
             seed: The relevance of `output`.
             output: A recorded activation.
-            contrast: Whether the last weights hand down what excites the output less what excites its opposite.
+            contrasted: Whether the last weights hand down what excites the output less what excites its opposite.
 
         Raises:
             UserError: There are no last weights, or several beside each other.
@@ -125,18 +127,16 @@ class Tape:
             relevance = waiting.pop(len(self._entries), None)
             if relevance is None or step is None:
                 continue
-            handed = step.back(relevance)
-            if contrast and isinstance(step, Linear):
+            if contrasted and isinstance(step, Linear):
                 if waiting:
                     break
-                contrast = False
-                handed = (handed[0].plus(*step.opposed().back(relevance), sign=-1),)
-            for source, part in zip(sources, handed, strict=True):
+                contrasted = False
+                shares: tuple[Relevance, ...] = (contrast(step, relevance),)
+            else:
+                shares = step.back(relevance)
+            for source, part in zip(sources, shares, strict=True):
                 if source is not None:
                     waiting[source] = waiting[source].plus(part) if source in waiting else part
-        if contrast:
-            raise UserError(
-                "the contrast is taken at one last linear layer between grounding layer and logits; the network has "
-                "none there, or several beside each other; ground at an earlier layer or with contrast=False"
-            )
+        if contrasted:
+            raise no_contrast()
         return waiting[0]

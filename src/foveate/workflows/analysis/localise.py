@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -12,8 +12,7 @@ import numpy as np
 from jaxtyping import Bool
 
 from foveate.config.branches import Branch
-from foveate.config.data import OnError
-from foveate.config.hardware import HardwareConfig
+from foveate.config.data import Split
 from foveate.data.images import read_image
 from foveate.data.records import ImageRecord
 from foveate.data.splits import hold_out
@@ -32,7 +31,7 @@ from foveate.evaluation.localisation import (
     overlaps_of,
     scaled,
 )
-from foveate.files.documents import append_json_line, write_json, write_text
+from foveate.files.documents import write_json, write_text
 from foveate.recipes.datasets import has_validation
 from foveate.report.localisation import (
     LocalisedPhotograph,
@@ -40,10 +39,13 @@ from foveate.report.localisation import (
     localisation_markdown,
     localisation_sheet,
 )
-from foveate.runs.run import Run, environment
+from foveate.report.result_versions import Measured
+from foveate.runs.context import HERE, RunContext
+from foveate.runs.environment import environment
+from foveate.runs.run import Run
 from foveate.types import Box
-from foveate.workflows.analysis.annotated import Analysis, boxes_in_view
-from foveate.workflows.evaluate import records_of
+from foveate.workflows.analysis.analysed_run import Analysis, boxes_in_view
+from foveate.workflows.result_rows import add_row, result_row
 
 CHOICE_FRACTION = 0.2
 """Share of each class's training photographs that thresholds are chosen on where there is no validation split."""
@@ -76,15 +78,7 @@ class _Measured(NamedTuple):
 
 
 def localise(
-    run: Run | Path | str,
-    *,
-    split: str = "test",
-    root: Path | None = None,
-    on_error: OnError | None = None,
-    batch_size: int = 32,
-    hardware: HardwareConfig | None = None,
-    results: Path | None = None,
-    say: Callable[[str], None] = print,
+    run: Run | Path | str, *, split: Split | str = Split.TEST, context: RunContext = HERE
 ) -> LocalisationReport:
     """Measure localisation; write `evaluation/<split>-localisation` as Markdown, JSON and PNG.
 
@@ -93,46 +87,41 @@ def localise(
 
     Args:
         run: A finished run of a plain network or of S3N, or its folder.
-        split: train, validation or test.
-        root: Where the data set lies now, if it has moved since the training.
-        on_error: What to do about photographs that cannot be read; None: as the training did.
-        batch_size: Photographs at a time.
-        hardware: Where to compute; None: the fast choice of this machine.
-        results: A file of JSON lines to which one row is added.
-        say: Receives lines of progress.
+        split: Whose photographs are measured.
+        context: As `RunContext` says.
 
     Raises:
         UserError: The photographs have no boxes, the network has no class maps, or as `foveate.evaluate` does.
     """
-    analysis = Analysis.of(run, root=root, on_error=on_error, batch_size=batch_size, hardware=hardware, say=say)
+    analysis, split = Analysis.of(run, context), Split(split)
     analysis.classifier.network.check_class_maps()
     records, others, chosen_on = _divided(analysis, split)
     records, others = (analysis.boxed(each, "localisation") for each in (records, others))
-    say(f"choosing thresholds on {len(others)} photographs: {chosen_on}")
+    context.say(f"choosing thresholds on {len(others)} photographs: {chosen_on}")
     chosen = {branch: best_threshold(each.overlaps.largest) for branch, each in _measure(analysis, others).items()}
-    say(f"localising in {len(records)} photographs")
+    context.say(f"localising in {len(records)} photographs")
     measured = _measure(analysis, records)
     branches = {
         branch: measure_localisation(each.right, each.overlaps, chosen[branch]) for branch, each in measured.items()
     }
-    report = analysis.report(f"{split}-localisation", "localisation")
+    path = analysis.report(f"{split}-localisation", "localisation")
     title = f"{analysis.run.path.name}, {split} split"
     markdown = localisation_markdown(branches, title, len(records), f"{len(others)} photographs: {chosen_on}")
-    done = LocalisationReport(branches, len(records), chosen_on, len(others), report, markdown)
-    _draw_examples(analysis, done, records, measured)
-    if results is not None:
-        append_json_line(results, _row(analysis, split, done))
-    _write(analysis, done, split, title)
-    return done
+    report = LocalisationReport(branches, len(records), chosen_on, len(others), path, markdown)
+    _draw_examples(analysis, report, records, measured)
+    if context.results is not None:
+        add_row(context.results, _row(analysis, split, report))
+    _write(analysis, report, split, title)
+    return report
 
 
-def _divided(analysis: Analysis, split: str) -> tuple[Sequence[ImageRecord], Sequence[ImageRecord], str]:
+def _divided(analysis: Analysis, split: Split) -> tuple[Sequence[ImageRecord], Sequence[ImageRecord], str]:
     """Return the photographs to measure, other ones to choose thresholds on, and which these are in words."""
-    config = analysis.run.config.data
-    records = records_of(analysis.run, analysis.data, split)
-    if split != "validation" and has_validation(analysis.data):
-        return records, records_of(analysis.run, analysis.data, "validation"), "the validation split"
-    train = records_of(analysis.run, analysis.data, "train")
+    run, context = analysis.run, analysis.context
+    records = context.photographs_of(run, split)
+    if split is not Split.VALIDATION and has_validation(context.data_of(run)):
+        return records, context.photographs_of(run, Split.VALIDATION), "the validation split"
+    train = context.photographs_of(run, Split.TRAIN)
     counts = Counter(record.label for record in train)
     several = [record for record in train if counts[record.label] > 1]
     if not several:
@@ -140,9 +129,9 @@ def _divided(analysis: Analysis, split: str) -> tuple[Sequence[ImageRecord], Seq
             "a threshold is chosen on other photographs than those that are measured; no class of the training has two "
             "to hold one out; train with --data.validation-fraction, or with more photographs"
         )
-    kept, held_out = hold_out(several, CHOICE_FRACTION, config.split_seed + 1)
+    others, held_out = hold_out(several, CHOICE_FRACTION, run.config.data.split_seed + 1)
     words = f"{CHOICE_FRACTION:.0%} of the training photographs, whose classes, not boxes, were trained on"
-    return kept if split == "train" else records, held_out, words
+    return others if split is Split.TRAIN else records, held_out, words
 
 
 def _measure(analysis: Analysis, records: Sequence[ImageRecord]) -> dict[Branch, _Measured]:
@@ -162,33 +151,31 @@ def _measure(analysis: Analysis, records: Sequence[ImageRecord]) -> dict[Branch,
     }
 
 
-def _write(analysis: Analysis, done: LocalisationReport, split: str, title: str) -> None:
-    write_text(done.report, done.markdown)
+def _write(analysis: Analysis, report: LocalisationReport, split: Split, title: str) -> None:
+    """Write everything; the JSON last, which `reproduce` takes for the sign that all is there."""
+    write_text(report.report, report.markdown)
     content = {
-        "run": str(analysis.run.path),
-        "dataset": analysis.run.description.dataset,
-        "root": str(analysis.data.root),
-        "split": split,
-        "photographs": done.photographs,
+        **analysis.document(split),
+        "photographs": report.photographs,
         "cam_threshold": CAM_THRESHOLD,
         "overlap": OVERLAP,
         "overlaps_v2": OVERLAPS_V2,
         "thresholds": [float(each) for each in THRESHOLDS],
-        "chosen_on": done.chosen_on,
-        "chosen_photographs": done.chosen_photographs,
-        "branches": {branch.value: asdict(each) for branch, each in done.branches.items()},
+        "chosen_on": report.chosen_on,
+        "chosen_photographs": report.chosen_photographs,
+        "branches": {branch.value: asdict(each) for branch, each in report.branches.items()},
         "settings": analysis.settings,
         "environment": environment(),
     }
-    localisation_chart(done.branches, done.report.with_suffix(".png"), title)
-    write_json(done.report.with_suffix(".json"), content)  # last: `reproduce` takes it for the sign that all is there
+    localisation_chart(report.branches, report.report.with_suffix(".png"), title)
+    write_json(report.report.with_suffix(".json"), content)
 
 
 def _draw_examples(
-    analysis: Analysis, done: LocalisationReport, records: Sequence[ImageRecord], measured: Mapping[Branch, _Measured]
+    analysis: Analysis, report: LocalisationReport, records: Sequence[ImageRecord], measured: Mapping[Branch, _Measured]
 ) -> None:
     """Show photographs from the best box to the worst, evenly, at the chosen threshold of the branch that decides."""
-    branch, best = _deciding(done.branches)
+    branch, best = _deciding(report.branches)
     column = int(np.flatnonzero(best.chosen_threshold == THRESHOLDS)[0])
     order = np.argsort(-measured[branch].overlaps.largest[:, column], kind="stable")
     shown = [records[index] for index in order[np.unique(np.linspace(0, len(order) - 1, _SHOWN).round().astype(int))]]
@@ -198,13 +185,13 @@ def _draw_examples(
         shares = scaled(maps.cpu().double().numpy())
         boxes = boxes_in_view([shown[index] for index in batch.position.tolist()], views)
         for index, box, values, view in zip(batch.position.tolist(), boxes, shares, views, strict=True):
-            found = box_of(values, analysis.size, best.chosen_threshold)
-            overlap = 0.0 if found is None else float(intersection_over_union(np.array(found), box))
+            best_box = box_of(values, analysis.size, best.chosen_threshold)
+            overlap = 0.0 if best_box is None else float(intersection_over_union(np.array(best_box), box))
             picture = view.pixels(read_image(shown[index].image, shown[index].id, largest_megapixels=None))
-            examples.append(LocalisedPhotograph(picture, values, Box(*map(float, box)), found, overlap))
+            examples.append(LocalisedPhotograph(picture, values, Box(*map(float, box)), best_box, overlap))
     words = f"{branch.value}, threshold {best.chosen_threshold:.2f}; from the best box to the worst"
     localisation_sheet(
-        examples, done.report.with_name(f"{done.report.stem}-examples.png"), analysis.run.path.name, words
+        examples, report.report.with_name(f"{report.report.stem}-examples.png"), analysis.run.path.name, words
     )
 
 
@@ -213,17 +200,16 @@ def _deciding(branches: Mapping[Branch, Localisation]) -> tuple[Branch, Localisa
     return branch, branches[branch]
 
 
-def _row(analysis: Analysis, split: str, done: LocalisationReport) -> dict[str, object]:
+def _row(analysis: Analysis, split: Split, report: LocalisationReport) -> dict[str, object]:
     """Return one row of a results file, in per cent."""
 
     def percent(name: str) -> dict[str, float]:
-        return {branch.value: round(100 * getattr(each, name), 2) for branch, each in done.branches.items()}
+        return {branch.value: round(100 * getattr(each, name), 2) for branch, each in report.branches.items()}
 
     return {
-        "measured": "localisation",
-        **analysis.row(split, done.photographs),
+        **result_row(Measured.LOCALISATION, analysis.run, split, report.photographs),
         **{name: percent(name) for name in ("top1", "localised", "box", "localised_chosen", "box_chosen")},
         **{name: percent(name) for name in ("max_box", "max_box_v2")},
-        "chosen_thresholds": {branch.value: each.chosen_threshold for branch, each in done.branches.items()},
-        "chosen_on": done.chosen_on,
+        "chosen_thresholds": {branch.value: each.chosen_threshold for branch, each in report.branches.items()},
+        "chosen_on": report.chosen_on,
     }

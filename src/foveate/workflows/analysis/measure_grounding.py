@@ -16,38 +16,43 @@ from torch import Tensor, nn
 
 from foveate.backbones.backbone import Backbone
 from foveate.backbones.own_cnns import OwnCNN
-from foveate.config.data import OnError, TestViews
+from foveate.config.data import Split, TestViews
 from foveate.config.hardware import HardwareConfig
 from foveate.data.geometry import Geometry
 from foveate.data.images import upright_size
 from foveate.data.loading import Batch, EvaluationViews, evaluation_loader
-from foveate.data.preparation import checked
 from foveate.data.records import ImageRecord
 from foveate.data.transforms import evaluation_geometries
 from foveate.errors import UserError
+from foveate.evaluation.bootstrap import mean_of
 from foveate.evaluation.config import GroundingStudy
-from foveate.evaluation.hits import annotations_of, hits_of
-from foveate.evaluation.maps import area, deletion_and_insertion, energy_inside, mean_of, rank_correlation
-from foveate.files.documents import append_json_line, unstructured, write_json, write_text
+from foveate.evaluation.deletion_insertion import area, deletion_and_insertion
+from foveate.evaluation.pointing_game import annotations_of, energy_inside, hits_of
+from foveate.evaluation.rank_correlation import rank_correlation
+from foveate.files.documents import unstructured, write_json, write_text
 from foveate.grounding.config import GroundingConfig, GroundingMethod
 from foveate.grounding.create import create_grounding
 from foveate.grounding.layers import chosen_classes
 from foveate.grounding.randomisation import cascade, randomised, weighted_layers
-from foveate.guided_zoom.patches import strongest
-from foveate.hardware import device_of
+from foveate.guided_zoom.evidence_peak import strongest
 from foveate.inference.classifier import Classifier
 from foveate.networks.answers import check_answers
 from foveate.progress import progress
 from foveate.report.grounding import GroundingMeasures, MapExample, grounding_markdown, map_sheet, plot_grounding
-from foveate.runs.run import Run, environment
+from foveate.report.result_versions import Measured
+from foveate.runs.context import HERE, RunContext
+from foveate.runs.environment import environment
+from foveate.runs.run import Run
 from foveate.types import Box, BranchLogits, Grounded, Grounding, Size
-from foveate.workflows.analysis.annotated import boxes_in_view
-from foveate.workflows.evaluate import records_of
-from foveate.workflows.reports import measured_with, report_path
+from foveate.workflows.analysis.analysed_run import boxes_in_view
+from foveate.workflows.report_paths import measured_with, report_path
+from foveate.workflows.result_rows import add_row, result_row
 
 CHANCE = "chance"
 """Name of the maps that ask no network: random cells, as many as EB's at 224 pixels."""
 _CHANCE_CELLS = 14
+_Maps = dict[str, list[Float[np.ndarray, "h w"]]]
+"""Of each method, those that the picture shows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +82,7 @@ class _Subject:
         check_answers(BranchLogits(logits))
         return logits.float()
 
-    def asked(self, inputs: Float[Tensor, "b 3 H W"], labels: Int64[Tensor, " b"]) -> Int64[Tensor, " b"]:
+    def grounded_classes(self, inputs: Float[Tensor, "b 3 H W"], labels: Int64[Tensor, " b"]) -> Int64[Tensor, " b"]:
         """Return the class that is grounded in each image."""
         if self.study.truth:
             return labels.to(inputs.device)
@@ -89,7 +94,7 @@ class _Subject:
         yield from evaluation_loader(views, self.study.batch_size, workers=self.workers)
 
 
-class _Measured(NamedTuple):
+class _Values(NamedTuple):
     """What one method gives for each photograph."""
 
     found: list[Tensor]
@@ -124,12 +129,8 @@ def measure_grounding(
     run: Run | Path | str,
     study: GroundingStudy | None = None,
     *,
-    split: str = "test",
-    root: Path | None = None,
-    on_error: OnError | None = None,
-    hardware: HardwareConfig | None = None,
-    results: Path | None = None,
-    say: Callable[[str], None] = print,
+    split: Split | str = Split.TEST,
+    context: RunContext = HERE,
 ) -> GroundingReport:
     """Measure pointing, energy, deletion, insertion and what random weights do to the maps, of every method.
 
@@ -139,53 +140,54 @@ def measure_grounding(
     Args:
         run: A finished run, or its folder.
         study: Which methods, on how many photographs, and how; None: all of both.
-        split: train, validation or test.
-        root: Where the data set lies now, if it has moved since the training.
-        on_error: What to do about photographs that cannot be read; None: as the training did.
-        hardware: Where to compute; None: the fast choice of this machine.
-        results: A file of JSON lines to which one row for each method is added.
-        say: Receives lines of progress.
+        split: Whose photographs are grounded.
+        context: As `RunContext` says; its results get one row for each method.
 
     Raises:
         UserError: A method that was named is not possible with this network, or the split is not the run's.
     """
-    run = run if isinstance(run, Run) else Run.open(Path(run).expanduser())
-    study, hardware = study or GroundingStudy(), hardware or HardwareConfig()
-    device_of(hardware)  # what is not there is said before the weights are read
-    data = run.config.data if root is None else replace(run.config.data, root=root)
-    classifier, on_error = Classifier.place(run.load_network(), hardware), on_error or data.on_error
-    records = checked(_drawn(records_of(run, data, split), study), on_error, say, data.largest_megapixels)
-    subject = _subject(run, classifier, records, study, hardware)
+    run, split, study = Run.of(run), Split(split), study or GroundingStudy()
+    classifier = context.classifier_of(run)
+    records = context.readable(run, _drawn(context.photographs_of(run, split), study))
+    subject = _subject(run, classifier, records, study, context.hardware)
+    measures, examples, left_out = _by_method(subject, context.say)
+    chance = _ChanceMaps(np.random.default_rng(study.seed))
+    measures[CHANCE] = _summary(subject, _per_photograph(subject, chance, CHANCE)[0], (), None)
+    settings = measured_with(context, run, classifier) | _settings_of(study)
+    path = report_path(run.path / "evaluation", f"{split}-grounding", settings, "grounding", context.say)
+    report = GroundingReport(measures, path, left_out)
+    context.say(_written(subject, report, split, examples, settings))
+    if context.results is not None:
+        for row in _rows(subject, report, split):
+            add_row(context.results, row)
+    return report
+
+
+def _by_method(
+    subject: _Subject, say: Callable[[str], None]
+) -> tuple[dict[str, GroundingMeasures], _Maps, dict[str, str]]:
+    """Measure the study's methods; return also some maps of each, and why methods that were not named are left out."""
     measures: dict[str, GroundingMeasures] = {}
-    examples: dict[str, list[Float[np.ndarray, "h w"]]] = {}
+    examples: _Maps = {}
     left_out: dict[str, str] = {}
-    for method in study.methods or tuple(GroundingMethod):
+    for method in subject.study.methods or tuple(GroundingMethod):
         try:
             measures[method.value], examples[method.value] = _method(subject, method)
         except UserError as error:
-            if study.methods is not None:
+            if subject.study.methods is not None:
                 raise
             say(f"{method.value} is left out: {error}")
             left_out[method.value] = str(error)
         else:
             say(f"{method.value} is measured")
-    chance = _ChanceMaps(np.random.default_rng(study.seed))
-    measures[CHANCE] = _summary(subject, _per_photograph(subject, chance, CHANCE)[0], (), None)
-    settings = measured_with(data.root, on_error, classifier, hardware) | _told(study)
-    report = report_path(run.path / "evaluation", f"{split}-grounding", settings, "grounding", say)
-    done = GroundingReport(measures, report, left_out)
-    say(_written(subject, done, split, examples, settings))
-    if results is not None:
-        for row in _rows(subject, done, split):
-            append_json_line(results, row, timed="milliseconds")
-    return done
+    return measures, examples, left_out
 
 
-def _told(study: GroundingStudy) -> dict[str, object]:
-    """Return what of a study changes what is measured, as settings."""
-    told = unstructured(study)
-    del told["batch_size"]
-    return told
+def _settings_of(study: GroundingStudy) -> dict[str, object]:
+    """Return what of a study changes what is measured."""
+    settings = unstructured(study)
+    del settings["batch_size"]
+    return settings
 
 
 def _drawn(records: Sequence[ImageRecord], study: GroundingStudy) -> Sequence[ImageRecord]:
@@ -224,15 +226,15 @@ def _method(subject: _Subject, method: GroundingMethod) -> tuple[GroundingMeasur
 
 def _per_photograph(
     subject: _Subject, grounding: Grounding, name: str
-) -> tuple[_Measured, list[Float[np.ndarray, "h w"]], float]:
+) -> tuple[_Values, list[Float[np.ndarray, "h w"]], float]:
     """Measure one method; return also the first maps, and the seconds that all took."""
-    measured, maps, seconds, done = _Measured([], [], [], [], []), [], 0.0, 0
+    measured, maps, seconds, count = _Values([], [], [], [], []), [], 0.0, 0
     size = Size(*[subject.views.transforms.input_size] * 2)
     boxes = torch.from_numpy(boxes_in_view(subject.records, subject.geometries))
     with progress(f"grounding by {name}", len(subject.records)) as advance:
         for batch in subject.batches():
             inputs = subject.classifier.inputs(batch.images[:, 0])
-            classes = subject.asked(inputs, batch.labels)
+            classes = subject.grounded_classes(inputs, batch.labels)
             began = time.perf_counter()
             relevance = grounding(inputs, classes[:, None]).maps[:, 0]
             seconds += time.perf_counter() - began
@@ -240,13 +242,13 @@ def _per_photograph(
             curves = deletion_and_insertion(
                 subject.answer, inputs, relevance, classes, subject.backbone.normalisation, subject.study.curves
             )
-            rows = boxes[done : done + len(inputs)].to(inputs.device)
+            rows = boxes[count : count + len(inputs)].to(inputs.device)
             values = (peak.found, peak.places, energy_inside(relevance, rows, size), *curves[1:])
-            for kept, value in zip(measured, values, strict=True):
-                kept.append(value.cpu())
-            maps += list(relevance[: max(0, subject.study.examples - done)].cpu().numpy())
-            done += len(inputs)
-            advance(done)
+            for column, value in zip(measured, values, strict=True):
+                column.append(value.cpu())
+            maps += list(relevance[: max(0, subject.study.examples - count)].cpu().numpy())
+            count += len(inputs)
+            advance(count)
     return measured, maps, seconds
 
 
@@ -257,27 +259,28 @@ def _correlations(subject: _Subject, config: GroundingConfig) -> tuple[float, ..
         return ()
     network = subject.run.load_network().eval().to(subject.classifier.device)  # its batch norms not folded away
     batches = [(subject.classifier.inputs(batch.images[:, 0]), batch.labels) for batch in subject.batches(count)]
-    asked = [(inputs, subject.asked(inputs, labels)[:, None]) for inputs, labels in batches]
+    questions = [(inputs, subject.grounded_classes(inputs, labels)[:, None]) for inputs, labels in batches]
 
     def maps_of(backbone: Backbone | OwnCNN) -> Tensor:
         grounding = create_grounding(backbone, config, dtype=subject.classifier.dtype)
-        return torch.cat([grounding(inputs, classes).maps[:, 0] for inputs, classes in asked])
+        return torch.cat([grounding(inputs, classes).maps[:, 0] for inputs, classes in questions])
 
-    trained, everyone, found = maps_of(network.backbone), torch.cat([inputs for inputs, _ in asked]), []
+    trained, everyone = maps_of(network.backbone), torch.cat([inputs for inputs, _ in questions])
+    correlations = []
     module = cast(nn.Module, network.backbone.network)
     stages = cascade(weighted_layers(module), subject.study.stages)
     with progress(f"random weights, {config.method.value}", len(stages)) as advance:
         for number, layers in enumerate(stages, start=1):
             backbone = randomised(network.backbone, [f"network.{each}" for each in layers], everyone, config.seed)
-            found.append(float(rank_correlation(trained, maps_of(backbone)).mean()))
+            correlations.append(float(rank_correlation(trained, maps_of(backbone)).mean()))
             advance(number)
-    return tuple(found)
+    return tuple(correlations)
 
 
 def _summary(
-    subject: _Subject, measured: _Measured, correlations: tuple[float, ...], milliseconds: float | None
+    subject: _Subject, measured: _Values, correlations: tuple[float, ...], milliseconds: float | None
 ) -> GroundingMeasures:
-    found, places, energy, deletion, insertion = (torch.cat(each) for each in measured)
+    has_peak, places, energy, deletion, insertion = (torch.cat(each) for each in measured)
     annotations = annotations_of(subject.records)
     in_photograph = np.stack(
         [
@@ -285,7 +288,7 @@ def _summary(
             for geometry, place in zip(subject.geometries, places, strict=True)
         ]
     )
-    hits = hits_of(in_photograph, found[:, None].numpy(), annotations)
+    hits = hits_of(in_photograph, has_peak[:, None].numpy(), annotations)
     boxed = ~np.isnan(annotations.boxes).any(1)
     parted = boxed & ~np.isnan(annotations.parts).all((1, 2)) if annotations.part_names else np.zeros_like(boxed)
     shares = torch.linspace(0, 1, deletion.shape[1])
@@ -301,23 +304,23 @@ def _summary(
         deletion_curve=tuple(deletion.mean(0).tolist()),
         insertion_curve=tuple(insertion.mean(0).tolist()),
         correlations=correlations,
-        found=int(found.sum()),
+        found=int(has_peak.sum()),
         milliseconds=milliseconds,
     )
 
 
 def _written(
     subject: _Subject,
-    done: GroundingReport,
-    split: str,
-    examples: Mapping[str, list[Float[np.ndarray, "h w"]]],
+    report: GroundingReport,
+    split: Split,
+    examples: _Maps,
     settings: Mapping[str, object],
 ) -> str:
     """Write everything that was measured, and return it as Markdown."""
-    study, report = subject.study, done.report
+    study, path = subject.study, report.report
     title = f"{subject.run.path.name}, {split} split, grounding"
-    markdown = grounding_markdown(done.measures, title, _basis(subject, done.measures))
-    write_text(report, markdown)
+    markdown = grounding_markdown(report.measures, title, _basis(subject, report.measures))
+    write_text(path, markdown)
     layers = weighted_layers(cast(nn.Module, subject.run.load_network().backbone.network))
     random = [len(each) / len(layers) for each in cascade(layers, study.stages)] if study.sanity_photographs else []
     shares = np.linspace(0, 1, study.curves.steps + 1).tolist()
@@ -326,16 +329,16 @@ def _written(
         "photographs": [record.id for record in subject.records],
         "shares": shares,
         "random_layers": random,
-        "methods": {name: unstructured(each) for name, each in done.measures.items()},
-        "left_out": dict(done.left_out),
+        "methods": {name: unstructured(each) for name, each in report.measures.items()},
+        "left_out": dict(report.left_out),
         "settings": dict(settings),
         "environment": environment(),
     }
-    write_json(report.with_suffix(".json"), content)
-    plot_grounding(done.measures, shares, random, report.with_name(f"{report.stem}-curves.png"))
+    write_json(path.with_suffix(".json"), content)
+    plot_grounding(report.measures, shares, random, path.with_name(f"{path.stem}-curves.png"))
     if shown := _examples(subject, examples):
-        map_sheet(shown, report.with_name(f"{report.stem}-maps.png"), title)
-    return f"{markdown}\nwritten to {report} (also .json, -curves.png, -maps.png)"
+        map_sheet(shown, path.with_name(f"{path.stem}-maps.png"), title)
+    return f"{markdown}\nwritten to {path} (also .json, -curves.png, -maps.png)"
 
 
 def _basis(subject: _Subject, methods: Collection[str]) -> str:
@@ -352,19 +355,19 @@ def _basis(subject: _Subject, methods: Collection[str]) -> str:
     )
 
 
-def _examples(subject: _Subject, maps: Mapping[str, list[Float[np.ndarray, "h w"]]]) -> list[MapExample]:
+def _examples(subject: _Subject, maps: _Maps) -> list[MapExample]:
     count = min(subject.study.examples, len(subject.records))
     batches = list(subject.batches(count)) if count and maps else []
     shown: list[MapExample] = []
     for batch in batches:
-        classes = subject.asked(subject.classifier.inputs(batch.images[:, 0]), batch.labels).tolist()
+        classes = subject.grounded_classes(subject.classifier.inputs(batch.images[:, 0]), batch.labels).tolist()
         for pixels, label in zip(batch.images[:, 0].numpy(), classes, strict=True):
             index = len(shown)
             record, geometry = subject.records[index], subject.geometries[index]
             box = None if record.box is None else _within(geometry.box(record.box), geometry.output)
-            found = {method: each[index] for method, each in maps.items()}
+            of_methods = {method: each[index] for method, each in maps.items()}
             name = subject.run.class_names[label]
-            shown.append(MapExample(Image.fromarray(pixels), name, record.class_name, box, found))
+            shown.append(MapExample(Image.fromarray(pixels), name, record.class_name, box, of_methods))
     return shown
 
 
@@ -373,27 +376,15 @@ def _within(box: Box, size: Size) -> Box:
     return Box(max(box.left, 0.0), max(box.top, 0.0), min(box.right, right), min(box.bottom, bottom))
 
 
-def _rows(subject: _Subject, done: GroundingReport, split: str) -> Iterator[dict[str, object]]:
+def _rows(subject: _Subject, report: GroundingReport, split: Split) -> Iterator[dict[str, object]]:
     """Yield one row of a results file for each method, in per cent."""
-    run, study, here = subject.run, subject.study, environment()
-    for name, each in done.measures.items():
+    for name, each in report.measures.items():
         values = {key: getattr(each, key) for key in ("in_box", "near_part", "energy", "deletion", "insertion")}
         yield {
-            "measured": "grounding",
-            "run": run.path.name,
+            **result_row(Measured.GROUNDING, subject.run, split, len(subject.records)),
             "grounding": name,
-            "method": run.config.network.method,
-            "base": run.config.network.base,
-            "dataset": run.description.dataset,
-            "split": split,
-            "input_size": run.config.transforms.input_size,
-            "seed": run.config.seed,
-            "photographs": len(subject.records),
-            "masks": study.masks if name == GroundingMethod.RISE.value else None,
+            "masks": subject.study.masks if name == GroundingMethod.RISE.value else None,
             **{key: None if value is None else round(100 * value.value, 2) for key, value in values.items()},
             "correlations": [round(value, 4) for value in each.correlations],
             "milliseconds": each.milliseconds,
-            "command": here["command"],
-            "commit": here["commit"],
-            "hardware": here["hardware"],
         }

@@ -1,0 +1,67 @@
+"""Which folder a training goes to: the one that was named, or one that holds nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import count
+from pathlib import Path
+
+from foveate.commands import existence
+from foveate.files.file_names import safe_name
+from foveate.recipes.config import TrainConfig
+
+RUNS = Path("runs")
+"""Below the current folder."""
+
+
+def train_in(out: Path | None, config: TrainConfig, name: Callable[[Path], str]) -> None:
+    """Train, resume or find finished what a configuration describes.
+
+    Args:
+        out: The run folder; None: `run_folder`'s.
+        config: What to train.
+        name: From the folder of photographs, which is there, to the name of a run on them.
+
+    Raises:
+        UserError: Photographs or first weights are not there; or as `foveate.train`.
+    """
+    if out is None or not (out / "run.json").exists():  # what resumes says itself what it misses
+        existence.check_training(config)
+    from foveate.hardware import first_process
+    from foveate.workflows.train import train
+
+    if out is None:
+        out = run_folder(config, name(config.data.root))
+        if first_process():
+            print(f"run folder {out}")
+    train(config, out)
+
+
+def run_folder(config: TrainConfig, name: str) -> Path:
+    """Return `RUNS`/NAME or, with a number, the first after it that is new or holds the run of this configuration.
+
+    Raises:
+        UserError: As `foveate.recipes.datasets.load_splits`.
+    """
+    from foveate.recipes.datasets import load_splits
+
+    if config.steps is not None:
+        config = config.counted(len(load_splits(config.data).named("train")))
+    names = (safe_name(name if number == 1 else f"{name}-{number}") for number in count(1))
+    return next(path for each in names if _is_free(path := RUNS / each) or _holds(path, config))
+
+
+def _is_free(path: Path) -> bool:
+    return not path.exists() or (path.is_dir() and all(entry.name.startswith(".") for entry in path.iterdir()))
+
+
+def _holds(path: Path, config: TrainConfig) -> bool:
+    """Say whether a folder has the run of a configuration, of photographs in the same place."""
+    from foveate.errors import UserError
+    from foveate.runs.run import Run
+
+    try:
+        run = Run.open(path)
+    except UserError:
+        return False
+    return run.config.data.root == config.data.root.resolve() and not run.differences(config)

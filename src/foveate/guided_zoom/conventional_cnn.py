@@ -1,0 +1,65 @@
+"""The conventional CNN of Guided Zoom: the network whose answers are questioned, and where it sees them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int64, UInt8
+from torch import Tensor
+
+from foveate.config.hardware import HardwareConfig
+from foveate.grounding.config import GroundingConfig
+from foveate.grounding.create import create_grounding
+from foveate.grounding.ground import ground_decision
+from foveate.inference.classifier import Classifier
+from foveate.networks.answers import check_answers
+from foveate.networks.network import Network
+from foveate.types import BranchLogits, Grounded, Grounding
+
+
+@dataclass(frozen=True)
+class ConventionalCNN:
+    """The network whose answers are questioned, and what says where it sees them.
+
+    A network of S3N or MA-CNN answers with its joint head, and is grounded in its look at the whole image.
+    """
+
+    classifier: Classifier
+    grounding: Grounding
+    batch_size: int = 32
+    """Images at a time: a batch of photographs has several erased images of each, and S3N draws two views of each."""
+
+    @classmethod
+    def place(cls, network: Network, grounding: GroundingConfig, hardware: HardwareConfig) -> ConventionalCNN:
+        """Put a copy of the network where `hardware` asks for it, and ground that copy: its batch norms are folded.
+
+        Raises:
+            UserError: As `create_grounding` does.
+        """
+        classifier = Classifier.place(network, hardware)
+        return cls(classifier, create_grounding(classifier.network.backbone, grounding, dtype=classifier.dtype))
+
+    def answer(self, images: UInt8[Tensor, "n H W 3"], classes: Int64[Tensor, "n k"] | int) -> Grounded:
+        """Return logits and maps in float32 on the network's device; `classes` as in `Grounding`.
+
+        Raises:
+            UserError: As in `Grounding`, or the logits are not finite.
+        """
+        batches = torch.split(images, self.batch_size)
+        targets = [classes] * len(batches) if isinstance(classes, int) else torch.split(classes, self.batch_size)
+        grounded = Grounded(*map(torch.cat, zip(*map(self._answer, batches, targets), strict=True)))
+        check_answers(BranchLogits(grounded.logits))
+        return grounded
+
+    def logits(self, images: UInt8[Tensor, "n H W 3"]) -> Float[Tensor, "n c"]:
+        """Return the logits alone, which costs no grounding; arguments and errors as in `answer`."""
+        batches = torch.split(images, self.batch_size)
+        return torch.cat([self._decision(each) for each in batches])
+
+    def _answer(self, images: UInt8[Tensor, "n H W 3"], classes: Int64[Tensor, "n k"] | int) -> Grounded:
+        network, inputs = self.classifier.network, self.classifier.inputs(images)
+        return ground_decision(network, self.grounding, inputs, classes, lambda: self._decision(images))
+
+    def _decision(self, images: UInt8[Tensor, "n H W 3"]) -> Float[Tensor, "n c"]:
+        return self.classifier.logits(images).decision.float()

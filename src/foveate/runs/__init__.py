@@ -1,0 +1,1 @@
+"""The folders of a run and of a Guided Zoom."""

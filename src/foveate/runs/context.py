@@ -1,0 +1,118 @@
+"""What the folder of a run does not say: where its photographs lie now, what computes, and who is told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from foveate.config.checks import require_count
+from foveate.config.data import DataConfig, OnError, Split
+from foveate.config.hardware import HardwareConfig
+from foveate.data.preparation import checked
+from foveate.data.records import ImageRecord
+from foveate.errors import UserError
+from foveate.hardware import device_of
+from foveate.inference.classifier import Classifier
+from foveate.recipes.datasets import load_splits
+from foveate.runs.run import Run
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunContext:
+    """Here and now: what everything that is done with a run, or with a Guided Zoom, has in common.
+
+    ::
+
+        here = foveate.RunContext(root=Path("/data/CUB_200_2011"), results=Path("rows.jsonl"))
+        foveate.evaluate("runs/plain", context=here)
+        foveate.localise("runs/plain", context=here)
+
+    Raises:
+        UserError: A number is out of range.
+    """
+
+    root: Path | None = None
+    """Where the data set lies now, if it has moved since the training."""
+    on_error: OnError | None = None
+    """What to do about photographs that cannot be read; None: as the training did, and of photographs that are named
+    one by one: stop."""
+    largest_megapixels: int | None = None
+    """A photograph with more million pixels cannot be read; None: as in the training."""
+    batch_size: int = 32
+    """Photographs that are measured at a time, where no study or pool says how many."""
+    hardware: HardwareConfig = field(default_factory=HardwareConfig)
+    """Where to compute; by default as this machine does it fast."""
+    results: Path | None = None
+    """A file of JSON lines to which each measurement adds its rows."""
+    say: Callable[[str], None] = print
+    """Receives lines of progress, warnings, and what was written where."""
+
+    def __post_init__(self) -> None:
+        require_count("batch_size", self.batch_size)
+        if self.largest_megapixels is not None:
+            require_count("largest_megapixels", self.largest_megapixels)
+
+    def data_of(self, run: Run) -> DataConfig:
+        """Return a run's data set where it lies now."""
+        return run.config.data if self.root is None else replace(run.config.data, root=self.root)
+
+    def on_error_of(self, run: Run) -> OnError:
+        """Return what is done about photographs of a run's data set that cannot be read."""
+        return self.on_error or run.config.data.on_error
+
+    @property
+    def on_error_of_named(self) -> OnError:
+        """What is done about photographs that cannot be read and are named one by one."""
+        return self.on_error or OnError.STOP
+
+    def largest_of(self, run: Run) -> int:
+        """Return how many million pixels a photograph may have that a run looks at."""
+        return self.largest_megapixels or run.config.data.largest_megapixels
+
+    def photographs_of(self, run: Run, split: Split | str, *, announced: bool = False) -> Sequence[ImageRecord]:
+        """Return the photographs of a split of a run's data set; where announced, say what is to be known of that.
+
+        Raises:
+            UserError: It has other classes than the run, no such split, or photographs of a test were trained on.
+        """
+        split, data = Split(split), self.data_of(run)
+        splits = load_splits(data, self.say if announced else None)
+        if splits.class_names != run.class_names:
+            raise UserError(
+                f"a run is evaluated on the classes it was trained on, {len(run.class_names)} of them, "
+                f"{run.class_names[0]!r} first; {data.root} has {len(splits.class_names)}, {splits.class_names[0]!r} "
+                "first; give the data set of the training"
+            )
+        records = splits.named(split)
+        shared = frozenset() if split is Split.TRAIN else run.trained_ids() & {record.id for record in records}
+        if shared:
+            raise UserError(
+                f"photographs of the {split} split must not have been trained on; {len(shared)} of {len(records)} "
+                f"were, {min(shared)!r} first: the data set has changed since the training; restore it or train anew"
+            )
+        return records
+
+    def readable(self, run: Run, records: Sequence[ImageRecord]) -> Sequence[ImageRecord]:
+        """Return the photographs that can be read; say which were left out, and why.
+
+        Raises:
+            UserError: One cannot be read and that stops, or none can.
+        """
+        return checked(records, self.on_error_of(run), self.say, self.largest_of(run))
+
+    def classifier_of(
+        self, run: Run, *, epoch: int | None = None, zoom_entropy_threshold: float | None = None
+    ) -> Classifier:
+        """Load a run's network onto the hardware; arguments and errors as in `Run.load_network` and `Classifier.place`.
+
+        Raises:
+            UserError: The hardware is not there.
+        """
+        device_of(self.hardware)  # what is not there is said before the weights are read
+        network = run.load_network(epoch)
+        return Classifier.place(network, self.hardware, zoom_entropy_threshold=zoom_entropy_threshold)
+
+
+HERE = RunContext()
+"""Where nothing is said of it."""

@@ -1,0 +1,93 @@
+"""What is done beside the steps of a training: a line for each epoch, and the weights of chosen epochs."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+from lightning.pytorch.callbacks import Callback
+from typing_extensions import override
+
+from foveate.backbones.weights import save_weights
+from foveate.data.loading import Batch
+from foveate.errors import UserError
+
+
+class EpochLines(Callback):
+    """One line an epoch, so that a log of a long training can be read; the time spent, and how much of it waiting."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self.say = say
+        self.seconds = 0.0
+        self.waited = 0.0
+        """Of these seconds, those between two steps: the network waited for photographs. On a GPU, which still computes
+        when a step returns, they say nothing."""
+        self.measured: dict[str, float] = {}
+        self._began = self._idle_since = 0.0
+
+    @override
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._began = self._idle_since = time.perf_counter()
+
+    @override
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Batch, batch_idx: int
+    ) -> None:
+        self.waited += time.perf_counter() - self._idle_since
+
+    @override
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Batch, batch_idx: int
+    ) -> None:
+        self._idle_since = time.perf_counter()
+
+    @override
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        spent = time.perf_counter() - self._began
+        self.seconds += spent
+        self.measured = {name: float(value) for name, value in sorted(trainer.callback_metrics.items())}
+        measured = ", ".join(f"{name} {value:.4f}" for name, value in self.measured.items())
+        if not math.isfinite(self.measured["train/loss"]):
+            raise UserError(
+                f"the training loss must stay finite; it is {self.measured['train/loss']} in epoch "
+                f"{trainer.current_epoch + 1}; lower optimiser.learning_rate or set optimiser.gradient_clip"
+            )
+        self.say(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}: {measured}, {spent:.0f} s")
+
+    def spent(self, *, with_waiting: bool) -> dict[str, float]:
+        """Return the minutes that the training took and, where it can be said, the share of them spent waiting."""
+        minutes = {"minutes": round(self.seconds / 60, 2)}
+        return minutes | ({"waiting": round(self.waited / max(self.seconds, 1e-9), 4)} if with_waiting else {})
+
+    @override
+    def state_dict(self) -> dict[str, Any]:
+        return {"seconds": self.seconds, "waited": self.waited, "measured": self.measured}
+
+    @override
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.seconds, self.measured = state_dict["seconds"], state_dict["measured"]
+        self.waited = state_dict.get("waited", 0.0)  # unknown of what was trained before it was measured
+
+
+class KeptEpochs(Callback):
+    """The weights after chosen epochs, to see later what the network looked at by then.
+
+    They are those of the epoch's checkpoint: the averaged ones where they are averaged, as at the training's end.
+    """
+
+    def __init__(self, folder: Path, epochs: Sequence[int]) -> None:
+        self.folder = folder
+        self.epochs = frozenset(epochs)
+
+    @override
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        epoch = int(checkpoint["epoch"]) + 1
+        if epoch in self.epochs and trainer.is_global_zero:
+            weights = {name.removeprefix("network."): tensor for name, tensor in checkpoint["state_dict"].items()}
+            save_weights(self.folder / f"epoch-{epoch:03d}.safetensors", weights)

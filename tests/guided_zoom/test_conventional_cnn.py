@@ -1,0 +1,113 @@
+"""The conventional CNN answers as its network does, and is grounded where that sees."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+from torch.testing import assert_close
+
+from brightness import (
+    BACKBONE,
+    CLASSES,
+    SLOW,
+    Brightness,
+    photographs,
+)
+from foveate.config.branches import Branch
+from foveate.config.data import TransformConfig
+from foveate.config.networks import PlainConfig
+from foveate.errors import UserError
+from foveate.grounding.config import GroundingConfig, GroundingMethod
+from foveate.grounding.create import create_grounding
+from foveate.grounding.ground import ground
+from foveate.guided_zoom.conventional_cnn import ConventionalCNN
+from foveate.inference.classifier import Classifier
+from foveate.networks.first_view import shrink
+from foveate.networks.network import TrainingStep
+from foveate.networks.plain import PlainNetwork
+from foveate.recipes.methods import create_network
+from foveate.s3n.config import S3NConfig
+from foveate.s3n.network import S3N
+from foveate.types import BranchLogits
+
+
+def test_s3n_answers_with_its_joint_head_and_is_grounded_in_its_first_look() -> None:
+    torch.manual_seed(0)
+    network = S3N.create(S3NConfig(backbone=BACKBONE), CLASSES, 96)
+    grounding = Brightness()
+    base = ConventionalCNN(Classifier.place(network, SLOW), grounding)
+    images = photographs(2, 128)
+    grounded = base.answer(images, 3)
+    logits = base.classifier.logits(images).decision
+    assert_close(grounded.logits, logits)
+    assert torch.equal(grounded.classes, logits.topk(3).indices)
+    sizes: list[torch.Size] = []
+    seen = ConventionalCNN(base.classifier, lambda each, asked: sizes.append(each.shape) or grounding(each, asked))  # type: ignore[func-returns-value]
+    seen.answer(images, 3)
+    assert sizes == [torch.Size((2, 3, 96, 96))]
+
+
+class Shrunk(PlainNetwork):
+    """Decides by its backbone, which sees less than it is given."""
+
+    def first_view(self, images: Tensor) -> Tensor:
+        return shrink(images, 48)
+
+    def forward(self, images: Tensor, step: TrainingStep | None = None) -> BranchLogits:
+        return super().forward(self.first_view(images), step)
+
+
+def test_a_first_view_is_grounded_where_the_backbone_decides_too() -> None:
+    network = Shrunk.create(PlainConfig(backbone=BACKBONE), CLASSES)
+    torch.nn.init.normal_(network.backbone.classifier.weight, std=0.5)
+    config = GroundingConfig(method=GroundingMethod.CLASS_MAPS)
+    base, images = ConventionalCNN.place(network, config, SLOW), photographs(2, 128)
+    assert_close(base.answer(images, 2).logits, base.logits(images), rtol=1e-3, atol=1e-4)
+    pixels = base.classifier.inputs(images)
+    assert_close(
+        ground(network.eval(), pixels, 2, method="class-maps").logits, base.logits(images), rtol=1e-3, atol=1e-4
+    )
+
+
+@pytest.mark.parametrize("network", [PlainConfig(backbone=BACKBONE), S3NConfig(backbone=BACKBONE)])
+def test_more_classes_than_there_are_cannot_be_asked_for(network: PlainConfig | S3NConfig) -> None:
+    placed = create_network(network, TransformConfig(input_size=96, resize_size=96), CLASSES)
+    base = ConventionalCNN.place(placed, GroundingConfig(method=GroundingMethod.CLASS_MAPS), SLOW)
+    with pytest.raises(UserError, match="classes must be between 1 and the network's"):
+        base.answer(photographs(2, 128), CLASSES + 1)
+
+
+@pytest.mark.parametrize("method", list(GroundingMethod))
+def test_what_is_grounded_is_the_copy_that_answers_and_was_placed(method: GroundingMethod) -> None:
+    network = PlainNetwork.create(PlainConfig(backbone=BACKBONE), CLASSES)
+    torch.nn.init.normal_(network.backbone.classifier.weight, std=0.5)
+    config = GroundingConfig(method=method, layer="layer3", masks=2)
+    base, images = ConventionalCNN.place(network, config, SLOW), photographs(2, 48)
+    for each in network.modules():
+        if isinstance(each, torch.nn.BatchNorm2d):  # folded away in the copy, which shares all other weights
+            torch.nn.init.zeros_(each.weight)
+    assert base.answer(images, 2).logits.std(0).max() > 0.01
+
+
+def test_a_joint_answer_that_is_not_finite_is_refused() -> None:
+    """The first look, which is grounded, is sound."""
+    network = S3N.create(S3NConfig(backbone=BACKBONE), CLASSES, 96)
+    torch.nn.init.constant_(network.head_weight(Branch.DISCRIMINATIVE), torch.nan)
+    base = ConventionalCNN(Classifier.place(network, SLOW), Brightness())
+    for ask in (lambda: base.answer(photographs(2, 96), 1), lambda: base.logits(photographs(2, 96))):
+        with pytest.raises(UserError, match="a network's answer must be finite; that for 2 of 2 images is NaN"):
+            ask()
+
+
+@pytest.mark.usefixtures("without_noise")
+@pytest.mark.parametrize("network", [PlainConfig(backbone=BACKBONE), S3NConfig(backbone=BACKBONE)])
+def test_logits_alone_are_those_of_the_answer(network: PlainConfig | S3NConfig) -> None:
+    torch.manual_seed(0)
+    if isinstance(network, PlainConfig):
+        placed = Classifier.place(PlainNetwork.create(network, CLASSES), SLOW)
+    else:
+        placed = Classifier.place(S3N.create(network, CLASSES, 96), SLOW)
+    grounding = create_grounding(placed.network.backbone, GroundingConfig(layer="layer3"))
+    base, images = ConventionalCNN(placed, grounding, batch_size=2), photographs(5, 96)
+    assert_close(base.logits(images), base.answer(images, 1).logits)
