@@ -54,7 +54,10 @@ def test_no_command_has_an_old_option_and_a_new_one_has_its_command(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("train plane birds --epochs 3", "`foveate train` is followed by plain, s3n, macnn, evidence; got 'plane'"),
+        (
+            "train plane birds --epochs 3",
+            "`foveate train` is followed by plain, probe, s3n, macnn, evidence; got 'plane'",
+        ),
         ("pool make --out x", "`foveate pool` is followed by build, export; got 'make'"),
         ("reproduce s3n-9 --archives x", "`foveate reproduce` is followed by table, figure, training; got 's3n-9'"),
         (

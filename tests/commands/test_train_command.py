@@ -50,7 +50,7 @@ def test_each_preset_is_its_recipe_on_the_folder(
 def test_without_a_preset_it_is_ours(given: list[tuple[Path | None, TrainConfig, str]]) -> None:
     for method in RECIPES:
         assert status("train", method, "birds") == 0
-    ours = (recipes.plain, recipes.s3n, recipes.macnn, recipes.evidence)
+    ours = (recipes.plain, recipes.probe, recipes.s3n, recipes.macnn, recipes.evidence)
     assert [config for _, config, _ in given] == [recipe("birds") for recipe in ours]
 
 

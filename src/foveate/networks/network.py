@@ -92,7 +92,7 @@ class Network(nn.Module, ABC):
     The rest has a default: a network looks once, at the images as they are, learns from the cross entropy of each
     branch, and explains nothing. A method that differs overrides
 
-    - to be trained: `losses`, `prepare`;
+    - to be trained: `losses`, `prepare`; or `solve`, where its heads are solved for at once (`NetworkConfig.solved`);
     - to be grounded, by Guided Zoom too: `first_view`, where its backbone sees another size than the network is given,
       and `decides_by_backbone`, where its decision is the backbone's own;
     - to leave views out where it is sure: `skippable_views`, `check_looks_closer`, `look_where_unsure`;
