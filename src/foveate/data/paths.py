@@ -109,7 +109,7 @@ def _nothing(pattern: str) -> str:
     if pattern and not holds(path.is_dir) and holds(lambda: path.is_symlink() or path.exists()):
         broken = not holds(path.exists)
         reason = "is a link to nothing; restore its target" if broken else "is a pipe or a device; give a file"
-    return f"each path must be a photograph, a folder of them or a glob; {shown_path(pattern)!r} {reason}"
+    return f"each path must be a photograph, a folder of them or a glob; {shown_path(pattern)[:200]!r} {reason}"
 
 
 def _files(path: Path) -> Iterator[Path]:
