@@ -524,7 +524,7 @@ def test_what_is_passed_over_in_a_folder_is_said(album: Path) -> None:
     reasons = {"x" * 5000: "names none", "loop.jpg": "is a link to nothing; restore its target"}
     reasons |= dict.fromkeys(("pipe.jpg", "/dev/zero"), "is a pipe or a device; give a file")
     for pattern, reason in reasons.items():
-        with pytest.raises(UserError, match=f"'{pattern}' {reason}"):
+        with pytest.raises(UserError, match=f"'{pattern[:200]}' {reason}"):
             find_photographs([pattern])
 
 
