@@ -55,20 +55,19 @@ class Probe(NamedTuple):
         head.weight.copy_(self.weight)
         head.bias.copy_(self.bias)
 
-    def measured(self, prefix: str = "") -> dict[str, float]:
+    def measured(self) -> dict[str, float]:
         """Return the chosen strength, and what cross-validation says of it and of the rivals."""
         held = next((each for each in self.held if each.strength == self.strength), None)
         measured = {"strength": self.strength}
         if held is not None:
             measured |= {"held-out/top1": held.accuracy, "held-out/loss": held.loss}
-        measured |= {f"held-out/{name}": accuracy for name, accuracy in self.rivals.items()}
-        return {f"{prefix}{name}": value for name, value in measured.items()}
+        return measured | {f"held-out/{name}": accuracy for name, accuracy in self.rivals.items()}
 
 
 def fit_probe(
     features: Float[Tensor, "n v d"], labels: Int64[Tensor, " n"], strengths: Sequence[float], folds: int, seed: int = 0
 ) -> Probe:
-    """Fit a probe.
+    """Fit a probe; features are standardised over all photographs, before folds are cut.
 
     Args:
         features: Of n photographs in v views each, the centre view first.
