@@ -95,7 +95,7 @@ def test_the_packaged_weights_are_loaded_entry_by_entry(size: int) -> None:
 
 
 def test_the_packaged_weights_fit_their_architectures_only() -> None:
-    with pytest.raises(UserError, match="lite0, tf_efficientnet_lite1, .*lite2 only; got architecture 'resnet18'"):
+    with pytest.raises(UserError, match=r"lite0, tf_efficientnet_lite1, .*lite2 only; got architecture 'resnet18'"):
         create_backbone(BackboneConfig(architecture="resnet18", weights="package"), 5)
 
 

@@ -17,6 +17,16 @@ class Library(StrEnum):
     TORCHVISION = "torchvision"
 
 
+class HeadStart(StrEnum):
+    """How the linear heads begin that a training learns."""
+
+    NEW = "new"
+    """Random."""
+    PROBE = "probe"
+    """Each as a probe: logistic regression on what the backbone makes of the training photographs before the first step
+    (Kumar et al., "Fine-tuning can distort pretrained features", ICLR 2022)."""
+
+
 SETTINGS = ("preset", "decides_from", "attention", "partition")
 """What a row of results says of a method's configuration."""
 
@@ -83,6 +93,11 @@ class NetworkConfig:
         return False
 
     @property
+    def begins_with_probe(self) -> bool:
+        """Whether its heads are solved for on frozen features before the first epoch."""
+        return False
+
+    @property
     def unsmoothed(self) -> tuple[Branch, ...]:
         """The answers whose loss ignores label smoothing."""
         return ()
@@ -130,9 +145,16 @@ class PlainConfig(BackboneNetworkConfig):
 
     dropout: float = 0.0
     """Probability of dropping a pooled feature in training."""
+    head: HeadStart = HeadStart.NEW
+    """How the head begins."""
 
     def __post_init__(self) -> None:
         require_fraction("dropout", self.dropout)
+
+    @property
+    def begins_with_probe(self) -> bool:
+        """Whether `head` says so."""
+        return self.head is HeadStart.PROBE
 
 
 @dataclass(frozen=True, kw_only=True)

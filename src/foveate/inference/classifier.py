@@ -115,11 +115,18 @@ class Classifier:
 
     def part(
         self,
-        part: Callable[[Network, Float[Tensor, "n 3 Hs Ws"]], Float[Tensor, "n d"]],
+        part: Callable[[Network, Float[Tensor, "n 3 Hs Ws"], Int64[Tensor, " n"]], Float[Tensor, "n d"]],
         images: UInt8[Tensor, "n H W 3"],
+        positions: Int64[Tensor, " n"],
     ) -> Float[Tensor, "n d"]:
-        """Return what a part of the network makes of images, in float32 on the CPU."""
-        features: Tensor = self._called(partial(part, self.network), images)
+        """Return what a part of the network makes of images, in float32 on the CPU.
+
+        Args:
+            part: From the network, what it takes, and `positions`, to features.
+            images: Decoded pixels.
+            positions: Which of the photographs each shows.
+        """
+        features: Tensor = self._called(lambda inputs: part(self.network, inputs, positions), images)
         return features.float().cpu()
 
     def features(self, images: UInt8[Tensor, "n H W 3"]) -> Float[Tensor, "n d"]:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from foveate.backbones.backbone import Backbone
 from foveate.backbones.own_cnns import OwnCNN
+from foveate.config.branches import Branch
 from foveate.errors import UserError
 from foveate.networks.branch_maps import BranchMaps
 from foveate.networks.explanation import Explanation
@@ -49,15 +50,30 @@ class FrozenFeatures(Protocol):
     """What a part of the network, as it is now, makes of every training photograph."""
 
     def __call__(
-        self, name: str, part: Callable[[Network, Float[Tensor, "b 3 Hs Ws"]], Float[Tensor, "b d"]]
+        self,
+        name: str,
+        part: Callable[[Network, Float[Tensor, "b 3 Hs Ws"], Int64[Tensor, " b"]], Float[Tensor, "b d"]],
     ) -> Float[Tensor, "n v d"]:
         """Return the features of n photographs in v views each, the centre view first.
 
         Args:
             name: Under which they are kept.
-            part: From the network and normalised images of the source size to features.
+            part: From the network, normalised images of the source size, and which of the photographs each shows, to
+                features.
         """
         ...
+
+
+class Solved(NamedTuple):
+    """What solving for a network's heads left behind: numbers by their names, and answers out of fold.
+
+    ``held_out`` holds each branch's probabilities for every training photograph, in its centre view, by heads that were
+    fitted to the other ``folds``; it is empty where a class has a single photograph.
+    """
+
+    measured: Mapping[str, float]
+    held_out: Mapping[Branch, Float[Tensor, "n c"]]
+    folds: int
 
 
 class ResponsePeaks(NamedTuple):
@@ -92,7 +108,8 @@ class Network(nn.Module, ABC):
     The rest has a default: a network looks once, at the images as they are, learns from the cross entropy of each
     branch, and explains nothing. A method that differs overrides
 
-    - to be trained: `losses`, `prepare`; or `solve`, where its heads are solved for at once (`NetworkConfig.solved`);
+    - to be trained: `losses`, `prepare`; or `solve`, where its heads are solved for at once (`NetworkConfig.solved`),
+      or before the first epoch (`NetworkConfig.begins_with_probe`);
     - to be grounded, by Guided Zoom too: `first_view`, where its backbone sees another size than the network is given,
       and `decides_by_backbone`, where its decision is the backbone's own;
     - to leave views out where it is sure: `skippable_views`, `check_looks_closer`, `look_where_unsure`;
@@ -119,8 +136,8 @@ class Network(nn.Module, ABC):
         """Return what a training step learns from: the cross entropy of every branch; arguments as in `forward`."""
         return Losses(self(images, step))
 
-    def solve(self, frozen: FrozenFeatures, labels: Int64[Tensor, " n"], seed: int = 0) -> dict[str, float]:
-        """Fit the heads at once, where the configuration says so (`solved`), and return what was measured.
+    def solve(self, frozen: FrozenFeatures, labels: Int64[Tensor, " n"], seed: int = 0) -> Solved:
+        """Fit the heads at once, where the configuration says so (`solved`, `begins_with_probe`).
 
         Args:
             frozen: What parts of the network make of the training photographs.
@@ -237,7 +254,8 @@ class Network(nn.Module, ABC):
         """
         raise UserError(
             "how an answer came about is shown of networks that say where they look, such as S3N's; this run is of "
-            "another method; train one with `foveate train s3n`"
+            "another method; train one with `foveate train s3n`, or build a Guided Zoom on this run with `foveate "
+            "guided-zoom` and explain that"
         )
 
     def explanation(

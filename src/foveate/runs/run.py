@@ -36,7 +36,7 @@ from foveate.recipes.methods import METHODS, configurations, create_network
 from foveate.runs import migrations
 from foveate.runs.environment import commit, environment
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 _ENVIRONMENT = {
     **dict.fromkeys(("command", "foveate", "python", "hardware"), str),
     **dict.fromkeys(("commit", "cuda"), str | None),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -35,6 +37,16 @@ class JointDecision(nn.Module):
         views = len(self.decides_from)
         own = len(self.heads) > 0 and config.fusion is Fusion.OWN
         self.joint = nn.Linear(views * channels, classes) if own else None
+
+    @torch.no_grad()
+    def put_into_joint(self, original_head: nn.Linear) -> None:
+        """Make a joint head of its own answer with the mean of the views' logits."""
+        if self.joint is None:
+            return
+        named = {Branch.ORIGINAL: original_head} | {Branch(name): head for name, head in self.heads.items()}
+        heads = [cast(nn.Linear, named[branch]) for branch in self.decides_from]
+        self.joint.weight.copy_(torch.cat([head.weight for head in heads], dim=1) / len(heads))
+        self.joint.bias.copy_(torch.stack([head.bias for head in heads]).mean(0))
 
     def forward(
         self, original_logits: Float[Tensor, "b c"], features: dict[Branch, Float[Tensor, "b d"]]
