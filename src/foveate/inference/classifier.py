@@ -59,6 +59,10 @@ class Calibration:
         holds = all(0 <= each < math.inf for each in self.view_weights.values()) and any(self.view_weights.values())
         require(holds, "view_weights must be finite, not negative and not all 0", self.view_weights)
 
+    def decided(self, answers: Mapping[Branch, Float[Tensor, "b c"]]) -> Float[Tensor, "b c"]:
+        """Return the calibrated probabilities of the answer that counts, of those of a network's branches."""
+        return self.tempered(decision(answers))
+
     def tempered(self, probabilities: Float[Tensor, "b c"]) -> Float[Tensor, "b c"]:
         """Return softmax(log p / temperature); the most probable class stays the most probable one.
 
@@ -129,11 +133,7 @@ class Classifier:
 
     def probabilities(self, images: UInt8[Tensor, "b v H W 3"]) -> Float[Tensor, "b c"]:
         """Return each photograph's class probabilities in float32 on the CPU, averaged over its views, calibrated."""
-        return self.decided(self.branch_probabilities(images))
-
-    def decided(self, answers: Mapping[Branch, Float[Tensor, "b c"]]) -> Float[Tensor, "b c"]:
-        """Return the calibrated answer that counts, of those that `branch_probabilities` returned."""
-        return self.calibration.tempered(decision(answers))
+        return self.calibration.decided(self.branch_probabilities(images))
 
     def branch_probabilities(self, images: UInt8[Tensor, "b v H W 3"]) -> dict[Branch, Float[Tensor, "b c"]]:
         """Return each branch's probabilities in float32 on the CPU, averaged over a photograph's views, not calibrated.
