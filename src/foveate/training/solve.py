@@ -13,7 +13,7 @@ import torch
 from foveate.data.records import ImageRecord, labels_of
 from foveate.errors import UserError
 from foveate.files.documents import read_json, write_json
-from foveate.networks.network import Network
+from foveate.networks.network import Network, Solved
 from foveate.recipes.config import TrainConfig
 from foveate.training.frozen_features import KeptFeatures
 
@@ -60,7 +60,7 @@ def solve(
     folder: Path,
     *,
     say: Callable[[str], None] = print,
-) -> dict[str, Any]:
+) -> Solved:
     """Fit the heads of `network` in place, on features that are kept in `features/` in the run folder.
 
     Args:
@@ -72,7 +72,7 @@ def solve(
 
     Returns:
         What was measured: minutes, the strength that was chosen, its cross-validated accuracy and loss, and those of
-        the nearest class mean and the nearest neighbours.
+        the nearest class mean and the nearest neighbours; and its answers out of fold.
     """
     began = time.perf_counter()
     frozen = KeptFeatures(network, train, config.transforms, config.hardware, folder / _FOLDER, say)
@@ -80,7 +80,7 @@ def solve(
     say(", ".join(f"{name} {value:.4g}" for name, value in solved.measured.items()))
     measured = {"minutes": round((time.perf_counter() - began) / 60, 2), **solved.measured}
     write_json(folder / _FOLDER / _MEASURED, measured)
-    return measured
+    return solved._replace(measured=measured)
 
 
 def with_head_start(metrics: dict[str, Any], folder: Path) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from foveate.runs.run import Run, RunDescription, finished_otherwise
 from foveate.training.fit import fit
 from foveate.training.losses import check_smoothing
 from foveate.training.solve import check_solved, solve, with_head_start
+from foveate.workflows.held_out_answers import keep_out_of_fold_answers, keep_validation_answers
 
 
 def train(config: TrainConfig, out: Path | str, *, say: Callable[[str], None] = print) -> Run:
@@ -118,11 +119,17 @@ def _learned(
 ) -> dict[str, Any]:
     """Train a network in place, and return what was measured."""
     if config.network.solved:
-        return solve(network, config, train, run.path, say=say)
+        solved = solve(network, config, train, run.path, say=say)
+        if first:
+            keep_out_of_fold_answers(run, solved, train, say)
+        return dict(solved.measured)
     # The processes of further devices get their weights from the first one; a resumed training, from its checkpoint.
     if config.network.begins_with_probe and first and not any(run.checkpoints.glob("*.ckpt")):
         solve(network, config, train, run.path, say=say)
-    return with_head_start(fit(network, config, train, validation, run.path, say=say), run.path)
+    metrics = fit(network, config, train, validation, run.path, say=say)
+    if first and validation:
+        keep_validation_answers(run, network, validation, say)
+    return with_head_start(metrics, run.path)
 
 
 def trained(config: TrainConfig, out: Path, *, say: Callable[[str], None] = print) -> Run:
