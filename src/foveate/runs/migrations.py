@@ -41,11 +41,11 @@ def _with_every_choice_of_a_run(run: dict[str, Any]) -> dict[str, Any]:
 def _with_new_heads(run: dict[str, Any]) -> dict[str, Any]:
     """Schema 3 had no heads but random ones to begin with, except a probe's, and an S3N was always trained."""
     for network in inside(run, "config", "network"):
-        if network.get("method") in ("plain", "s3n"):
-            add_fields(network, head="new")
-        if network.get("method") == "s3n":
-            add_fields(network, frozen=False)
+        add_fields(network, **_NEW_HEADS.get(str(network.get("method")), {}))
     return run
+
+
+_NEW_HEADS: Mapping[str, dict[str, object]] = {"plain": {"head": "new"}, "s3n": {"head": "new", "frozen": False}}
 
 
 def _with_every_choice_of_a_guided_zoom(zoom: dict[str, Any]) -> dict[str, Any]:
