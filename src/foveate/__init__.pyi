@@ -16,8 +16,8 @@ from .config.data import TransformConfig as TransformConfig
 from .config.hardware import HardwareConfig as HardwareConfig
 from .config.hardware import Runtime as Runtime
 from .config.networks import BackboneConfig as BackboneConfig
-from .config.networks import HeadStart as HeadStart
 from .config.networks import BackboneNetworkConfig as BackboneNetworkConfig
+from .config.networks import HeadStart as HeadStart
 from .config.networks import Library as Library
 from .config.networks import NetworkConfig as NetworkConfig
 from .config.networks import OwnConfig as OwnConfig

@@ -78,6 +78,8 @@ class GuidedZoom(MeasurementOptions):
     """timm's name of the Evidence CNN's; None: the network's own, or the default where that cannot be trained here."""
     evidence_start: EvidenceStart = EvidenceStart.CONVENTIONAL
     """What the Evidence CNN's training begins with."""
+    evidence_probe: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Train no Evidence CNN: its backbone stays as it begins, and its head is a probe's, on features of the patches."""
     split: Split = Split.TEST
     """Which photographs to answer for."""
 
@@ -105,7 +107,10 @@ class GuidedZoom(MeasurementOptions):
             self.out,
             pool=self.pool,
             evidence=EvidenceTraining(
-                architecture=self.evidence_architecture, start=self.evidence_start, epochs=self.epochs
+                architecture=self.evidence_architecture,
+                start=self.evidence_start,
+                epochs=self.epochs,
+                probe=self.evidence_probe,
             ),
             refinement=refinement,
             tuned=self.tuned if self.tuned_by is None else self.tuned_by,
