@@ -34,6 +34,9 @@ class TrainConfig:
     """Weigh each class's loss by the inverse of its frequency."""
     ema_decay: float | None = None
     """Keep an exponential moving average of the weights with this decay per step and use it; None: do not."""
+    pretrained_share: float = 0.0
+    """Share, in the weights that the training leaves, of those that it began with: a weighted mean of the two, which
+    forgets less of the pretraining (WiSE-FT: Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR 2022)."""
     keep_epochs: tuple[int, ...] = ()
     """Epochs, counted from 1, after which the weights are also kept in `epochs/`, to see what the network looked at."""
     seed: int = 0
@@ -56,6 +59,13 @@ class TrainConfig:
         require_count("batch_size", self.batch_size)
         require_seed("seed", self.seed)
         require_fraction("label_smoothing", self.label_smoothing)
+        require_fraction("pretrained_share", self.pretrained_share)
+        require(
+            not self.pretrained_share or self.network.begins_with_probe,
+            "pretrained_share averages with what a training begins with, so its heads must begin as probes "
+            "(network.head probe), or it must be 0",
+            self.pretrained_share,
+        )
         require(self.ema_decay is None or 0 < self.ema_decay < 1, "ema_decay must be in (0, 1)", self.ema_decay)
         require_finite(self)
 

@@ -40,6 +40,8 @@ def _with_every_choice_of_a_run(run: dict[str, Any]) -> dict[str, Any]:
 
 def _with_new_heads(run: dict[str, Any]) -> dict[str, Any]:
     """Schema 3 had no heads but random ones to begin with, except a probe's, and an S3N was always trained."""
+    for config in inside(run, "config"):
+        add_fields(config, pretrained_share=0.0)
     for network in inside(run, "config", "network"):
         add_fields(network, **_NEW_HEADS.get(str(network.get("method")), {}))
     return run

@@ -1,0 +1,38 @@
+"""The weights that a training begins with, averaged with those that it leaves (WiSE-FT, CVPR 2022, Eq. 1)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from foveate.backbones.weights import load_weights, save_weights
+
+_FILE = "checkpoints/first.safetensors"
+
+
+def keep_first_weights(network: nn.Module, folder: Path) -> None:
+    """Keep the weights before the first step in a run folder, for the end of a training that may be interrupted."""
+    (folder / _FILE).parent.mkdir(parents=True, exist_ok=True)
+    save_weights(folder / _FILE, network.state_dict())
+
+
+@torch.no_grad()
+def mix_with_first_weights(network: nn.Module, folder: Path, share: float) -> None:
+    """Overwrite every weight, and every statistic of a batch norm, with a mean of what it was and what it is.
+
+    Counts, which are no numbers to average, stay as they are.
+
+    Args:
+        network: Trained.
+        folder: The run folder, where `keep_first_weights` kept what it began with.
+        share: Of the first weights, in [0, 1).
+
+    Raises:
+        UserError: The file is missing or damaged.
+    """
+    first = load_weights(folder / _FILE)
+    for name, value in network.state_dict().items():
+        if value.is_floating_point():
+            value.lerp_(first[name].to(value), share)
