@@ -1,0 +1,45 @@
+"""What is varied."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One way to fine-tune; the default is the package's until it was screened."""
+
+    looks: int = 1
+    """1: plain; 3: S3N."""
+    steps: int = 560
+    batch: int = 16
+    crops: int = 1
+    """Views of each photograph in a batch."""
+    learning_rate: float = 0.01
+    head_rate: float = 0.1
+    optimiser: str = "sgd"
+    """Or adamw."""
+    weight_decay: float = 1e-4
+    layer_decay: float = 1.0
+    """Factor of the rate from each layer to the one before it."""
+    frozen_norms: bool = False
+    """Whether batch norms keep the pretrained statistics."""
+    probe: bool = False
+    """Whether the head begins as logistic regression on frozen features, and not at random."""
+    augment: str = "none"
+    """Or trivial."""
+    smallest: float = 0.5
+    """Share of the area that a training view shows at least."""
+    jitter: float = 4 / 3
+    """Of a training view's aspect."""
+    square: bool = False
+    """Whether views keep the photograph's aspect."""
+    smoothing: float = 0.1
+    dropout: float = 0.0
+    mixup: float = 0.0
+    """Parameter of the Beta distribution from which photographs and labels are mixed."""
+    input: int = 224
+    source: int = 224
+    share: float = 224 / 256
+    """Of each side that a test view shows."""
+    seed: int = 0
