@@ -18,15 +18,17 @@ from foveate.data.loading import Batch, EvaluationViews, evaluation_loader
 from foveate.data.records import ImageRecord, labels_of
 from foveate.evaluation.accuracy import Accuracy, measure_accuracy
 from foveate.evaluation.bootstrap import Estimate
+from foveate.evaluation.calibration_check import CalibrationCheck, check_calibration
 from foveate.evaluation.gating import Gated, at_threshold, gate_curve
 from foveate.evaluation.predictions import PredictionTable, write_predictions
-from foveate.files.documents import write_json, write_text
+from foveate.files.documents import unstructured, write_json, write_text
 from foveate.inference.classifier import Classifier
 from foveate.networks.answers import decision
 from foveate.report.result_versions import Measured
-from foveate.report.tables import accuracy_markdown, gate_markdown
+from foveate.report.tables import accuracy_markdown, calibration_markdown, gate_markdown
 from foveate.runs.context import HERE, RunContext
 from foveate.runs.environment import environment
+from foveate.runs.held_out import read_held_out
 from foveate.runs.run import Run
 from foveate.workflows.report_paths import measured_with, report_path
 from foveate.workflows.result_rows import add_row, result_row
@@ -44,6 +46,8 @@ class Evaluation:
     """Top-1 of each branch of the network and of the mean of all their probabilities; one entry for a plain network."""
     milliseconds: float
     """Time in the network for one photograph, in batches, decoding left out."""
+    calibration: CalibrationCheck
+    """Whether the answers, and what the run's held-out answers promise of them, keep their word."""
     gate: tuple[Gated, ...] = ()
     """Of an S3N that looked closer: what the threshold that was asked for did; without one, what others would do."""
 
@@ -81,13 +85,14 @@ def evaluate(
     loader = evaluation_loader(shown, context.batch_size, workers=context.hardware.workers)
     answers, milliseconds = _answers(classifier, loader)
     origin = {"run": run.path, "split": split, "views": views, "root": context.data_of(run).root}
-    table = _table(run, records, decision(answers), origin, zoom_entropy_threshold)
+    table = _table(run, records, _decided(classifier, answers), origin, classifier)
     name = f"{split}-{views.value}" + ("" if zoom_entropy_threshold is None else f"-above-{zoom_entropy_threshold:g}")
     settings = measured_with(context, run, classifier)
     report = report_path(run.path / "evaluation", name, settings, "evaluation", context.say)
     branches, gate = _branch_top1(answers, table), _gate(classifier, answers, table, views)
     accuracy = measure_accuracy(table.probabilities, table.labels)
-    evaluation = Evaluation(accuracy, table, records, report, branches, milliseconds, gate)
+    calibration = check_calibration(decision(answers), table, _held_out(run, classifier))
+    evaluation = Evaluation(accuracy, table, records, report, branches, milliseconds, calibration, gate)
     if context.results is not None:
         row = _row(run, split, views, evaluation, zoom_entropy_threshold)
         add_row(context.results, row)
@@ -100,11 +105,13 @@ def _table(
     records: Sequence[ImageRecord],
     probabilities: Float[np.ndarray, "n c"],
     origin: Mapping[str, object],
-    zoom_entropy_threshold: float | None,
+    classifier: Classifier,
 ) -> PredictionTable:
     origin = {**origin, "dataset": run.description.dataset}
-    if zoom_entropy_threshold is not None:
-        origin["zoom_entropy_threshold"] = zoom_entropy_threshold
+    if classifier.zoom_entropy_threshold is not None:
+        origin["zoom_entropy_threshold"] = classifier.zoom_entropy_threshold
+    if classifier.calibration.temperature != 1:
+        origin["temperature"] = classifier.calibration.temperature
     return PredictionTable(
         tuple(record.id for record in records),
         np.array(labels_of(records)),
@@ -124,6 +131,20 @@ def _answers(classifier: Classifier, loader: DataLoader[Batch]) -> tuple[dict[Br
         count += len(batch.images)
     answers = {branch: torch.cat([each[branch] for each in batches]).numpy() for branch in batches[0]}
     return answers, round(1e3 * seconds / count, 2)
+
+
+def _decided(classifier: Classifier, answers: Mapping[Branch, Float[np.ndarray, "n c"]]) -> Float[np.ndarray, "n c"]:
+    """Return the calibrated answers that count."""
+    probabilities = {branch: torch.from_numpy(each) for branch, each in answers.items()}
+    return classifier.calibration.decided(probabilities).numpy()
+
+
+def _held_out(run: Run, classifier: Classifier) -> PredictionTable | None:
+    """Return the run's held-out answers, decided as `classifier` does; None where it has none."""
+    held_out = read_held_out(run.path)
+    if held_out is None:
+        return None
+    return held_out.gated(classifier.zoom_entropy_threshold).decided(classifier.calibration)
 
 
 def _branch_top1(answers: Mapping[Branch, Float[np.ndarray, "n c"]], table: PredictionTable) -> dict[str, Estimate]:
@@ -166,6 +187,7 @@ def _write(
         "accuracy": asdict(evaluation.accuracy),
         "branches": {name: asdict(top1) for name, top1 in evaluation.branches.items()},
         "gate": [asdict(each) for each in evaluation.gate],
+        "calibration": unstructured(evaluation.calibration),
         "milliseconds": evaluation.milliseconds,
         **table.metadata,
         **origin,
@@ -176,8 +198,13 @@ def _write(
 
 def evaluation_markdown(evaluation: Evaluation, title: str) -> str:
     """Return what was measured as Markdown."""
-    accuracy = accuracy_markdown(evaluation.accuracy, title, evaluation.branches)
-    return f"{accuracy}\n{gate_markdown(evaluation.gate)}" if evaluation.gate else accuracy
+    temperature = float(evaluation.table.metadata.get("temperature", 1))
+    blocks = [
+        accuracy_markdown(evaluation.accuracy, title, evaluation.branches),
+        calibration_markdown(evaluation.calibration, temperature),
+        *([gate_markdown(evaluation.gate)] if evaluation.gate else []),
+    ]
+    return "\n".join(blocks)
 
 
 def _row(
