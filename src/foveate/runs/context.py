@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from foveate.config.branches import Branch
 from foveate.config.checks import require_count
 from foveate.config.data import DataConfig, OnError, Split
 from foveate.config.hardware import HardwareConfig
@@ -15,6 +16,7 @@ from foveate.errors import UserError
 from foveate.hardware import device_of
 from foveate.inference.classifier import Classifier
 from foveate.recipes.datasets import load_splits
+from foveate.runs.held_out import read_calibration
 from foveate.runs.run import Run
 
 
@@ -102,16 +104,29 @@ class RunContext:
         return checked(records, self.on_error_of(run), self.say, self.largest_of(run))
 
     def classifier_of(
-        self, run: Run, *, epoch: int | None = None, zoom_entropy_threshold: float | None = None
+        self,
+        run: Run,
+        *,
+        epoch: int | None = None,
+        zoom_entropy_threshold: float | None = None,
+        branch: Branch | str | None = None,
     ) -> Classifier:
         """Load a run's network onto the hardware; arguments and errors as in `Run.load_network` and `Classifier.place`.
 
+        What held-out photographs say of its decision (`read_calibration`) counts at the end of the training alone.
+
         Raises:
-            UserError: The hardware is not there.
+            UserError: The hardware is not there, or what is kept of held-out photographs is damaged.
         """
         device_of(self.hardware)  # what is not there is said before the weights are read
-        network = run.load_network(epoch)
-        return Classifier.place(network, self.hardware, zoom_entropy_threshold=zoom_entropy_threshold)
+        calibration = read_calibration(run.path) if epoch is None else None
+        return Classifier.place(
+            run.load_network(epoch),
+            self.hardware,
+            zoom_entropy_threshold=zoom_entropy_threshold,
+            calibration=calibration,
+            branch=branch,
+        )
 
 
 HERE = RunContext()

@@ -10,6 +10,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 import pyarrow as pa
 
+from foveate.config.branches import Branch
 from foveate.config.data import OnError, TestViews
 from foveate.data.paths import Photographs, find_photographs
 from foveate.data.roots import shown_path
@@ -21,6 +22,13 @@ from foveate.workflows.answer_files import ANSWERS, NAMES, Row, answer_file, che
 from foveate.workflows.model import Model, Named, load
 
 _Answer = TypeVar("_Answer", Named, Prediction)
+
+
+class _Answering(NamedTuple):
+    """Which views of a run decide, as in `load`."""
+
+    zoom_entropy_threshold: float | None
+    branch: Branch | None
 
 
 class Answered(NamedTuple):
@@ -35,6 +43,7 @@ def name_paths(
     patterns: Sequence[str],
     *,
     zoom_entropy_threshold: float | None = None,
+    branch: Branch | None = None,
     out: Path | None = None,
     context: RunContext = HERE,
 ) -> Answered:
@@ -42,7 +51,7 @@ def name_paths(
 
     Arguments and errors as in `predict_paths`.
     """
-    model, paths = _prepared(run, patterns, zoom_entropy_threshold, out, context)
+    model, paths = _prepared(run, patterns, _Answering(zoom_entropy_threshold, branch), out, context)
     problems = _Problems(context.on_error_of_named, context.say)
     answers = model.classify_many(
         paths, largest_megapixels=context.largest_megapixels, unreadable=problems.add, doubtful=problems.doubt
@@ -58,6 +67,7 @@ def predict_paths(
     entropy_threshold: float | None = None,
     views: TestViews = TestViews.CENTRE,
     zoom_entropy_threshold: float | None = None,
+    branch: Branch | None = None,
     out: Path | None = None,
     context: RunContext = HERE,
 ) -> Answered:
@@ -70,7 +80,7 @@ def predict_paths(
     Raises:
         UserError: Some photographs cannot be read and that stops, or none can be, or as those do.
     """
-    model, paths = _prepared(run, patterns, zoom_entropy_threshold, out, context)
+    model, paths = _prepared(run, patterns, _Answering(zoom_entropy_threshold, branch), out, context)
     problems = _Problems(context.on_error_of_named, context.say)
     answers = model.predict_many(
         paths,
@@ -85,11 +95,11 @@ def predict_paths(
 
 
 def _prepared(
-    run: Path, patterns: Sequence[str], zoom_entropy_threshold: float | None, out: Path | None, context: RunContext
+    run: Path, patterns: Sequence[str], answering: _Answering, out: Path | None, context: RunContext
 ) -> tuple[Model, Photographs]:
     if out is not None:
         check_file(out)  # what cannot be written is said before the work, not after
-    model = load(run, hardware=context.hardware, zoom_entropy_threshold=zoom_entropy_threshold)
+    model = load(run, hardware=context.hardware, **answering._asdict())
     return model, find_photographs(patterns, context.say)
 
 
