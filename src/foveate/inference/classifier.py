@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -65,6 +65,20 @@ class Calibration:
         weights = self.view_weights
         return None if weights is None else {Branch(name): weight for name, weight in weights.items()}
 
+    def tempered(self, probabilities: Float[Tensor, "b c"]) -> Float[Tensor, "b c"]:
+        """Return softmax(log p / temperature); the most probable class stays the most probable one.
+
+        At a temperature of 1 they come back as they are, to the last bit.
+        """
+        if self.temperature == 1:
+            return probabilities
+        values = probabilities.double()
+        logarithms = values.clamp(min=torch.finfo(torch.float32).tiny).log()  # rounding makes zeros
+        scaled = (logarithms / self.temperature).softmax(-1).to(probabilities)
+        best, highest = values.argmax(-1, keepdim=True), scaled.amax(-1, keepdim=True)
+        above = torch.where(scaled.argmax(-1, keepdim=True) == best, highest, highest.nextafter(highest + 1))
+        return scaled.scatter(-1, best, above)
+
 
 @dataclass(frozen=True)
 class Classifier:
@@ -76,10 +90,10 @@ class Classifier:
     channels_last: bool
     zoom_entropy_threshold: float | None = None
     """Of an S3N: it looks closer only where the entropy of its first look, in nats, is above this; None: always."""
-    calibration: Calibration = Calibration()
-    """What is made of the branches' answers."""
+    calibration: Calibration = field(default_factory=Calibration)
+    """Of its decision; what the branches say stays as it is."""
     branch: Branch | None = None
-    """Which branch alone answers, as it is; None: the decision does."""
+    """Which branch alone answers; None: the decision does."""
 
     @classmethod
     def place(
@@ -98,7 +112,7 @@ class Classifier:
             hardware: Where to compute, and by what.
             zoom_entropy_threshold: Of a network that looks closer: only where the entropy of its first look, in
                 nats, is above this; None: always.
-            calibration: What held-out photographs say of the decision; None: nothing.
+            calibration: Of its decision, and of nothing else; None: there is none.
             branch: The one branch that is to answer, without looking at what it does not rest on; None: all decide.
 
         Raises:
@@ -118,6 +132,8 @@ class Classifier:
         placed, dtype = folded(network.eval()).to(device).to(memory_format=layout), autocast_dtype(hardware)
         run_by(placed.backbone, hardware.runtime, device, dtype)
         calibration = calibration or Calibration()
+        if branch is not None and (calibration.view_weights is not None or branch is not network.branches[-1]):
+            calibration = Calibration()  # it is of another answer
         return cls(placed, device, dtype, hardware.channels_last, zoom_entropy_threshold, calibration, branch)
 
     @property
@@ -141,7 +157,7 @@ class Classifier:
         return network_input(pixels, self.network.backbone.normalisation, channels_last=self.channels_last)
 
     def probabilities(self, images: UInt8[Tensor, "b v H W 3"]) -> Float[Tensor, "b c"]:
-        """Return each photograph's class probabilities in float32 on the CPU, averaged over its views.
+        """Return each photograph's class probabilities in float32 on the CPU, averaged over its views, calibrated.
 
         Views that the answer does not rest on are not looked at.
         """
@@ -149,18 +165,20 @@ class Classifier:
         return self.decided(self._branch_probabilities(images, None if all_decide else self.deciding))
 
     def decided(self, answers: Mapping[Branch, Float[Tensor, "b c"]]) -> Float[Tensor, "b c"]:
-        """Return the probabilities that count of those of the branches.
+        """Return the calibrated answer that counts, of those that `branch_probabilities` returned.
 
         Raises:
             UserError: A branch has a weight and no answer.
         """
-        if self.branch is not None:
-            return answers[self.branch]
         weights = self.calibration.weights
-        return decision(answers) if weights is None else weighted_decision(answers, weights)
+        if self.branch is not None:
+            counts = answers[self.branch]
+        else:
+            counts = decision(answers) if weights is None else weighted_decision(answers, weights)
+        return self.calibration.tempered(counts)
 
     def branch_probabilities(self, images: UInt8[Tensor, "b v H W 3"]) -> dict[Branch, Float[Tensor, "b c"]]:
-        """Return each branch's class probabilities in float32 on the CPU, averaged over a photograph's views.
+        """Return each branch's probabilities in float32 on the CPU, averaged over a photograph's views, not calibrated.
 
         Of a branch that is to answer alone: those, and of branches that cost no pass more.
 

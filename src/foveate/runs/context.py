@@ -111,15 +111,15 @@ class RunContext:
         zoom_entropy_threshold: float | None = None,
         branch: Branch | str | None = None,
     ) -> Classifier:
-        """Load a run's network onto the hardware; arguments and errors as in `Run.load_network` and `Classifier.place`.
+        """Load a run's network onto the hardware, calibrated as the run says.
 
-        What held-out photographs say of its decision (`read_calibration`) counts at the end of the training alone.
+        Arguments and errors as in `Run.load_network` and `Classifier.place`.
 
         Raises:
-            UserError: The hardware is not there, or what is kept of held-out photographs is damaged.
+            UserError: The hardware is not there, or the calibration is damaged.
         """
         device_of(self.hardware)  # what is not there is said before the weights are read
-        calibration = read_calibration(run.path) if epoch is None else None
+        calibration = read_calibration(run.path) if epoch is None else None  # it is of the trained network
         return Classifier.place(
             run.load_network(epoch),
             self.hardware,
