@@ -65,6 +65,20 @@ class Calibration:
         weights = self.view_weights
         return None if weights is None else {Branch(name): weight for name, weight in weights.items()}
 
+    def alone(self, branch: Branch, network: Network) -> Calibration:
+        """Return that of one branch alone, whose answers stay as they are unless they are the network's decision."""
+        decides = self.view_weights is None and branch is network.branches[-1]
+        return Calibration(temperature=self.temperature if decides else 1.0, view_weights={branch.value: 1.0})
+
+    def decided(self, answers: Mapping[Branch, Float[Tensor, "b c"]]) -> Float[Tensor, "b c"]:
+        """Return the calibrated probabilities of the answer that counts, of those of a network's branches.
+
+        Raises:
+            UserError: A branch has a weight and no answer.
+        """
+        weights = self.weights
+        return self.tempered(decision(answers) if weights is None else weighted_decision(answers, weights))
+
     def tempered(self, probabilities: Float[Tensor, "b c"]) -> Float[Tensor, "b c"]:
         """Return softmax(log p / temperature); the most probable class stays the most probable one.
 
@@ -132,15 +146,13 @@ class Classifier:
         placed, dtype = folded(network.eval()).to(device).to(memory_format=layout), autocast_dtype(hardware)
         run_by(placed.backbone, hardware.runtime, device, dtype)
         calibration = calibration or Calibration()
-        if branch is not None and (calibration.view_weights is not None or branch is not network.branches[-1]):
-            calibration = Calibration()  # it is of another answer
+        if branch is not None:
+            calibration = calibration.alone(branch, network)
         return cls(placed, device, dtype, hardware.channels_last, zoom_entropy_threshold, calibration, branch)
 
     @property
     def deciding(self) -> tuple[Branch, ...]:
         """The branches that the answer rests on."""
-        if self.branch is not None:
-            return (self.branch,)
         weights = self.calibration.weights
         if weights is None:
             return self.network.branches[-1:]
@@ -161,21 +173,8 @@ class Classifier:
 
         Views that the answer does not rest on are not looked at.
         """
-        all_decide = self.branch is None and self.calibration.view_weights is None
-        return self.decided(self._branch_probabilities(images, None if all_decide else self.deciding))
-
-    def decided(self, answers: Mapping[Branch, Float[Tensor, "b c"]]) -> Float[Tensor, "b c"]:
-        """Return the calibrated answer that counts, of those that `branch_probabilities` returned.
-
-        Raises:
-            UserError: A branch has a weight and no answer.
-        """
-        weights = self.calibration.weights
-        if self.branch is not None:
-            counts = answers[self.branch]
-        else:
-            counts = decision(answers) if weights is None else weighted_decision(answers, weights)
-        return self.calibration.tempered(counts)
+        branches = None if self.calibration.view_weights is None else self.deciding
+        return self.calibration.decided(self._branch_probabilities(images, branches))
 
     def branch_probabilities(self, images: UInt8[Tensor, "b v H W 3"]) -> dict[Branch, Float[Tensor, "b c"]]:
         """Return each branch's probabilities in float32 on the CPU, averaged over a photograph's views, not calibrated.

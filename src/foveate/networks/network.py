@@ -61,6 +61,18 @@ class FrozenFeatures(Protocol):
         ...
 
 
+class Solved(NamedTuple):
+    """What solving for a network's heads left behind: numbers by their names, and answers out of fold.
+
+    ``held_out`` holds each branch's probabilities for every training photograph, in its centre view, by heads that were
+    fitted to the other ``folds``; it is empty where a class has a single photograph.
+    """
+
+    measured: Mapping[str, float]
+    held_out: Mapping[Branch, Float[Tensor, "n c"]]
+    folds: int
+
+
 class ResponsePeaks(NamedTuple):
     """The response of a batch's predicted classes, its peaks, and the answers, on a grid over the first view."""
 
@@ -121,8 +133,8 @@ class Network(nn.Module, ABC):
         """Return what a training step learns from: the cross entropy of every branch; arguments as in `forward`."""
         return Losses(self(images, step))
 
-    def solve(self, frozen: FrozenFeatures, labels: Int64[Tensor, " n"], seed: int = 0) -> dict[str, float]:
-        """Fit the heads at once, where the configuration says so (`solved`), and return what was measured.
+    def solve(self, frozen: FrozenFeatures, labels: Int64[Tensor, " n"], seed: int = 0) -> Solved:
+        """Fit the heads at once, where the configuration says so (`solved`).
 
         Args:
             frozen: What parts of the network make of the training photographs.

@@ -103,7 +103,7 @@ def evaluate(
 
 
 def _decided(classifier: Classifier, answers: Mapping[Branch, Float[np.ndarray, "n c"]]) -> Float[np.ndarray, "n c"]:
-    decided = classifier.decided({branch: torch.from_numpy(each) for branch, each in answers.items()})
+    decided = classifier.calibration.decided({branch: torch.from_numpy(each) for branch, each in answers.items()})
     return np.asarray(decided)
 
 
