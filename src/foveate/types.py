@@ -66,13 +66,16 @@ class Prediction:
     """The answer for one image.
 
     ``best`` and ``top`` are ordered by falling probability; ``entropy`` is that of all classes' probabilities, in
-    nats. ``sure`` is False where the entropy exceeds the threshold that the caller set.
+    nats. ``sure`` is False where the entropy exceeds the threshold that the caller set, or where such answers would be
+    wrong more often than the error rate that was asked for. ``prediction_set`` holds the classes that come into
+    question, the best first; None where no coverage was asked for.
     """
 
     image: str
     top: tuple[RankedClass, ...]
     entropy: float
     sure: bool = True
+    prediction_set: tuple[RankedClass, ...] | None = None
 
     @property
     def best(self) -> RankedClass:

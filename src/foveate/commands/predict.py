@@ -28,6 +28,11 @@ class Predict:
     """How many classes each answer ranks."""
     entropy_threshold: float | None = None
     """Nats; an answer whose entropy is above it is reported as not sure. None: all are sure."""
+    error_rate: float | None = None
+    """In place of it: of the answers that are not reported as not sure at most so many are wrong, 0.02 for 2%, with
+    90% confidence, by the answers that the run keeps to photographs held out of its training."""
+    coverage: float | None = None
+    """Also name the set of classes that holds the true one so often, 0.95 for 95%, by the same answers."""
     views: TestViews = TestViews.CENTRE
     """Which views of a photograph are averaged."""
     zoom_entropy_threshold: float | None = None
@@ -51,6 +56,15 @@ class Predict:
         require(self.top >= 1, "top must be at least 1", self.top)
         threshold = self.entropy_threshold
         require(threshold is None or threshold >= 0, "entropy_threshold must not be negative, in nats", threshold)
+        given = {"error_rate": (self.error_rate, "0.02 for 2%"), "coverage": (self.coverage, "0.95 for 95%")}
+        for name, (share, example) in given.items():
+            holds = share is None or 0 < share < 1
+            require(holds, f"{name} must be a fraction between 0 and 1, {example}", share)
+        require(
+            threshold is None or self.error_rate is None,
+            "an answer is sure by --entropy-threshold or by --error-rate, not by both",
+            f"{threshold} and {self.error_rate}",
+        )
         if self.largest_megapixels is not None:
             require_count("largest_megapixels", self.largest_megapixels)
 
@@ -65,10 +79,11 @@ class Predict:
         from foveate.workflows.predict import name_paths, predict_paths
 
         if self.names_only:
-            if (self.top, self.entropy_threshold, self.views) != (5, None, TestViews.CENTRE):
+            doubt = (self.entropy_threshold, self.error_rate, self.coverage)
+            if (self.top, *doubt, self.views) != (5, None, None, None, TestViews.CENTRE):
                 raise UserError(
                     "--names-only names one class of one view, whatever the doubt; leave it out, or leave out --top, "
-                    "--entropy-threshold and --views"
+                    "--entropy-threshold, --error-rate, --coverage and --views"
                 )
             name_paths(
                 self.run_folder,
@@ -84,6 +99,8 @@ class Predict:
             self.paths,
             top=self.top,
             entropy_threshold=self.entropy_threshold,
+            error_rate=self.error_rate,
+            coverage=self.coverage,
             views=self.views,
             zoom_entropy_threshold=self.zoom_entropy_threshold,
             branch=self.branch,

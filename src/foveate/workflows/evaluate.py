@@ -19,15 +19,17 @@ from foveate.data.records import ImageRecord, labels_of
 from foveate.data.roots import shown_path
 from foveate.evaluation.accuracy import Accuracy, measure_accuracy
 from foveate.evaluation.bootstrap import Estimate
+from foveate.evaluation.calibration_check import CalibrationCheck, check_calibration
 from foveate.evaluation.gating import Gated, at_threshold, gate_curve
 from foveate.evaluation.predictions import PredictionTable, write_predictions
 from foveate.evaluation.view_weights import Difference
-from foveate.files.documents import write_json, write_text
+from foveate.files.documents import unstructured, write_json, write_text
 from foveate.inference.classifier import Classifier
 from foveate.report.result_versions import Measured
-from foveate.report.tables import accuracy_markdown, gate_markdown
+from foveate.report.tables import accuracy_markdown, calibration_markdown, gate_markdown
 from foveate.runs.context import HERE, RunContext
 from foveate.runs.environment import environment
+from foveate.runs.held_out import read_held_out
 from foveate.runs.run import Run
 from foveate.workflows.report_paths import measured_with, report_path
 from foveate.workflows.result_rows import add_row, result_row
@@ -45,8 +47,10 @@ class Evaluation:
     """Top-1 of each branch of the network and of the mean of all their probabilities; one entry for a plain network."""
     milliseconds: float
     """Time in the network for one photograph, in batches, decoding left out."""
-    passes: float = 1
+    passes: float
     """Passes of the network for the answer to one photograph, on average."""
+    calibration: CalibrationCheck
+    """Whether the answers, and what the run's held-out answers promise of them, keep their word."""
     gate: tuple[Gated, ...] = ()
     """Of an S3N that looked closer: what the threshold that was asked for did; without one, what others would do."""
 
@@ -88,26 +92,20 @@ def evaluate(
     answers, milliseconds = _answers(classifier, loader)
     origin = {"run": run.path, "split": split, "views": views, "root": context.data_of(run).root}
     table = _table(run, records, _decided(classifier, answers), origin, classifier)
-    if zoom_entropy_threshold is not None:  # the other branches' are the first look's where it was sure
-        answers = {each: answers[each] for each in (Branch.ORIGINAL, Branch.JOINT)}
     name = f"{split}-{views.value}{_ending(classifier)}"
     settings = measured_with(context, run, classifier)
     report = report_path(run.path / "evaluation", name, settings, "evaluation", context.say)
-    evaluation = _measured(classifier, answers, table, records, views, report, milliseconds)
+    evaluation = _measured(run, classifier, answers, table, records, views, report, milliseconds)
     if context.results is not None:
         add_row(context.results, _row(run, split, views, evaluation, classifier))
-    _write(run, evaluation, answers, {"report": name, "settings": settings})
+    _write(run, evaluation, _reported(classifier, answers), {"report": name, "settings": settings})
     for line in _warnings(run, answers, table, classifier):
         context.say(line)
     return evaluation
 
 
-def _decided(classifier: Classifier, answers: Mapping[Branch, Float[np.ndarray, "n c"]]) -> Float[np.ndarray, "n c"]:
-    decided = classifier.calibration.decided({branch: torch.from_numpy(each) for branch, each in answers.items()})
-    return np.asarray(decided)
-
-
 def _measured(
+    run: Run,
     classifier: Classifier,
     answers: Mapping[Branch, Float[np.ndarray, "n c"]],
     table: PredictionTable,
@@ -123,9 +121,12 @@ def _measured(
         table=table,
         records=records,
         report=report,
-        branches=_branch_top1(answers, table),
+        branches=_branch_top1(_reported(classifier, answers), table),
         milliseconds=milliseconds,
         passes=views.number * (gate[0].passes if gated else classifier.passes),
+        calibration=check_calibration(
+            _decided(classifier, answers, calibrated=False), table, _held_out(run, classifier)
+        ),
         gate=gate,
     )
 
@@ -150,6 +151,7 @@ def _table(
         "zoom_entropy_threshold": classifier.zoom_entropy_threshold,
         "branch": alone,
         "view_weights": None if alone is not None else weights,
+        "temperature": None if classifier.calibration.temperature == 1 else classifier.calibration.temperature,
     }
     origin = {**origin, "dataset": run.description.dataset}
     origin |= {name: value for name, value in answering.items() if value is not None}
@@ -172,6 +174,31 @@ def _answers(classifier: Classifier, loader: DataLoader[Batch]) -> tuple[dict[Br
         count += len(batch.images)
     answers = {branch: torch.cat([each[branch] for each in batches]).numpy() for branch in batches[0]}
     return answers, round(1e3 * seconds / count, 2)
+
+
+def _decided(
+    classifier: Classifier, answers: Mapping[Branch, Float[np.ndarray, "n c"]], *, calibrated: bool = True
+) -> Float[np.ndarray, "n c"]:
+    """Return the answers that count."""
+    calibration = classifier.calibration if calibrated else replace(classifier.calibration, temperature=1.0)
+    return calibration.decided({branch: torch.from_numpy(each) for branch, each in answers.items()}).numpy()
+
+
+def _held_out(run: Run, classifier: Classifier) -> PredictionTable | None:
+    """Return the run's held-out answers, decided as `classifier` does; None where it has none."""
+    held_out = read_held_out(run.path)
+    if held_out is None:
+        return None
+    return held_out.gated(classifier.zoom_entropy_threshold).decided(classifier.calibration)
+
+
+def _reported(
+    classifier: Classifier, answers: Mapping[Branch, Float[np.ndarray, "n c"]]
+) -> Mapping[Branch, Float[np.ndarray, "n c"]]:
+    """Return the answers that are those of the branches; of a gated network, its zoomed views' are not everywhere."""
+    if classifier.zoom_entropy_threshold is None:
+        return answers
+    return {branch: answers[branch] for branch in (Branch.ORIGINAL, Branch.JOINT)}
 
 
 def _branch_top1(answers: Mapping[Branch, Float[np.ndarray, "n c"]], table: PredictionTable) -> dict[str, Estimate]:
@@ -214,6 +241,7 @@ def _write(
         "accuracy": asdict(evaluation.accuracy),
         "branches": {name: asdict(top1) for name, top1 in evaluation.branches.items()},
         "gate": [asdict(each) for each in evaluation.gate],
+        "calibration": unstructured(evaluation.calibration),
         "milliseconds": evaluation.milliseconds,
         "passes": evaluation.passes,
         **table.metadata,
@@ -225,8 +253,13 @@ def _write(
 
 def evaluation_markdown(evaluation: Evaluation, title: str) -> str:
     """Return what was measured as Markdown."""
-    accuracy = accuracy_markdown(evaluation.accuracy, title, evaluation.branches)
-    return f"{accuracy}\n{gate_markdown(evaluation.gate)}" if evaluation.gate else accuracy
+    temperature = float(evaluation.table.metadata.get("temperature", 1))
+    blocks = [
+        accuracy_markdown(evaluation.accuracy, title, evaluation.branches),
+        calibration_markdown(evaluation.calibration, temperature),
+        *([gate_markdown(evaluation.gate)] if evaluation.gate else []),
+    ]
+    return "\n".join(blocks)
 
 
 def _warnings(

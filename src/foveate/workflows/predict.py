@@ -18,7 +18,16 @@ from foveate.errors import UserError
 from foveate.progress import progress
 from foveate.runs.context import HERE, RunContext
 from foveate.types import Prediction
-from foveate.workflows.answer_files import ANSWERS, NAMES, Row, answer_file, check_file, row_of, rows_of
+from foveate.workflows.answer_files import (
+    ANSWERS,
+    ANSWERS_WITH_SETS,
+    NAMES,
+    Row,
+    answer_file,
+    check_file,
+    row_of,
+    rows_of,
+)
 from foveate.workflows.model import Model, Named, load
 
 _Answer = TypeVar("_Answer", Named, Prediction)
@@ -65,6 +74,8 @@ def predict_paths(
     *,
     top: int = 5,
     entropy_threshold: float | None = None,
+    error_rate: float | None = None,
+    coverage: float | None = None,
     views: TestViews = TestViews.CENTRE,
     zoom_entropy_threshold: float | None = None,
     branch: Branch | None = None,
@@ -86,12 +97,17 @@ def predict_paths(
         paths,
         top=top,
         entropy_threshold=entropy_threshold,
+        error_rate=error_rate,
+        coverage=coverage,
         views=views,
         largest_megapixels=context.largest_megapixels,
         unreadable=problems.add,
         doubtful=problems.doubt,
     )
-    return _written(answers, len(paths), problems, _Form(ANSWERS, rows_of, _line), out, context.say)
+    form = _Form(
+        ANSWERS if coverage is None else ANSWERS_WITH_SETS, rows_of, _line if error_rate is None else _bare_line
+    )
+    return _written(answers, len(paths), problems, form, out, context.say)
 
 
 def _prepared(
@@ -182,7 +198,13 @@ def _name_line(named: Named) -> str:
 
 
 def _line(answer: Prediction) -> str:
+    return _bare_line(answer, f"not sure (entropy {answer.entropy:.2f} nats), best: ")
+
+
+def _bare_line(answer: Prediction, doubt: str = "not sure, best: ") -> str:
     others = ", ".join(f"{each.class_name} {each.probability:.1%}" for each in answer.top[1:])
-    verdict = f"{answer.best.class_name} {answer.best.probability:.1%}"
-    doubt = "" if answer.sure else f"not sure (entropy {answer.entropy:.2f} nats), best: "
-    return f"{shown_path(answer.image)}: {doubt}{verdict}" + (f"  [{others}]" if others else "")
+    verdict = f"{'' if answer.sure else doubt}{answer.best.class_name} {answer.best.probability:.1%}"
+    line = f"{shown_path(answer.image)}: {verdict}" + (f"  [{others}]" if others else "")
+    if answer.prediction_set is None:
+        return line
+    return f"{line}  set: {', '.join(each.class_name for each in answer.prediction_set)}"
