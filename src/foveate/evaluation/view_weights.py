@@ -49,6 +49,33 @@ class Difference(NamedTuple):
         return self.value > self.standard_error
 
 
+class BetterView(NamedTuple):
+    """A view that alone is right more often than the decision of all."""
+
+    branch: Branch
+    accuracy: float
+    decided: float
+    """How often the decision is right."""
+    difference: Difference
+
+
+def better_view(
+    answers: Mapping[Branch, Float[np.ndarray, "n c"]], decided: Float[np.ndarray, "n c"], labels: Int[np.ndarray, " n"]
+) -> BetterView | None:
+    """Return the view that is right most often, the first of equal ones, where that is more often than the decision.
+
+    Args:
+        answers: Each branch's probabilities; the joint branch is no view.
+        decided: Those of the decision.
+        labels: The true classes.
+    """
+    right = {branch: each.argmax(1) == labels for branch, each in answers.items() if branch is not Branch.JOINT}
+    best = max(right, key=lambda branch: int(right[branch].sum()))
+    own = decided.argmax(1) == labels
+    difference = Difference.of(right[best], own)
+    return BetterView(best, float(right[best].mean()), float(own.mean()), difference) if difference.value > 0 else None
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class TriedWeights:
     """One way to let the branches count."""

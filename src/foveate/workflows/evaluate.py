@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -16,13 +16,12 @@ from foveate.config.branches import Branch
 from foveate.config.data import Split, TestViews
 from foveate.data.loading import Batch, EvaluationViews, evaluation_loader
 from foveate.data.records import ImageRecord, labels_of
-from foveate.data.roots import shown_path
 from foveate.evaluation.accuracy import Accuracy, measure_accuracy
 from foveate.evaluation.bootstrap import Estimate
 from foveate.evaluation.calibration_check import CalibrationCheck, check_calibration
 from foveate.evaluation.gating import Gated, at_threshold, gate_curve
 from foveate.evaluation.predictions import PredictionTable, write_predictions
-from foveate.evaluation.view_weights import Difference
+from foveate.evaluation.view_weights import better_view
 from foveate.files.documents import unstructured, write_json, write_text
 from foveate.inference.classifier import Classifier
 from foveate.report.result_versions import Measured
@@ -99,8 +98,8 @@ def evaluate(
     if context.results is not None:
         add_row(context.results, _row(run, split, views, evaluation, classifier))
     _write(run, evaluation, _reported(classifier, answers), {"report": name, "settings": settings})
-    for line in _warnings(run, answers, table, classifier):
-        context.say(line)
+    if branch is None and zoom_entropy_threshold is None and (warning := _said_of_views(run, answers, evaluation)):
+        context.say(warning)
     return evaluation
 
 
@@ -262,25 +261,19 @@ def evaluation_markdown(evaluation: Evaluation, title: str) -> str:
     return "\n".join(blocks)
 
 
-def _warnings(
-    run: Run, answers: Mapping[Branch, Float[np.ndarray, "n c"]], table: PredictionTable, classifier: Classifier
-) -> Iterator[str]:
-    """Say which view is right most often, where that is more often than the decision of all."""
-    if classifier.branch is not None or classifier.zoom_entropy_threshold is not None or len(answers) == 1:
-        return
-    right = {branch: each.argmax(1) == table.labels for branch, each in answers.items() if branch is not Branch.JOINT}
-    best = max(right, key=lambda branch: int(right[branch].sum()))
-    decided = table.probabilities.argmax(1) == table.labels
-    lost = Difference.of(right[best], decided)
-    if lost.value <= 0:
-        return
+def _said_of_views(run: Run, answers: Mapping[Branch, Float[np.ndarray, "n c"]], evaluation: Evaluation) -> str | None:
+    """Return a warning where one of the network's views is right more often than its decision."""
+    table = evaluation.table
+    better = better_view(answers, table.probabilities, table.labels)
+    if better is None:
+        return None
+    branch, accuracy, decided, lost = better
+    mend = "" if "view_weights" in table.metadata else f"`foveate tune {run.path}` lets held-out photographs choose; "
     chance = "beyond" if lost.beyond_one_error else "within"
-    weighed = classifier.calibration.view_weights is not None
-    mend = "" if weighed else f"`foveate tune {shown_path(run.path)}` lets held-out photographs choose; "
-    yield (
-        f"warning: the answer of all views is right on {100 * decided.mean():.1f}% of these photographs, that of the "
-        f"{best} view alone on {100 * right[best].mean():.1f}%: {100 * lost.value:.1f} points more, {chance} one "
-        f"standard error ({100 * lost.standard_error:.1f}, paired); {mend}--branch {best} answers by that view alone"
+    return (
+        f"warning: all views together are right on {100 * decided:.1f}% of these photographs, the {branch} view alone "
+        f"on {100 * accuracy:.1f}%, {100 * lost.value:.1f} points more, {chance} "
+        f"one standard error ({100 * lost.standard_error:.1f}, paired); {mend}--branch {branch} answers by that alone"
     )
 
 
