@@ -8,6 +8,7 @@ import tyro
 
 from foveate.commands import existence
 from foveate.commands.contexts import context_of
+from foveate.config.branches import Branch
 from foveate.config.checks import require, require_count
 from foveate.config.data import OnError, TestViews
 from foveate.config.hardware import HardwareConfig
@@ -37,6 +38,9 @@ class Predict:
     zoom_entropy_threshold: float | None = None
     """Of an S3N run: look closer only where the entropy of the first look, in nats, is above this; None: always.
     `evaluate --split validation` shows what each threshold saves; at most the entropy threshold."""
+    branch: Branch | None = None
+    """The one branch that answers: `original` is the first look of an S3N run, for one pass instead of three; None: all
+    decide together."""
     names_only: bool = False
     """Name each photograph's class and nothing else. A Guided Zoom of several rounds then looks at less evidence,
     for the same classes."""
@@ -85,6 +89,7 @@ class Predict:
                 self.run_folder,
                 self.paths,
                 zoom_entropy_threshold=self.zoom_entropy_threshold,
+                branch=self.branch,
                 out=self.out,
                 context=context_of(self),
             )
@@ -98,6 +103,7 @@ class Predict:
             coverage=self.coverage,
             views=self.views,
             zoom_entropy_threshold=self.zoom_entropy_threshold,
+            branch=self.branch,
             out=self.out,
             context=context_of(self),
         )

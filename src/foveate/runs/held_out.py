@@ -82,10 +82,13 @@ class HeldOut:
         """Return what the network answers where it looks closer only above an entropy, in nats; None: always."""
         if zoom_entropy_threshold is None or Branch.JOINT not in self.answers:
             return self
-        first, joint = (self.answers[branch].probabilities for branch in (Branch.ORIGINAL, Branch.JOINT))
-        again = unsure(torch.from_numpy(first), zoom_entropy_threshold).numpy()
-        table = replace(self.answers[Branch.JOINT], probabilities=np.where(again[:, None], joint, first))
-        return replace(self, answers={**self.answers, Branch.JOINT: table})
+        first = self.answers[Branch.ORIGINAL].probabilities
+        again = unsure(torch.from_numpy(first), zoom_entropy_threshold).numpy()[:, None]
+        answers = {
+            branch: replace(table, probabilities=np.where(again, table.probabilities, first))
+            for branch, table in self.answers.items()
+        }
+        return replace(self, answers=answers)
 
     def decided(self, calibration: Calibration) -> PredictionTable:
         """Return the calibrated answers that count."""
@@ -141,13 +144,19 @@ def read_held_out(folder: Path) -> HeldOut | None:
     return HeldOut(answers, origin.source, origin.folds)
 
 
-def keep_calibrated(folder: Path, held_out: HeldOut) -> str:
+def keep_calibrated(folder: Path, held_out: HeldOut, weights: Mapping[Branch, float] | None = None) -> str:
     """Keep held-out answers in a folder, and the temperature that is fitted to them; return a line that says so.
+
+    Args:
+        folder: Of a run or Guided Zoom.
+        held_out: What it keeps.
+        weights: How much each branch counts; None: the network decides.
 
     Raises:
         UserError: As in `write_held_out`.
     """
-    calibration = Calibration()
+    named = None if weights is None else {branch.value: weight for branch, weight in weights.items()}
+    calibration = Calibration(view_weights=named)
     before = held_out.decided(calibration)
     logits = np.log(np.maximum(before.probabilities, np.finfo(np.float32).tiny))  # rounding makes zeros
     calibration = replace(calibration, temperature=fit_temperature(logits, before.labels))

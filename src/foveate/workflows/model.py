@@ -18,6 +18,7 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor
 
+from foveate.config.branches import Branch
 from foveate.config.checks import require
 from foveate.config.data import TestViews, TransformConfig
 from foveate.config.hardware import HardwareConfig
@@ -254,7 +255,11 @@ class Model:
 
 
 def load(
-    path: Path | str, *, hardware: HardwareConfig | None = None, zoom_entropy_threshold: float | None = None
+    path: Path | str,
+    *,
+    hardware: HardwareConfig | None = None,
+    zoom_entropy_threshold: float | None = None,
+    branch: Branch | str | None = None,
 ) -> Model:
     """Load a finished run's network, or a Guided Zoom with both of its networks, ready to predict.
 
@@ -263,10 +268,13 @@ def load(
         hardware: Where to compute; none: the fast choice of this machine.
         zoom_entropy_threshold: Of an S3N run: look closer only where the entropy of the first look, in nats, is above
             this; None: always. `foveate evaluate --split validation` shows what each threshold saves.
+        branch: Of a run: the one branch that answers, such as `original`, the first look of an S3N, which then costs
+            one pass, as a plain network does; None: all decide together.
 
     Raises:
         UserError: The hardware is not there; the folder is neither, or not finished, its weights are missing or not its
-            own; or `zoom_entropy_threshold` is negative, or given for what is no S3N that looks closer.
+            own; or `zoom_entropy_threshold` is negative, or given for what is no S3N that looks closer; or the network
+            has no such branch, or is a Guided Zoom's.
     """
     path, context = Path(path).expanduser(), RunContext(hardware=hardware or HardwareConfig())
     if GuidedZoomRun.is_at(path):
@@ -274,12 +282,17 @@ def load(
             raise UserError(
                 "zoom_entropy_threshold says where an S3N run looks closer; got a Guided Zoom; leave it out"
             )
+        if branch is not None:
+            raise UserError(
+                f"branch says which branch of a run answers alone; got a Guided Zoom and {branch}; leave it out, or "
+                "give the run that it questions"
+            )
         zoom = GuidedZoomRun.open(path)
         networks = load_guided_zoom(zoom, context.hardware)
         refiner = Refiner.of(networks, zoom.description.refinement)
         return Model(zoom.base_run(), networks.conventional.classifier, refiner, path, read_calibration(path))
     run = Run.open(path)
-    return Model(run, context.classifier_of(run, zoom_entropy_threshold=zoom_entropy_threshold))
+    return Model(run, context.classifier_of(run, zoom_entropy_threshold=zoom_entropy_threshold, branch=branch))
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 import pyarrow as pa
 
+from foveate.config.branches import Branch
 from foveate.config.data import OnError, TestViews
 from foveate.data.paths import Photographs, find_photographs
 from foveate.data.roots import shown_path
@@ -32,6 +33,13 @@ from foveate.workflows.model import Model, Named, load
 _Answer = TypeVar("_Answer", Named, Prediction)
 
 
+class _Answering(NamedTuple):
+    """Which views of a run decide, as in `load`."""
+
+    zoom_entropy_threshold: float | None
+    branch: Branch | None
+
+
 class Answered(NamedTuple):
     """How many photographs were answered for, and how many could not be read."""
 
@@ -44,6 +52,7 @@ def name_paths(
     patterns: Sequence[str],
     *,
     zoom_entropy_threshold: float | None = None,
+    branch: Branch | None = None,
     out: Path | None = None,
     context: RunContext = HERE,
 ) -> Answered:
@@ -51,7 +60,7 @@ def name_paths(
 
     Arguments and errors as in `predict_paths`.
     """
-    model, paths = _prepared(run, patterns, zoom_entropy_threshold, out, context)
+    model, paths = _prepared(run, patterns, _Answering(zoom_entropy_threshold, branch), out, context)
     problems = _Problems(context.on_error_of_named, context.say)
     answers = model.classify_many(
         paths, largest_megapixels=context.largest_megapixels, unreadable=problems.add, doubtful=problems.doubt
@@ -69,6 +78,7 @@ def predict_paths(
     coverage: float | None = None,
     views: TestViews = TestViews.CENTRE,
     zoom_entropy_threshold: float | None = None,
+    branch: Branch | None = None,
     out: Path | None = None,
     context: RunContext = HERE,
 ) -> Answered:
@@ -81,7 +91,7 @@ def predict_paths(
     Raises:
         UserError: Some photographs cannot be read and that stops, or none can be, or as those do.
     """
-    model, paths = _prepared(run, patterns, zoom_entropy_threshold, out, context)
+    model, paths = _prepared(run, patterns, _Answering(zoom_entropy_threshold, branch), out, context)
     problems = _Problems(context.on_error_of_named, context.say)
     answers = model.predict_many(
         paths,
@@ -101,11 +111,11 @@ def predict_paths(
 
 
 def _prepared(
-    run: Path, patterns: Sequence[str], zoom_entropy_threshold: float | None, out: Path | None, context: RunContext
+    run: Path, patterns: Sequence[str], answering: _Answering, out: Path | None, context: RunContext
 ) -> tuple[Model, Photographs]:
     if out is not None:
         check_file(out)  # what cannot be written is said before the work, not after
-    model = load(run, hardware=context.hardware, zoom_entropy_threshold=zoom_entropy_threshold)
+    model = load(run, hardware=context.hardware, **answering._asdict())
     return model, find_photographs(patterns, context.say)
 
 
