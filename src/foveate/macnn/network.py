@@ -99,6 +99,11 @@ class MACNN(Network):
         logits = self.decision(self.backbone.classifier(pooled), streams)
         return MACNNOutput(original, features, attention, boxes, views, logits)
 
+    @property
+    def passes(self) -> int:
+        """One of the whole image, one of the object where there is such a stream, and one of each part."""
+        return 1 + self.config.object_stream + self.config.parts
+
     def first_view(self, images: Float[Tensor, "b 3 Hs Ws"]) -> Float[Tensor, "b 3 H W"]:
         """Shrink the source, without aliasing."""
         return shrink(images, self.input_size)

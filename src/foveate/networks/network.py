@@ -95,6 +95,7 @@ class Network(nn.Module, ABC):
     - to be trained: `losses`, `prepare`; or `solve`, where its heads are solved for at once (`NetworkConfig.solved`);
     - to be grounded, by Guided Zoom too: `first_view`, where its backbone sees another size than the network is given,
       and `decides_by_backbone`, where its decision is the backbone's own;
+    - to say what it costs, where it looks at views that cannot be left out: `passes`;
     - to leave views out where it is sure: `skippable_views`, `check_looks_closer`, `look_where_unsure`;
     - to be localised: `check_class_maps`, `branch_maps`;
     - to have its attention measured: `check_response_peaks`, `response_peaks`;
@@ -153,6 +154,11 @@ class Network(nn.Module, ABC):
     def skippable_views(self) -> int:
         """How many views it looks at after the first one; each costs a pass of the backbone."""
         return 0
+
+    @property
+    def passes(self) -> int:
+        """How often a CNN looks, at one view of a photograph each time, for one answer."""
+        return 1 + self.skippable_views
 
     def first_view(self, images: Float[Tensor, "b 3 Hs Ws"]) -> Float[Tensor, "b 3 H W"]:
         """Return what the backbone sees of images of the source size, and is grounded in."""
