@@ -27,9 +27,10 @@ class ModelAnswer(NamedTuple):
 
 @dataclass(frozen=True)
 class Disagreement:
-    """One photograph, upright, its true class, and both answers: the better one first."""
+    """One photograph, upright, its name and true class, and both answers: the better one first."""
 
     image: Image.Image
+    name: str
     truth: str
     better: ModelAnswer
     worse: ModelAnswer
@@ -54,8 +55,8 @@ def disagreement_sheet(sections: Sequence[DisagreementSection], path: Path, titl
         ValueError: There is no photograph to show.
         UserError: The file cannot be written; what was there before is untouched.
     """
-    summary = "; ".join(f"{each.words}: {each.count}" for each in sections)
-    card_sheet([_section(each) for each in sections], path, title, Mark(summary, SOFT_INK))
+    summary = Mark("The true class of each photograph, its name, and what the two answer", SOFT_INK)
+    card_sheet([_section(each) for each in sections], path, title, summary)
 
 
 def _section(section: DisagreementSection) -> Section:
@@ -76,11 +77,13 @@ class _Card:
     def text_height(self, page: Page) -> float:
         truth, *answers = self._lines(page)
         lines = sum(CAPTION.line_height + len(each) * _ANSWER.line_height + PADDING / 2 for each in answers)
-        return len(truth) * _TRUTH.line_height + PADDING / 2 + lines
+        return len(truth) * _TRUTH.line_height + CAPTION.line_height + PADDING / 2 + lines
 
     def write(self, page: Page, room: Room) -> None:
         truth, *answers = self._lines(page)
-        top = page.write((room.left, room.top), truth, _TRUTH) + PADDING / 2
+        top = page.write((room.left, room.top), truth, _TRUTH)
+        name = page.fitted(self.disagreement.name, CAPTION, TEXT_WIDTH)
+        top = page.write((room.left, top), name, CAPTION) + PADDING / 2
         for answer, lines in zip((self.disagreement.better, self.disagreement.worse), answers, strict=True):
             top = page.write((room.left, top), page.fitted(answer.name, CAPTION, TEXT_WIDTH), CAPTION)
             mark = judge(answer.best.class_name, self.disagreement.truth)

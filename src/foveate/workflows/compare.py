@@ -91,8 +91,8 @@ def compare(
     folders = [" + ".join(str(folder.resolve()) for folder in each.folders) for each in opened]
     settings = {**measured_with(context, opened[0].runs[0]), "compared": folders}
     comparison = Comparison(rows, len(records), _report(groups, settings, out))
-    _write(comparison, groups, records, settings)
-    context.say(f"{comparison.markdown}\nwritten to {comparison.report} (also .json, .csv and .png)")
+    beside = ", ".join(each.name for each in _write(comparison, groups, records, settings))
+    context.say(f"{comparison.markdown}\nwritten to {comparison.report} (also .json); the photographs: {beside}")
     return comparison
 
 
@@ -168,12 +168,12 @@ def _write(
     groups: Sequence[ComparedGroup],
     records: Sequence[ImageRecord],
     settings: Mapping[str, object],
-) -> None:
-    """Write everything; the JSON last."""
+) -> tuple[Path, ...]:
+    """Write everything, the JSON last; return the files that show photographs."""
     report, model = comparison.report, groups[0].models[0]
     title = f"{model.split} split of {model.runs[0].description.dataset}"
     write_text(report, comparison_markdown(comparison.rows, title, len(records)))
-    write_disagreements(report, groups, records)
+    beside = write_disagreements(report, groups, records)
     content = {
         "split": model.split.value,
         "dataset": model.runs[0].description.dataset,
@@ -184,3 +184,4 @@ def _write(
         "environment": environment(),
     }
     write_json(report.with_suffix(".json"), content)
+    return beside

@@ -101,7 +101,7 @@ def _aligned(names: Sequence[str], models: Sequence[ComparedModel], index: int) 
 def _distinct(paths: Sequence[Path]) -> list[str]:
     """Return as many last parts of each path as tell all of them apart."""
     for count in range(1, max(len(path.parts) for path in paths)):
-        names = ["/".join(path.parts[-count:]) for path in paths]
+        names = [Path(*path.parts[-count:]).as_posix() for path in paths]
         if len(set(names)) == len(names):
             return names
     return [str(path) for path in paths]

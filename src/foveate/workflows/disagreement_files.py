@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pyarrow as pa
@@ -22,8 +22,10 @@ _SHOWN = 12  # of each kind on a sheet
 _LONGEST = 120  # characters of a part of a file's name
 
 
-def write_disagreements(report: Path, groups: Sequence[ComparedGroup], records: Sequence[ImageRecord]) -> None:
-    """Write the list and the sheets beside a report.
+def write_disagreements(
+    report: Path, groups: Sequence[ComparedGroup], records: Sequence[ImageRecord]
+) -> tuple[Path, ...]:
+    """Write the list and the sheets beside a report; return all of these files.
 
     Args:
         report: The Markdown. The list is a CSV of that name; the sheet a PNG of it, or where there are more than two
@@ -32,15 +34,18 @@ def write_disagreements(report: Path, groups: Sequence[ComparedGroup], records: 
         records: The photographs, in the order of the answers.
     """
     first, others = groups[0], groups[1:]
-    _write_list(report.with_suffix(".csv"), groups, records)
+    listed, sheets = report.with_suffix(".csv"), []
+    _write_list(listed, groups, records)
     for other in others:
         ending = "" if len(others) == 1 else f"-{file_words(other.name)}"
         path = report.with_name(f"{report.stem}{ending}.png")
         sections = [_section(other, first, records, gained=True), _section(first, other, records, gained=False)]
         if any(each.count for each in sections):
             disagreement_sheet(sections, path, f"{other.name} against {first.name}")
+            sheets.append(path)
         else:
             path.unlink(missing_ok=True)  # of an earlier comparison, which this one replaces
+    return (listed, *sheets)
 
 
 def file_words(words: str) -> str:
@@ -102,6 +107,7 @@ def _section(
     shown = [
         Disagreement(
             read_image(records[index].image, records[index].id, largest_megapixels=None),
+            shown_path(PurePosixPath(records[index].id).name),
             records[index].class_name,
             _answer(better, index),
             _answer(worse, index),
