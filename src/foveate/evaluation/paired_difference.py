@@ -36,7 +36,7 @@ def mean_accuracy(right: Bool[np.ndarray, "s n"], *, resamples: int = 2000, seed
 
 
 def paired_difference(
-    first: Bool[np.ndarray, "s n"], other: Bool[np.ndarray, "t n"], *, resamples: int = 2000, seed: int = 0
+    first: Bool[np.ndarray, "s n"], other: Bool[np.ndarray, "t m"], *, resamples: int = 2000, seed: int = 0
 ) -> Estimate:
     """Return the mean accuracy of the other's seeds minus that of the first's, with its 95% interval.
 
@@ -56,7 +56,7 @@ def paired_difference(
 
 
 def _resampled(
-    sides: Sequence[Bool[np.ndarray, "_ n"]], resamples: int, seed: int
+    sides: Sequence[Bool[np.ndarray, "_ _"]], resamples: int, seed: int
 ) -> list[Float[np.ndarray, " resamples"]]:
     """Return each side's mean accuracy in each resample.
 

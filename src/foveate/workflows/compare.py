@@ -135,7 +135,7 @@ def _costs(groups: Sequence[ComparedGroup], records: Sequence[ImageRecord]) -> l
                 times.append(time.perf_counter() - began)
             advance(number + 1)
     return [
-        Cost(each.passes, 1e3 * statistics.median(times[1:]) / count, group.models[0].megabytes)
+        Cost(float(each.passes), 1e3 * statistics.median(times[1:]) / count, group.models[0].megabytes)
         for group, each, times in zip(groups, prepared, seconds, strict=True)
     ]
 
