@@ -186,7 +186,7 @@ def test_an_ensemble_is_the_mean_at_the_cost_of_all(
 
 def test_what_is_not_kept_is_evaluated(quick_run: Run, answered: tuple[Run, PredictionTable], tmp_path: Path) -> None:
     a = copy_of(answered, tmp_path / "a", FIRST)
-    b, said = tmp_path / "b", []
+    b, said = tmp_path / "b", list[str]()
     shutil.copytree(quick_run.path, b, ignore=shutil.ignore_patterns("checkpoints", "logs", "evaluation"))
     context = RunContext(hardware=SLOW, say=said.append, results=tmp_path / "rows.jsonl")
     found = compare(a, str(b), context=context)
@@ -259,7 +259,7 @@ def test_macnn_counts_its_streams(macnn_run: Run) -> None:
 
 def test_a_report_of_others_stays(answered: tuple[Run, PredictionTable], tmp_path: Path) -> None:
     a, b = copy_of(answered, tmp_path / "a", FIRST), copy_of(answered, tmp_path / "x/b", OTHER)
-    c, said = copy_of(answered, tmp_path / "y/b", FIRST), []
+    c, said = copy_of(answered, tmp_path / "y/b", FIRST), list[str]()
     report = quietly(a, b).report
     before = report.read_bytes()
     other = compare(a, c, context=replace(QUIET, say=said.append)).report
@@ -375,4 +375,6 @@ def test_on_the_command_line(
     assert "nothing is not one" in capsys.readouterr().err
     assert status("compare", a) == 2
     assert "two sides or more; got 1" in capsys.readouterr().err
+    assert status("compare", a, "+") == 2
+    assert "folders joined by +; got '+'" in capsys.readouterr().err
     assert status("compare", a, b, "--batch-size", 0) == 2

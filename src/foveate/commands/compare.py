@@ -11,6 +11,7 @@ from foveate.commands.contexts import MeasurementOptions, context_of
 from foveate.config.checks import require
 from foveate.config.data import Split
 from foveate.data.paths import expanded, holds
+from foveate.errors import UserError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +28,8 @@ class Compare(MeasurementOptions):
     """Whose photographs to answer for."""
     out: Path | None = None
     """The folder of the report; None: evaluation/ of the first."""
+    results: Path | None = None
+    """A file of JSON lines to which each run that is evaluated now adds its row."""
     batch_size: int = 32
     """Photographs at a time, where a run is evaluated."""
 
@@ -46,7 +49,14 @@ class Compare(MeasurementOptions):
 
 
 def _members(model: Path) -> tuple[Path, ...]:
-    """Return the members of an ensemble; a folder that is there is one, whatever its name."""
+    """Return the members of an ensemble; a folder that is there is one, whatever its name.
+
+    Raises:
+        UserError: Before or after a + there is no name.
+    """
     if holds(expanded(model).exists):
         return (model,)
-    return tuple(expanded(Path(each)) for each in str(model).split("+"))
+    names = str(model).split("+")
+    if not all(names):
+        raise UserError(f"an ensemble is folders joined by +; got {str(model)[:200]!r}; name the missing one")
+    return tuple(expanded(Path(each)) for each in names)

@@ -26,7 +26,10 @@ TEXT_WIDTH = _PHOTO.width - 2 * PADDING
 class Card(Protocol):
     """A photograph, the colour of the stripe below it, and texts below that."""
 
-    image: Image.Image
+    @property
+    def image(self) -> Image.Image:
+        """The photograph, upright."""
+        ...
 
     @property
     def colour(self) -> str:

@@ -36,7 +36,8 @@ class Disagreement:
     worse: ModelAnswer
 
 
-class DisagreementSection(NamedTuple):
+@dataclass(frozen=True)
+class DisagreementSection:
     """The photographs that one of the two answers better."""
 
     words: str

@@ -13,7 +13,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from foveate.config.data import Split, TestViews, TransformConfig
-from foveate.data.loading import EvaluationViews, evaluation_loader
+from foveate.data.loading import Batch, EvaluationViews, evaluation_loader
 from foveate.data.records import ImageRecord
 from foveate.errors import UserError
 from foveate.evaluation.evidence_table import EvidenceTable
@@ -261,4 +261,5 @@ def _views(
 ) -> UInt8[Tensor, "n 1 H W 3"]:
     """Return the centre view of each photograph, all together."""
     loader = evaluation_loader(EvaluationViews(records, transforms), len(records), workers=0)
-    return next(iter(loader)).images
+    batch: Batch = next(iter(loader))
+    return batch.images

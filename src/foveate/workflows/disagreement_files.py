@@ -65,7 +65,8 @@ def _write_list(path: Path, groups: Sequence[ComparedGroup], records: Sequence[I
 
 def _list_row(groups: Sequence[ComparedGroup], records: Sequence[ImageRecord], index: int) -> Row:
     record = records[index]
-    row = {"id": shown_path(record.id), "path": _place(record), "class": shown_path(record.class_name)}
+    row: dict[str, object] = {"id": shown_path(record.id), "path": _place(record)}
+    row["class"] = shown_path(record.class_name)
     for group in groups:
         for name, table, right in zip(group.names, group.tables, group.right[:, index], strict=True):
             best = int(table.probabilities[index].argmax())
