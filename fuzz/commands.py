@@ -89,6 +89,7 @@ def commands(made: Subjects) -> tuple[tuple[str, ...], ...]:
         ("grounding", plain, *maps, *SLOW),
         ("trust", plain, *SLOW),
         ("trust", str(made.zoom), *SLOW),
+        ("compare", plain, str(made.zoom), "--out", "NEW", *SLOW),
         ("recipes",),
         ("demo", "--out", "file"),
     )

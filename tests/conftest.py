@@ -132,10 +132,13 @@ def made(quick_run: Run, evidence: TrainConfig, tmp_path_factory: pytest.TempPat
 
 
 @pytest.fixture(scope="session")
-def workplace(plumage: Path, s3n_run: Run, made: GuidedZoomRun, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder as the examples of the README and of the docstrings take it: photographs and a run."""
+def workplace(
+    plumage: Path, s3n_run: Run, quick_run: Run, made: GuidedZoomRun, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A folder as the examples of the README and of the docstrings take it: photographs and two runs."""
     folder = tmp_path_factory.mktemp("workplace")
     shutil.copytree(plumage, folder / "photographs")
     shutil.copytree(s3n_run.path, folder / "runs" / "mine")
+    shutil.copytree(quick_run.path, folder / "runs" / "plain")
     shutil.copy(next(plumage.rglob("*.jpg")), folder / "bird.jpg")
     return folder

@@ -105,6 +105,8 @@ from .workflows.analysis.measure_trust import TrustReport as TrustReport
 from .workflows.analysis.measure_trust import measure_trust as measure_trust
 from .workflows.build_guided_zoom import build_guided_zoom as build_guided_zoom
 from .workflows.build_pool import build_pool as build_pool
+from .workflows.compare import Comparison as Comparison
+from .workflows.compare import compare as compare
 from .workflows.evaluate import Evaluation as Evaluation
 from .workflows.evaluate import evaluate as evaluate
 from .workflows.evidence_training import EvidenceTraining as EvidenceTraining

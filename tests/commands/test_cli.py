@@ -113,6 +113,7 @@ def test_data_draws_birds_where_asked(tmp_path: Path, capsys: pytest.CaptureFixt
         ("reproduce training", ["s3n-slice-od", "Published: 86.0 top-1"]),
         ("reproduce training ft-resnet50-cub", ["resnet50", "(default: 30)", "0.001", "448", "(default: runs/NAME"]),
         ("evaluate", ["RUN", "--split {train,validation,test}", "--views", "--root", "--results", "--sheet"]),
+        ("compare", ["RUN_OR_ZOOM[+...]", "--split {train,validation,test}", "--out", "--root", "ensemble"]),
         ("predict", ["RUN", "PATHS", "--top", "--entropy-threshold", "--out", "--on-error"]),
         ("localise", ["RUN", "--split {train,validation,test}", "--root", "--results"]),
         ("attention", ["RUN", "--split {train,validation,test}", "--root", "--results"]),

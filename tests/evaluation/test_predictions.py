@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
 from foveate.errors import UserError
-from foveate.evaluation.predictions import PredictionTable, aligned, read_predictions, write_predictions
+from foveate.evaluation.predictions import PredictionTable, aligned, mean_answers, read_predictions, write_predictions
 
 
 def table(images: int = 4, classes: int = 3) -> PredictionTable:
@@ -124,6 +124,14 @@ def test_aligned_brings_rows_into_the_others_order(order: list[int]) -> None:
     assert_same(aligned(a, b), replace(a, metadata={"run": "other"}))
 
 
+def test_an_ensemble_answers_with_the_mean_in_the_first_ones_order() -> None:
+    one = table(images=3)
+    other = replace(one, ids=one.ids[::-1], labels=one.labels[::-1], probabilities=one.probabilities[::-1] * 0.5)
+    mean = mean_answers([one, other], {"ensemble": "both"})
+    assert (mean.ids, dict(mean.metadata)) == (one.ids, {"ensemble": "both"})
+    np.testing.assert_allclose(mean.probabilities, 0.75 * one.probabilities, rtol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -131,11 +139,14 @@ def test_aligned_brings_rows_into_the_others_order(order: list[int]) -> None:
             {"ids": ("birds/0.jpg", "birds/1.jpg", "birds/2.jpg", "x")},
             "same images; 2 are in one of them only",
         ),
-        ({"labels": np.array([-1, 0, 2, 2])}, r"same labels; 'birds/2\.jpg' has 1 in one and 2 in the other"),
-        ({"class_names": ("a", "b", "c")}, "same classes.*class 0 named"),
+        (
+            {"labels": np.array([-1, 0, 2, 2])},
+            r"1 of 4 differ, the first: 'birds/2\.jpg' has 1 in one and 2 in the other",
+        ),
+        ({"class_names": ("a", "b", "c")}, "same classes.*class 0 named.* and 2 more that differ"),
         (
             {"class_names": ("a", "b"), "labels": np.zeros(4, dtype=int), "probabilities": np.ones((4, 2))},
-            "3 and 2 classes",
+            "3 and 2 classes, 5 of them in one only",
         ),
     ],
 )

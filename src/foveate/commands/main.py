@@ -11,6 +11,7 @@ import tyro
 from foveate import __version__
 from foveate.commands.adopt import Adopt
 from foveate.commands.analysis import Attention, Grounding, Localise, Trust
+from foveate.commands.compare import Compare
 from foveate.commands.data import Data
 from foveate.commands.defects import raised_as_they_are, reported
 from foveate.commands.demo import Demo
@@ -50,6 +51,7 @@ def commands(words: Sequence[str]) -> dict[str, Callable[..., Command]]:
         "data": Data,
         "train": train_command(words),
         "evaluate": Evaluate,
+        "compare": Compare,
         "predict": Predict,
         "explain": Explain,
         "localise": Localise,

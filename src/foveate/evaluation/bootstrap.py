@@ -14,7 +14,7 @@ _RESAMPLES = 2000
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A measured fraction and its 95% interval, all in [0, 1]."""
+    """A measured fraction and its 95% interval, all in [0, 1]; of a difference of two, in [-1, 1]."""
 
     value: float
     low: float

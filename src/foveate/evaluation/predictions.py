@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -111,11 +111,7 @@ def aligned(a: PredictionTable, b: PredictionTable) -> PredictionTable:
     Raises:
         UserError: The tables differ in classes, images or labels.
     """
-    if a.class_names != b.class_names:
-        raise UserError(
-            "two tables can be compared only on the same classes in the same order; "
-            f"got {_first_difference(a.class_names, b.class_names)}: predict both from one data set"
-        )
+    check_classes(a.class_names, b.class_names)
     missing = set(a.ids) ^ set(b.ids)
     if missing:
         raise UserError(
@@ -125,13 +121,48 @@ def aligned(a: PredictionTable, b: PredictionTable) -> PredictionTable:
     row = {image: index for index, image in enumerate(b.ids)}
     order = np.array([row[image] for image in a.ids], dtype=np.int64)
     labels = b.labels[order]
-    if (labels != a.labels).any():
-        index = int((labels != a.labels).argmax())
+    differing = np.flatnonzero(labels != a.labels)
+    if differing.size:
+        index = int(differing[0])
         raise UserError(
-            f"two tables can be compared only on the same labels; {a.ids[index]!r} has {a.labels[index]} "
-            f"in one and {labels[index]} in the other: predict both from one version of the data set"
+            f"two tables can be compared only on the same labels; {differing.size} of {len(labels)} differ, the first: "
+            f"{a.ids[index]!r} has {a.labels[index]} in one and {labels[index]} in the other: predict both from one "
+            "version of the data set"
         )
     return replace(b, ids=a.ids, labels=labels, probabilities=b.probabilities[order])
+
+
+def check_classes(a: tuple[str, ...], b: tuple[str, ...]) -> None:
+    """Refuse to compare answers that choose from different classes; how many differ is said.
+
+    Raises:
+        UserError: The names or their order differ.
+    """
+    if a == b:
+        return
+    got = f"{len(a)} and {len(b)} classes, {len(set(a) ^ set(b))} of them in one only"
+    if len(a) == len(b):
+        differing = [index for index, (one, other) in enumerate(zip(a, b, strict=True)) if one != other]
+        first = differing[0]
+        got = f"class {first} named {a[first]!r} and {b[first]!r}, and {len(differing) - 1} more that differ"
+    raise UserError(
+        f"answers can be compared only on the same classes in the same order; got {got}: predict both from one data set"
+    )
+
+
+def mean_answers(tables: Sequence[PredictionTable], origin: Mapping[str, str]) -> PredictionTable:
+    """Return the mean of several networks' probabilities, as one table in the first one's order: an ensemble's answers.
+
+    Args:
+        tables: One or more.
+        origin: The metadata of the new table.
+
+    Raises:
+        UserError: As `aligned`.
+    """
+    alike = [tables[0], *(aligned(tables[0], each) for each in tables[1:])]
+    mean = np.mean([each.probabilities for each in alike], axis=0)
+    return replace(tables[0], probabilities=mean, metadata=origin)
 
 
 def _schema(classes: int) -> pa.Schema:
@@ -170,10 +201,3 @@ def _origin(path: Path, metadata: Mapping[bytes, bytes]) -> tuple[tuple[str, ...
 
 def _hash_of(metadata: Mapping[bytes, bytes]) -> bytes:
     return hashlib.sha256(metadata[_CLASSES_KEY] + metadata[_METADATA_KEY]).hexdigest().encode()
-
-
-def _first_difference(a: tuple[str, ...], b: tuple[str, ...]) -> str:
-    if len(a) != len(b):
-        return f"{len(a)} and {len(b)} classes"
-    index = next(index for index, (x, y) in enumerate(zip(a, b, strict=True)) if x != y)
-    return f"class {index} named {a[index]!r} and {b[index]!r}"

@@ -18,11 +18,13 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
+from foveate.config.networks import NAMED_WEIGHTS
 from foveate.errors import UserError
 from foveate.files.documents import read_json, structured, unstructured, write_json
 from foveate.files.hashes import hash_of_file
 from foveate.guided_zoom.config import PoolConfig, RefinementConfig
 from foveate.guided_zoom.pool import EvidencePool
+from foveate.recipes.config import TrainConfig
 from foveate.runs import migrations
 from foveate.runs.held_out import remove_held_out
 from foveate.runs.run import Run
@@ -182,6 +184,25 @@ class GuidedZoomRun:
             )
         return Run.open(self.evidence)
 
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Of the trainings of its conventional network and of its Evidence CNN."""
+        return (*self.base_run().seeds, *self.evidence_run().seeds)
+
+    def alike_but_for_seeds(self, other: GuidedZoomRun) -> bool:
+        """Whether another is the same Guided Zoom, its two networks trained from whatever seeds.
+
+        Decisions that were fitted to the same split count as the same, and so do Evidence CNNs whose trainings began
+        with the weights of a run, each its own.
+        """
+        evidence, others = self.evidence_run(), other.evidence_run()
+        begun = replace(others.description, config=_begun_alike(evidence.config, others.config))
+        return (
+            _but_for_trainings(self.description) == _but_for_trainings(other.description)
+            and self.base_run().alike_but_for_seeds(other.base_run())
+            and evidence.alike_but_for_seeds(replace(others, description=begun))
+        )
+
     def with_refinement(self, refinement: RefinementConfig, tuned_on: str | None) -> GuidedZoomRun:
         """Write down another way to decide; of a fitted one, what was given before is kept.
 
@@ -194,6 +215,20 @@ class GuidedZoomRun:
         run = replace(self, description=description)
         run._write()
         return run
+
+
+def _but_for_trainings(description: GuidedZoomDescription) -> GuidedZoomDescription:
+    """Leave out which network it is of, and what was fitted."""
+    given = description.given or description.refinement
+    return replace(description, base=Path(), network_hash="", refinement=given, given=None)
+
+
+def _begun_alike(config: TrainConfig, other: TrainConfig) -> TrainConfig:
+    """Return the other configuration with the first one's initial weights, where both began with those of a run."""
+    begun, others = config.network.trained_backbone, other.network.trained_backbone
+    if begun is None or others is None or {begun.weights, others.weights} & set(NAMED_WEIGHTS):
+        return other
+    return replace(other, network=other.network.with_weights(begun.weights))
 
 
 def _named(old: GuidedZoomDescription, new: GuidedZoomDescription) -> str:

@@ -161,6 +161,16 @@ class Run:
         """Name the fields in which another configuration differs, but for what does not change what is trained."""
         return self._differing(replace(self.description, config=config))
 
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Of its one training."""
+        return (self.config.seed,)
+
+    def alike_but_for_seeds(self, other: Run) -> bool:
+        """Whether another run is the same training, from whatever seed."""
+        config = replace(other.config, seed=self.config.seed)
+        return not self._differing(replace(other.description, config=config))
+
     def _differing(self, description: RunDescription) -> list[str]:
         new = _start_moved(description, self.description)
         return _differences(_identity(self.description), _identity(new))

@@ -1,0 +1,265 @@
+"""What a comparison compares: runs, Guided Zooms and ensembles; their answers, and what an answer costs."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+from typing import NamedTuple
+
+from jaxtyping import UInt8
+from torch import Tensor
+
+from foveate.config.data import Split, TestViews, TransformConfig
+from foveate.data.loading import Batch, EvaluationViews, evaluation_loader
+from foveate.data.records import ImageRecord
+from foveate.errors import UserError
+from foveate.evaluation.evidence_table import EvidenceTable
+from foveate.evaluation.predictions import PredictionTable, mean_answers, read_predictions
+from foveate.evaluation.refinement_cost import refinement_passes
+from foveate.guided_zoom.refined_probabilities import refined_probabilities
+from foveate.guided_zoom.refiner import Refiner
+from foveate.runs.context import RunContext
+from foveate.runs.guided_zoom_run import GuidedZoomRun
+from foveate.runs.run import Run
+from foveate.workflows.evaluate import evaluate
+from foveate.workflows.load_guided_zoom import load_guided_zoom
+from foveate.workflows.report_paths import kept_report
+from foveate.workflows.split_evidence import evidence_of_split
+
+
+class Prepared(NamedTuple):
+    """A model on its device, with some photographs."""
+
+    answer: Callable[[], object]
+    """Answers for them once, and waits for the answers."""
+    passes: float
+    """How often a CNN looks, for one photograph on average of the whole split."""
+
+
+@dataclass(frozen=True)
+class ComparedModel(ABC):
+    """A trained model whose answers to a split are compared with another's."""
+
+    split: Split
+    context: RunContext
+
+    @property
+    @abstractmethod
+    def runs(self) -> tuple[Run, ...]:
+        """Of its networks; the first is whose data set is answered for."""
+
+    @property
+    @abstractmethod
+    def folders(self) -> tuple[Path, ...]:
+        """Of the run or Guided Zoom; of an ensemble, its members'."""
+
+    @abstractmethod
+    def check(self) -> None:
+        """Refuse what cannot answer.
+
+        Raises:
+            UserError: A training is not finished.
+        """
+
+    @cached_property
+    @abstractmethod
+    def table(self) -> PredictionTable:
+        """Its answers: those that are kept, else found now and kept."""
+
+    @abstractmethod
+    def prepared(self, records: Sequence[ImageRecord]) -> Prepared:
+        """Load its networks, and read photographs."""
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Of its trainings."""
+        return ()
+
+    def alike_but_for_seeds(self, other: ComparedModel) -> bool:
+        """Whether another is the same configuration, trained from whatever seeds."""
+        return False
+
+    @property
+    def megabytes(self) -> float:
+        """Of the weights of its networks on disk; a million bytes each."""
+        return sum(run.weights.stat().st_size for run in self.runs) / 1e6
+
+
+@dataclass(frozen=True)
+class ComparedRun(ComparedModel):
+    """A run, answering for one view of a photograph."""
+
+    run: Run
+
+    @property
+    def runs(self) -> tuple[Run, ...]:
+        """The one."""
+        return (self.run,)
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """The run's."""
+        return (self.run.path,)
+
+    def check(self) -> None:
+        """Refuse a training that is not finished."""
+        self.run.metrics()
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """The training's."""
+        return self.run.seeds
+
+    def alike_but_for_seeds(self, other: ComparedModel) -> bool:
+        """Whether another run is the same training."""
+        return isinstance(other, ComparedRun) and self.run.alike_but_for_seeds(other.run)
+
+    @cached_property
+    def table(self) -> PredictionTable:
+        """What `foveate evaluate` keeps, or does now."""
+        name, root = f"{self.split}-{TestViews.CENTRE}", self.context.root
+        file = kept_report(self.run.path / "evaluation", name, root, self.context.say).with_suffix(".parquet")
+        if file.exists():
+            return read_predictions(file)
+        self.context.say(f"evaluates {self.run.path} on the {self.split} split: no answers are kept")
+        return evaluate(self.run, split=self.split, context=self.context).table
+
+    def prepared(self, records: Sequence[ImageRecord]) -> Prepared:
+        """Load the network."""
+        classifier = self.context.classifier_of(self.run)
+        images = _views(records, self.run.config.transforms, self.context)
+        return Prepared(partial(classifier.probabilities, images), classifier.passes)
+
+
+@dataclass(frozen=True)
+class ComparedZoom(ComparedModel):
+    """A Guided Zoom, deciding as its folder says."""
+
+    zoom: GuidedZoomRun
+
+    @property
+    def runs(self) -> tuple[Run, ...]:
+        """Of the conventional network and of the Evidence CNN."""
+        return (self.zoom.base_run(), self.zoom.evidence_run())
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """The Guided Zoom's."""
+        return (self.zoom.path,)
+
+    def check(self) -> None:
+        """Refuse one of which a training is not finished, or whose network is another now."""
+        for run in self.runs:
+            run.metrics()
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Of both trainings."""
+        return self.zoom.seeds
+
+    def alike_but_for_seeds(self, other: ComparedModel) -> bool:
+        """Whether another Guided Zoom has the same pool, decision and trainings."""
+        return isinstance(other, ComparedZoom) and self.zoom.alike_but_for_seeds(other.zoom)
+
+    @cached_property
+    def evidence(self) -> EvidenceTable:
+        """What is kept of the split, or found now."""
+        return evidence_of_split(self.zoom, self.split, self.zoom.description.refinement, context=self.context)
+
+    @cached_property
+    def table(self) -> PredictionTable:
+        """What the evidence decides."""
+        found, config = self.evidence, self.zoom.description.refinement
+        refined = refined_probabilities(
+            found.probabilities, found.evidence.classes, found.refined(config), config.scores
+        )
+        origin = {"guided_zoom": str(self.zoom.path), "split": str(self.split)}
+        return PredictionTable(found.ids, found.labels, refined.numpy(), self.runs[0].class_names, origin)
+
+    def prepared(self, records: Sequence[ImageRecord]) -> Prepared:
+        """Load both networks."""
+        config, transforms = self.zoom.description.refinement, self.runs[0].config.transforms
+        networks = load_guided_zoom(self.zoom, self.context.hardware)
+        refiner = Refiner.of(networks, config)
+        images, source = (
+            _views(records, each, self.context)[:, 0] for each in (transforms, refiner.source_of(transforms))
+        )
+        passes = refinement_passes(self.evidence, config, networks.conventional.classifier.network)
+        return Prepared(partial(refiner.probabilities, images, source), passes)
+
+
+@dataclass(frozen=True)
+class Ensemble(ComparedModel):
+    """Several models as one: the mean of their probabilities, at the cost of all."""
+
+    members: tuple[ComparedModel, ...]
+
+    @property
+    def runs(self) -> tuple[Run, ...]:
+        """Of all networks."""
+        return tuple(run for each in self.members for run in each.runs)
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """The members'."""
+        return tuple(folder for each in self.members for folder in each.folders)
+
+    def check(self) -> None:
+        """Refuse members that cannot answer."""
+        for each in self.members:
+            each.check()
+
+    @cached_property
+    def table(self) -> PredictionTable:
+        """The mean of the members' probabilities."""
+        tables = [each.table for each in self.members]
+        return mean_answers(tables, {"ensemble": " ".join(map(str, self.folders)), "split": str(self.split)})
+
+    def prepared(self, records: Sequence[ImageRecord]) -> Prepared:
+        """Load all."""
+        every = [each.prepared(records) for each in self.members]
+        return Prepared(lambda: [each.answer() for each in every], sum(each.passes for each in every))
+
+
+ComparedEntry = Run | GuidedZoomRun | Path | str
+"""A run or a Guided Zoom, or the folder of one."""
+
+
+def compared_model(entry: ComparedEntry | Sequence[ComparedEntry], split: Split, context: RunContext) -> ComparedModel:
+    """Open what is to be compared; several together are an ensemble.
+
+    Raises:
+        UserError: A folder is neither a run nor a Guided Zoom, a training is not finished, or an ensemble has fewer
+            than two members, or one twice.
+    """
+    model = _opened(entry, split, context)
+    model.check()
+    return model
+
+
+def _opened(entry: ComparedEntry | Sequence[ComparedEntry], split: Split, context: RunContext) -> ComparedModel:
+    if isinstance(entry, Path | str):
+        path = Path(entry).expanduser()
+        entry = GuidedZoomRun.open(path) if GuidedZoomRun.is_at(path) else Run.open(path)
+    if isinstance(entry, Run):
+        return ComparedRun(split, context, entry)
+    if isinstance(entry, GuidedZoomRun):
+        return ComparedZoom(split, context, entry)
+    members = tuple(_opened(each, split, context) for each in entry)
+    folders = [each.resolve() for member in members for each in member.folders]
+    if len(members) < 2 or len(set(folders)) < len(folders):
+        names = ", ".join(map(str, folders)) or "none"
+        raise UserError(f"an ensemble has two members or more, each once; got {names}; name others")
+    return Ensemble(split, context, members)
+
+
+def _views(
+    records: Sequence[ImageRecord], transforms: TransformConfig, context: RunContext
+) -> UInt8[Tensor, "n 1 H W 3"]:
+    """Return the centre view of each photograph, all together."""
+    loader = evaluation_loader(EvaluationViews(records, transforms), len(records), workers=0)
+    batch: Batch = next(iter(loader))
+    return batch.images
