@@ -31,6 +31,8 @@ from .evaluation.config import Background as Background
 from .evaluation.config import CurveConfig as CurveConfig
 from .evaluation.config import GroundingStudy as GroundingStudy
 from .evaluation.config import TrustStudy as TrustStudy
+from .evaluation.view_weights import ChosenWeights as ChosenWeights
+from .evaluation.view_weights import TriedWeights as TriedWeights
 from .grounding.config import GroundingConfig as GroundingConfig
 from .grounding.config import GroundingMethod as GroundingMethod
 from .grounding.create import ClassMaps as ClassMaps
@@ -112,3 +114,4 @@ from .workflows.model import load as load
 from .workflows.refinement_report import RefinementRow as RefinementRow
 from .workflows.train import train as train
 from .workflows.tune import tune as tune
+from .workflows.tune_views import tune_views as tune_views

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple, Protocol, runtime_checkable
 
@@ -112,6 +112,7 @@ class Network(nn.Module, ABC):
       or before the first epoch (`NetworkConfig.begins_with_probe`);
     - to be grounded, by Guided Zoom too: `first_view`, where its backbone sees another size than the network is given,
       and `decides_by_backbone`, where its decision is the backbone's own;
+    - to have several branches, of which one can answer alone: `branches`, `passes`, `branch_logits`;
     - to leave views out where it is sure: `skippable_views`, `check_looks_closer`, `look_where_unsure`;
     - to be localised: `check_class_maps`, `branch_maps`;
     - to have its attention measured: `check_response_peaks`, `response_peaks`;
@@ -165,6 +166,24 @@ class Network(nn.Module, ABC):
         these, which costs one more pass.
         """
         return False
+
+    @property
+    def branches(self) -> tuple[Branch, ...]:
+        """The branches that `forward` answers with: the original one first, the joint one, if there is one, last."""
+        return (Branch.ORIGINAL,)
+
+    def passes(self, branches: Collection[Branch]) -> int:
+        """Return how many passes of a backbone the answers of some of its branches cost."""
+        return 1
+
+    def branch_logits(self, images: Float[Tensor, "b 3 Hs Ws"], branches: Collection[Branch]) -> BranchLogits:
+        """Return the logits of some of its branches, and of others that cost no pass more.
+
+        Args:
+            images: Normalised and of the source size.
+            branches: Some of `branches`; views that these do not rest on are not looked at.
+        """
+        return self(images)  # type: ignore[no-any-return]
 
     @property
     def skippable_views(self) -> int:

@@ -7,6 +7,8 @@ model.safetensors    the network's weights
 checkpoints/         what a resumed training continues from
 epochs/              the weights after the epochs of `keep_epochs`
 logs/                CSV and TensorBoard, one folder for each start
+held_out/            answers to photographs that the training did not learn from
+calibration.json     what was fitted to them
 evaluation/          written by `foveate evaluate`, `localise` and `attention`
 """
 

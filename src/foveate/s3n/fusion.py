@@ -55,10 +55,14 @@ class JointDecision(nn.Module):
 
         Args:
             original_logits: The backbone's own head's.
-            features: F_O, F_D, F_C: the pooled features of each view that there is.
+            features: F_O, F_D, F_C: the pooled features of each view; one without them has no answer, nor has then the
+                joint branch.
         """
-        zoomed = {name: head(self.dropout(features[Branch(name)])) for name, head in self.heads.items()}
+        heads = {name: head for name, head in self.heads.items() if Branch(name) in features}
+        zoomed = {name: head(self.dropout(features[Branch(name)])) for name, head in heads.items()}
         each = {Branch.ORIGINAL: original_logits} | {Branch(name): logits for name, logits in zoomed.items()}
+        if len(heads) < len(self.heads):
+            return BranchLogits(original_logits, **zoomed)
         if self.joint is not None:
             joined = torch.cat([features[branch] for branch in self.decides_from], dim=1)
             zoomed[Branch.JOINT.value] = self.joint(self.dropout(joined))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 from typing import NamedTuple, cast
 
@@ -122,6 +122,25 @@ class S3N(Network):
         return measured(probes, self.fusion.decides_from, labels)
 
     @property
+    def branches(self) -> tuple[Branch, ...]:
+        """The original view's, that of each zoomed view it draws, and the joint one; else the original one alone."""
+        zoomed = tuple(branch for branch in _ZOOMED if branch.value in self.fusion.heads)
+        return (Branch.ORIGINAL, *zoomed, Branch.JOINT) if zoomed else (Branch.ORIGINAL,)
+
+    def passes(self, branches: Collection[Branch]) -> int:
+        """Return one for the original view, and one for each zoomed view that the answers rest on."""
+        return 1 + len(self._zoomed(branches))
+
+    def branch_logits(self, images: Float[Tensor, "b 3 Hs Ws"], branches: Collection[Branch]) -> BranchLogits:
+        """Return the logits of some branches, drawing no other views; arguments as in `Network.branch_logits`."""
+        first, zoomed = self._first_pass(images), self._zoomed(branches)
+        return self._zoom(images, first, None, zoomed).logits if zoomed else BranchLogits(first.logits)
+
+    def _zoomed(self, branches: Collection[Branch]) -> tuple[Branch, ...]:
+        every = self.branches[1:-1]
+        return every if Branch.JOINT in branches else tuple(branch for branch in every if branch in branches)
+
+    @property
     def skippable_views(self) -> int:
         """How many zoomed views it draws: none where it decides from the first one alone."""
         return len(self.fusion.heads)
@@ -139,18 +158,19 @@ class S3N(Network):
             )
 
     def look_where_unsure(self, images: Float[Tensor, "b 3 Hs Ws"], entropy_threshold: float) -> BranchLogits:
-        """Return the first look's answers, and joint ones that are the same where it is sure: no view is drawn there.
+        """Return the first look's answers, and further ones that are the same where it is sure: no view is drawn there.
 
         Ours: an image costs one pass, and one more for each view that is drawn where the entropy of the first look is
         higher. Arguments as in `Network.look_where_unsure`.
         """
         first = self._first_pass(images)
         doubtful = unsure(first.logits.float().softmax(-1), entropy_threshold)
-        joint = first.logits.clone()
+        answers = {branch: first.logits.clone() for branch in self.branches[1:]}
         if doubtful.any():
             output = self._zoom(images[doubtful], _FirstPass(*(each[doubtful] for each in first)), None)
-            joint[doubtful] = output.logits.decision.to(joint.dtype)
-        return BranchLogits(first.logits, joint=joint)
+            for branch, logits in answers.items():
+                logits[doubtful] = output.logits.present()[branch].to(logits.dtype)
+        return BranchLogits.of({Branch.ORIGINAL: first.logits} | answers)
 
     def check_class_maps(self) -> None:
         """Allow them: every view's head is linear, on averaged features."""
@@ -203,6 +223,7 @@ class S3N(Network):
         images: Float[Tensor, "b 3 Hs Ws"],
         first: _FirstPass,
         step: TrainingStep | None,
+        zoomed: Sequence[Branch] = _ZOOMED,
         head: nn.Linear | Head | None = None,
     ) -> S3NOutput:
         original, features, original_pooled, logits = first
@@ -213,12 +234,12 @@ class S3N(Network):
             head = head or self.backbone.classifier
             response = response_map(features, head.weight, logits, self.config, head.bias)
             attention = self._attend(response if salient is None else salient, images, step)
-            maps = {branch: getattr(attention, branch.value) for branch in _ZOOMED if branch.value in self.fusion.heads}
+            maps = {branch: getattr(attention, branch.value) for branch in zoomed if branch.value in self.fusion.heads}
             grids = self._grids(maps)
             views = {branch: resample(images, grid) for branch, grid in grids.items()}
-        zoomed = self._features(views)
-        pooled |= {branch: pool(each) for branch, each in zoomed.items()}
-        whole = {Branch.ORIGINAL: features} | zoomed
+        closer = self._features(views)
+        pooled |= {branch: pool(each) for branch, each in closer.items()}
+        whole = {Branch.ORIGINAL: features} | closer
         return S3NOutput(original, response, attention, grids, views, self.fusion(logits, pooled), whole)
 
     def _attend(
@@ -299,7 +320,7 @@ def _zoomed_features(
     for number in sorted(set(drawn_by.tolist())):
         chosen, head = drawn_by == number, heads[number].to(images.device)
         own = _FirstPass(*(each[chosen] for each in first))._replace(logits=head(first.pooled[chosen].float()))
-        features = s3n._zoom(images[chosen], own, None, head).features
+        features = s3n._zoom(images[chosen], own, None, head=head).features
         pooled = torch.cat([pool(features[branch]) for branch in _ZOOMED if branch in features], dim=1)
         zoomed |= dict(zip(chosen.nonzero()[:, 0].tolist(), pooled, strict=True))
     return torch.stack([zoomed[row] for row in range(len(images))])
