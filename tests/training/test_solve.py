@@ -143,6 +143,30 @@ def test_a_plain_training_may_begin_as_the_probe(
         assert torch.equal(each, begun[name]), name
 
 
+def test_a_probe_is_the_base_of_an_s3n_and_of_its_heads(
+    probe: Run, quick: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    based = S3NConfig(backbone=replace(BACKBONE, weights=str(probe.path)), head=HeadStart.PROBE)
+    begun = weights_before_the_first_step(replace(quick, network=based, hardware=EXACT), tmp_path / "s3n", monkeypatch)
+    for name, each in probe.load_network().state_dict().items():
+        if "fc" not in name:
+            assert torch.equal(each, begun[name]), name
+        else:  # of the standard folds and strengths, not of the two folds of this probe
+            assert begun[name].std() > 0
+
+
+def test_a_training_that_is_interrupted_after_its_head_start_goes_on(
+    quick: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = replace(quick, network=PlainConfig(backbone=BACKBONE, head=HeadStart.PROBE), hardware=EXACT)
+    weights_before_the_first_step(plain, tmp_path / "stopped", monkeypatch)
+    kept = (tmp_path / "stopped/features/features.parquet").stat().st_mtime_ns
+    stopped, whole = (train(plain, tmp_path / name, say=silent) for name in ("stopped", "whole"))
+    assert (tmp_path / "stopped/features/features.parquet").stat().st_mtime_ns == kept
+    for name, each in whole.load_network().state_dict().items():
+        assert torch.equal(each, stopped.load_network().state_dict()[name]), name
+
+
 def test_an_s3n_may_begin_as_the_one_without_training(
     quick: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
