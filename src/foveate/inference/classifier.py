@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -32,6 +33,31 @@ def network_input(
     """Turn decoded pixels into what the network takes; `channels_last` is about the memory layout only."""
     pixels = images.permute(0, 3, 1, 2)
     return normalisation(pixels if channels_last else pixels.contiguous())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calibration:
+    """What photographs that the training did not learn from say of a network's answers; as it is, it changes none.
+
+    Raises:
+        UserError: A temperature is not above 0, or weights are negative, all 0, or of branches that there are not.
+    """
+
+    temperature: float = 1.0
+    """The decision's log probabilities are divided by it (Guo et al., On Calibration of Modern Neural Networks, ICML
+    2017, section 4.2): above 1 the network was too sure. The order of the classes stays."""
+    view_weights: dict[str, float] | None = None
+    """How much each branch counts in the decision, by its name as in `Branch`; None: the network decides."""
+
+    def __post_init__(self) -> None:
+        holds = math.isfinite(self.temperature) and self.temperature > 0
+        require(holds, "temperature must be a finite number above 0", self.temperature)
+        if self.view_weights is None:
+            return
+        unknown = self.view_weights.keys() - {branch.value for branch in Branch}
+        require(not unknown, "view_weights must be of branches", sorted(unknown)[:1])
+        holds = all(0 <= each < math.inf for each in self.view_weights.values()) and any(self.view_weights.values())
+        require(holds, "view_weights must be finite, not negative and not all 0", self.view_weights)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,137 @@
+"""Answers to photographs that a training did not learn from, kept beside its network, and what they calibrate.
+
+In the folder of a run or of a Guided Zoom::
+
+    held_out/origin.json        where the answers come from
+    held_out/BRANCH.parquet     the answers of one branch, as the network gives them
+    calibration.json            what was fitted to them
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from foveate.config.branches import Branch
+from foveate.config.checks import require_count
+from foveate.errors import UserError
+from foveate.evaluation.predictions import PredictionTable, read_predictions, write_predictions
+from foveate.files.documents import read_json, structured, unstructured, write_json
+from foveate.inference.classifier import Calibration as Calibration
+from foveate.networks.answers import decision
+
+SCHEMA_VERSION = 1
+_FOLDER, _ORIGIN, _CALIBRATION = "held_out", "origin.json", "calibration.json"
+
+
+class HeldOutSource(StrEnum):
+    """Why a network had not learned from the photographs that it answered for."""
+
+    VALIDATION = "validation"
+    """They are the validation split: they chose the epoch at most."""
+    OUT_OF_FOLD = "out-of-fold"
+    """Each answer is of a network that was fitted to the other folds of the training photographs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Origin:
+    """What `origin.json` holds."""
+
+    source: HeldOutSource
+    folds: int | None
+    photographs: int
+    branches: tuple[Branch, ...]
+
+    def __post_init__(self) -> None:
+        require_count("photographs", self.photographs)
+        require_count("branches", len(self.branches))
+        if self.folds is not None:
+            require_count("folds", self.folds, least=2)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HeldOut:
+    """Answers to photographs that the training did not learn from; every branch answers for the same."""
+
+    answers: Mapping[Branch, PredictionTable]
+    """Not calibrated: as the network gives them."""
+    source: HeldOutSource
+    folds: int | None
+    """Of answers out of fold, how many there were."""
+
+    @property
+    def decision(self) -> PredictionTable:
+        """The answers that count, where the network decides."""
+        return decision(self.answers)
+
+    @property
+    def photographs(self) -> int:
+        """How many there are."""
+        return len(self.decision.ids)
+
+
+def write_held_out(
+    folder: Path, answers: Mapping[Branch, PredictionTable], source: HeldOutSource | str, folds: int | None = None
+) -> None:
+    """Keep held-out answers in the folder of a run or Guided Zoom, in place of earlier ones.
+
+    Args:
+        folder: The run's.
+        answers: Of each branch, to the same photographs in the same order, each with its label; the original or the
+            joint one is among them.
+        source: Why they are held out.
+        folds: Of answers out of fold, how many there were.
+
+    Raises:
+        UserError: They cannot be written, or there are none.
+    """
+    photographs = len(decision(answers).ids)
+    origin = _Origin(source=HeldOutSource(source), folds=folds, photographs=photographs, branches=tuple(answers))
+    for branch, table in answers.items():
+        write_predictions(folder / _FOLDER / f"{branch.value}.parquet", table)
+    write_json(folder / _FOLDER / _ORIGIN, unstructured(origin), SCHEMA_VERSION)
+
+
+def read_held_out(folder: Path) -> HeldOut | None:
+    """Return the held-out answers of a run or Guided Zoom; None where it has none.
+
+    Raises:
+        UserError: They are damaged, or of another version.
+    """
+    kept = folder / _FOLDER
+    if not kept.exists():
+        return None
+    file = kept / _ORIGIN
+    origin = structured(read_json(file, SCHEMA_VERSION), _Origin, file, "held-out answers")
+    answers = {branch: read_predictions(kept / f"{branch.value}.parquet") for branch in origin.branches}
+    if not {Branch.ORIGINAL, Branch.JOINT} & answers.keys():
+        raise UserError(f"{file} must name the original or the joint branch; it names neither; restore it from a copy")
+    first = next(iter(answers.values()))
+    for branch, table in answers.items():
+        same = table.ids == first.ids and table.class_names == first.class_names
+        labelled = bool((table.labels == first.labels).all()) and table.labels.min(initial=0) >= 0 if same else False
+        if not (same and labelled and len(table.ids) == origin.photographs):
+            raise UserError(
+                f"held-out answers are of all branches to the same {origin.photographs} photographs, whose classes are "
+                f"known; {kept / branch.value}.parquet answers otherwise; restore {kept} from a copy, or remove it"
+            )
+    return HeldOut(answers, origin.source, origin.folds)
+
+
+def write_calibration(folder: Path, calibration: Calibration) -> None:
+    """Keep what held-out answers calibrate in the folder of a run or Guided Zoom, in place of what was there."""
+    write_json(folder / _CALIBRATION, unstructured(calibration), SCHEMA_VERSION)
+
+
+def read_calibration(folder: Path) -> Calibration:
+    """Return what held-out answers calibrate; what changes no answer, where nothing was kept.
+
+    Raises:
+        UserError: It is damaged, or of another version.
+    """
+    file = folder / _CALIBRATION
+    if not file.exists():
+        return Calibration()
+    return structured(read_json(file, SCHEMA_VERSION), Calibration, file, "a calibration")
