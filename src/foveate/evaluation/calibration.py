@@ -12,6 +12,9 @@ from scipy.special import entr
 from foveate.errors import UserError
 from foveate.evaluation.accuracy import truth_ranks
 
+BINS = 15
+"""Of confidence, where nothing else is asked for: as Guo et al. have them."""
+
 
 class Judged(NamedTuple):
     """Answers of one network or method to the same n photographs, and whether they are right."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -59,6 +59,24 @@ class Calibration:
         holds = all(0 <= each < math.inf for each in self.view_weights.values()) and any(self.view_weights.values())
         require(holds, "view_weights must be finite, not negative and not all 0", self.view_weights)
 
+    def decided(self, answers: Mapping[Branch, Float[Tensor, "b c"]]) -> Float[Tensor, "b c"]:
+        """Return the calibrated probabilities of the answer that counts, of those of a network's branches."""
+        return self.tempered(decision(answers))
+
+    def tempered(self, probabilities: Float[Tensor, "b c"]) -> Float[Tensor, "b c"]:
+        """Return softmax(log p / temperature); the most probable class stays the most probable one.
+
+        At a temperature of 1 they come back as they are, to the last bit.
+        """
+        if self.temperature == 1:
+            return probabilities
+        values = probabilities.double()
+        logarithms = values.clamp(min=torch.finfo(torch.float32).tiny).log()  # rounding makes zeros
+        scaled = (logarithms / self.temperature).softmax(-1).to(probabilities)
+        best, highest = values.argmax(-1, keepdim=True), scaled.amax(-1, keepdim=True)
+        above = torch.where(scaled.argmax(-1, keepdim=True) == best, highest, highest.nextafter(highest + 1))
+        return scaled.scatter(-1, best, above)
+
 
 @dataclass(frozen=True)
 class Classifier:
@@ -70,10 +88,17 @@ class Classifier:
     channels_last: bool
     zoom_entropy_threshold: float | None = None
     """Of an S3N: it looks closer only where the entropy of its first look, in nats, is above this; None: always."""
+    calibration: Calibration = field(default_factory=Calibration)
+    """Of its decision; what the branches say stays as it is."""
 
     @classmethod
     def place(
-        cls, network: Network, hardware: HardwareConfig, *, zoom_entropy_threshold: float | None = None
+        cls,
+        network: Network,
+        hardware: HardwareConfig,
+        *,
+        zoom_entropy_threshold: float | None = None,
+        calibration: Calibration | None = None,
     ) -> Classifier:
         """Put a copy of the network, its batch norms folded, where `hardware` asks for it.
 
@@ -82,6 +107,7 @@ class Classifier:
             hardware: Where to compute, and by what.
             zoom_entropy_threshold: Of a network that looks closer: only where the entropy of its first look, in
                 nats, is above this; None: always.
+            calibration: Of its decision; None: there is none.
 
         Raises:
             UserError: As in `run_by`; or `zoom_entropy_threshold` is negative, or the network looks once.
@@ -97,7 +123,8 @@ class Classifier:
         layout = torch.channels_last if hardware.channels_last else torch.contiguous_format
         placed, dtype = folded(network.eval()).to(device).to(memory_format=layout), autocast_dtype(hardware)
         run_by(placed.backbone, hardware.runtime, device, dtype)
-        return cls(placed, device, dtype, hardware.channels_last, zoom_entropy_threshold)
+        calibration = calibration or Calibration()
+        return cls(placed, device, dtype, hardware.channels_last, zoom_entropy_threshold, calibration)
 
     def inputs(self, images: UInt8[Tensor, "n H W 3"]) -> Float[Tensor, "n 3 H W"]:
         """Return what the network takes, on its device."""
@@ -105,11 +132,11 @@ class Classifier:
         return network_input(pixels, self.network.backbone.normalisation, channels_last=self.channels_last)
 
     def probabilities(self, images: UInt8[Tensor, "b v H W 3"]) -> Float[Tensor, "b c"]:
-        """Return each photograph's class probabilities in float32 on the CPU, averaged over its views."""
-        return decision(self.branch_probabilities(images))
+        """Return each photograph's class probabilities in float32 on the CPU, averaged over its views, calibrated."""
+        return self.calibration.decided(self.branch_probabilities(images))
 
     def branch_probabilities(self, images: UInt8[Tensor, "b v H W 3"]) -> dict[Branch, Float[Tensor, "b c"]]:
-        """Return each branch's class probabilities in float32 on the CPU, averaged over a photograph's views.
+        """Return each branch's probabilities in float32 on the CPU, averaged over a photograph's views, not calibrated.
 
         Raises:
             UserError: There are several views, and it is said where to look closer.

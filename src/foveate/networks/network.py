@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from foveate.backbones.backbone import Backbone
 from foveate.backbones.own_cnns import OwnCNN
+from foveate.config.branches import Branch
 from foveate.errors import UserError
 from foveate.networks.branch_maps import BranchMaps
 from foveate.networks.explanation import Explanation
@@ -58,6 +59,18 @@ class FrozenFeatures(Protocol):
             part: From the network and normalised images of the source size to features.
         """
         ...
+
+
+class Solved(NamedTuple):
+    """What solving for a network's heads left behind: numbers by their names, and answers out of fold.
+
+    ``held_out`` holds each branch's probabilities for every training photograph, in its centre view, by heads that were
+    fitted to the other ``folds``; it is empty where a class has a single photograph.
+    """
+
+    measured: Mapping[str, float]
+    held_out: Mapping[Branch, Float[Tensor, "n c"]]
+    folds: int
 
 
 class ResponsePeaks(NamedTuple):
@@ -119,8 +132,8 @@ class Network(nn.Module, ABC):
         """Return what a training step learns from: the cross entropy of every branch; arguments as in `forward`."""
         return Losses(self(images, step))
 
-    def solve(self, frozen: FrozenFeatures, labels: Int64[Tensor, " n"], seed: int = 0) -> dict[str, float]:
-        """Fit the heads at once, where the configuration says so (`solved`), and return what was measured.
+    def solve(self, frozen: FrozenFeatures, labels: Int64[Tensor, " n"], seed: int = 0) -> Solved:
+        """Fit the heads at once, where the configuration says so (`solved`).
 
         Args:
             frozen: What parts of the network make of the training photographs.

@@ -19,8 +19,9 @@ from sklearn.neighbors import KNeighborsClassifier
 from torch import Tensor, nn
 
 from foveate.backbones.backbone import Backbone, create_backbone
+from foveate.config.branches import Branch
 from foveate.config.networks import ProbeConfig
-from foveate.networks.network import FrozenFeatures
+from foveate.networks.network import FrozenFeatures, Solved
 from foveate.networks.plain import PlainNetwork
 
 _NEIGHBOURS = 5
@@ -35,6 +36,7 @@ class Held(NamedTuple):
     accuracy: float
     loss: float
     """Mean cross entropy, in nats."""
+    probabilities: Float[np.ndarray, "n c"]
 
 
 class Probe(NamedTuple):
@@ -46,6 +48,8 @@ class Probe(NamedTuple):
     """C of the regression that was chosen: the inverse of its L2 penalty."""
     held: tuple[Held, ...]
     """Of every strength that was tried; empty where a class has a single photograph, and nothing can be held out."""
+    folds: int
+    """How often photographs were held out; 0 where none could be."""
     rivals: dict[str, float]
     """Cross-validated accuracy of what needs no fitting: the nearest class mean, the nearest neighbours."""
 
@@ -55,13 +59,15 @@ class Probe(NamedTuple):
         head.weight.copy_(self.weight)
         head.bias.copy_(self.bias)
 
-    def measured(self) -> dict[str, float]:
-        """Return the chosen strength, and what cross-validation says of it and of the rivals."""
+    def solved(self) -> Solved:
+        """Return the chosen strength, what cross-validation says of it and of the rivals, and its answers."""
         held = next((each for each in self.held if each.strength == self.strength), None)
-        measured = {"strength": self.strength}
+        measured, answers = {"strength": self.strength}, {}
         if held is not None:
             measured |= {"held-out/top1": held.accuracy, "held-out/loss": held.loss}
-        return measured | {f"held-out/{name}": accuracy for name, accuracy in self.rivals.items()}
+            answers[Branch.ORIGINAL] = torch.from_numpy(held.probabilities).float()
+        measured |= {f"held-out/{name}": accuracy for name, accuracy in self.rivals.items()}
+        return Solved(measured, answers, self.folds)
 
 
 def fit_probe(
@@ -89,6 +95,7 @@ def fit_probe(
         torch.from_numpy(bias - weight @ mean).float(),
         strength,
         held,
+        len(cuts),
         _rivals(values, classes, cuts),
     )
 
@@ -105,12 +112,12 @@ class ProbeNetwork(PlainNetwork):
         """Build it from its configuration; `pretrained` as in `create_backbone`."""
         return cls(create_backbone(config.backbone, classes, pretrained=pretrained), config)
 
-    def solve(self, frozen: FrozenFeatures, labels: Int64[Tensor, " n"], seed: int = 0) -> dict[str, float]:
+    def solve(self, frozen: FrozenFeatures, labels: Int64[Tensor, " n"], seed: int = 0) -> Solved:
         """Fit the head, and return what cross-validation says of it; arguments as in `Network.solve`."""
         features = frozen("features", lambda network, images: network.backbone.pooled(images))
         probe = fit_probe(features, labels, self.config.strengths, self.config.folds, seed)
         probe.put_into(self.backbone.classifier)
-        return probe.measured()
+        return probe.solved()
 
 
 _Cuts = list[tuple[np.ndarray, np.ndarray]]
@@ -139,7 +146,8 @@ def _held_out(values: np.ndarray, classes: np.ndarray, strength: float, cuts: _C
     for inside, outside in cuts:
         probabilities[outside] = _fitted(values[inside], classes[inside], strength).predict_proba(values[outside, 0])
     accuracy = float((probabilities.argmax(1) == classes).mean())
-    return Held(strength, accuracy, float(log_loss(classes, probabilities, labels=np.arange(probabilities.shape[1]))))
+    loss = float(log_loss(classes, probabilities, labels=np.arange(probabilities.shape[1])))
+    return Held(strength, accuracy, loss, probabilities)
 
 
 def _head(fitted: LogisticRegression) -> tuple[np.ndarray, np.ndarray]:

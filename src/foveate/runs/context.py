@@ -15,6 +15,7 @@ from foveate.errors import UserError
 from foveate.hardware import device_of
 from foveate.inference.classifier import Classifier
 from foveate.recipes.datasets import load_splits
+from foveate.runs.held_out import read_calibration
 from foveate.runs.run import Run
 
 
@@ -104,14 +105,21 @@ class RunContext:
     def classifier_of(
         self, run: Run, *, epoch: int | None = None, zoom_entropy_threshold: float | None = None
     ) -> Classifier:
-        """Load a run's network onto the hardware; arguments and errors as in `Run.load_network` and `Classifier.place`.
+        """Load a run's network onto the hardware, calibrated as the run says.
+
+        Arguments and errors as in `Run.load_network` and `Classifier.place`.
 
         Raises:
-            UserError: The hardware is not there.
+            UserError: The hardware is not there, or the calibration is damaged.
         """
         device_of(self.hardware)  # what is not there is said before the weights are read
-        network = run.load_network(epoch)
-        return Classifier.place(network, self.hardware, zoom_entropy_threshold=zoom_entropy_threshold)
+        calibration = read_calibration(run.path) if epoch is None else None  # it is of the trained network
+        return Classifier.place(
+            run.load_network(epoch),
+            self.hardware,
+            zoom_entropy_threshold=zoom_entropy_threshold,
+            calibration=calibration,
+        )
 
 
 HERE = RunContext()

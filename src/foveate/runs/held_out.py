@@ -10,14 +10,19 @@ In the folder of a run or of a Guided Zoom::
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
+
+import numpy as np
+import torch
 
 from foveate.config.branches import Branch
 from foveate.config.checks import require_count
 from foveate.errors import UserError
+from foveate.evaluation.calibration import BINS, Judged, reliability
 from foveate.evaluation.predictions import PredictionTable, read_predictions, write_predictions
+from foveate.evaluation.temperature import fit_temperature
 from foveate.files.documents import read_json, structured, unstructured, write_json
 from foveate.inference.classifier import Calibration as Calibration
 from foveate.networks.answers import decision
@@ -71,6 +76,11 @@ class HeldOut:
         """How many there are."""
         return len(self.decision.ids)
 
+    def decided(self, calibration: Calibration) -> PredictionTable:
+        """Return the calibrated answers that count."""
+        answers = {branch: torch.from_numpy(table.probabilities) for branch, table in self.answers.items()}
+        return replace(self.decision, probabilities=calibration.decided(answers).numpy())
+
 
 def write_held_out(
     folder: Path, answers: Mapping[Branch, PredictionTable], source: HeldOutSource | str, folds: int | None = None
@@ -118,6 +128,26 @@ def read_held_out(folder: Path) -> HeldOut | None:
                 f"known; {kept / branch.value}.parquet answers otherwise; restore {kept} from a copy, or remove it"
             )
     return HeldOut(answers, origin.source, origin.folds)
+
+
+def keep_calibrated(folder: Path, held_out: HeldOut) -> str:
+    """Keep held-out answers in a folder, and the temperature that is fitted to them; return a line that says so.
+
+    Raises:
+        UserError: As in `write_held_out`.
+    """
+    calibration = Calibration()
+    before = held_out.decided(calibration)
+    logits = np.log(np.maximum(before.probabilities, np.finfo(np.float32).tiny))  # rounding makes zeros
+    calibration = replace(calibration, temperature=fit_temperature(logits, before.labels))
+    write_held_out(folder, held_out.answers, held_out.source, held_out.folds)
+    write_calibration(folder, calibration)
+    after = held_out.decided(calibration)
+    errors = [100 * reliability(Judged.of(each.probabilities, each.labels), BINS).error for each in (before, after)]
+    return (
+        f"temperature {calibration.temperature:.2f}, fitted to {held_out.photographs} held-out photographs "
+        f"({held_out.source}): calibration error {errors[0]:.1f}% before, {errors[1]:.1f}% after"
+    )
 
 
 def write_calibration(folder: Path, calibration: Calibration) -> None:

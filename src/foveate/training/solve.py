@@ -5,12 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from foveate.data.records import ImageRecord, labels_of
-from foveate.networks.network import Network
+from foveate.networks.network import Network, Solved
 from foveate.recipes.config import TrainConfig
 from foveate.training.frozen_features import KeptFeatures
 
@@ -22,7 +21,7 @@ def solve(
     folder: Path,
     *,
     say: Callable[[str], None] = print,
-) -> dict[str, Any]:
+) -> Solved:
     """Fit the heads of `network` in place, on features that are kept in `features/` in the run folder.
 
     Args:
@@ -34,10 +33,11 @@ def solve(
 
     Returns:
         What was measured: minutes, the strength that was chosen, its cross-validated accuracy and loss, and those of
-        the nearest class mean and the nearest neighbours.
+        the nearest class mean and the nearest neighbours; and its answers out of fold.
     """
     began = time.perf_counter()
     frozen = KeptFeatures(network, train, config.transforms, config.hardware, folder / "features", say)
-    measured = network.solve(frozen, torch.tensor(labels_of(train)), config.seed)
-    say(", ".join(f"{name} {value:.4g}" for name, value in measured.items()))
-    return {"minutes": round((time.perf_counter() - began) / 60, 2), **measured}
+    solved = network.solve(frozen, torch.tensor(labels_of(train)), config.seed)
+    say(", ".join(f"{name} {value:.4g}" for name, value in solved.measured.items()))
+    minutes = round((time.perf_counter() - began) / 60, 2)
+    return solved._replace(measured={"minutes": minutes, **solved.measured})

@@ -22,6 +22,7 @@ from foveate.runs.run import Run, RunDescription, finished_otherwise
 from foveate.training.fit import fit
 from foveate.training.losses import check_smoothing
 from foveate.training.solve import solve
+from foveate.workflows.held_out_answers import keep_out_of_fold_answers, keep_validation_answers
 
 
 def train(config: TrainConfig, out: Path | str, *, say: Callable[[str], None] = print) -> Run:
@@ -94,9 +95,14 @@ def _train(
         if first:
             run.keep_photographs(readable, validation)
         if config.network.solved:
-            metrics = solve(network, config, readable, run.path, say=say)
+            solved = solve(network, config, readable, run.path, say=say)
+            metrics = dict(solved.measured)
+            if first:
+                keep_out_of_fold_answers(run, solved, readable, say)
         else:
             metrics = fit(network, config, readable, validation, run.path, say=say)
+            if first and validation:
+                keep_validation_answers(run, network, validation, say)
     skipped = len(records) + len(splits.validation) - len(readable) - len(validation)
     if first:
         run.finish(network, metrics | {"skipped": skipped})

@@ -1,0 +1,67 @@
+"""Answer for photographs that a training did not learn from, keep the answers, and calibrate by them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from foveate.config.branches import Branch
+from foveate.data.loading import EvaluationViews, evaluation_loader
+from foveate.data.records import ImageRecord, labels_of
+from foveate.evaluation.predictions import PredictionTable
+from foveate.inference.classifier import Classifier
+from foveate.networks.network import Network, Solved
+from foveate.runs.held_out import HeldOut, HeldOutSource, keep_calibrated
+from foveate.runs.run import Run
+
+_BATCH = 32
+
+
+def keep_validation_answers(
+    run: Run, network: Network, validation: Sequence[ImageRecord], say: Callable[[str], None]
+) -> None:
+    """Answer for the validation photographs of a training with its network, and keep that in its run folder.
+
+    Args:
+        run: Whose training it was.
+        network: Of the epoch that was chosen.
+        validation: Photographs that can be read.
+        say: Receives a line of what was fitted.
+    """
+    classifier, batches = Classifier.place(network, run.config.hardware), []
+    views = EvaluationViews(validation, run.config.transforms)
+    for batch in evaluation_loader(views, _BATCH, workers=run.config.hardware.workers):
+        batches.append(classifier.branch_probabilities(batch.images))
+    answers = {branch: torch.cat([each[branch] for each in batches]) for branch in batches[0]}
+    say(keep_calibrated(run.path, HeldOut(_tables(run, validation, answers), HeldOutSource.VALIDATION, None)))
+
+
+def keep_out_of_fold_answers(
+    run: Run, solved: Solved, train: Sequence[ImageRecord], say: Callable[[str], None]
+) -> None:
+    """Keep in the run folder how heads answered for the folds that they were not fitted to, where any were held out.
+
+    Args:
+        run: Whose training it was.
+        solved: What it left behind.
+        train: Its photographs, in its order.
+        say: Receives a line of what was fitted.
+    """
+    if solved.held_out:
+        held_out = HeldOut(_tables(run, train, solved.held_out), HeldOutSource.OUT_OF_FOLD, solved.folds)
+        say(keep_calibrated(run.path, held_out))
+
+
+def _tables(
+    run: Run, records: Sequence[ImageRecord], answers: Mapping[Branch, Float[Tensor, "n c"]]
+) -> dict[Branch, PredictionTable]:
+    ids, labels = tuple(record.id for record in records), np.array(labels_of(records))
+    origin = {"run": str(run.path), "dataset": run.description.dataset}
+    return {
+        branch: PredictionTable(ids, labels, probabilities.float().numpy(), run.class_names, origin)
+        for branch, probabilities in answers.items()
+    }
