@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable
 
 import torch
-from torch import Tensor
 
 from foveate.data.loading import Batch
 from foveate.hardware import autocast_dtype, device_of
@@ -54,8 +53,8 @@ def _step(network: Network, config: TrainConfig, classes: int) -> float:
     def step() -> None:
         optimiser.zero_grad()
         with torch.autocast(device.type, dtype, enabled=dtype is not torch.float32):
-            loss: Tensor = module.losses(batch)[1]
-        loss.backward()
+            loss = module.losses(batch)[1]
+        torch.autograd.backward(loss)
         optimiser.step()
 
     return _seconds(step, config)

@@ -40,6 +40,7 @@ class FitConfig:
         require_finite(self)
         require(0 < self.minutes <= _MOST_MINUTES, f"minutes must be above 0, at most {_MOST_MINUTES:g}", self.minutes)
         require_seed("seed", self.seed)
+        require(self.hardware.devices == 1, "devices must be 1 in a fit", self.hardware.devices)
         if self.size is not None:
             require_side("size", self.size, least=32)
         require(

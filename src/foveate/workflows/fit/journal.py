@@ -38,8 +38,6 @@ class RungEntry:
     """Seconds that the fit had spent before."""
     seconds: float
     """That they took."""
-    passes: float
-    """Of a network, for one answer."""
     note: str | None
     """Why it was skipped, or what it rests on."""
 
@@ -70,14 +68,15 @@ class Journal:
     Args:
         folder: Where it lies.
         content: What it holds.
+        began: When this call began, by `time.perf_counter`; None: now.
     """
 
-    def __init__(self, folder: Path, content: JournalContent) -> None:
+    def __init__(self, folder: Path, content: JournalContent, began: float | None = None) -> None:
         self.folder = folder
         self.content = content
         self.expected = 0.0
         """Seconds that all will have taken at the end, as far as that can be told."""
-        self._before, self._began = content.spent, time.perf_counter()
+        self._before, self._began = content.spent, time.perf_counter() if began is None else began
 
     @staticmethod
     def is_in(folder: Path) -> bool:
@@ -85,14 +84,14 @@ class Journal:
         return (folder / "journal.json").is_file()
 
     @classmethod
-    def open(cls, folder: Path) -> Journal:
+    def open(cls, folder: Path, began: float | None = None) -> Journal:
         """Read it again.
 
         Raises:
             UserError: It is damaged, or of another version.
         """
         file = folder / "journal.json"
-        return cls(folder, structured(read_json(file, SCHEMA_VERSION), JournalContent, file, "a fit"))
+        return cls(folder, structured(read_json(file, SCHEMA_VERSION), JournalContent, file, "a fit"), began)
 
     def check(self, settings: FitConfig, records: Sequence[ImageRecord]) -> None:
         """Refuse to go on with other settings or photographs.

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from foveate.config.branches import Branch
-from foveate.config.data import DataConfig, DatasetFormat
+from foveate.config.data import DataConfig, DatasetFormat, TransformConfig
 from foveate.data.folds import Fold, write_fold
 from foveate.data.loading import EvaluationViews, evaluation_loader
 from foveate.data.preparation import Splits
@@ -23,7 +23,7 @@ from foveate.recipes.config import TrainConfig
 from foveate.runs.held_out import HeldOutSource, read_held_out, write_held_out
 from foveate.workflows.fit.config import FitConfig
 from foveate.workflows.fit.journal import Journal
-from foveate.workflows.fit.time_model import RungTime
+from foveate.workflows.fit.time_model import Machine, RungTime, Speed
 
 WORK = ".fit"
 """Where in the folder of a fit everything lies that is removed at its end."""
@@ -39,15 +39,15 @@ class Ladder:
     out: Path
     splits: Splits
     """Training photographs that cannot be read are left out."""
+    folds: int
+    """How many there are; 0: no photograph can be held out."""
     fold_of: tuple[int | None, ...]
     """In which fold each training photograph is held out."""
+    machine: Machine
+    speeds: Mapping[str, Speed]
+    """Of each method that is a rung."""
     journal: Journal
     say: Callable[[str], None]
-
-    @property
-    def folds(self) -> int:
-        """How many there are."""
-        return self.journal.content.folds
 
     @property
     def held_out(self) -> int:
@@ -117,9 +117,14 @@ class Rung(ABC):
 
     name: str
 
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Names of rungs of which one must be climbed before; none: it stands alone."""
+        return ()
+
     @abstractmethod
-    def time(self, ladder: Ladder) -> RungTime | str:
-        """Return how long it takes; or why it cannot be climbed."""
+    def time(self, ladder: Ladder) -> RungTime:
+        """Return how long it takes."""
 
     @abstractmethod
     def climb(self, ladder: Ladder) -> Answers:
@@ -127,7 +132,10 @@ class Rung(ABC):
 
     @abstractmethod
     def passes(self, ladder: Ladder) -> dict[Branch, float]:
-        """Return the ways to answer that are offered, once it is climbed: by branch, with passes for one answer."""
+        """Return the ways to answer that are offered, once it is climbed: by branch, with passes for one answer.
+
+        There are none where what was climbed for changes no answer.
+        """
 
     @abstractmethod
     def refit(self, ladder: Ladder, out: Path) -> None:
@@ -141,17 +149,16 @@ class Rung(ABC):
 def configured(recipe: Callable[[Path], TrainConfig], fit: FitConfig, data: DataConfig) -> TrainConfig:
     """Return a recipe with what a fit says: photographs, size, seed, hardware."""
     config = replace(recipe(data.root), data=data, seed=fit.seed, hardware=fit.hardware)
-    if fit.size is None:
-        return config
-    old = config.transforms
+    return replace(config, transforms=of_size(config.transforms, fit.size))
 
-    def scaled(side: int) -> int:
-        return round(fit_size * side / old.input_size)
 
-    fit_size = fit.size
-    source = None if old.source_size is None else scaled(old.source_size)
-    transforms = replace(old, input_size=fit_size, resize_size=scaled(old.resize_size), source_size=source)
-    return replace(config, transforms=transforms)
+def of_size(transforms: TransformConfig, size: int | None) -> TransformConfig:
+    """Return the same views with another side, all other sides in proportion; None: as they are."""
+    if size is None:
+        return transforms
+    scale = size / transforms.input_size
+    source = None if transforms.source_size is None else round(scale * transforms.source_size)
+    return replace(transforms, input_size=size, resize_size=round(scale * transforms.resize_size), source_size=source)
 
 
 def answers_of(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -40,7 +40,7 @@ class MethodRung(Rung):
 
     @override
     def passes(self, ladder: Ladder) -> dict[Branch, float]:
-        passes = ladder.journal.content.speeds[self.name].passes
+        passes = ladder.speeds[self.name].passes
         return {Branch.ORIGINAL: 1.0} | ({Branch.JOINT: passes} if passes > 1 else {})
 
     @override
@@ -55,8 +55,8 @@ class TrainedRung(MethodRung):
     """A method that is trained."""
 
     @override
-    def time(self, ladder: Ladder) -> RungTime | str:
-        machine, speed = ladder.journal.content.machine, ladder.journal.content.speeds[self.name]
+    def time(self, ladder: Ladder) -> RungTime:
+        machine, speed = ladder.machine, ladder.speeds[self.name]
         config, photographs, folds = ladder.training(self.recipe), len(ladder.splits.train), ladder.folds
         learned = photographs - ladder.held_out // folds
         answers = machine.answers(speed, ladder.held_out)
@@ -87,8 +87,8 @@ class SolvedRung(MethodRung):
     """A method whose heads are solved for: first on all photographs, then without each fold, on the same features."""
 
     @override
-    def time(self, ladder: Ladder) -> RungTime | str:
-        machine, speed = ladder.journal.content.machine, ladder.journal.content.speeds[self.name]
+    def time(self, ladder: Ladder) -> RungTime:
+        machine, speed = ladder.machine, ladder.speeds[self.name]
         looks = _FEATURE_VIEWS * len(ladder.splits.train) + ladder.held_out
         return RungTime(machine.training(ladder.training(self.recipe), speed, 0) + machine.answers(speed, looks), 0.0)
 
@@ -104,7 +104,9 @@ class SolvedRung(MethodRung):
     def _run(self, ladder: Ladder) -> Run:
         return trained(ladder.training(self.recipe), ladder.work(self.name, "run"), say=ladder.detail)
 
-    def _without(self, ladder: Ladder, config: TrainConfig, features: Path, fold: int) -> tuple[Classifier, TrainConfig]:
+    def _without(
+        self, ladder: Ladder, config: TrainConfig, features: Path, fold: int
+    ) -> tuple[Classifier, TrainConfig]:
         records = ladder.splits.train
         rows = torch.tensor([row for row, at in enumerate(ladder.fold_of) if at != fold])
         labels = torch.tensor(labels_of(records))[rows]
@@ -117,7 +119,8 @@ class SolvedRung(MethodRung):
 
     @override
     def refit(self, ladder: Ladder, out: Path) -> None:
-        self._run(ladder)
+        if not (out / "run.json").exists():
+            self._run(ladder)
         move_run(ladder.work(self.name, "run"), out)
 
 
@@ -135,9 +138,13 @@ class _Rows:
 
 
 def move_run(run: Path, out: Path) -> None:
-    """Move a finished run into a folder; what was interrupted is moved on. What says that it is finished comes last."""
+    """Move a finished run into a folder; what was interrupted is moved on.
+
+    What makes the folder a run comes first, and what says that it is finished last.
+    """
     out.mkdir(parents=True, exist_ok=True)
-    for entry in sorted(run.iterdir(), key=lambda each: each.name == "metrics.json"):
+    order = {"run.json": 0, "metrics.json": 2}
+    for entry in sorted(run.iterdir(), key=lambda each: order.get(each.name, 1)):
         if not entry.name.startswith("."):
             entry.replace(out / entry.name)
 

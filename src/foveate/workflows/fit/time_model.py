@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil
 
@@ -56,20 +57,37 @@ class RungTime:
     """The training on all photographs, should it win."""
 
 
-def fitting_rungs(
-    times: dict[str, RungTime], seconds: float, *, begun: float = 0.0, refit: float = 0.0
-) -> tuple[str, ...]:
-    """Return which rungs fit, taken in their order: their folds, and then the dearest refit among them.
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """How far a ladder is climbed, and what that took."""
 
-    Args:
-        times: Of each rung, the first first.
-        seconds: That there are in all.
-        begun: Those that are spent.
-        refit: The dearest one of rungs that are climbed.
-    """
-    fitting = []
-    for name, time in times.items():
-        if begun + time.folds + max(refit, time.refit) <= seconds:
-            fitting.append(name)
-            begun, refit = begun + time.folds, max(refit, time.refit)
-    return tuple(fitting)
+    seconds: float = 0.0
+    """Of everything so far."""
+    refit: float = 0.0
+    """Of the dearest refit among the rungs that are climbed."""
+    rungs: tuple[str, ...] = ()
+    """Their names."""
+
+    @property
+    def total(self) -> float:
+        """Seconds at the end, should nothing be climbed any more."""
+        return self.seconds + self.refit
+
+    def after(self, name: str, time: RungTime) -> Reached:
+        """Return how far it is once another rung is climbed."""
+        return Reached(self.seconds + time.folds, max(self.refit, time.refit), (*self.rungs, name))
+
+    def fitting(self, times: Mapping[str, RungTime], seconds: float, needs: Mapping[str, tuple[str, ...]]) -> Reached:
+        """Return how far it is once each further rung that fits is climbed, in their order.
+
+        Args:
+            times: Of each further rung.
+            seconds: That there are in all.
+            needs: The rungs of which one must be climbed before a rung; of those that are missing here: none.
+        """
+        reached = self
+        for name, time in times.items():
+            needed, further = needs.get(name, ()), reached.after(name, time)
+            if further.total <= seconds and (not needed or set(needed) & set(reached.rungs)):
+                reached = further
+        return reached
