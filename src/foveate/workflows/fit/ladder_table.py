@@ -32,6 +32,18 @@ class LadderRow:
     note: str | None
     """Why it was not climbed."""
 
+    def cells(self, *, taken: bool) -> list[str]:
+        """Return the cells of its row in the table."""
+        error = "" if self.standard_error is None else f" ± {100 * self.standard_error:.1f}"
+        return [
+            self.name + (" (taken)" if taken else ""),
+            *("-" if value is None else f"{100 * value:.1f}" for value in (self.top1, self.mean_per_class)),
+            "-" if self.behind is None else f"{100 * self.behind:.1f}{error}",
+            "-" if self.passes is None else f"{self.passes:.3g}",
+            "-" if self.minutes is None else f"{self.minutes:.1f}",
+            self.note or "",
+        ]
+
 
 @dataclass(frozen=True, kw_only=True)
 class LadderTable:
@@ -57,18 +69,8 @@ class LadderTable:
 
     def markdown(self) -> str:
         """Return the ladder as a table, and why its winner was taken."""
-        rows = [
-            (
-                each.name + (" (taken)" if each.name == self.winner else ""),
-                *(_percent(value) for value in (each.top1, each.mean_per_class)),
-                _behind(each),
-                "-" if each.passes is None else f"{each.passes:.3g}",
-                "-" if each.minutes is None else f"{each.minutes:.1f}",
-                each.note or "",
-            )
-            for each in self.rungs
-        ]
-        header = ("rung", "held-out top-1, %", "mean per class, %", "behind the best", "passes", "minutes", "note")
+        header = ["rung", "held-out top-1, %", "mean per class, %", "behind the best", "passes", "minutes", "note"]
+        rows = [each.cells(taken=each.name == self.winner) for each in self.rungs]
         if not any(each.note for each in self.rungs):
             header, rows = header[:-1], [row[:-1] for row in rows]
         basis = (
@@ -103,14 +105,3 @@ class LadderTable:
         """
         file = folder / _FILE
         return structured(read_json(file, SCHEMA_VERSION), LadderTable, file, "a ladder")
-
-
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{100 * value:.1f}"
-
-
-def _behind(rung: LadderRow) -> str:
-    if rung.behind is None:
-        return "-"
-    error = "" if rung.standard_error is None else f" ± {100 * rung.standard_error:.1f}"
-    return f"{100 * rung.behind:.1f}{error}"
