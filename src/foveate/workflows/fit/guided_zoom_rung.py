@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -40,6 +40,7 @@ class GuidedZoomRung(Rung):
 
     name: str
     bases: tuple[TrainedRung, ...]
+    pool: PoolConfig = field(default_factory=PoolConfig)
 
     @property
     @override
@@ -93,14 +94,15 @@ class GuidedZoomRung(Rung):
         base = self._climbed_base(ladder)
         base.refit(ladder, out / "network")
         run = Run.open(out / "network")
-        build_guided_zoom(run, out, evidence=self._evidence(ladder, run, out), split=None, context=_context(ladder))
+        self._build(ladder, run, out, split=None)
         zoom = GuidedZoomRun.open(out)
         if zoom.description.tuned_on is None:
             zoom.with_refinement(self.refinement(ladder), HeldOutSource.OUT_OF_FOLD.value)
 
     @override
     def evaluate(self, ladder: Ladder, branch: Branch) -> float:
-        (asked, *_) = build_guided_zoom(ladder.out / "network", ladder.out, context=_context(ladder))
+        run = Run.open(ladder.out / "network")
+        (asked, *_) = build_guided_zoom(run, ladder.out, pool=self.pool, context=_context(ladder))
         return asked.change.after
 
     def refinement(self, ladder: Ladder) -> RefinementConfig:
@@ -110,7 +112,7 @@ class GuidedZoomRung(Rung):
 
     def _usual(self, ladder: Ladder) -> RefinementConfig:
         run = self._climbed_base(ladder).fold_run(ladder, 0)
-        return usual_refinement(run, self._folder(ladder, 0), PoolConfig())
+        return usual_refinement(run, self._folder(ladder, 0), self.pool)
 
     def _base(self, ladder: Ladder) -> TrainedRung | None:
         """Return the best network that is trained, by its answers out of fold; of equals the first."""
@@ -137,16 +139,18 @@ class GuidedZoomRung(Rung):
             if not (GuidedZoomRun.is_at(folder) and (folder / "evaluation" / f"{Split.TEST}.json").exists()):
                 ladder.step(f"{self.name} of {base.name}: fold {fold + 1} of {ladder.folds}")
                 run = base.fold_run(ladder, fold)
-                build_guided_zoom(run, folder, evidence=self._evidence(ladder, run, folder), context=context)
+                self._build(ladder, run, folder, split=Split.TEST)
                 ladder.journal.write()
             zoom = GuidedZoomRun.open(folder)
             tables.append(evidence_of_split(zoom, Split.TEST, zoom.description.refinement, context=context))
         return tables
 
-    def _evidence(self, ladder: Ladder, run: Run, folder: Path) -> EvidenceTraining:
-        """Return how the Evidence CNN is trained: as usual, on patches of the size that the fit says."""
+    def _build(self, ladder: Ladder, run: Run, folder: Path, split: Split | None) -> None:
+        """Build one; its Evidence CNN is trained as usual, on patches of the size that the fit says."""
         config = EvidenceTraining().config_for(run, folder / "pool", ladder.config.hardware)
-        return EvidenceTraining(config=replace(config, transforms=of_size(config.transforms, ladder.config.size)))
+        config = replace(config, transforms=of_size(config.transforms, ladder.config.size))
+        training = EvidenceTraining(config=config)
+        build_guided_zoom(run, folder, pool=self.pool, evidence=training, split=split, context=_context(ladder))
 
 
 def chosen_setting(parts: Sequence[CachedScores], usual: RefinementConfig) -> RefinementConfig:
