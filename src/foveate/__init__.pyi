@@ -111,6 +111,11 @@ from .workflows.evaluate import Evaluation as Evaluation
 from .workflows.evaluate import evaluate as evaluate
 from .workflows.evidence_training import EvidenceTraining as EvidenceTraining
 from .workflows.explain import explain as explain
+from .workflows.fit.config import Prefer as Prefer
+from .workflows.fit.fit import Fitted as Fitted
+from .workflows.fit.fit import fit as fit
+from .workflows.fit.ladder_table import LadderRow as LadderRow
+from .workflows.fit.ladder_table import LadderTable as LadderTable
 from .workflows.model import Model as Model
 from .workflows.model import load as load
 from .workflows.refinement_report import RefinementRow as RefinementRow

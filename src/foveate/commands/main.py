@@ -17,6 +17,7 @@ from foveate.commands.defects import raised_as_they_are, reported
 from foveate.commands.demo import Demo
 from foveate.commands.evaluate import Evaluate
 from foveate.commands.explain import Explain
+from foveate.commands.fit import Fit
 from foveate.commands.guided_zoom_commands import GuidedZoom, Tune, pool_command
 from foveate.commands.memory import keep_freed_memory
 from foveate.commands.old_spellings import refuse_old_words, refuse_unknown_words
@@ -48,6 +49,7 @@ def commands(words: Sequence[str]) -> dict[str, Callable[..., Command]]:
         UserError: As `train_command`.
     """
     return {
+        "fit": Fit,
         "data": Data,
         "train": train_command(words),
         "evaluate": Evaluate,

@@ -38,6 +38,8 @@ class DatasetFormat(StrEnum):
     """Tar files, as WebDataset writes them."""
     POOL = "pool"
     """An evidence pool of Guided Zoom: patches of photographs."""
+    FOLD = "fold"
+    """A fold of another data set's training photographs, as `foveate fit` cuts it."""
 
 
 class Split(StrEnum):

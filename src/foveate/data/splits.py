@@ -48,7 +48,7 @@ def hold_out(records: Sequence[ImageRecord], fraction: float, seed: int, *, opti
     held_out: set[str] = set()
     for members in by_class.values():
         count = min(max(round(fraction * len(members)), 1), len(members) - 1)
-        ranked = sorted(members, key=lambda record: _rank(record, seed))
+        ranked = sorted(members, key=lambda record: rank_of(record, seed))
         held_out.update(record.id for record in ranked[:count])
     return HoldOut(
         tuple(record for record in records if record.id not in held_out),
@@ -56,6 +56,7 @@ def hold_out(records: Sequence[ImageRecord], fraction: float, seed: int, *, opti
     )
 
 
-def _rank(record: ImageRecord, seed: int) -> bytes:
+def rank_of(record: ImageRecord, seed: int) -> bytes:
+    """Return what photographs are ordered by to draw among them: a function of the seed and the id only."""
     # Names of files that are not UTF-8 come as half characters; reading them says so, not drawing them.
     return hashlib.sha256(f"{seed}/{record.id}".encode("utf-8", "surrogatepass")).digest()

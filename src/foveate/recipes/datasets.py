@@ -8,6 +8,7 @@ from pathlib import Path
 from foveate.config.data import DataConfig, DatasetFormat
 from foveate.data import datasets
 from foveate.data.datasets.formats import MARKS, Loader
+from foveate.data.folds import load_fold
 from foveate.data.preparation import Splits, split_dataset
 from foveate.data.records import ImageDataset
 from foveate.guided_zoom.pool_dataset import load_pool
@@ -19,7 +20,11 @@ def _load(root: Path, format: DatasetFormat, exclude: tuple[str, ...]) -> ImageD
     return datasets.load_dataset(root, format, exclude, LOADERS)
 
 
-LOADERS: dict[str, Loader] = {**datasets.LOADERS, DatasetFormat.POOL: lambda root: load_pool(root, _load)}
+LOADERS: dict[str, Loader] = {
+    **datasets.LOADERS,
+    DatasetFormat.POOL: lambda root: load_pool(root, _load),
+    DatasetFormat.FOLD: lambda root: load_fold(root, load_splits),
+}
 """By their names; a format of your own is one more entry, and its files one in `MARKS`, by which AUTO knows it."""
 
 

@@ -18,7 +18,7 @@ from foveate.backbones.single_values import SingleValues
 from foveate.data.loading import Batch
 from foveate.inference.classifier import network_input
 from foveate.networks.draws import draw_keys
-from foveate.networks.network import Network, TrainingStep
+from foveate.networks.network import Losses, Network, TrainingStep
 from foveate.recipes.config import TrainConfig
 from foveate.training.class_weights import class_weights
 from foveate.training.depthwise import FastDepthwiseGradients
@@ -55,13 +55,17 @@ class TrainingModule(pl.LightningModule):
         torch.manual_seed(int(stream.generate_state(1, np.uint64)[0]))
 
     def training_step(self, batch: Batch) -> Tensor:
-        """Return the loss of one batch."""
-        with self._modes(batch):
-            losses = self.network.losses(self._inputs(batch), self._step(batch))
-            loss = total_loss(losses, batch.labels, self.config, self.weight)
+        """Return the loss of one batch, and log it."""
+        losses, loss = self.losses(batch)
         for name, value in {"loss": loss.detach(), **losses.measured}.items():
             self.log(f"train/{name}", value, on_step=False, on_epoch=True, batch_size=len(batch.labels), sync_dist=True)
         return loss
+
+    def losses(self, batch: Batch) -> tuple[Losses, Tensor]:
+        """Return what one batch is learned from, and the sum of it."""
+        with self._modes(batch):
+            losses = self.network.losses(self._inputs(batch), self._step(batch))
+            return losses, total_loss(losses, batch.labels, self.config, self.weight)
 
     def validation_step(self, batch: Batch) -> None:
         """Measure top-1 accuracy and the plain cross entropy."""

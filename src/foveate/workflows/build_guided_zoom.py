@@ -43,7 +43,7 @@ def build_guided_zoom(
     evidence: EvidenceTraining = BY_RECIPE,
     refinement: RefinementConfig | None = None,
     tuned: bool | GuidedZoomRun | Path | str = False,
-    split: Split | str = Split.TEST,
+    split: Split | str | None = Split.TEST,
     context: RunContext = HERE,
 ) -> tuple[RefinementRow, ...]:
     """Build the pool, train the Evidence CNN, refine a split; each step goes on where it was stopped.
@@ -58,7 +58,7 @@ def build_guided_zoom(
         tuned: Whether the decision is fitted to the validation split first, if the folder has none that is. Or another
             Guided Zoom, or its folder: decide as that was fitted. So what was fitted with photographs held out serves a
             network that was trained on all.
-        split: The split to refine.
+        split: The split to refine; None: none, it is only built.
         context: As `RunContext` says.
 
     Returns:
@@ -67,14 +67,16 @@ def build_guided_zoom(
     Raises:
         UserError: Something the user can mend: see its message.
     """
-    run, out, split, pool = Run.of(run), Path(out), Split(split), pool or PoolConfig()
+    run, out, pool = Run.of(run), Path(out), pool or PoolConfig()
+    split = None if split is None else Split(split)
     fitted = None if isinstance(tuned, bool) else _fitted(GuidedZoomRun.of(tuned), refinement)
     if tuned is True:
         _check_tunable(run, out, refinement, context)
     refinement = fitted.refinement if fitted else refinement
     description = _described(run, out, pool, refinement or usual_refinement(run, out, pool))
     config = evidence.config_for(run, out / "pool", context.hardware)
-    context.photographs_of(run, split)
+    if split is not None:
+        context.photographs_of(run, split)
     _check_start(run, out, description, evidence, config, context)
     with working_in(out, lambda: any(out.glob("pool/parts/*.parquet"))):
         zoom = GuidedZoomRun.start(out, description)
@@ -83,6 +85,8 @@ def build_guided_zoom(
         zoom = _trained(zoom, run, config, context, tuned=tuned is True)
         if fitted:
             zoom = zoom.with_refinement(fitted.refinement, fitted.tuned_on)
+        if split is None:
+            return ()
         report = _measured(zoom, split, refinement, context, tuned=refinement is None or fitted is not None)
         return report.written(context).rows
 

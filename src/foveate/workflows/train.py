@@ -92,7 +92,7 @@ def _train(
         network = create_network(config.network, config.transforms, len(splits.class_names))
         checked = checked_splits(splits.parts(), config.data.on_error, say, config.data.largest_megapixels)
         readable, validation = checked["train"], checked.get("validation", ())
-        _check_classes(records, readable)
+        check_classes(records, readable)
         _check_validation(splits, validation)
         # Only now, so that after a mistake in the command the corrected one may use the same folder.
         run = Run.start(out, description) if first else Run(out, description)
@@ -161,7 +161,12 @@ def _check_validation(splits: Splits, readable: Sequence[ImageRecord]) -> None:
         )
 
 
-def _check_classes(records: Sequence[ImageRecord], readable: Sequence[ImageRecord]) -> None:
+def check_classes(records: Sequence[ImageRecord], readable: Sequence[ImageRecord]) -> None:
+    """Refuse training photographs of which those that can be read lack a class.
+
+    Raises:
+        UserError: They do.
+    """
     lost = {record.class_name for record in records} - {record.class_name for record in readable}
     if lost:
         raise UserError(

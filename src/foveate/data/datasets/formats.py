@@ -48,6 +48,7 @@ MARKS: dict[str, tuple[str, ...]] = {
     DatasetFormat.FLOWERS: ("setid.mat", "imagelabels.mat"),
     DatasetFormat.PETS: ("annotations/trainval.txt", "annotations/test.txt"),
     DatasetFormat.POOL: ("pool.json",),
+    DatasetFormat.FOLD: ("fold.json",),
 }
 """Files by any of which an archive is known, below the folder that its loader takes; the first that fits counts."""
 

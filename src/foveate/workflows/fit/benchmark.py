@@ -1,0 +1,78 @@
+"""A few seconds of each method on this machine: of a training step, and of an answer."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import torch
+
+from foveate.data.loading import Batch
+from foveate.hardware import autocast_dtype, device_of
+from foveate.inference.classifier import Classifier
+from foveate.networks.network import Network
+from foveate.recipes.config import TrainConfig
+from foveate.recipes.methods import create_network
+from foveate.training.module import TrainingModule
+from foveate.training.optimiser import build_optimiser
+from foveate.workflows.fit.time_model import Speed
+
+_REPEATS, _LONG = 3, 3.0  # calls; of those that take more seconds one is enough
+_ANSWERS = 16
+
+
+def measure_speed(config: TrainConfig, classes: int) -> Speed:
+    """Measure a method on random images, its weights random.
+
+    Args:
+        config: How it is trained.
+        classes: c.
+
+    Raises:
+        UserError: The hardware is not there, or the method cannot be built.
+    """
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = create_network(config.network, config.transforms, classes, pretrained=False)
+        images = torch.randint(0, 256, (_ANSWERS, 1, *2 * (config.transforms.source,), 3), dtype=torch.uint8)
+        classifier = Classifier.place(network, config.hardware)
+        answer = _seconds(lambda: classifier.branch_probabilities(images), config) / _ANSWERS
+        step = 0.0 if config.network.solved else _step(network, config, classes)
+    return Speed(step=step, answer=answer, passes=1.0 + network.skippable_views)
+
+
+def _step(network: Network, config: TrainConfig, classes: int) -> float:
+    device, dtype = device_of(config.hardware), autocast_dtype(config.hardware)
+    layout = torch.channels_last if config.hardware.channels_last else torch.contiguous_format
+    module = TrainingModule(network.to(memory_format=layout), config, range(classes)).to(device).train()
+    optimiser = build_optimiser(network, network.parameter_groups(), config.optimiser)
+    count, side = config.batch_size, config.transforms.source
+    images = torch.randint(0, 256, (count, 1, side, side, 3), dtype=torch.uint8)
+    batch = Batch(*(each.to(device) for each in (images, torch.arange(count) % classes, torch.arange(count))))
+
+    def step() -> None:
+        optimiser.zero_grad()
+        with torch.autocast(device.type, dtype, enabled=dtype is not torch.float32):
+            loss = module.losses(batch)[1]
+        torch.autograd.backward(loss)
+        optimiser.step()
+
+    return _seconds(step, config)
+
+
+def _seconds(call: Callable[[], object], config: TrainConfig) -> float:
+    """Return the time of one call, the first left out, which is slower."""
+    first = time.perf_counter()
+    call()
+    _wait(config)
+    began = time.perf_counter()
+    repeats = 1 if began - first > _LONG else _REPEATS
+    for _ in range(repeats):
+        call()
+    _wait(config)
+    return (time.perf_counter() - began) / repeats
+
+
+def _wait(config: TrainConfig) -> None:
+    if device_of(config.hardware).type == "cuda":
+        torch.cuda.synchronize()

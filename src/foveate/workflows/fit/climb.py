@@ -1,0 +1,143 @@
+"""Climb the ladder: one rung after the other as far as the time allows, each from where it was stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from foveate.config.branches import Branch
+from foveate.errors import UserError
+from foveate.files.locks import interruption_behind
+from foveate.workflows.fit.choice import Candidate, Choice, choose
+from foveate.workflows.fit.journal import RungEntry, RungState
+from foveate.workflows.fit.ladder import Answers, Ladder, Rung, kept_answers
+from foveate.workflows.fit.plan import needed_minutes, needs_of, rounded_up, times_of
+from foveate.workflows.fit.time_model import Reached
+
+NOTHING_GAINED = "on held-out photographs it changes nothing for the better"
+_SLOWEST, _FASTEST = 4.0, 0.5
+"""By how much a training that is still to come may be thought slower or faster than was measured."""
+
+
+class Way(NamedTuple):
+    """A way to answer: a rung, and which of its branches decides."""
+
+    rung: Rung
+    branch: Branch
+
+
+def climb(ladder: Ladder, rungs: Sequence[Rung]) -> dict[str, Answers]:
+    """Climb every rung that fits into the time, and return the answers of each, out of fold, by its name.
+
+    A rung that cannot be climbed is left out, and its error said; the first one's is raised.
+    """
+    answers: dict[str, Answers] = {}
+    for place, rung in enumerate(rungs):
+        below = [each for each in rungs[:place] if each.name in answers]
+        entry = ladder.journal.entry(rung.name) or _begun(ladder, rung, below)
+        if entry.state is RungState.CLIMBED:
+            answers[rung.name] = kept_answers(ladder.work(rung.name))
+        elif entry.state is RungState.CLIMBING:
+            _expect(ladder, rungs[place:], below)
+            if (given := _climbed(ladder, rung, entry, lowest=place == 0)) is not None:
+                answers[rung.name] = given
+    return answers
+
+
+def ways(ladder: Ladder, rungs: Sequence[Rung]) -> dict[str, tuple[Way, float]]:
+    """Return the ways to answer of rungs that are climbed, by their names, with passes for one answer."""
+    offered = {}
+    for rung in rungs:
+        passes = rung.passes(ladder)
+        dearest = max(passes, key=lambda branch: passes[branch])
+        for branch, cost in sorted(passes.items(), key=lambda item: item[1]):
+            name = rung.name if branch is dearest else f"{rung.name}, first look alone"
+            offered[name] = Way(rung, branch), cost
+    return offered
+
+
+def chosen(ladder: Ladder, offered: Mapping[str, tuple[Way, float]], answers: Mapping[str, Answers]) -> Choice:
+    """Choose between ways to answer by their answers out of fold."""
+    candidates = []
+    for name, (way, passes) in offered.items():
+        table = answers[way.rung.name][way.branch]
+        candidates.append(Candidate(name, table.probabilities.argmax(1) == table.labels, passes))
+    return choose(candidates, ladder.config.prefer)
+
+
+def _climbed(ladder: Ladder, rung: Rung, entry: RungEntry, *, lowest: bool) -> Answers | None:
+    journal = ladder.journal
+    try:
+        answers = rung.climb(ladder)
+        passes = rung.passes(ladder)
+    except UserError as error:
+        if lowest or interruption_behind(error) is not None:
+            raise
+        ladder.say(f"{rung.name} is left out: {error}")
+        journal.write(_entry(rung.name, RungState.SKIPPED, note=str(error), begun=entry.begun))
+        return None
+    if not passes:
+        ladder.step(f"{rung.name} is left out: {NOTHING_GAINED}")
+        journal.write(_entry(rung.name, RungState.SKIPPED, note=NOTHING_GAINED, begun=entry.begun))
+        return None
+    seconds = journal.spent - entry.begun
+    done = _entry(rung.name, RungState.CLIMBED, predicted=entry.predicted, begun=entry.begun, seconds=seconds)
+    journal.write(done)
+    dearest = max(passes, key=lambda branch: passes[branch])
+    table = answers[dearest]
+    right = 100 * float((table.probabilities.argmax(1) == table.labels).mean())
+    ladder.step(f"{rung.name}: {right:.1f}% of {len(table.ids)} held-out photographs are right")
+    return answers
+
+
+def _begun(ladder: Ladder, rung: Rung, below: Sequence[Rung]) -> RungEntry:
+    """Decide whether a rung fits, and write that down; the lowest is climbed whatever it takes."""
+    journal, reached, times = ladder.journal, _reached(ladder, below), times_of(ladder, [rung], _factor(ladder))
+    missing = bool(rung.needs) and not set(rung.needs) & set(reached.rungs)
+    minutes = reached.after(rung.name, times[rung.name]).total / 60
+    entry = _entry(rung.name, RungState.CLIMBING, predicted=rung.time(ladder).folds, begun=journal.spent)
+    if missing:
+        entry = _entry(rung.name, RungState.SKIPPED, note=f"needs {' or '.join(rung.needs)}, which is not climbed")
+    elif below and minutes > ladder.config.minutes:
+        needed = rounded_up(needed_minutes(reached, rung.name, times))
+        entry = _entry(rung.name, RungState.SKIPPED, note=f"no time; with --minutes {needed} there is")
+    if entry.note is not None:
+        ladder.step(f"{rung.name} is left out: {entry.note}")
+    journal.write(entry)
+    return entry
+
+
+def _entry(
+    name: str,
+    state: RungState,
+    *,
+    predicted: float | None = None,
+    begun: float = 0.0,
+    seconds: float = 0.0,
+    note: str | None = None,
+) -> RungEntry:
+    return RungEntry(name=name, state=state, predicted=predicted, begun=begun, seconds=seconds, note=note)
+
+
+def _reached(ladder: Ladder, climbed: Sequence[Rung]) -> Reached:
+    """Return how far a ladder is climbed."""
+    times = times_of(ladder, climbed, _factor(ladder))
+    refit = max((time.refit for time in times.values()), default=0.0)
+    return Reached(ladder.journal.spent, refit, tuple(times))
+
+
+def _factor(ladder: Ladder) -> float:
+    """Return by how much trainings took longer than was said before."""
+    # The lowest is over in a minute, and says nothing of trainings.
+    trained = [each for each in ladder.journal.content.rungs if each.state is RungState.CLIMBED][1:]
+    said, took = sum(each.predicted or 0.0 for each in trained), sum(each.seconds for each in trained)
+    return min(max(took / said, _FASTEST), _SLOWEST) if said else 1.0
+
+
+def _expect(ladder: Ladder, rungs: Sequence[Rung], below: Sequence[Rung]) -> None:
+    """Say to the journal when all will be done: after this rung, and those above it that fit."""
+    times = times_of(ladder, rungs, _factor(ladder))
+    first = rungs[0].name
+    reached = _reached(ladder, below).after(first, times.pop(first))
+    seconds = 60 * ladder.config.minutes
+    ladder.journal.expected = reached.fitting(times, seconds, needs_of(rungs)).total

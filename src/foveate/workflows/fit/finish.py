@@ -1,0 +1,127 @@
+"""The end of a fit: the winner is trained on all photographs, tested once, and left with the ladder's table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from math import isfinite
+
+from foveate.config.branches import Branch
+from foveate.evaluation.predictions import PredictionTable
+from foveate.networks.answers import decision
+from foveate.runs.held_out import (
+    HeldOut,
+    HeldOutSource,
+    keep_calibrated,
+    read_calibration,
+    write_calibration,
+    write_held_out,
+)
+from foveate.workflows.fit.choice import Choice, Compared, mean_per_class
+from foveate.workflows.fit.climb import Way, chosen, ways
+from foveate.workflows.fit.journal import RungState
+from foveate.workflows.fit.ladder import Answers, Ladder, Rung
+from foveate.workflows.fit.ladder_table import LadderRow, LadderTable
+
+
+def finish(ladder: Ladder, rungs: Sequence[Rung], answers: Mapping[str, Answers]) -> LadderTable:
+    """Choose, train the winner on all photographs, test it once, and write the ladder's table.
+
+    Args:
+        ladder: Where it was climbed.
+        rungs: All of them.
+        answers: Of each rung that was climbed, out of fold; none where nothing could be held out.
+    """
+    offered = ways(ladder, [each for each in rungs if each.name in answers])
+    choice = chosen(ladder, offered, answers) if offered else None
+    if choice is None:
+        winner, way = rungs[0].name, Way(rungs[0], Branch.ORIGINAL)
+        reason = "Nothing could be held out to choose by: the rung that needs fewest photographs is taken"
+    else:
+        winner, reason, way = choice.winner, choice.reason, offered[choice.winner][0]
+    ladder.journal.write(winner=winner)
+    ladder.step(f"{winner} is taken: {reason}")
+    ladder.step(f"{winner}: once more on all {len(ladder.splits.train)} training photographs")
+    way.rung.refit(ladder, ladder.out)
+    ladder.journal.write()
+    if choice is not None:
+        ladder.say(_calibrated(ladder, way, answers[way.rung.name]))
+    test = ladder.journal.content.test
+    if test is None and ladder.splits.test:
+        ladder.step(f"{winner}: the test split, once")
+        test = way.rung.evaluate(ladder, way.branch)
+        ladder.journal.write(test=test)
+    table = LadderTable(
+        settings=ladder.config,
+        winner=winner,
+        reason=reason,
+        rungs=_rows(ladder, rungs, choice, offered, answers),
+        folds=ladder.folds,
+        photographs=len(ladder.splits.train),
+        held_out=ladder.held_out,
+        test_top1=test,
+        minutes=round(ladder.journal.spent / 60, 2),
+    )
+    table.write(ladder.out)
+    return table
+
+
+def _calibrated(ladder: Ladder, way: Way, answers: Answers) -> str:
+    """Keep the answers out of fold in the run, with what they calibrate; return a line that says so."""
+    source, folds = HeldOutSource.OUT_OF_FOLD, ladder.folds
+    counted = answers[way.branch]
+    if counted is decision(answers):
+        return keep_calibrated(ladder.out, HeldOut(answers, source, folds))
+    line = keep_calibrated(ladder.out, HeldOut({Branch.ORIGINAL: counted}, source, folds))
+    write_held_out(ladder.out, answers, source, folds)
+    alone = replace(read_calibration(ladder.out), view_weights={way.branch.value: 1.0})
+    write_calibration(ladder.out, alone)
+    return line
+
+
+def _rows(
+    ladder: Ladder,
+    rungs: Sequence[Rung],
+    choice: Choice | None,
+    offered: Mapping[str, tuple[Way, float]],
+    answers: Mapping[str, Answers],
+) -> tuple[LadderRow, ...]:
+    compared = {} if choice is None else {each.name: each for each in choice.compared}
+    rows = []
+    for rung in rungs:
+        names = [name for name, (way, _) in offered.items() if way.rung is rung]
+        for name in names:
+            table = answers[rung.name][offered[name][0].branch]
+            rows.append(_row(ladder, name, rung, compared[name], table))
+        if not names:
+            entry = ladder.journal.entry(rung.name)
+            note = entry.note if entry is not None and entry.state is RungState.SKIPPED else None
+            rows.append(_empty(rung.name, note))
+    return tuple(rows)
+
+
+def _row(ladder: Ladder, name: str, rung: Rung, compared: Compared, table: PredictionTable) -> LadderRow:
+    entry = ladder.journal.entry(rung.name)
+    right = table.probabilities.argmax(1) == table.labels
+    return replace(
+        _empty(name, None),
+        top1=compared.top1,
+        mean_per_class=mean_per_class(right, table.labels),
+        behind=compared.behind,
+        standard_error=compared.standard_error if isfinite(compared.standard_error) else None,
+        passes=compared.passes,
+        minutes=None if entry is None else round(entry.seconds / 60, 2),
+    )
+
+
+def _empty(name: str, note: str | None) -> LadderRow:
+    return LadderRow(
+        name=name,
+        top1=None,
+        mean_per_class=None,
+        behind=None,
+        standard_error=None,
+        passes=None,
+        minutes=None,
+        note=note,
+    )

@@ -1,0 +1,247 @@
+"""Look at the data, climb the ladder of methods as far as the time allows, and leave the best one as a run."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from itertools import count
+from pathlib import Path
+
+from foveate.config.data import DataConfig, Split
+from foveate.config.hardware import HardwareConfig
+from foveate.data.preparation import Splits, checked_splits
+from foveate.data.roots import shown_path
+from foveate.errors import UserError
+from foveate.files.file_names import safe_name
+from foveate.files.locks import working_in
+from foveate.guided_zoom.pool import hash_of_photographs
+from foveate.recipes.datasets import load_splits
+from foveate.runs.guided_zoom_run import GuidedZoomRun
+from foveate.runs.run import finished_otherwise
+from foveate.workflows.fit.climb import climb
+from foveate.workflows.fit.config import MINUTES, FitConfig, Prefer
+from foveate.workflows.fit.finish import finish
+from foveate.workflows.fit.journal import Journal, JournalContent, differing_settings
+from foveate.workflows.fit.ladder import WORK, Ladder, Rung
+from foveate.workflows.fit.ladder_table import LadderTable
+from foveate.workflows.fit.plan import measured_machine, measured_speeds, planned, with_folds
+from foveate.workflows.fit.rungs import rungs
+from foveate.workflows.train import check_classes
+
+RUNS = Path("runs")
+"""Below the current folder."""
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What a fit left: the folder of a run or of a Guided Zoom, and the table of the ladder that it was chosen by."""
+
+    path: Path
+    ladder: LadderTable
+
+
+def fit(
+    folder: Path | str,
+    *,
+    minutes: float = MINUTES,
+    out: Path | str | None = None,
+    prefer: Prefer | str = Prefer.ACCURACY,
+    size: int | None = None,
+    seed: int = 0,
+    data: DataConfig | None = None,
+    hardware: HardwareConfig | None = None,
+    say: Callable[[str], None] = print,
+) -> Fitted:
+    """Find the method that suits photographs best within some minutes, and train it on all of them.
+
+    Methods are tried from the cheapest on: a probe of frozen features, a fine-tuned network, S3N, Guided Zoom. The
+    choice rests on answers to training photographs by networks that did not learn from them. The test split is looked
+    at once, at the end. An interrupted fit is continued by the same call.
+
+    >>> import foveate
+    >>> fitted = foveate.fit("photographs", minutes=1, size=64, say=lambda line: None)
+    >>> fitted.ladder.rungs[0].name, fitted.ladder.winner in {each.name for each in fitted.ladder.rungs}
+    ('probe', True)
+    >>> foveate.load(fitted.path).predict("bird.jpg").best.class_name in foveate.load(fitted.path).class_names
+    True
+
+    Args:
+        folder: The photographs, as `DataConfig.root` has it.
+        minutes: Of everything together on this machine; what does not fit is left out, and said.
+        out: The run folder: new, empty, or holding a fit of the same settings; None: one below `runs/`.
+        prefer: What counts between methods that are nearly as good.
+        size: Side of the views in pixels; None: as each method's recipe says.
+        seed: Of the folds and of every training.
+        data: How the photographs are read and divided; its root is not used.
+        hardware: Where to compute; None: as this machine does it fast.
+        say: Receives lines of progress.
+
+    Returns:
+        The folder, which every other command takes, and the table.
+
+    Raises:
+        UserError: Something the user can mend: see its message.
+        KeyboardInterrupt: It was interrupted; call again to continue.
+    """
+    began, root = time.perf_counter(), Path(folder).expanduser().resolve()
+    config = FitConfig(
+        data=replace(data or DataConfig(root=root), root=root),
+        minutes=float(minutes),
+        prefer=_preferred(prefer),
+        size=size,
+        seed=seed,
+        hardware=hardware or HardwareConfig(),
+    )
+    out = default_folder(config) if out is None else Path(out).expanduser()
+    if LadderTable.is_in(out):
+        return _finished(out, config, say)
+    check_folder(out)
+    splits = load_splits(config.data, say)
+    splits.named(Split.TRAIN)
+    with working_in(out, lambda: Journal.is_in(out / WORK)):
+        table = _fitted(config, splits, out, began, say)
+    _say_end(out, table, splits, say)
+    return Fitted(out, table)
+
+
+def _fitted(config: FitConfig, splits: Splits, out: Path, began: float, say: Callable[[str], None]) -> LadderTable:
+    splits, reading = _readable(splits, config, say)
+    ladder_rungs = rungs()
+    if Journal.is_in(out / WORK):
+        ladder = _resumed(config, splits, out, began, say)
+    else:
+        ladder = _started(config, splits, out, reading, ladder_rungs, began, say)
+    answers = climb(ladder, ladder_rungs) if ladder.folds else {}
+    table = finish(ladder, ladder_rungs, answers)
+    shutil.rmtree(out / WORK)
+    return table
+
+
+def _readable(splits: Splits, config: FitConfig, say: Callable[[str], None]) -> tuple[Splits, float]:
+    """Return the splits with the training photographs that can be read, and the seconds that one takes to read."""
+    counts = f"{len(splits.train)} training and {len(splits.test)} test photographs"
+    say(f"{splits.name}: {len(splits.class_names)} classes, {counts}")
+    began, data = time.perf_counter(), config.data
+    checked = checked_splits(splits.parts(), data.on_error, say, data.largest_megapixels)
+    seconds = (time.perf_counter() - began) / sum(map(len, splits.parts().values()))
+    check_classes(splits.train, checked[Split.TRAIN])
+    return replace(splits, train=checked[Split.TRAIN]), seconds
+
+
+def _started(
+    config: FitConfig,
+    splits: Splits,
+    out: Path,
+    reading: float,
+    ladder_rungs: tuple[Rung, ...],
+    began: float,
+    say: Callable[[str], None],
+) -> Ladder:
+    say("measuring this machine for some seconds")
+    content = JournalContent(
+        settings=config,
+        photographs=hash_of_photographs(splits.train),
+        folds=0,
+        machine=measured_machine(config, reading),
+        speeds=measured_speeds(ladder_rungs, config, len(splits.class_names)),
+        spent=0.0,
+        rungs=(),
+        winner=None,
+        test=None,
+    )
+    journal = Journal(out / WORK, content, began)
+    ladder, reached = planned(_ladder(config, splits, out, journal, say), ladder_rungs)
+    journal.content, journal.expected = replace(content, folds=ladder.folds), reached.total
+    journal.write()
+    return ladder
+
+
+def _resumed(config: FitConfig, splits: Splits, out: Path, began: float, say: Callable[[str], None]) -> Ladder:
+    journal = Journal.open(out / WORK, began)
+    journal.check(config, splits.train)
+    say(f"going on with the fit in {out}, of which {journal.content.spent / 60:.1f} minutes are done")
+    return with_folds(_ladder(config, splits, out, journal, say), journal.content.folds)
+
+
+def _ladder(config: FitConfig, splits: Splits, out: Path, journal: Journal, say: Callable[[str], None]) -> Ladder:
+    content = journal.content
+    return Ladder(
+        config=config,
+        out=out,
+        splits=splits,
+        folds=0,
+        fold_of=(None,) * len(splits.train),
+        machine=content.machine,
+        speeds=content.speeds,
+        journal=journal,
+        say=say,
+    )
+
+
+def default_folder(config: FitConfig) -> Path:
+    """Return `runs/PHOTOGRAPHS-fit` or, with a number, the first after it that is new or holds this fit."""
+    root = config.data.root
+    name = f"{root.stem if root.is_file() else root.name}-fit"
+    names = (safe_name(name if number == 1 else f"{name}-{number}") for number in count(1))
+    return next(path for each in names if _is_usable(path := RUNS / each, config))
+
+
+def _is_usable(path: Path, config: FitConfig) -> bool:
+    if LadderTable.is_in(path):
+        settings = LadderTable.read(path).settings
+    elif Journal.is_in(path / WORK):
+        settings = Journal.open(path / WORK).content.settings
+    else:
+        return _is_free(path)
+    return settings.data.root == config.data.root and not differing_settings(settings, config)
+
+
+def _is_free(path: Path) -> bool:
+    return not path.exists() or (path.is_dir() and all(entry.name.startswith(".") for entry in path.iterdir()))
+
+
+def check_folder(out: Path) -> None:
+    """Refuse a folder that holds something else than a fit.
+
+    Raises:
+        UserError: It does.
+    """
+    if not Journal.is_in(out / WORK) and not _is_free(out):
+        raise UserError(f"a new fit needs an empty folder; {out} holds other files; name another with --out")
+
+
+def _finished(out: Path, config: FitConfig, say: Callable[[str], None]) -> Fitted:
+    """Return what an earlier call finished.
+
+    Raises:
+        UserError: It was asked for something else.
+    """
+    table = LadderTable.read(out)
+    if differing := differing_settings(table.settings, config):
+        raise finished_otherwise(out, differing)
+    shutil.rmtree(out / WORK, ignore_errors=True)  # where it was stopped between the last two steps
+    say(f"{out} is fitted already: {table.winner}")
+    return Fitted(out, table)
+
+
+def _preferred(prefer: Prefer | str) -> Prefer:
+    try:
+        return Prefer(prefer)
+    except ValueError as error:
+        raise UserError(f"prefer must be {' or '.join(Prefer)}; got {str(prefer)[:200]!r}") from error
+
+
+def _say_end(out: Path, table: LadderTable, splits: Splits, say: Callable[[str], None]) -> None:
+    zoom = GuidedZoomRun.is_at(out)
+    command = f"foveate guided-zoom {out / 'network'} --out {out}" if zoom else f"foveate evaluate {out} --sheet a.png"
+    say(table.markdown())
+    files = (each.image for each in splits.test or splits.train if isinstance(each.image, Path))
+    photograph = shown_path(next(files, Path("PHOTOGRAPH")))
+    say(
+        f"done in {table.minutes:.1f} minutes: {out}\n"
+        f"  foveate predict {out} {photograph}    # or a folder of new photographs\n"
+        f"  foveate explain {out} {photograph}    # where it looked\n"
+        f"  {command}    # more of the test split"
+    )

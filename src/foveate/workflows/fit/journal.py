@@ -1,0 +1,148 @@
+"""What a fit has done so far, on disk: so that the same command goes on, and nothing is done twice."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from pathlib import Path
+
+from foveate.data.records import ImageRecord
+from foveate.errors import UserError
+from foveate.files.documents import read_json, structured, unstructured, write_json
+from foveate.guided_zoom.pool import hash_of_photographs
+from foveate.workflows.fit.config import FitConfig
+from foveate.workflows.fit.time_model import Machine, Speed
+
+SCHEMA_VERSION = 1
+
+
+class RungState(StrEnum):
+    """How far a rung of the ladder is."""
+
+    CLIMBING = "climbing"
+    CLIMBED = "climbed"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RungEntry:
+    """What is written down of a rung."""
+
+    name: str
+    state: RungState
+    predicted: float | None
+    """Seconds that its folds were said to take; None: not known."""
+    begun: float
+    """Seconds that the fit had spent before."""
+    seconds: float
+    """That they took."""
+    note: str | None
+    """Why it was skipped, or what it rests on."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class JournalContent:
+    """What `journal.json` holds."""
+
+    settings: FitConfig
+    photographs: str
+    """Hash of the training photographs that can be read."""
+    folds: int
+    """0: no photograph can be held out."""
+    machine: Machine
+    speeds: dict[str, Speed]
+    """By method."""
+    spent: float
+    """Seconds so far."""
+    rungs: tuple[RungEntry, ...]
+    winner: str | None
+    test: float | None
+    """Top-1 of the test split, which is looked at once."""
+
+
+class Journal:
+    """The journal in a folder; every change is written at once.
+
+    Args:
+        folder: Where it lies.
+        content: What it holds.
+        began: When this call began, by `time.perf_counter`; None: now.
+    """
+
+    def __init__(self, folder: Path, content: JournalContent, began: float | None = None) -> None:
+        self.folder = folder
+        self.content = content
+        self.expected = 0.0
+        """Seconds that all will have taken at the end, as far as that can be told."""
+        self._before, self._began = content.spent, time.perf_counter() if began is None else began
+
+    @staticmethod
+    def is_in(folder: Path) -> bool:
+        """Say whether a folder has one."""
+        return (folder / "journal.json").is_file()
+
+    @classmethod
+    def open(cls, folder: Path, began: float | None = None) -> Journal:
+        """Read it again.
+
+        Raises:
+            UserError: It is damaged, or of another version.
+        """
+        file = folder / "journal.json"
+        return cls(folder, structured(read_json(file, SCHEMA_VERSION), JournalContent, file, "a fit"), began)
+
+    def check(self, settings: FitConfig, records: Sequence[ImageRecord]) -> None:
+        """Refuse to go on with other settings or photographs.
+
+        Raises:
+            UserError: They differ; where the photographs lie may.
+        """
+        if differing := differing_settings(self.content.settings, settings):
+            raise UserError(
+                f"a fit goes on with the settings it began with; {self.folder.parent} differs in "
+                f"{', '.join(differing)}; give the same command, or name another folder with --out"
+            )
+        if hash_of_photographs(records) != self.content.photographs:
+            raise UserError(
+                f"a fit goes on with the photographs it began with; those of {settings.data.root} have changed since; "
+                f"restore them, or begin anew: remove {self.folder.parent}, or name another folder with --out"
+            )
+
+    @property
+    def spent(self) -> float:
+        """Seconds so far, those of interrupted calls up to what they last wrote down."""
+        return self._before + time.perf_counter() - self._began
+
+    def status(self, what: str) -> str:
+        """Return a line that says what is done now, how long it has taken, and how long it may take yet."""
+        left = max(self.expected - self.spent, 0) / 60
+        return f"[{self.spent / 60:.1f} of {self.content.settings.minutes:g} minutes, about {left:.1f} left] {what}"
+
+    def entry(self, rung: str) -> RungEntry | None:
+        """Return what is written down of a rung."""
+        return next((each for each in self.content.rungs if each.name == rung), None)
+
+    def write(self, entry: RungEntry | None = None, *, winner: str | None = None, test: float | None = None) -> None:
+        """Write down how far it is; what is None stays as it was."""
+        content = replace(self.content, spent=self.spent, winner=winner or self.content.winner)
+        if test is not None:
+            content = replace(content, test=test)
+        if entry is not None:
+            others = tuple(each for each in content.rungs if each.name != entry.name)
+            content = replace(content, rungs=(*others, entry))
+        self.content = content
+        write_json(self.folder / "journal.json", unstructured(content), SCHEMA_VERSION)
+
+
+def differing_settings(old: FitConfig, new: FitConfig) -> list[str]:
+    """Name the settings that differ, but for where the photographs lie and who decodes them."""
+    differing = [name for name in ("minutes", "prefer", "size", "seed") if getattr(old, name) != getattr(new, name)]
+    data = replace(new.data, root=old.data.root)
+    hardware = replace(new.hardware, workers=old.hardware.workers)
+    return [
+        *differing,
+        *(["data"] if data != old.data else []),
+        *(["hardware"] if hardware != old.hardware else []),
+    ]

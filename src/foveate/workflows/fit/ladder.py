@@ -1,0 +1,202 @@
+"""What all rungs of the ladder share: the photographs and their folds, the machine, the folder, the time."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from foveate.config.branches import Branch
+from foveate.config.data import DataConfig, DatasetFormat, TransformConfig
+from foveate.data.folds import Fold, write_fold
+from foveate.data.loading import EvaluationViews, evaluation_loader
+from foveate.data.preparation import Splits
+from foveate.data.records import ImageRecord, labels_of
+from foveate.errors import UserError
+from foveate.evaluation.predictions import PredictionTable
+from foveate.inference.classifier import Classifier
+from foveate.recipes.config import TrainConfig
+from foveate.runs.held_out import HeldOutSource, read_held_out, write_held_out
+from foveate.workflows.fit.config import FitConfig
+from foveate.workflows.fit.journal import Journal
+from foveate.workflows.fit.time_model import Machine, RungTime, Speed
+
+WORK = ".fit"
+"""Where in the folder of a fit everything lies that is removed at its end."""
+_BATCH = 32
+Answers = Mapping[Branch, PredictionTable]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ladder:
+    """What all rungs share."""
+
+    config: FitConfig
+    out: Path
+    splits: Splits
+    """Training photographs that cannot be read are left out."""
+    folds: int
+    """How many there are; 0: no photograph can be held out."""
+    fold_of: tuple[int | None, ...]
+    """In which fold each training photograph is held out."""
+    machine: Machine
+    speeds: Mapping[str, Speed]
+    """Of each method that is a rung."""
+    journal: Journal
+    say: Callable[[str], None]
+
+    @property
+    def held_out(self) -> int:
+        """How many photographs are held out once."""
+        return sum(each is not None for each in self.fold_of)
+
+    def work(self, rung: str, *names: str) -> Path:
+        """Return a folder of a rung's own."""
+        return self.out / WORK / "rungs" / Path(rung, *names)
+
+    def training(self, recipe: Callable[[Path], TrainConfig], fold: int | None = None) -> TrainConfig:
+        """Return how a recipe trains on the photographs of the user, or on all but a fold of them."""
+        data = self.config.data if fold is None else self._fold_data(fold)
+        return configured(recipe, self.config, data)
+
+    def _fold_data(self, fold: int) -> DataConfig:
+        """Make a fold a data set of its own."""
+        inside, outside = self.divided(fold)
+        root = self.out.resolve() / WORK / "folds" / f"fold-{fold + 1}"
+        ids = (tuple(each.id for each in part) for part in (inside, outside))
+        write_fold(root, Fold(data=self.config.data, train=next(ids), held_out=next(ids)))
+        # What cannot be read is left out of the folds already.
+        return replace(self.config.data, root=root, format=DatasetFormat.FOLD, exclude=(), test_fraction=0.0)
+
+    def divided(self, fold: int) -> tuple[list[ImageRecord], list[ImageRecord]]:
+        """Return the training photographs that a fold learns from, and those that it holds out."""
+        pairs = list(zip(self.splits.train, self.fold_of, strict=True))
+        return [each for each, at in pairs if at != fold], [each for each, at in pairs if at == fold]
+
+    def over_folds(self, rung: str, without: Callable[[int], tuple[Classifier, TrainConfig]]) -> Answers:
+        """Return the answers of all folds together, in the order of the training photographs; each is given once.
+
+        Args:
+            rung: Whose answers these are.
+            without: Makes ready a network that did not learn from a fold, and says how it was trained.
+        """
+        if is_answered(self.work(rung)):
+            return kept_answers(self.work(rung))
+        for fold in range(self.folds):
+            folder = self.work(rung, f"fold-{fold + 1}")
+            if not is_answered(folder):
+                self.step(f"{rung}: fold {fold + 1} of {self.folds}")
+                classifier, config = without(fold)
+                answers = answers_of(classifier, self.divided(fold)[1], config, self.splits.class_names)
+                write_held_out(folder, answers, HeldOutSource.OUT_OF_FOLD)
+                self.journal.write()
+        return self.keep(rung, [kept_answers(self.work(rung, f"fold-{fold + 1}")) for fold in range(self.folds)])
+
+    def keep(self, rung: str, parts: Sequence[Answers]) -> Answers:
+        """Put the answers of all folds together and keep them."""
+        order = [each.id for each, at in zip(self.splits.train, self.fold_of, strict=True) if at is not None]
+        answers = {branch: _joined([part[branch] for part in parts], order) for branch in parts[0]}
+        write_held_out(self.work(rung), answers, HeldOutSource.OUT_OF_FOLD, self.folds)
+        return answers
+
+    def step(self, what: str) -> None:
+        """Say what is done now, and how long it may take yet."""
+        self.say(self.journal.status(what))
+
+    def detail(self, line: str) -> None:
+        """Say a line of a training, below that of its step."""
+        self.say("\n".join(f"    {each}" for each in line.splitlines()))
+
+
+class Rung(ABC):
+    """A way to answer, as a rung of the ladder."""
+
+    name: str
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Names of rungs of which one must be climbed before; none: it stands alone."""
+        return ()
+
+    @abstractmethod
+    def time(self, ladder: Ladder) -> RungTime:
+        """Return how long it takes."""
+
+    @abstractmethod
+    def climb(self, ladder: Ladder) -> Answers:
+        """Answer for every training photograph by a network that did not learn from it."""
+
+    @abstractmethod
+    def passes(self, ladder: Ladder) -> dict[Branch, float]:
+        """Return the ways to answer that are offered, once it is climbed: by branch, with passes for one answer.
+
+        There are none where what was climbed for changes no answer.
+        """
+
+    @abstractmethod
+    def refit(self, ladder: Ladder, out: Path) -> None:
+        """Train on all photographs, and leave the result in a folder."""
+
+    @abstractmethod
+    def evaluate(self, ladder: Ladder, branch: Branch) -> float:
+        """Return the top-1 of the test split, in [0, 1]; once it is refitted into the ladder's own folder."""
+
+
+def configured(recipe: Callable[[Path], TrainConfig], fit: FitConfig, data: DataConfig) -> TrainConfig:
+    """Return a recipe with what a fit says: photographs, size, seed, hardware."""
+    config = replace(recipe(data.root), data=data, seed=fit.seed, hardware=fit.hardware)
+    return replace(config, transforms=of_size(config.transforms, fit.size))
+
+
+def of_size(transforms: TransformConfig, size: int | None) -> TransformConfig:
+    """Return the same views with another side, all other sides in proportion; None: as they are."""
+    if size is None:
+        return transforms
+    scale = size / transforms.input_size
+    source = None if transforms.source_size is None else round(scale * transforms.source_size)
+    return replace(transforms, input_size=size, resize_size=round(scale * transforms.resize_size), source_size=source)
+
+
+def answers_of(
+    classifier: Classifier, records: Sequence[ImageRecord], config: TrainConfig, class_names: tuple[str, ...]
+) -> Answers:
+    """Return the answers of each branch to the centre views of photographs."""
+    views = EvaluationViews(records, config.transforms)
+    batches = [
+        classifier.branch_probabilities(batch.images)
+        for batch in evaluation_loader(views, _BATCH, workers=config.hardware.workers)
+    ]
+    ids, labels = tuple(record.id for record in records), np.array(labels_of(records))
+    return {
+        branch: PredictionTable(ids, labels, torch.cat([each[branch] for each in batches]).numpy(), class_names)
+        for branch in batches[0]
+    }
+
+
+def is_answered(folder: Path) -> bool:
+    """Say whether held-out answers were written to their end."""
+    return (folder / "held_out" / "origin.json").exists()
+
+
+def kept_answers(folder: Path) -> Answers:
+    """Read held-out answers that are there.
+
+    Raises:
+        UserError: They are not.
+    """
+    if not is_answered(folder) or (held_out := read_held_out(folder)) is None:
+        raise UserError(f"the answers of a fold are kept until a fit ends; {folder} has none; begin the fit anew")
+    return held_out.answers
+
+
+def _joined(tables: Sequence[PredictionTable], order: Sequence[str]) -> PredictionTable:
+    place = {image: row for row, image in enumerate(image for table in tables for image in table.ids)}
+    rows = np.array([place[image] for image in order], dtype=np.int64)
+    labels, probabilities = (
+        np.concatenate([getattr(table, name) for table in tables])[rows] for name in ("labels", "probabilities")
+    )
+    return PredictionTable(tuple(order), labels, probabilities, tables[0].class_names)

@@ -1,0 +1,107 @@
+"""What a fit found, as the table of its ladder: `ladder.json` and `ladder.md` in its folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from foveate.files.documents import read_json, structured, unstructured, write_json, write_text
+from foveate.report.tables import markdown_table
+from foveate.workflows.fit.config import FitConfig
+
+SCHEMA_VERSION = 1
+_FILE = "ladder.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LadderRow:
+    """A way to answer, and what held-out photographs say of it."""
+
+    name: str
+    top1: float | None
+    """Of the held-out photographs, in [0, 1]; None: it was not climbed, or nothing could be held out."""
+    mean_per_class: float | None
+    behind: float | None
+    """By how much the best one's top-1 is above."""
+    standard_error: float | None
+    """Of that difference; None also where a single photograph was held out."""
+    passes: float | None
+    """Of a network, for one answer."""
+    minutes: float | None
+    """That its folds took; ways to answer of one training share them."""
+    note: str | None
+    """Why it was not climbed."""
+
+    def cells(self, *, taken: bool) -> list[str]:
+        """Return the cells of its row in the table."""
+        error = "" if self.standard_error is None else f" ± {100 * self.standard_error:.1f}"
+        return [
+            self.name + (" (taken)" if taken else ""),
+            *("-" if value is None else f"{100 * value:.1f}" for value in (self.top1, self.mean_per_class)),
+            "-" if self.behind is None else f"{100 * self.behind:.1f}{error}",
+            "-" if self.passes is None else f"{self.passes:.3g}",
+            "-" if self.minutes is None else f"{self.minutes:.1f}",
+            self.note or "",
+        ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LadderTable:
+    """What a fit found; the folder itself is that of a run, or of a Guided Zoom.
+
+    ``test_top1`` is the share of the test split that is answered rightly, looked at once; None: there is none.
+    """
+
+    settings: FitConfig
+    winner: str
+    """Name of the rung that was taken."""
+    reason: str
+    rungs: tuple[LadderRow, ...]
+    folds: int
+    """In which photographs were held out; 0: none could be."""
+    photographs: int
+    """Of the training, that can be read."""
+    held_out: int
+    """Of these, how many were held out once."""
+    test_top1: float | None
+    minutes: float
+    """Of everything together."""
+
+    def markdown(self) -> str:
+        """Return the ladder as a table, and why its winner was taken."""
+        header = ["rung", "held-out top-1, %", "mean per class, %", "behind the best", "passes", "minutes", "note"]
+        rows = [each.cells(taken=each.name == self.winner) for each in self.rungs]
+        if not any(each.note for each in self.rungs):
+            header, rows = header[:-1], [row[:-1] for row in rows]
+        basis = (
+            f"{self.held_out} of {self.photographs} training photographs were held out, each from one of {self.folds} "
+            "folds; what answered for them had not learned from them."
+            if self.folds
+            else f"No photograph of {self.photographs} could be held out: every class has a single one."
+        )
+        test = (
+            "There is no test split."
+            if self.test_top1 is None
+            else f"Test split, looked at once: {100 * self.test_top1:.1f}% are right."
+        )
+        return f"### The ladder\n\n{markdown_table(header, rows)}\n{basis}\n\n{self.reason}.\n\n{test}\n"
+
+    def write(self, folder: Path) -> None:
+        """Write `ladder.md`, then `ladder.json`, which says that the fit is finished."""
+        write_text(folder / "ladder.md", self.markdown())
+        write_json(folder / _FILE, unstructured(self), SCHEMA_VERSION)
+
+    @staticmethod
+    def is_in(folder: Path) -> bool:
+        """Say whether a folder is that of a finished fit."""
+        return (folder / _FILE).is_file()
+
+    @classmethod
+    def read(cls, folder: Path) -> LadderTable:
+        """Read what a finished fit found.
+
+        Raises:
+            UserError: It is damaged, or of another version.
+        """
+        file = folder / _FILE
+        return structured(read_json(file, SCHEMA_VERSION), LadderTable, file, "a ladder")

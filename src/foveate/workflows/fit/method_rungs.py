@@ -1,0 +1,158 @@
+"""Methods as rungs: trained on every fold, or solved for on features that are computed once."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+from typing_extensions import override
+
+from foveate.config.branches import Branch
+from foveate.data.records import labels_of
+from foveate.inference.classifier import Classifier
+from foveate.networks.network import FrozenFeatures, Network
+from foveate.recipes.config import TrainConfig
+from foveate.recipes.methods import create_network
+from foveate.runs.context import RunContext
+from foveate.runs.run import Run
+from foveate.training.frozen_features import KeptFeatures
+from foveate.workflows.evaluate import evaluate
+from foveate.workflows.fit.ladder import Answers, Ladder, Rung
+from foveate.workflows.fit.time_model import RungTime
+from foveate.workflows.train import train, trained
+
+_FEATURE_VIEWS = 2
+"""Of each photograph, of which a probe keeps features."""
+
+
+@dataclass(frozen=True)
+class MethodRung(Rung):
+    """A method with its recipe."""
+
+    name: str
+    recipe: Callable[[Path], TrainConfig]
+
+    @override
+    def passes(self, ladder: Ladder) -> dict[Branch, float]:
+        passes = ladder.speeds[self.name].passes
+        return {Branch.ORIGINAL: 1.0} | ({Branch.JOINT: passes} if passes > 1 else {})
+
+    @override
+    def evaluate(self, ladder: Ladder, branch: Branch) -> float:
+        # Of a network with a first look alone, that is its only branch; it is called so in both cases.
+        context = RunContext(hardware=ladder.config.hardware, say=ladder.detail)
+        return evaluate(ladder.out, context=context).branches[branch.value].value
+
+
+@dataclass(frozen=True)
+class TrainedRung(MethodRung):
+    """A method that is trained."""
+
+    @override
+    def time(self, ladder: Ladder) -> RungTime:
+        machine, speed = ladder.machine, ladder.speeds[self.name]
+        config, photographs, folds = ladder.training(self.recipe), len(ladder.splits.train), ladder.folds
+        learned = photographs - ladder.held_out // folds
+        answers = machine.answers(speed, ladder.held_out)
+        return RungTime(
+            folds * machine.training(config, speed, learned) + answers, machine.training(config, speed, photographs)
+        )
+
+    @override
+    def climb(self, ladder: Ladder) -> Answers:
+        return ladder.over_folds(self.name, lambda fold: self._without(ladder, fold))
+
+    def fold_run(self, ladder: Ladder, fold: int) -> Run:
+        """Return the run of what is trained without a fold."""
+        folder = ladder.work(self.name, f"fold-{fold + 1}", "run")
+        return trained(ladder.training(self.recipe, fold), folder, say=ladder.detail)
+
+    def _without(self, ladder: Ladder, fold: int) -> tuple[Classifier, TrainConfig]:
+        run = self.fold_run(ladder, fold)
+        return Classifier.place(run.load_network(), run.config.hardware), run.config
+
+    @override
+    def refit(self, ladder: Ladder, out: Path) -> None:
+        train(ladder.training(self.recipe), out, say=ladder.detail)
+
+
+@dataclass(frozen=True)
+class SolvedRung(MethodRung):
+    """A method whose heads are solved for: first on all photographs, then without each fold, on the same features."""
+
+    @override
+    def time(self, ladder: Ladder) -> RungTime:
+        machine, speed = ladder.machine, ladder.speeds[self.name]
+        looks = _FEATURE_VIEWS * len(ladder.splits.train) + ladder.held_out
+        return RungTime(machine.training(ladder.training(self.recipe), speed, 0) + machine.answers(speed, looks), 0.0)
+
+    @override
+    def climb(self, ladder: Ladder) -> Answers:
+        run = self._run(ladder)
+        features = ladder.work(self.name, "features")
+        if not features.exists():  # a copy: looks that rest on a fold's first head are kept there in its place
+            with _whole(features) as folder:
+                shutil.copytree(run.path / "features", folder)
+        return ladder.over_folds(self.name, lambda fold: self._without(ladder, run.config, features, fold))
+
+    def _run(self, ladder: Ladder) -> Run:
+        return trained(ladder.training(self.recipe), ladder.work(self.name, "run"), say=ladder.detail)
+
+    def _without(
+        self, ladder: Ladder, config: TrainConfig, features: Path, fold: int
+    ) -> tuple[Classifier, TrainConfig]:
+        records = ladder.splits.train
+        rows = torch.tensor([row for row, at in enumerate(ladder.fold_of) if at != fold])
+        labels = torch.tensor(labels_of(records))[rows]
+        with torch.random.fork_rng():
+            torch.manual_seed(config.seed)  # as its training does: what is kept rests on the weights it begins with
+            network = create_network(config.network, config.transforms, len(ladder.splits.class_names))
+            frozen = KeptFeatures(network, records, config.transforms, config.hardware, features, ladder.detail)
+            network.solve(_Rows(frozen, rows), labels, config.seed)
+        return Classifier.place(network, config.hardware), config
+
+    @override
+    def refit(self, ladder: Ladder, out: Path) -> None:
+        if not (out / "run.json").exists():
+            self._run(ladder)
+        move_run(ladder.work(self.name, "run"), out)
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Of frozen features those of some photographs."""
+
+    frozen: FrozenFeatures
+    rows: Int64[Tensor, " m"]
+
+    def __call__(
+        self, name: str, part: Callable[[Network, Float[Tensor, "b 3 Hs Ws"]], Float[Tensor, "b d"]]
+    ) -> Float[Tensor, "m v d"]:
+        return self.frozen(name, part)[self.rows]
+
+
+def move_run(run: Path, out: Path) -> None:
+    """Move a finished run into a folder; what was interrupted is moved on.
+
+    What makes the folder a run comes first, and what says that it is finished last.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    order = {"run.json": 0, "metrics.json": 2}
+    for entry in sorted(run.iterdir(), key=lambda each: order.get(each.name, 1)):
+        if not entry.name.startswith("."):
+            entry.replace(out / entry.name)
+
+
+@contextmanager
+def _whole(folder: Path) -> Iterator[Path]:
+    """Yield the folder to fill, which is called so once it is full."""
+    part = folder.with_name(f"{folder.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    yield part
+    part.replace(folder)

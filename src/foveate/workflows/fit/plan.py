@@ -1,0 +1,135 @@
+"""Before a fit begins: the machine is measured, folds are cut, and it is said what fits into the time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from foveate.data.folds import cut_folds
+from foveate.errors import UserError
+from foveate.hardware import device_of
+from foveate.workflows.fit.benchmark import measure_speed
+from foveate.workflows.fit.config import FitConfig
+from foveate.workflows.fit.ladder import Ladder, Rung, configured
+from foveate.workflows.fit.method_rungs import MethodRung
+from foveate.workflows.fit.time_model import Machine, Reached, RungTime, Speed
+
+MOST_FOLDS, FEWEST_FOLDS = 5, 2
+_FLOOR = 1.25
+"""How far beyond its minutes a fit may go for the lowest rung."""
+
+
+def measured_speeds(rungs: Sequence[Rung], config: FitConfig, classes: int) -> dict[str, Speed]:
+    """Measure every method that is a rung; seconds.
+
+    Raises:
+        UserError: As in `measure_speed`.
+    """
+    methods = [each for each in rungs if isinstance(each, MethodRung)]
+    return {each.name: measure_speed(configured(each.recipe, config, config.data), classes) for each in methods}
+
+
+def measured_machine(config: FitConfig, reading: float) -> Machine:
+    """Return what is known of the machine; `reading` is the seconds that a photograph takes to be read."""
+    return Machine(decode=reading, shares=device_of(config.hardware).type == "cpu")
+
+
+def planned(ladder: Ladder, rungs: Sequence[Rung]) -> tuple[Ladder, Reached]:
+    """Cut the folds with which the most rungs fit, the most folds of those; say what is going to be done.
+
+    Args:
+        ladder: Without folds.
+        rungs: From the lowest.
+
+    Raises:
+        UserError: Not even the lowest rung fits.
+    """
+    seconds, spent = 60 * ladder.config.minutes, ladder.journal.spent
+    plans = []
+    for folds in range(MOST_FOLDS, FEWEST_FOLDS - 1, -1):
+        trial = with_folds(ladder, folds)
+        if not trial.held_out:
+            break
+        times = times_of(trial, rungs)
+        plans.append((trial, Reached(spent).fitting(times, seconds, needs_of(rungs)), times))
+    if not plans:
+        return _without_choice(with_folds(ladder, 0), rungs[0], spent)
+    trial, reached, times = max(plans, key=lambda plan: len(plan[1].rungs))  # of equals the first: the most folds
+    if not reached.rungs:
+        _check_floor(ladder.config, rungs[0], spent + times[rungs[0].name].folds)
+        reached = Reached(spent).after(rungs[0].name, times[rungs[0].name])
+    _announce(trial, reached, times, rungs)
+    return trial, reached
+
+
+def with_folds(ladder: Ladder, folds: int) -> Ladder:
+    """Return a ladder with so many folds; 0: nothing is held out."""
+    records = ladder.splits.train
+    cut = cut_folds(records, folds, ladder.config.seed) if folds else (None,) * len(records)
+    return replace(ladder, folds=folds, fold_of=cut)
+
+
+def times_of(ladder: Ladder, rungs: Sequence[Rung], factor: float = 1.0) -> dict[str, RungTime]:
+    """Return how long each rung takes; `factor` is by how much others took longer than was said."""
+    times = {rung.name: rung.time(ladder) for rung in rungs}
+    return {name: RungTime(factor * time.folds, factor * time.refit) for name, time in times.items()}
+
+
+def needs_of(rungs: Sequence[Rung]) -> dict[str, tuple[str, ...]]:
+    """Return what each rung needs, by name."""
+    return {rung.name: rung.needs for rung in rungs}
+
+
+def needed_minutes(reached: Reached, name: str, times: Mapping[str, RungTime], needs: Sequence[str] = ()) -> float:
+    """Return the minutes with which a rung would have fitted, and one that it needs where there is none."""
+    for each in needs if not set(needs) & set(reached.rungs) else ():
+        if each in times:
+            reached = reached.after(each, times[each])
+            break
+    return reached.after(name, times[name]).total / 60
+
+
+def _announce(ladder: Ladder, reached: Reached, times: Mapping[str, RungTime], rungs: Sequence[Rung]) -> None:
+    steps = ", ".join(f"{name} (about {_words(times[name].folds)})" for name in reached.rungs)
+    again = f", then the best once more on all photographs (up to {_words(reached.refit)})" if reached.refit else ""
+    ladder.say(
+        f"within {ladder.config.minutes:g} minutes, answers to every training photograph in {ladder.folds} folds: "
+        f"{steps}{again}"
+    )
+    for rung in rungs:
+        if rung.name not in reached.rungs:
+            minutes = needed_minutes(reached, rung.name, times, rung.needs)
+            ladder.say(f"  {rung.name} does not fit; it would with --minutes {rounded_up(minutes)}")
+    single = len(ladder.fold_of) - ladder.held_out
+    if single:
+        ladder.say(
+            f"warning: {single} classes have one training photograph each; nothing can be held out of them, and the "
+            "choice rests on the others"
+        )
+
+
+def _without_choice(ladder: Ladder, floor: Rung, spent: float) -> tuple[Ladder, Reached]:
+    time = floor.time(ladder)
+    _check_floor(ladder.config, floor, spent + time.folds)
+    ladder.say(
+        f"warning: every class has a single training photograph, so that none can be held out and nothing says which "
+        f"method is best: {floor.name} is taken, which needs fewest (about {_words(time.folds)}); add photographs"
+    )
+    return ladder, Reached(spent).after(floor.name, time)
+
+
+def _check_floor(config: FitConfig, floor: Rung, seconds: float) -> None:
+    if seconds > _FLOOR * 60 * config.minutes:
+        raise UserError(
+            f"a fit takes as long as the {floor.name} at least, here about {_words(seconds)}; got --minutes "
+            f"{config.minutes:g}; give --minutes {rounded_up(seconds / 60)}, or fewer photographs"
+        )
+
+
+def rounded_up(minutes: float) -> int:
+    """Return whole minutes with a tenth to spare."""
+    return int(1.1 * minutes) + 1
+
+
+def _words(seconds: float) -> str:
+    return f"{seconds:.0f} seconds" if seconds < 90 else f"{seconds / 60:.0f} minutes"

@@ -1,0 +1,79 @@
+"""Which method is taken, by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from foveate.workflows.fit.choice import Candidate, choose, mean_per_class, paired_difference
+from foveate.workflows.fit.config import Prefer
+
+
+def candidate(name: str, right: int, of: int = 100, passes: float = 1.0, first: int = 0) -> Candidate:
+    """One that answers `right` of the photographs rightly, from the one at `first` on."""
+    flags = np.zeros(of, bool)
+    flags[first : first + right] = True
+    return Candidate(name, flags, passes)
+
+
+def test_the_paired_difference_is_that_of_hand() -> None:
+    """Of 4 photographs a has three right, b one of these and the fourth: differences 0, 1, 1, -1."""
+    a, b = np.array([True, True, True, False]), np.array([True, False, False, True])
+    mean, error = paired_difference(a, b)
+    assert mean == pytest.approx(0.25)
+    assert error == pytest.approx(np.sqrt(((0.0625 + 2 * 0.5625 + 1.5625) / 3) / 4))
+    assert paired_difference(a[:1], b[:1]) == (0.0, np.inf)
+
+
+def test_the_best_mean_wins_where_it_is_clear() -> None:
+    """90 right against 60 of the same: 30 photographs differ, all in one direction; the error is 4.6 points."""
+    choice = choose([candidate("probe", 60), candidate("s3n", 90, passes=3)], Prefer.ACCURACY)
+    assert choice.winner == "s3n"
+    assert choice.compared[0].behind == pytest.approx(0.3)
+    assert choice.compared[0].standard_error == pytest.approx(np.sqrt(0.3 * 0.7 / 99))
+    assert "90.0%" in choice.reason
+
+
+def test_of_two_within_one_standard_error_the_cheaper_is_taken() -> None:
+    """80 and 79 right, of which 78 alike: differences +2, -1 of 100, error sqrt((3 - 0.01) / 99 / 100) = 1.7 points."""
+    dear, cheap = candidate("s3n", 80, passes=3), candidate("plain", 79, first=2)
+    choice = choose([cheap, dear], Prefer.ACCURACY)
+    assert choice.winner == "plain"
+    assert choice.compared[0].standard_error == pytest.approx(np.sqrt((3 - 0.01) / 99 / 100))
+    assert "plain is cheaper (1 passes in place of 3)" in choice.reason
+    assert choose([candidate("plain", 80), candidate("s3n", 79, passes=3)], Prefer.ACCURACY).winner == "plain"
+
+
+def test_speed_takes_one_within_two_standard_errors() -> None:
+    """Three photographs more, and no less: 3 points behind, an error of 1.7."""
+    both = [candidate("plain", 77), candidate("s3n", 80, passes=3)]
+    assert choose(both, Prefer.ACCURACY).winner == "s3n"
+    assert choose(both, Prefer.SPEED).winner == "plain"
+
+
+def test_of_equal_passes_the_earlier_rung_is_the_cheaper() -> None:
+    level = [candidate("probe", 79), candidate("plain", 80)]
+    assert choose(level, Prefer.ACCURACY).winner == "plain"  # one more, and no less: exactly one standard error
+    level = [candidate("probe", 79, first=2), candidate("plain", 80)]
+    choice = choose(level, Prefer.ACCURACY)
+    assert choice.winner == "probe"
+    assert "it comes earlier on the ladder" in choice.reason
+
+
+def test_of_equal_means_the_cheaper_is_taken() -> None:
+    equal = [candidate("plain", 50), candidate("s3n", 50, passes=3, first=50), candidate("zoom", 50, passes=9)]
+    assert choose(equal, Prefer.ACCURACY).winner == "plain"
+
+
+def test_a_single_photograph_says_nothing_and_the_cheapest_is_taken() -> None:
+    pair = [candidate("probe", 0, of=1), candidate("s3n", 1, of=1, passes=3)]
+    assert choose(pair, Prefer.ACCURACY).winner == "probe"
+
+
+def test_one_candidate_is_the_choice() -> None:
+    assert choose([candidate("probe", 10)], Prefer.SPEED).winner == "probe"
+
+
+def test_the_mean_over_classes_counts_each_alike() -> None:
+    right, labels = np.array([True, True, True, False, False]), np.array([0, 0, 0, 0, 7])
+    assert mean_per_class(right, labels) == pytest.approx((0.75 + 0) / 2)

@@ -1,0 +1,395 @@
+"""The whole ladder on drawn birds: what it leaves, how it resumes, and what it refuses."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import foveate
+from foveate.config.data import DataConfig, OnError
+from foveate.config.networks import BackboneConfig, PlainConfig, ProbeConfig
+from foveate.data.loading import EvaluationViews, TrainingViews
+from foveate.errors import UserError
+from foveate.grounding.config import GroundingConfig, GroundingMethod
+from foveate.guided_zoom.config import Keep, PatchConfig, PoolConfig
+from foveate.networks.answers import decision
+from foveate.recipes.config import TrainConfig
+from foveate.runs.held_out import read_calibration, read_held_out
+from foveate.runs.run import Run
+from foveate.s3n.config import S3NConfig
+from foveate.workflows.fit import fit as fit_module
+from foveate.workflows.fit import plan
+from foveate.workflows.fit.choice import Choice
+from foveate.workflows.fit.fit import Fitted, fit
+from foveate.workflows.fit.guided_zoom_rung import GuidedZoomRung
+from foveate.workflows.fit.ladder import Rung
+from foveate.workflows.fit.ladder_table import LadderTable
+from foveate.workflows.fit.method_rungs import SolvedRung, TrainedRung
+from foveate.workflows.fit.rungs import rungs
+from foveate.workflows.fit.time_model import Speed
+from zooms import SLOW, silent
+
+BACKBONE = BackboneConfig(architecture="test_efficientnet", weights="none")
+POOL = PoolConfig(
+    grounding=GroundingConfig(method=GroundingMethod.CLASS_MAPS),
+    patches=PatchConfig(source_size=96),
+    keep=Keep.FIRST_ALWAYS,
+)
+MINUTES = 1000.0
+
+
+def _recipe(network: object) -> Callable[[Path], TrainConfig]:
+    return lambda root: TrainConfig(data=DataConfig(root=root), network=network, epochs=2, batch_size=8)  # type: ignore[arg-type]
+
+
+def small_rungs() -> tuple[Rung, ...]:
+    """The ladder with a network of a few thousand weights."""
+    plain = TrainedRung("plain", _recipe(PlainConfig(backbone=BACKBONE)))
+    s3n = TrainedRung("s3n", _recipe(S3NConfig(backbone=BACKBONE)))
+    probe = SolvedRung("probe", _recipe(ProbeConfig(backbone=BACKBONE, strengths=(0.01, 1.0))))
+    return (probe, plain, s3n, GuidedZoomRung("guided-zoom", (plain, s3n), POOL))
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fit_module, "rungs", small_rungs)
+    monkeypatch.setattr(plan, "MOST_FOLDS", 2)
+
+
+def fitted(root: Path, out: Path, **options: object) -> Fitted:
+    given = {"minutes": MINUTES, "size": 64, "hardware": SLOW, "say": silent}
+    return fit(root, out=out, **(given | options))  # type: ignore[arg-type]
+
+
+def take(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Let the choice fall on a rung, whatever photographs say."""
+    from foveate.workflows.fit import climb
+
+    choose = climb.choose
+
+    def chosen(*arguments: object) -> Choice:
+        return replace(choose(*arguments), winner=name)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(climb, "choose", chosen)
+
+
+@pytest.fixture(scope="module")
+def birds(plumage: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Class folders of three species: 6 training and 3 test photographs each."""
+    root = tmp_path_factory.mktemp("fit") / "birds"
+    splits = foveate.recipes.datasets.load_splits(DataConfig(root=plumage))
+    for split, records in {"train": splits.train, "test": splits.test}.items():
+        for record in records:
+            assert isinstance(record.image, Path)
+            target = root / split / record.class_name / record.image.name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(record.image, target)
+    return root
+
+
+MARKS = (
+    *("probe: fold 2", "plain: fold 1", "plain: fold 2", "epoch 1/2", "s3n: fold 2", "guided-zoom of", "is taken"),
+    *("once more on all", "the test split, once", "### The ladder"),
+)
+
+
+def test_an_interrupted_fit_goes_on_at_every_rung_and_does_nothing_twice(
+    birds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take(monkeypatch, "s3n")
+    whole_lines: list[str] = []
+    whole = fitted(birds, tmp_path / "whole", say=whole_lines.append)
+    lines: list[str] = []
+    marks = list(MARKS)
+
+    def say(line: str) -> None:
+        lines.append(line)
+        if marks and marks[0] in line:
+            raise KeyboardInterrupt(marks.pop(0))
+
+    starts = 0
+    while marks:
+        with pytest.raises(KeyboardInterrupt):
+            fitted(birds, tmp_path / "torn", say=say)
+        starts += 1
+    torn = fitted(birds, tmp_path / "torn", say=say)
+    assert starts == len(MARKS)
+    assert _untimed(torn.ladder) == _untimed(whole.ladder)
+
+    def trained(said: list[str]) -> list[str]:
+        return sorted(line.partition(",")[0] for line in said if "epoch 2/2" in line)
+
+    # The first epoch of the training that was stopped at its end is kept; all others are said once.
+    assert trained(lines) == trained(whole_lines)
+    assert lines[-1].endswith("is fitted already: s3n")
+    weights = [Run.open(tmp_path / name).weights.read_bytes() for name in ("whole", "torn")]
+    assert weights[0] == weights[1]
+    assert not (tmp_path / "torn" / ".fit").exists()
+
+
+def _untimed(table: LadderTable) -> LadderTable:
+    return replace(table, minutes=0.0, rungs=tuple(replace(each, minutes=None) for each in table.rungs))
+
+
+def test_it_leaves_a_run_that_others_take_with_held_out_answers(
+    birds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take(monkeypatch, "probe")
+    out = tmp_path / "fit"
+    table = fitted(birds, out).ladder
+    held_out = read_held_out(out)
+    assert held_out is not None
+    assert held_out.folds == table.folds == 2
+    assert set(held_out.decision.ids) == Run.open(out).trained_ids()
+    assert len(held_out.decision.ids) == table.held_out == 24
+    right = held_out.decision.probabilities.argmax(1) == held_out.decision.labels
+    assert table.rungs[0].top1 == pytest.approx(right.mean())
+    assert read_calibration(out).temperature > 0
+    assert Run.open(out).config.data.root == birds
+    names = [each.name for each in table.rungs]
+    assert names[:3] == ["probe", "plain", "s3n, first look alone"]
+    assert foveate.load(out).predict(next(birds.rglob("*.jpg"))).best.class_name in Run.open(out).class_names
+    assert foveate.evaluate(out, context=foveate.RunContext(hardware=SLOW, say=silent)).accuracy.top1.value == (
+        table.test_top1
+    )
+    assert "(taken)" in (out / "ladder.md").read_text(encoding="utf-8")
+
+
+def test_held_out_answers_are_of_networks_that_did_not_learn_from_the_photographs(
+    birds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And the test split is seen by no network before the last step."""
+    seen: list[str] = []
+    said: list[str] = []
+
+    def watched(kind: Any) -> None:
+        original = kind.__getitem__
+
+        def item(self: Any, index: Any) -> Any:
+            seen.append(self.records[index if isinstance(index, int) else index.position].id)
+            return original(self, index)
+
+        monkeypatch.setattr(kind, "__getitem__", item)
+
+    watched(EvaluationViews)
+    watched(TrainingViews)
+    before: list[int] = []
+
+    def say(line: str) -> None:
+        said.append(line)
+        if "the test split, once" in line:
+            before.append(len(seen))
+
+    fitted(birds, tmp_path / "fit", say=say)
+    assert before
+    assert not [each for each in seen[: before[0]] if each.startswith("test/")]
+    assert sum(each.startswith("test/") for each in seen[before[0] :]) >= 12
+
+
+def test_a_guided_zoom_that_wins_is_left_whole(birds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from foveate.workflows.fit import guided_zoom_rung
+
+    setting = foveate.RefinementConfig(top_k=2)
+    monkeypatch.setattr(guided_zoom_rung, "chosen_setting", lambda parts, usual: setting)
+    take(monkeypatch, "guided-zoom")
+    lines: list[str] = []
+    table = fitted(birds, tmp_path / "fit", say=lines.append).ladder
+    moved = (tmp_path / "fit").rename(tmp_path / "moved")
+    zoom = foveate.GuidedZoomRun.open(moved)
+    assert zoom.description.refinement == setting
+    assert zoom.description.tuned_on == "out-of-fold"
+    assert zoom.description.base == Path("network")
+    assert table.rungs[-1].name == "guided-zoom"
+    assert table.rungs[-1].passes is not None
+    assert table.rungs[-1].passes > 1
+    held_out = read_held_out(moved)
+    assert held_out is not None
+    assert len(held_out.decision.ids) == 24
+    assert foveate.load(moved).predict(next(birds.rglob("*.jpg"))).best.class_name
+    assert f"foveate guided-zoom {tmp_path / 'fit' / 'network'} --out" in lines[-1]
+
+
+def test_a_first_look_that_wins_decides_alone(birds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    take(monkeypatch, "s3n, first look alone")
+    table = fitted(birds, tmp_path / "fit").ladder
+    assert read_calibration(tmp_path / "fit").view_weights == {"original": 1.0}
+    held_out = read_held_out(tmp_path / "fit")
+    assert held_out is not None
+    assert len(held_out.answers) == 4
+    row = next(each for each in table.rungs if each.name == table.winner)
+    assert row.passes == 1
+    assert decision(held_out.answers) is held_out.answers[foveate.Branch.JOINT]
+
+
+@pytest.mark.parametrize("changed", ["photographs", "minutes", "size"])
+def test_a_fit_goes_on_with_what_it_began_with(birds: Path, tmp_path: Path, changed: str) -> None:
+    root, out = tmp_path / "birds", tmp_path / "fit"
+    shutil.copytree(birds, root)
+
+    def stop(line: str) -> None:
+        if "plain: fold 1" in line:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt) as interruption:
+        fitted(root, out, say=stop)
+    assert interruption.value.__notes__ == ["the same command continues where it was saved"]
+    options: dict[str, object] = {"minutes": 999.0} if changed == "minutes" else {"size": 96}
+    if changed == "photographs":
+        next((root / "train").rglob("*.jpg")).unlink()
+        options = {}
+    reason = "restore them, or begin anew: remove" if changed == "photographs" else f"differs in {changed}; give"
+    with pytest.raises(UserError, match=reason):
+        fitted(root, out, **options)
+
+
+def test_a_finished_fit_is_used_again_and_never_overwritten(birds: Path, tmp_path: Path) -> None:
+    first = fitted(birds, tmp_path / "fit", minutes=MINUTES)
+    lines: list[str] = []
+    assert fitted(birds, tmp_path / "fit", say=lines.append).ladder == first.ladder
+    assert lines == [f"{tmp_path / 'fit'} is fitted already: {first.ladder.winner}"]
+    with pytest.raises(UserError, match=r"never overwritten; .* differs in prefer"):
+        fitted(birds, tmp_path / "fit", prefer="speed")
+
+
+def test_another_folder_is_refused(birds: Path, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(UserError, match="a new fit needs an empty folder"):
+        fitted(birds, tmp_path)
+    assert [each.name for each in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def slow_machine(monkeypatch: pytest.MonkeyPatch, step: float, answer: float) -> None:
+    """Say of every method that it takes so many seconds."""
+
+    def speeds(rungs: tuple[Rung, ...], *_: object) -> dict[str, Speed]:
+        return {each.name: Speed(step=step, answer=answer, passes=1.0) for each in rungs if not each.needs}
+
+    monkeypatch.setattr(fit_module, "measured_speeds", speeds)
+
+
+def test_what_does_not_fit_is_left_out_and_said(birds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    slow_machine(monkeypatch, step=1000.0, answer=0.001)
+    lines: list[str] = []
+    table = fitted(birds, tmp_path / "fit", minutes=1, say=lines.append).ladder
+    assert table.winner == "probe"
+    plan_line = next(line for line in lines if line.startswith("within 1 minutes"))
+    assert "probe (about" in plan_line
+    assert "plain" not in plan_line
+    # 2 folds of 12 in batches of 8: 2 steps for 2 epochs, and 24 once more: 3 steps; 14 steps of 1000 seconds.
+    assert any("plain does not fit; it would with --minutes 25" in line for line in lines)
+    assert [each.note for each in table.rungs[1:]] == [
+        *[f"no time; with --minutes {minutes} there is" for minutes in (258, 258)],
+        "needs plain or s3n, which is not climbed",
+    ]
+
+
+def test_a_probe_that_does_not_fit_says_what_it_needs(
+    birds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow_machine(monkeypatch, step=1000.0, answer=60.0)
+    with pytest.raises(UserError, match=r"as long as the probe at least, here about 7\d minutes.*give --minutes 8\d"):
+        fitted(birds, tmp_path / "fit", minutes=15)
+    assert not (tmp_path / "fit").exists()
+
+
+def test_one_photograph_of_each_class_leaves_no_choice(birds: Path, tmp_path: Path) -> None:
+    root = tmp_path / "few"
+    for folder in (birds / "train").iterdir():
+        (root / "train" / folder.name).mkdir(parents=True)
+        shutil.copy(next(folder.iterdir()), root / "train" / folder.name)
+    shutil.copytree(birds / "test", root / "test")
+    lines: list[str] = []
+    table = fitted(root, tmp_path / "fit", say=lines.append).ladder
+    assert (table.winner, table.folds, table.held_out) == ("probe", 0, 0)
+    assert any("nothing says which method is best: probe is taken" in line for line in lines)
+    assert read_held_out(tmp_path / "fit") is None
+    assert table.test_top1 is not None
+
+
+def test_a_class_of_one_photograph_is_learned_and_not_held_out(birds: Path, tmp_path: Path) -> None:
+    root = tmp_path / "birds"
+    shutil.copytree(birds, root)
+    folder = sorted((root / "train").iterdir())[0]
+    for each in sorted(folder.iterdir())[1:]:
+        each.unlink()
+    lines: list[str] = []
+    table = fitted(root, tmp_path / "fit", say=lines.append).ladder
+    assert (table.photographs, table.held_out) == (19, 18)
+    assert any("1 classes have one training photograph each" in line for line in lines)
+
+
+def test_broken_photographs_stop_before_the_work_or_are_left_out(birds: Path, tmp_path: Path) -> None:
+    root = tmp_path / "birds"
+    shutil.copytree(birds, root)
+    next((root / "train").rglob("*.jpg")).write_bytes(b"no picture")
+    with pytest.raises(UserError, match=r"1 of 36 photographs cannot be used \(1 of 24 in train\)"):
+        fitted(root, tmp_path / "fit")
+    assert not (tmp_path / "fit").exists()
+    table = fitted(root, tmp_path / "fit", data=DataConfig(root=root, on_error=OnError.SKIP)).ladder
+    assert table.photographs == 23
+
+
+def test_a_rung_that_fails_is_left_out_with_its_reason(
+    birds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def climb(self: TrainedRung, ladder: object) -> None:
+        raise UserError("the training loss must stay finite")
+
+    monkeypatch.setattr(TrainedRung, "climb", climb)
+    table = fitted(birds, tmp_path / "fit").ladder
+    assert table.winner == "probe"
+    notes = [each.note for each in table.rungs]
+    assert notes == [None, *["the training loss must stay finite"] * 2, "needs plain or s3n, which is not climbed"]
+
+
+def test_without_a_test_split_nothing_is_tested(birds: Path, tmp_path: Path) -> None:
+    data = DataConfig(root=birds / "train", test_fraction=0.0)
+    table = fitted(birds / "train", tmp_path / "fit", data=data).ladder
+    assert table.test_top1 is None
+    assert "There is no test split." in (tmp_path / "fit" / "ladder.md").read_text(encoding="utf-8")
+
+
+def test_the_default_folder_is_of_the_photographs(birds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    slow_machine(monkeypatch, step=1000.0, answer=0.001)
+
+    def into(**options: object) -> Path:
+        return fitted(birds, None, minutes=1, **options).path  # type: ignore[arg-type]
+
+    assert [into(), into(), into(prefer="speed")] == [Path(f"runs/birds-fit{n}") for n in ("", "", "-2")]
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"minutes": 0}, "minutes must be above 0"),
+        ({"minutes": float("nan")}, "minutes must be finite"),
+        ({"prefer": "price"}, "prefer must be accuracy or speed; got 'price'"),
+        ({"size": 8}, "size must be at least 32 pixels"),
+        ({"data": DataConfig(root=Path("x"), validation_fraction=0.2)}, "validation_fraction must be 0 in a fit"),
+    ],
+)
+def test_bad_settings_are_refused(birds: Path, tmp_path: Path, options: dict[str, object], reason: str) -> None:
+    with pytest.raises(UserError, match=reason):
+        fitted(birds, tmp_path / "fit", **options)
+    assert not (tmp_path / "fit").exists()
+
+
+def test_the_ladder_is_of_recipes_from_the_cheapest_on() -> None:
+    names = [each.name for each in rungs()]
+    assert names == ["probe", "plain", "s3n", "guided-zoom"]
+    assert rungs()[-1].needs == ("plain", "s3n")
+
+
+def test_a_picture_of_noise_is_answered(birds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    slow_machine(monkeypatch, step=1000.0, answer=0.001)
+    out = fitted(birds, tmp_path / "fit", minutes=1).path
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8))
+    assert foveate.load(out).predict(noise).best.probability > 0
