@@ -19,7 +19,6 @@ from foveate.errors import UserError
 from foveate.evaluation.paired_difference import mean_accuracy, paired_difference
 from foveate.evaluation.predictions import PredictionTable, read_predictions, write_predictions
 from foveate.files.documents import unstructured, write_json
-from foveate.macnn.config import MACNNConfig
 from foveate.recipes.config import TrainConfig
 from foveate.runs import guided_zoom_run
 from foveate.runs import run as runs
@@ -250,11 +249,12 @@ def test_validation_photographs(quick: TrainConfig, tmp_path: Path) -> None:
     assert found.report.name == "validation-a-against-b.md"
 
 
-def test_macnn_counts_its_streams(macnn_run: Run) -> None:
-    network = macnn_run.load_network()
-    config = macnn_run.config.network
-    assert isinstance(config, MACNNConfig)
-    assert network.passes == 1 + 1 + config.parts == 4
+def test_macnn_passes_the_whole_the_object_and_each_part(
+    macnn_run: Run, answered: tuple[Run, PredictionTable], tmp_path: Path
+) -> None:
+    a = copy_of(answered, tmp_path / "a")
+    b = shutil.copytree(macnn_run.path, tmp_path / "b", ignore=shutil.ignore_patterns("checkpoints", "logs"))
+    assert quietly(a, b).rows[1].cost.passes == 1 + 1 + 2
 
 
 def test_a_report_of_others_stays(answered: tuple[Run, PredictionTable], tmp_path: Path) -> None:
