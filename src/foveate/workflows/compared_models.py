@@ -23,6 +23,7 @@ from foveate.guided_zoom.refined_probabilities import refined_probabilities
 from foveate.guided_zoom.refiner import Refiner
 from foveate.runs.context import RunContext
 from foveate.runs.guided_zoom_run import GuidedZoomRun
+from foveate.runs.held_out import read_calibration
 from foveate.runs.run import Run
 from foveate.workflows.evaluate import evaluate
 from foveate.workflows.load_guided_zoom import load_guided_zoom
@@ -176,8 +177,9 @@ class ComparedZoom(ComparedModel):
         refined = refined_probabilities(
             found.probabilities, found.evidence.classes, found.refined(config), config.scores
         )
+        answers = read_calibration(self.zoom.path).tempered(refined).numpy()
         origin = {"guided_zoom": str(self.zoom.path), "split": str(self.split)}
-        return PredictionTable(found.ids, found.labels, refined.numpy(), self.runs[0].class_names, origin)
+        return PredictionTable(found.ids, found.labels, answers, self.runs[0].class_names, origin)
 
     def prepared(self, records: Sequence[ImageRecord]) -> Prepared:
         """Load both networks."""
