@@ -144,6 +144,12 @@ def test_one_branch_answers_alone(s3n_run: Run, tmp_path: Path) -> None:
         assert alone.report.name == f"test-centre-{branch}-alone.md"
         assert alone.table.metadata["branch"] == branch
     assert {file: file.read_bytes() for file in kept} == kept
+    written = {file.name for file in (own.path / "evaluation").iterdir()} - {file.name for file in kept}
+    assert written == {
+        f"test-centre-{branch}-alone.{ending}"
+        for branch in ("original", "discriminative")
+        for ending in ("md", "json", "parquet")
+    }
     assert full.passes == 3
     assert evaluate(own, branch=Branch.ORIGINAL, views=TestViews.FLIP, context=context).passes == 2
     rows = [json.loads(line) for line in (tmp_path / "rows.jsonl").read_text(encoding="utf-8").splitlines()]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from jaxtyping import Float
@@ -13,6 +14,8 @@ from foveate.evaluation.calibration import BINS, Judged, reliability
 from foveate.evaluation.conformal import conformal_sets, conformal_threshold
 from foveate.evaluation.error_rate import confidence_threshold
 from foveate.evaluation.predictions import PredictionTable
+
+_Measured = TypeVar("_Measured")
 
 COVERAGES = (0.9, 0.95)
 ERROR_RATES = (0.02, 0.05, 0.1)
@@ -51,7 +54,7 @@ class CalibrationCheck:
     sets: tuple[MeasuredSets, ...] = ()
     error_rates: tuple[MeasuredErrorRate, ...] = ()
     refused: tuple[str, ...] = ()
-    """Why some coverages and error rates are not offered."""
+    """Why larger coverages and lower error rates are not offered."""
 
 
 def check_calibration(
@@ -68,28 +71,30 @@ def check_calibration(
     errors = [reliability(each, BINS).error for each in (Judged.of(before, table.labels), judged)]
     if held_out is None or set(held_out.ids) & set(table.ids):
         return CalibrationCheck(errors[0], errors[1], None)
-    sets, rates, refused = [], [], []
-    for coverage in COVERAGES:
-        try:
-            sets.append(_sets(table, conformal_threshold(held_out.probabilities, held_out.labels, coverage), coverage))
-        except UserError as error:
-            refused.append(str(error))
-    for rate in ERROR_RATES:
-        try:
-            threshold = confidence_threshold(Judged.of(held_out.probabilities, held_out.labels), rate)
-            rates.append(_error_rate(judged, threshold, rate))
-        except UserError as error:
-            refused.append(str(error))
-    return CalibrationCheck(errors[0], errors[1], len(held_out.ids), tuple(sets), tuple(rates), tuple(refused))
+    sets, no_coverage = _offered(COVERAGES, lambda coverage: _sets(table, held_out, coverage))
+    rates, no_rate = _offered(ERROR_RATES, lambda rate: _error_rate(judged, held_out, rate))
+    refused = (*no_coverage[:1], *no_rate[-1:])  # the least that was asked for: what asks for more is refused as well
+    return CalibrationCheck(errors[0], errors[1], len(held_out.ids), sets, rates, refused)
 
 
-def _sets(table: PredictionTable, threshold: float, coverage: float) -> MeasuredSets:
-    sets = conformal_sets(table.probabilities, threshold)
+def _offered(asked: Iterable[float], measure: Callable[[float], _Measured]) -> tuple[tuple[_Measured, ...], list[str]]:
+    """Measure what held-out answers allow, and say why they do not allow the rest."""
+    measured, refused = [], []
+    for each in asked:
+        try:
+            measured.append(measure(each))
+        except UserError as error:
+            refused.append(str(error))
+    return tuple(measured), refused
+
+
+def _sets(table: PredictionTable, held_out: PredictionTable, coverage: float) -> MeasuredSets:
+    sets = conformal_sets(table.probabilities, conformal_threshold(held_out.probabilities, held_out.labels, coverage))
     covered = sets[np.arange(len(sets)), table.labels]
     return MeasuredSets(coverage, float(covered.mean()), float(sets.sum(1).mean()))
 
 
-def _error_rate(judged: Judged, threshold: float, rate: float) -> MeasuredErrorRate:
-    kept = judged.confidence >= threshold
+def _error_rate(judged: Judged, held_out: PredictionTable, rate: float) -> MeasuredErrorRate:
+    kept = judged.confidence >= confidence_threshold(Judged.of(held_out.probabilities, held_out.labels), rate)
     error = float((~judged.right[kept]).mean()) if kept.any() else None
     return MeasuredErrorRate(rate, float(kept.mean()), error)
