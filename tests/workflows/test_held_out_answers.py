@@ -267,7 +267,8 @@ def test_a_split_that_was_held_out_promises_nothing_of_itself(validated: tuple[R
     assert evaluate(run, context=QUIET).calibration.held_out == 8
 
 
-def test_looking_closer_where_unsure_is_held_out_too(validated_s3n: Run, birds: list[Path]) -> None:
+def test_looking_closer_where_unsure_is_held_out_too(validated_s3n: Run, birds: list[Path], tmp_path: Path) -> None:
+    """Held-out first looks that are sure and right make small sets where the others, which are wrong, are not asked."""
     held_out = read_held_out(validated_s3n.path)
     assert held_out is not None
     assert held_out.gated(None) is held_out
@@ -276,15 +277,21 @@ def test_looking_closer_where_unsure_is_held_out_too(validated_s3n: Run, birds: 
     middle = float(np.median(entropy))
     gated = held_out.gated(middle).decision.probabilities
     assert_array_equal(gated, np.where(entropy[:, None] > middle, joint, first))
-    model = load(validated_s3n.path, hardware=SLOW, zoom_entropy_threshold=middle)
-    threshold = conformal_threshold(
-        replace(held_out.gated(middle)).decided(read_calibration(validated_s3n.path)).probabilities,
-        held_out.decision.labels,
-        0.6,
+    run = copied(validated_s3n, tmp_path)
+    table = replace(held_out.decision, labels=np.zeros(8, np.int32))
+    sure, wrong = (
+        replace(table, probabilities=np.array([[true, *[(1 - true) / 3] * 3]] * 8, np.float32)) for true in (0.97, 0.01)
     )
-    answer = model.predict(birds[0], top=9, coverage=0.6)
-    assert answer.prediction_set is not None
-    assert all(each.probability >= threshold for each in answer.prediction_set[1:])
+    write_held_out(run.path, {Branch.ORIGINAL: sure, Branch.JOINT: wrong}, HeldOutSource.VALIDATION)
+    write_calibration(run.path, Calibration())
+    for threshold, classes in ((1.0, 1), (None, 4)):
+        model = load(run.path, hardware=SLOW, zoom_entropy_threshold=threshold)
+        answer = model.predict(birds[0], coverage=0.6)
+        assert answer.prediction_set is not None
+        assert len(answer.prediction_set) == classes
+        done = evaluate(run, zoom_entropy_threshold=threshold, context=QUIET)
+        assert done.calibration.refused  # 8 photographs are too few for 90%
+        assert done.calibration.held_out == 8
 
 
 def test_a_tuned_guided_zoom_keeps_its_own(
