@@ -261,13 +261,11 @@ class S3NConfig(BackboneNetworkConfig):
 
     @classmethod
     def without_training(cls, backbone: BackboneConfig | None = None) -> S3NConfig:
-        """Return an S3N of probes: the class maps of one draw two more looks, and each look has a probe of its own."""
-        return cls(
-            backbone=backbone or BackboneConfig(),
-            head=HeadStart.PROBE,
-            frozen=True,
-            test_partition=Partition.EXPECTED,
-        )
+        """Return an S3N of probes: the class maps of one draw two more looks, and each look has a probe of its own.
+
+        Its zoom is weaker than a trained one's: frozen features take less distortion (docs/log.md, 2026-11-27).
+        """
+        return cls(backbone=backbone or BackboneConfig(), head=HeadStart.PROBE, frozen=True, sampling_floor=0.1)
 
     @property
     def solved(self) -> bool:
