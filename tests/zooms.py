@@ -34,7 +34,7 @@ def silent(line: str) -> None:
 QUIET = RunContext(hardware=SLOW, say=silent)
 
 
-def made_of(run: Run, out: Path, config: TrainConfig, **options: object) -> tuple[object, ...]:
+def made_of(run: Run, out: Path, config: TrainConfig | None, **options: object) -> tuple[object, ...]:
     given = {"pool": POOL, "refinement": REFINEMENT, "evidence": EvidenceTraining(config=config), "context": QUIET}
     return build_guided_zoom(run, out, **(given | options))  # type: ignore[arg-type]
 

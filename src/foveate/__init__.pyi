@@ -17,6 +17,7 @@ from .config.hardware import HardwareConfig as HardwareConfig
 from .config.hardware import Runtime as Runtime
 from .config.networks import BackboneConfig as BackboneConfig
 from .config.networks import BackboneNetworkConfig as BackboneNetworkConfig
+from .config.networks import HeadStart as HeadStart
 from .config.networks import Library as Library
 from .config.networks import NetworkConfig as NetworkConfig
 from .config.networks import OwnConfig as OwnConfig
@@ -30,6 +31,8 @@ from .evaluation.config import Background as Background
 from .evaluation.config import CurveConfig as CurveConfig
 from .evaluation.config import GroundingStudy as GroundingStudy
 from .evaluation.config import TrustStudy as TrustStudy
+from .evaluation.view_weights import ChosenWeights as ChosenWeights
+from .evaluation.view_weights import TriedWeights as TriedWeights
 from .grounding.config import GroundingConfig as GroundingConfig
 from .grounding.config import GroundingMethod as GroundingMethod
 from .grounding.create import ClassMaps as ClassMaps
@@ -116,3 +119,4 @@ from .workflows.model import load as load
 from .workflows.refinement_report import RefinementRow as RefinementRow
 from .workflows.train import train as train
 from .workflows.tune import tune as tune
+from .workflows.tune_views import tune_views as tune_views

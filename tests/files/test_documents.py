@@ -14,7 +14,7 @@ import pytest
 
 from foveate.config.data import DataConfig, TransformConfig
 from foveate.config.hardware import HardwareConfig
-from foveate.config.networks import BackboneConfig, NetworkConfig, OwnConfig, PlainConfig
+from foveate.config.networks import BackboneConfig, NetworkConfig, OwnConfig, PlainConfig, ProbeConfig
 from foveate.config.optimiser import OptimiserConfig
 from foveate.errors import UserError
 from foveate.evaluation.config import GroundingStudy
@@ -93,6 +93,7 @@ DOCUMENTS: dict[str, tuple[Callable[[Path], Path], Callable[[Path], object]]] = 
     "plain": (write_run(PlainConfig(backbone=BACKBONE)), Run.open),
     "s3n": (write_run(S3NConfig(backbone=BACKBONE)), Run.open),
     "macnn": (write_run(MACNNConfig(backbone=BACKBONE, part_size=64)), Run.open),
+    "probe": (write_run(ProbeConfig(backbone=BACKBONE)), Run.open),
     "own": (write_run(OWN), Run.open),
     "guided zoom": (write_guided_zoom, GuidedZoomRun.open),
     "pool": (write_pool, EvidencePool.open),
@@ -203,6 +204,15 @@ def test_an_old_run_is_what_it_was(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text(json.dumps(content))
     with pytest.raises(UserError, match=r"required field missing @ \$\.config\.transforms; restore"):
         Run.open(tmp_path)
+
+
+@pytest.mark.parametrize("method", ["plain", "s3n"])
+def test_a_run_of_before_heads_could_be_chosen_began_with_new_ones(tmp_path: Path, method: str) -> None:
+    (tmp_path / "run.json").write_bytes((OLD / f"run-3-{method}.json").read_bytes())
+    network = Run.open(tmp_path).config.network
+    assert not network.begins_with_probe
+    assert not network.solved
+    assert network == {"plain": PlainConfig(), "s3n": S3NConfig()}[method]
 
 
 @pytest.mark.parametrize("name", [file.name for file in sorted(OLD.glob("guided_zoom-*.json"))])

@@ -45,6 +45,21 @@ def photographs(count: int = 2, size: int = SIZE) -> Tensor:
     return functional.interpolate(small, size=(size, size), mode="bilinear")
 
 
+@pytest.mark.parametrize("name", PRESETS)
+@torch.no_grad()
+def test_the_whole_image_answers_alone_for_one_pass(name: str) -> None:
+    made, images, seen = network(PRESETS[name]), photographs(2), list[int]()
+    whole = made(images)
+    assert set(made.branches) == whole.present().keys()
+    made.backbone.register_forward_hook(lambda _, taken, given: seen.append(len(taken[0])))
+    alone = made.branch_logits(images, [Branch.ORIGINAL])
+    assert (seen, list(alone.present())) == ([2], [Branch.ORIGINAL])
+    assert_close(alone.original, whole.original)
+    assert_close(made.branch_logits(images, [Branch.PART_1]).parts[0], whole.parts[0])
+    streams = 1 + PRESETS[name].parts + PRESETS[name].object_stream
+    assert [made.passes([each]) for each in (Branch.ORIGINAL, Branch.PART_1, Branch.JOINT)] == [1, streams, streams]
+
+
 def losses(made: MACNN, images: Tensor, epoch: int) -> Losses:
     return made.losses(images, TrainingStep(0.0, torch.arange(len(images)), epoch))
 

@@ -30,7 +30,7 @@ def test_it_is_scikit_learns_regression_on_standardised_features(classes: int) -
     probe = fit_probe(features, labels, [0.05], folds=4)
     rows, repeated = features.flatten(0, 1).double().numpy(), labels.repeat_interleave(2).numpy()
     oracle = make_pipeline(StandardScaler(), LogisticRegression(C=0.05, max_iter=500, tol=1e-3)).fit(rows, repeated)
-    answers = torch.softmax(features.flatten(0, 1) @ probe.weight.T + probe.bias, 1)
+    answers = torch.softmax(probe.head(features.flatten(0, 1)), 1)
     assert_close(answers, torch.from_numpy(oracle.predict_proba(rows)).float(), rtol=1e-3, atol=1e-4)
 
 
@@ -38,9 +38,9 @@ def test_two_points_by_hand() -> None:
     """At -1 and 1 the loss 2 log(1 + exp(-w)) + w^2 / 2C is least where w = 2C / (1 + exp(w))."""
     features, labels = torch.tensor([[[-1.0]], [[1.0]]]), torch.tensor([0, 1])
     probe = fit_probe(features, labels, [1.0], folds=2)
-    weight = float(probe.weight[1] - probe.weight[0])
+    weight = float(probe.head.weight[1] - probe.head.weight[0])
     assert weight == pytest.approx(2 / (1 + np.exp(weight)), abs=1e-2)
-    assert probe.bias.abs().max() < 1e-6
+    assert probe.head.bias.abs().max() < 1e-6
     assert probe.held == ()  # classes of one photograph: nothing can be held out
 
 
@@ -64,15 +64,15 @@ def test_a_feature_that_never_changes_counts_for_nothing() -> None:
     features, labels = clouds(3, 6)
     features[..., 2] = 7.0
     probe = fit_probe(features, labels, [0.1], folds=3)
-    assert torch.isfinite(probe.weight).all()
-    assert torch.isfinite(probe.bias).all()
+    assert torch.isfinite(probe.head.weight).all()
+    assert torch.isfinite(probe.head.bias).all()
 
 
 def test_the_same_photographs_give_the_same_probe() -> None:
     features, labels = clouds(3, 7)
     first, second = (fit_probe(features, labels, [0.01, 0.1], folds=3, seed=1) for _ in range(2))
-    assert torch.equal(first.weight, second.weight)
-    assert [each.loss for each in first.held] == [each.loss for each in second.held]
+    assert torch.equal(first.head.weight, second.head.weight)
+    assert first.held == second.held
 
 
 @pytest.mark.parametrize(

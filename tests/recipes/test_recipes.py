@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import timm
 
 from foveate import recipes
 from foveate.config.data import DatasetFormat
@@ -14,6 +15,7 @@ from foveate.macnn.config import MACNNConfig
 from foveate.recipes import RECIPES
 from foveate.recipes.methods import METHODS
 from foveate.s3n.config import S3NConfig
+from foveate.training.solve import check_solved
 
 EACH = [(method, preset) for method, presets in RECIPES.items() for preset in presets]
 
@@ -34,13 +36,31 @@ def test_the_presets_are_those_of_the_configurations() -> None:
     assert recipes.s3n().network == S3NConfig()
     assert recipes.s3n_paper().network == S3NConfig.paper()
     assert recipes.s3n_reference().network == S3NConfig.reference()
+    assert recipes.s3n_frozen().network == S3NConfig.without_training()
     assert recipes.macnn().network == MACNNConfig(part_size=96)
     paper = recipes.macnn_paper()
     assert (paper.network.base, paper.transforms.input_size) == ("vgg19.tv_in1k", 448)
 
 
+def test_what_is_solved_for_gives_nothing_that_has_no_effect() -> None:
+    solved = [recipe() for presets in RECIPES.values() for recipe in presets.values() if recipe().network.solved]
+    assert len(solved) == 4
+    for config in solved:
+        check_solved(config)
+
+
+@pytest.mark.parametrize(("preset", "side"), [("lite1", 240), ("lite2", 260)])
+@pytest.mark.parametrize("method", ["plain", "probe"])
+def test_a_larger_lite_sees_as_many_pixels_as_it_was_trained_with(method: str, preset: str, side: int) -> None:
+    config = RECIPES[method][preset]()
+    expected = timm.get_pretrained_cfg(config.network.base)
+    assert expected is not None
+    assert config.transforms.input_size == side == expected.input_size[-1]
+    assert config.transforms.input_size / config.transforms.resize_size == pytest.approx(224 / 256, abs=2e-3)
+
+
 def test_only_the_reference_smooths_over_the_other_classes() -> None:
-    smoothed = {preset: recipe() for preset, recipe in RECIPES["s3n"].items()}
+    smoothed = {preset: recipe() for preset, recipe in RECIPES["s3n"].items() if preset != "frozen"}
     assert {preset: config.label_smoothing for preset, config in smoothed.items()} == {
         "foveate": 0.1,
         "paper": 0.0,

@@ -488,13 +488,36 @@ def test_it_looks_closer_where_it_is_unsure_and_nowhere_else(name: str) -> None:
     made.backbone.register_forward_hook(lambda _, taken, given: seen.append(len(taken[0])))
     answers = made.look_where_unsure(images, middle)
     assert seen == [4, 4]  # four first looks, two closer looks at each of the two unsure ones
-    assert (answers.discriminative, answers.complementary) == (None, None)
     assert_close(answers.original, first)
     for index in range(4):
-        alone = made(images[index : index + 1])
-        asked = alone.joint if entropy[index] > middle else alone.original
-        assert asked is not None
-        assert_close(answers.decision[index : index + 1], asked, rtol=1e-4, atol=1e-4)
+        alone = made(images[index : index + 1]).present()
+        for branch, given in answers.present().items():
+            asked = alone[branch if entropy[index] > middle else Branch.ORIGINAL]
+            assert_close(given[index : index + 1], asked, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["foveate", "paper", "reference", "foveate, saliency"])
+@pytest.mark.parametrize("asked", [["original"], ["discriminative"], ["original", "complementary"], ["joint"]])
+@torch.no_grad()
+def test_some_branches_answer_as_all_do_and_cost_their_own_views_alone(name: str, asked: list[str]) -> None:
+    made, images, wanted = network(PRESETS[name]), photographs(3, 2 * SIZE), [Branch(each) for each in asked]
+    whole, seen = made(images).present(), list[int]()
+    made.backbone.register_forward_hook(lambda _, taken, given: seen.append(len(taken[0])))
+    answers = made.branch_logits(images, wanted).present()
+    assert sum(seen) == 3 * made.passes(wanted)
+    assert made.passes(wanted) == {"joint": 3, "original": 1}.get(asked[-1], 2)
+    assert {*wanted, Branch.ORIGINAL} <= answers.keys()
+    for branch, logits in answers.items():
+        assert_close(logits, whole[branch], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("branches", list(Branches))
+def test_the_branches_it_names_are_those_it_answers_with(branches: Branches) -> None:
+    made = network(replace(FOVEATE, branches=branches))
+    answers = made(photographs(2)).present()
+    assert (set(made.branches), made.branches[0]) == (answers.keys(), Branch.ORIGINAL)
+    assert answers[made.branches[-1]] is list(answers.values())[-1]
+    assert made.passes(made.branches) == 1 + made.skippable_views
 
 
 @torch.no_grad()

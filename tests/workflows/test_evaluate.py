@@ -4,29 +4,35 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from jaxtyping import Float
 from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image
 from scipy.special import entr
 
+from foveate.config.branches import Branch
 from foveate.config.data import DataConfig, TestViews
 from foveate.config.hardware import HardwareConfig
 from foveate.config.networks import BackboneConfig, NetworkConfig, PlainConfig
 from foveate.config.optimiser import OptimiserConfig, Schedule
 from foveate.data.images import read_image
 from foveate.data.loading import EvaluationViews, evaluation_loader
+from foveate.data.records import labels_of
 from foveate.errors import UserError
 from foveate.evaluation.predictions import read_predictions
-from foveate.inference.classifier import Classifier
+from foveate.inference.classifier import Calibration, Classifier
 from foveate.recipes.config import TrainConfig
 from foveate.recipes.datasets import load_splits
+from foveate.report.results import summary_table
 from foveate.runs.context import RunContext
 from foveate.runs.environment import environment
+from foveate.runs.held_out import write_calibration
 from foveate.runs.run import Run, RunDescription
 from foveate.s3n.config import AttentionKind, Branches, EntropySource, Partition, S3NConfig
 from foveate.s3n.network import S3N
@@ -34,6 +40,8 @@ from foveate.workflows.evaluate import Evaluation, evaluate
 from foveate.workflows.model import load
 from foveate.workflows.result_rows import schedule_of
 from miniatures import write_cub, write_folder
+
+_VIEWS = (Branch.ORIGINAL, Branch.DISCRIMINATIVE, Branch.COMPLEMENTARY, Branch.JOINT)
 
 
 def silent(line: str) -> None:
@@ -120,6 +128,110 @@ def test_looking_closer_where_unsure_answers_as_foretold(s3n_run: Run, tmp_path:
         best = model.predict(read_image(done.records[index].image)).best
         assert best.class_name == own.class_names[wanted[index].argmax()]
         assert best.probability == pytest.approx(wanted[index].max(), rel=1e-3)
+
+
+def test_one_branch_answers_alone(s3n_run: Run, tmp_path: Path) -> None:
+    """As it does among all, for one pass; and the full evaluation's files stay."""
+    own = Run.open(shutil.copytree(s3n_run.path, tmp_path / "s3n", ignore=shutil.ignore_patterns("checkpoints")))
+    context = RunContext(hardware=own.config.hardware, results=tmp_path / "rows.jsonl", say=silent)
+    full = evaluate(own, context=context)
+    kept = {file: file.read_bytes() for file in (own.path / "evaluation").iterdir()}
+    for branch, passes in (("original", 1), ("discriminative", 2)):
+        alone = evaluate(own, branch=branch, context=context)
+        first = read_predictions(full.report.with_name(f"test-centre-{branch}.parquet"))
+        assert_allclose(alone.table.probabilities, first.probabilities, rtol=1e-4, atol=1e-6)
+        assert (alone.accuracy.top1, alone.passes, alone.gate) == (full.branches[branch], passes, ())
+        assert alone.report.name == f"test-centre-{branch}-alone.md"
+        assert alone.table.metadata["branch"] == branch
+    assert {file: file.read_bytes() for file in kept} == kept
+    assert full.passes == 3
+    assert evaluate(own, branch=Branch.ORIGINAL, views=TestViews.FLIP, context=context).passes == 2
+    rows = [json.loads(line) for line in (tmp_path / "rows.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [(row.get("branch"), row["passes"]) for row in rows] == [
+        (None, 3),
+        ("original", 1),
+        ("discriminative", 2),
+        ("original", 2),
+    ]
+    assert [line.split("|")[1].strip() for line in summary_table(rows).splitlines()[2:]] == [
+        "s3n (foveate, o+d+c)",
+        "s3n (foveate, o+d+c, original view alone)",
+        "s3n (foveate, o+d+c, discriminative view alone)",
+        "s3n (foveate, o+d+c, original view alone)",
+    ]
+
+
+def test_a_branch_that_is_not_there_is_refused(own_run: Run, s3n_run: Run) -> None:
+    with pytest.raises(UserError, match=r"must be one of the network's, original, as it is a PlainNetwork; got joint"):
+        evaluate(own_run, branch="joint", context=RunContext(say=silent))
+    with pytest.raises(UserError, match=r"original, discriminative, complementary, joint, as it is a S3N; got object"):
+        load(s3n_run.path, branch="object")
+    with pytest.raises(UserError, match=r"got branch original and zoom_entropy_threshold 1.0; leave one of them out"):
+        load(s3n_run.path, branch="original", zoom_entropy_threshold=1.0)
+
+
+def test_weights_of_the_views_decide_what_is_evaluated_and_predicted(s3n_run: Run, tmp_path: Path) -> None:
+    own = Run.open(shutil.copytree(s3n_run.path, tmp_path / "s3n", ignore=shutil.ignore_patterns("checkpoints")))
+    context = RunContext(hardware=own.config.hardware, results=tmp_path / "rows.jsonl", say=silent)
+    before = evaluate(own, context=context)
+    weights = {"original": 0.75, "complementary": 0.25}
+    write_calibration(own.path, Calibration(view_weights=weights))
+    done = evaluate(own, context=context)
+    first, third = (
+        read_predictions(done.report.with_name(f"test-centre-{name}.parquet")).probabilities.astype(np.float64)
+        for name in weights
+    )
+    wanted = first**0.75 * third**0.25
+    assert_allclose(done.table.probabilities, wanted / wanted.sum(1, keepdims=True), rtol=1e-4)
+    assert np.abs(done.table.probabilities - before.table.probabilities).max() > 1e-3
+    assert done.branches == {**before.branches}
+    assert (before.passes, done.passes) == (3, 2)
+    row = json.loads((tmp_path / "rows.jsonl").read_text(encoding="utf-8").splitlines()[-1])
+    assert row["view_weights"] == weights
+    best = load(own.path, hardware=own.config.hardware).predict(read_image(done.records[0].image)).best
+    assert best.probability == pytest.approx(done.table.probabilities[0].max(), rel=1e-3)
+    half = done.gate[5]
+    gated = evaluate(own, zoom_entropy_threshold=half.above, context=context)
+    asked = entr(first).sum(1) > half.above
+    assert 0 < asked.sum() < len(asked)
+    assert_allclose(
+        gated.table.probabilities, np.where(asked[:, None], done.table.probabilities, first), rtol=1e-3, atol=1e-5
+    )
+
+
+@pytest.mark.parametrize(
+    ("weighed", "mend"), [(False, "`foveate tune {}` lets held-out photographs choose; "), (True, "")]
+)
+def test_a_view_that_is_better_than_all_together_is_told(
+    s3n_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, weighed: bool, mend: str
+) -> None:
+    """Of twelve photographs the joint answer is right on six, the third view on these and three more."""
+    own = Run.open(shutil.copytree(s3n_run.path, tmp_path / "s3n", ignore=shutil.ignore_patterns("checkpoints")))
+    labels = labels_of(load_splits(own.config.data).test)
+    answers = {branch: _right_on(labels, count) for branch, count in zip(_VIEWS, (5, 6, 9, 6), strict=True)}
+    monkeypatch.setattr("foveate.workflows.evaluate._answers", lambda classifier, loader: (answers, 1.0))
+    if weighed:
+        write_calibration(own.path, Calibration(view_weights={"joint": 1.0}))
+    said: list[str] = []
+    context = RunContext(hardware=own.config.hardware, say=said.append)
+    evaluate(own, context=context)
+    assert said[-1] == (
+        "warning: all views together are right on 50.0% of these photographs, the complementary view alone on 75.0%, "
+        f"25.0 points more, beyond one standard error (14.4, paired); {mend.format(own.path)}--branch complementary "
+        "answers by that alone"
+    )
+    said.clear()
+    answers[Branch.COMPLEMENTARY] = answers[Branch.ORIGINAL]
+    evaluate(own, context=context)
+    answers[Branch.COMPLEMENTARY] = _right_on(labels, 9)
+    evaluate(own, branch="joint", context=context)
+    assert not any(line.startswith("warning") for line in said)
+
+
+def _right_on(labels: Sequence[int], count: int) -> Float[np.ndarray, "n 4"]:
+    """Answers of which the first so many are right."""
+    answers = [label if place < count else (label + 1) % 4 for place, label in enumerate(labels)]
+    return np.eye(4, dtype=np.float32)[answers]
 
 
 def test_where_to_look_closer_is_checked(own_run: Run, s3n_run: Run) -> None:

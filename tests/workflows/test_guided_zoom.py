@@ -425,6 +425,34 @@ def test_where_the_evidence_cnn_begins(quick_run: Run, tmp_path: Path, start: Ev
     assert (other.architecture, other.weights) == ("resnet18", "auto")
 
 
+def test_evidence_may_be_judged_by_a_probe_on_patches(quick_run: Run, tmp_path: Path) -> None:
+    judge = EvidenceTraining(probe=True)
+    rows = made_of(quick_run, tmp_path / "zoom", None, evidence=judge)
+    zoom = GuidedZoomRun.open(tmp_path / "zoom")
+    evidence = zoom.evidence_run()
+    assert evidence.config.network.solved
+    assert evidence.config.trained_epochs is None
+    assert evidence.metrics()["strength"] > 0
+    begun, kept = (each.load_network().backbone.state_dict() for each in (quick_run, evidence))
+    moved = {name for name, each in begun.items() if not torch.equal(each, kept[name])}
+    assert moved == {name for name in begun if "classifier" in name}
+    assert made_of(quick_run, tmp_path / "zoom", None, evidence=judge) == rows
+    with pytest.raises(UserError, match="a trained Evidence CNN is used again"):
+        made_of(quick_run, tmp_path / "zoom", None, evidence=replace(judge, architecture="resnet18"))
+
+
+def test_a_probe_on_patches_has_no_epochs(quick_run: Run, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="epochs has no effect where heads are solved for"):
+        made_of(quick_run, tmp_path / "zoom", None, evidence=EvidenceTraining(probe=True, epochs=3))
+    assert not (tmp_path / "zoom").exists()
+
+
+def test_a_trained_evidence_cnn_is_no_probe(made: GuidedZoomRun, tmp_path: Path, quick_run: Run) -> None:
+    folder = copied(made, tmp_path)
+    with pytest.raises(UserError, match=r"a trained Evidence CNN is used again; .* differs in config\.network"):
+        made_of(quick_run, folder, None, evidence=EvidenceTraining(probe=True))
+
+
 def test_tuning_writes_down_what_fits_and_plots_the_rest(
     made: GuidedZoomRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

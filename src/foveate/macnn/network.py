@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from enum import Enum
@@ -23,7 +23,7 @@ from foveate.macnn.grouping import ChannelGrouping, PartAttention, largest_cells
 from foveate.macnn.losses import distance_loss, diversity_loss
 from foveate.macnn.output import MACNNOutput
 from foveate.macnn.part_crops import around_all, cropped, squares_around
-from foveate.macnn.streams import StreamDecision
+from foveate.macnn.streams import StreamDecision, streams_of
 from foveate.networks.answers import check_answers
 from foveate.networks.explanation import Explanation
 from foveate.networks.first_view import shrink
@@ -98,6 +98,21 @@ class MACNN(Network):
         streams = {Branch.ORIGINAL: pooled} | self._features(views)
         logits = self.decision(self.backbone.classifier(pooled), streams)
         return MACNNOutput(original, features, attention, boxes, views, logits)
+
+    @property
+    def branches(self) -> tuple[Branch, ...]:
+        """The streams', the whole image's first, and the joint one."""
+        return (*streams_of(self.config), Branch.JOINT)
+
+    def passes(self, branches: Collection[Branch]) -> int:
+        """Return one for each stream; one alone where the whole image's answer is enough."""
+        return 1 if set(branches) <= {Branch.ORIGINAL} else len(streams_of(self.config))
+
+    def branch_logits(self, images: Float[Tensor, "b 3 Hs Ws"], branches: Collection[Branch]) -> BranchLogits:
+        """Return the whole image's logits alone where they are enough; arguments as in `Network.branch_logits`."""
+        if self.passes(branches) > 1:
+            return self.output(images).logits
+        return BranchLogits(self.backbone.classifier(pool(self.backbone(self.first_view(images)))))
 
     def first_view(self, images: Float[Tensor, "b 3 Hs Ws"]) -> Float[Tensor, "b 3 H W"]:
         """Shrink the source, without aliasing."""

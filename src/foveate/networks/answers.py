@@ -8,6 +8,7 @@ from typing import TypeVar
 import numpy as np
 import torch
 from jaxtyping import Float
+from torch import Tensor
 
 from foveate.config.branches import Branch
 from foveate.errors import UserError
@@ -27,6 +28,37 @@ def ranked_classes(
 def decision(answers: Mapping[Branch, _Answer]) -> _Answer:
     """Return the answer that counts of those of a network's branches: the joint one where there is one."""
     return answers[Branch.JOINT if Branch.JOINT in answers else Branch.ORIGINAL]
+
+
+def weighted_decision(
+    answers: Mapping[Branch, Float[Tensor, "b c"]], weights: Mapping[Branch, float]
+) -> Float[Tensor, "b c"]:
+    """Return the answer that counts where each branch counts by a weight: softmax of the sum of weight x log p.
+
+    A branch alone of weight 1 answers as it is.
+
+    Args:
+        answers: Each branch's probabilities.
+        weights: Of some of the branches, not negative.
+
+    Raises:
+        UserError: A branch has a weight and no answer.
+    """
+    counting = {branch: weight for branch, weight in weights.items() if weight > 0}
+    if lacking := [branch for branch in counting if branch not in answers]:
+        raise UserError(
+            f"view_weights must be of the network's branches, {', '.join(answers)}; got one of {lacking[0]}; fit them "
+            "anew with `foveate tune`"
+        )
+    if list(counting.values()) == [1.0]:
+        return answers[next(iter(counting))]
+    summed = [weight * log_probabilities(answers[branch]) for branch, weight in counting.items()]
+    return torch.stack(summed).sum(0).softmax(-1)
+
+
+def log_probabilities(probabilities: Float[Tensor, "b c"]) -> Float[Tensor, "b c"]:
+    """Return their logarithms; of 0, which rounding makes, that of the smallest normal number of their type."""
+    return probabilities.clamp(min=torch.finfo(probabilities.dtype).tiny).log()
 
 
 def check_answers(answers: BranchLogits) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple, Protocol, runtime_checkable
 
@@ -50,13 +50,16 @@ class FrozenFeatures(Protocol):
     """What a part of the network, as it is now, makes of every training photograph."""
 
     def __call__(
-        self, name: str, part: Callable[[Network, Float[Tensor, "b 3 Hs Ws"]], Float[Tensor, "b d"]]
+        self,
+        name: str,
+        part: Callable[[Network, Float[Tensor, "b 3 Hs Ws"], Int64[Tensor, " b"]], Float[Tensor, "b d"]],
     ) -> Float[Tensor, "n v d"]:
         """Return the features of n photographs in v views each, the centre view first.
 
         Args:
             name: Under which they are kept.
-            part: From the network and normalised images of the source size to features.
+            part: From the network, normalised images of the source size, and which of the photographs each shows, to
+                features.
         """
         ...
 
@@ -105,9 +108,11 @@ class Network(nn.Module, ABC):
     The rest has a default: a network looks once, at the images as they are, learns from the cross entropy of each
     branch, and explains nothing. A method that differs overrides
 
-    - to be trained: `losses`, `prepare`; or `solve`, where its heads are solved for at once (`NetworkConfig.solved`);
+    - to be trained: `losses`, `prepare`; or `solve`, where its heads are solved for at once (`NetworkConfig.solved`),
+      or before the first epoch (`NetworkConfig.begins_with_probe`);
     - to be grounded, by Guided Zoom too: `first_view`, where its backbone sees another size than the network is given,
       and `decides_by_backbone`, where its decision is the backbone's own;
+    - to have several branches, of which one can answer alone: `branches`, `passes`, `branch_logits`;
     - to leave views out where it is sure: `skippable_views`, `check_looks_closer`, `look_where_unsure`;
     - to be localised: `check_class_maps`, `branch_maps`;
     - to have its attention measured: `check_response_peaks`, `response_peaks`;
@@ -133,7 +138,7 @@ class Network(nn.Module, ABC):
         return Losses(self(images, step))
 
     def solve(self, frozen: FrozenFeatures, labels: Int64[Tensor, " n"], seed: int = 0) -> Solved:
-        """Fit the heads at once, where the configuration says so (`solved`).
+        """Fit the heads at once, where the configuration says so (`solved`, `begins_with_probe`).
 
         Args:
             frozen: What parts of the network make of the training photographs.
@@ -161,6 +166,24 @@ class Network(nn.Module, ABC):
         these, which costs one more pass.
         """
         return False
+
+    @property
+    def branches(self) -> tuple[Branch, ...]:
+        """The branches that `forward` answers with: the original one first, the joint one, if there is one, last."""
+        return (Branch.ORIGINAL,)
+
+    def passes(self, branches: Collection[Branch]) -> int:
+        """Return how many passes of a backbone the answers of some of its branches cost."""
+        return 1
+
+    def branch_logits(self, images: Float[Tensor, "b 3 Hs Ws"], branches: Collection[Branch]) -> BranchLogits:
+        """Return the logits of some of its branches, and of others that cost no pass more.
+
+        Args:
+            images: Normalised and of the source size.
+            branches: Some of `branches`; views that these do not rest on are not looked at.
+        """
+        return self(images)  # type: ignore[no-any-return]
 
     @property
     def skippable_views(self) -> int:
@@ -250,7 +273,8 @@ class Network(nn.Module, ABC):
         """
         raise UserError(
             "how an answer came about is shown of networks that say where they look, such as S3N's; this run is of "
-            "another method; train one with `foveate train s3n`"
+            "another method; train one with `foveate train s3n`, or build a Guided Zoom on this run with `foveate "
+            "guided-zoom` and explain that"
         )
 
     def explanation(

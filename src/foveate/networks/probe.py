@@ -17,16 +17,32 @@ from sklearn.metrics import log_loss
 from sklearn.model_selection import StratifiedKFold
 from sklearn.neighbors import KNeighborsClassifier
 from torch import Tensor, nn
-
-from foveate.backbones.backbone import Backbone, create_backbone
-from foveate.config.branches import Branch
-from foveate.config.networks import ProbeConfig
-from foveate.networks.network import FrozenFeatures, Solved
-from foveate.networks.plain import PlainNetwork
+from torch.nn import functional
 
 _NEIGHBOURS = 5
 _STEPS, _TOLERANCE = 500, 1e-3  # of the solver; a smaller tolerance changed no fold's accuracy on birds or cars
 _SMALLEST_SPREAD = 1e-6
+
+
+class Head(NamedTuple):
+    """A linear head on pooled features."""
+
+    weight: Float[Tensor, "c d"]
+    bias: Float[Tensor, " c"]
+
+    def __call__(self, features: Float[Tensor, "*b d"]) -> Float[Tensor, "*b c"]:
+        """Return the logits."""
+        return functional.linear(features, self.weight, self.bias)
+
+    def to(self, device: torch.device) -> Head:
+        """Return it on a device."""
+        return Head(self.weight.to(device), self.bias.to(device))
+
+    @torch.no_grad()
+    def put_into(self, head: nn.Linear) -> None:
+        """Overwrite the weight and bias of a layer."""
+        head.weight.copy_(self.weight)
+        head.bias.copy_(self.bias)
 
 
 class Held(NamedTuple):
@@ -36,38 +52,44 @@ class Held(NamedTuple):
     accuracy: float
     loss: float
     """Mean cross entropy, in nats."""
-    probabilities: Float[np.ndarray, "n c"]
+
+
+class OutOfFold(NamedTuple):
+    """The probes of the folds, each fitted to the photographs of all others, with the strength that was chosen."""
+
+    heads: tuple[Head, ...]
+    fold: Int64[Tensor, " n"]
+    """Of each photograph: which of the heads was not fitted to it."""
+    probabilities: Float[Tensor, "n c"]
+    """What that head answers to the photograph's centre view, in float64."""
 
 
 class Probe(NamedTuple):
     """A fitted probe as a linear head, and what chose it."""
 
-    weight: Float[Tensor, "c d"]
-    bias: Float[Tensor, " c"]
+    head: Head
     strength: float
     """C of the regression that was chosen: the inverse of its L2 penalty."""
     held: tuple[Held, ...]
     """Of every strength that was tried; empty where a class has a single photograph, and nothing can be held out."""
-    folds: int
-    """How often photographs were held out; 0 where none could be."""
     rivals: dict[str, float]
     """Cross-validated accuracy of what needs no fitting: the nearest class mean, the nearest neighbours."""
+    out_of_fold: OutOfFold | None
+    """None where nothing can be held out."""
 
-    @torch.no_grad()
-    def put_into(self, head: nn.Linear) -> None:
-        """Overwrite a head's weight and bias."""
-        head.weight.copy_(self.weight)
-        head.bias.copy_(self.bias)
-
-    def solved(self) -> Solved:
-        """Return the chosen strength, what cross-validation says of it and of the rivals, and its answers."""
+    def measured(self) -> dict[str, float]:
+        """Return the chosen strength, and what cross-validation says of it and of the rivals."""
         held = next((each for each in self.held if each.strength == self.strength), None)
-        measured, answers = {"strength": self.strength}, {}
+        measured = {"strength": self.strength}
         if held is not None:
             measured |= {"held-out/top1": held.accuracy, "held-out/loss": held.loss}
-            answers[Branch.ORIGINAL] = torch.from_numpy(held.probabilities).float()
-        measured |= {f"held-out/{name}": accuracy for name, accuracy in self.rivals.items()}
-        return Solved(measured, answers, self.folds)
+        return measured | {f"held-out/{name}": accuracy for name, accuracy in self.rivals.items()}
+
+    def unseen_heads(self, photographs: int) -> tuple[tuple[Head, ...], Int64[Tensor, " n"]]:
+        """Return heads, and of each photograph which one was not fitted to it; the probe's own where there is none."""
+        if self.out_of_fold is None:
+            return (self.head,), torch.zeros(photographs, dtype=torch.int64)
+        return self.out_of_fold.heads, self.out_of_fold.fold
 
 
 def fit_probe(
@@ -86,41 +108,31 @@ def fit_probe(
     mean, spread = values.mean((0, 1)), np.maximum(values.std((0, 1)), _SMALLEST_SPREAD)
     values = (values - mean) / spread
     cuts = _cuts(classes, folds, seed)
-    held = tuple(_held_out(values, classes, each, cuts) for each in sorted(strengths)) if cuts else ()
-    strength = min(held, key=lambda each: each.loss).strength if held else _middle(strengths)
-    weight, bias = _head(_fitted(values, classes, strength))
-    weight = weight / spread
-    return Probe(
-        torch.from_numpy(weight).float(),
-        torch.from_numpy(bias - weight @ mean).float(),
-        strength,
-        held,
-        len(cuts),
-        _rivals(values, classes, cuts),
-    )
+    tried = [_cross_validated(values, classes, each, cuts) for each in sorted(strengths)] if cuts else []
+    best = min(tried, key=lambda each: each.held.loss) if tried else None
+    strength = _middle(strengths) if best is None else best.held.strength
 
+    def head_of(fitted: LogisticRegression) -> Head:
+        weight, bias = _head(fitted)
+        weight = weight / spread
+        return Head(torch.from_numpy(weight).float(), torch.from_numpy(bias - weight @ mean).float())
 
-class ProbeNetwork(PlainNetwork):
-    """A plain network whose backbone stays as it is, and whose head is a probe."""
-
-    def __init__(self, backbone: Backbone, config: ProbeConfig) -> None:
-        super().__init__(backbone)
-        self.config = config
-
-    @classmethod
-    def create(cls, config: ProbeConfig, classes: int, *, pretrained: bool = True) -> ProbeNetwork:  # type: ignore[override]
-        """Build it from its configuration; `pretrained` as in `create_backbone`."""
-        return cls(create_backbone(config.backbone, classes, pretrained=pretrained), config)
-
-    def solve(self, frozen: FrozenFeatures, labels: Int64[Tensor, " n"], seed: int = 0) -> Solved:
-        """Fit the head, and return what cross-validation says of it; arguments as in `Network.solve`."""
-        features = frozen("features", lambda network, images: network.backbone.pooled(images))
-        probe = fit_probe(features, labels, self.config.strengths, self.config.folds, seed)
-        probe.put_into(self.backbone.classifier)
-        return probe.solved()
+    out_of_fold = None
+    if best is not None:
+        heads, probabilities = tuple(map(head_of, best.fitted)), torch.from_numpy(best.probabilities)
+        out_of_fold = OutOfFold(heads, torch.from_numpy(_fold_of_each(cuts, len(classes))), probabilities)
+    whole = head_of(_fitted(values, classes, strength))
+    return Probe(whole, strength, tuple(each.held for each in tried), _rivals(values, classes, cuts), out_of_fold)
 
 
 _Cuts = list[tuple[np.ndarray, np.ndarray]]
+
+
+class _CrossValidated(NamedTuple):
+    held: Held
+    probabilities: Float[np.ndarray, "n c"]
+    fitted: list[LogisticRegression]
+    """Of each fold."""
 
 
 def _cuts(classes: np.ndarray, folds: int, seed: int) -> _Cuts:
@@ -129,6 +141,13 @@ def _cuts(classes: np.ndarray, folds: int, seed: int) -> _Cuts:
         return []
     split = StratifiedKFold(min(folds, fewest), shuffle=True, random_state=seed)
     return list(split.split(np.zeros((len(classes), 1)), classes))
+
+
+def _fold_of_each(cuts: _Cuts, count: int) -> np.ndarray:
+    fold = np.zeros(count, np.int64)
+    for number, (_, outside) in enumerate(cuts):
+        fold[outside] = number
+    return fold
 
 
 def _middle(strengths: Sequence[float]) -> float:
@@ -141,13 +160,18 @@ def _fitted(values: np.ndarray, classes: np.ndarray, strength: float) -> Logisti
     return LogisticRegression(C=strength, max_iter=_STEPS, tol=_TOLERANCE).fit(rows, repeated)
 
 
-def _held_out(values: np.ndarray, classes: np.ndarray, strength: float, cuts: _Cuts) -> Held:
+def _cross_validated(values: np.ndarray, classes: np.ndarray, strength: float, cuts: _Cuts) -> _CrossValidated:
     probabilities = np.zeros((len(classes), int(classes.max()) + 1))
-    for inside, outside in cuts:
-        probabilities[outside] = _fitted(values[inside], classes[inside], strength).predict_proba(values[outside, 0])
+    each = [_fitted(values[inside], classes[inside], strength) for inside, _ in cuts]
+    for fitted, (_, outside) in zip(each, cuts, strict=True):
+        probabilities[outside] = fitted.predict_proba(values[outside, 0])
+    return _CrossValidated(Held(strength, *accuracy_and_loss(probabilities, classes)), probabilities, each)
+
+
+def accuracy_and_loss(probabilities: Float[np.ndarray, "n c"], classes: Int64[np.ndarray, " n"]) -> tuple[float, float]:
+    """Return top-1 accuracy and mean cross entropy, in nats."""
     accuracy = float((probabilities.argmax(1) == classes).mean())
-    loss = float(log_loss(classes, probabilities, labels=np.arange(probabilities.shape[1])))
-    return Held(strength, accuracy, loss, probabilities)
+    return accuracy, float(log_loss(classes, probabilities, labels=np.arange(probabilities.shape[1])))
 
 
 def _head(fitted: LogisticRegression) -> tuple[np.ndarray, np.ndarray]:

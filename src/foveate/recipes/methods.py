@@ -13,7 +13,6 @@ from foveate.macnn.network import MACNN
 from foveate.networks.network import Network
 from foveate.networks.own import OwnNetwork
 from foveate.networks.plain import PlainNetwork
-from foveate.networks.probe import ProbeNetwork
 from foveate.s3n.config import S3NConfig
 from foveate.s3n.network import S3N
 
@@ -39,9 +38,7 @@ METHODS: dict[str, Method] = {
         MACNNConfig,
         lambda config, c, sizes, pretrained: MACNN.create(config, c, sizes.input_size, pretrained=pretrained),
     ),
-    "probe": Method(
-        ProbeConfig, lambda config, c, _, pretrained: ProbeNetwork.create(config, c, pretrained=pretrained)
-    ),
+    "probe": Method(ProbeConfig, lambda config, c, _, pretrained: PlainNetwork.probe(config, c, pretrained=pretrained)),
     "own": Method(OwnConfig, lambda config, c, sizes, _: OwnNetwork.create(config, c, sizes.source)),
 }
 """Every method by its name; a method of your own is one more entry."""

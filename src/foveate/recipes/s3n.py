@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from foveate.config.data import DataConfig, TransformConfig
 from foveate.config.optimiser import OptimiserConfig, Schedule, SmoothingOver
 from foveate.recipes.config import TrainConfig
 from foveate.recipes.plain import plain, plain_plumage
@@ -36,6 +37,12 @@ def s3n_reference(folder: Path | str = "photographs") -> TrainConfig:
         label_smoothing=0.15,
         smoothing_over=SmoothingOver.OTHERS,
     )
+
+
+def s3n_frozen(folder: Path | str = "photographs") -> TrainConfig:
+    """Look three times without training: a probe for each look of EfficientNet-Lite0, zooms read from 448 pixels."""
+    data, transforms = DataConfig(root=Path(folder)), TransformConfig(source_size=448)
+    return TrainConfig(data=data, transforms=transforms, network=S3NConfig.without_training())
 
 
 def s3n_plumage() -> TrainConfig:

@@ -17,7 +17,7 @@ BEGIN, END = "<!-- results: made by `make docs` -->", "<!-- end of results -->"
 # A row without "views" is of a centre crop.
 _ONE_METHOD = (
     *("method", "decides_from", "attention", "partition", "base", "dataset", "split", "views"),
-    *("input_size", "source_size", "epochs", "schedule", "zoom_entropy_threshold"),
+    *("input_size", "source_size", "epochs", "schedule", "zoom_entropy_threshold", "branch"),
 )
 _BRANCHES = ("original", "discriminative", "complementary", "joint", "mean")
 
@@ -33,7 +33,7 @@ def _groups(rows: Sequence[Mapping[str, Any]]) -> dict[tuple[Any, ...], list[Map
     groups: dict[tuple[Any, ...], list[Mapping[str, Any]]] = defaultdict(list)
     for row in rows:
         settings = (row.get(name, "centre" if name == "views" else None) for name in _ONE_METHOD)
-        groups[*settings, _preset(row)].append(row)
+        groups[*settings, _preset(row), row.get("view_weights") is None].append(row)
     return groups
 
 
@@ -49,6 +49,10 @@ def _name(row: Mapping[str, Any]) -> str:
     named = [str(each) for each in settings if each]
     if row.get("zoom_entropy_threshold") is not None:
         named.append(f"closer above {row['zoom_entropy_threshold']:g} nats")
+    if row.get("branch") is not None:
+        named.append(f"{row['branch']} view alone")
+    if row.get("view_weights") is not None:
+        named.append("views weighed on held-out photographs")
     return f"{row['method']} ({', '.join(named)})" if named else str(row["method"])
 
 

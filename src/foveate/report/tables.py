@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from foveate.evaluation.accuracy import Accuracy
 from foveate.evaluation.bootstrap import Estimate
+from foveate.evaluation.calibration_check import CalibrationCheck
 from foveate.evaluation.gating import Gated
 
 
@@ -63,6 +64,31 @@ def gate_markdown(curve: Sequence[Gated]) -> str:
         f"#### Looking closer only where the first look is unsure\n\n{table}\n"
         "A threshold is chosen on a validation split, not on the photographs that are then reported.\n"
     )
+
+
+def calibration_markdown(check: CalibrationCheck, temperature: float) -> str:
+    """Return how sure the answers are, and how well coverages and error rates are kept, as Markdown."""
+    error = f"Calibration error {100 * check.calibrated_error:.1f}%"
+    if temperature != 1:
+        error += f" at temperature {temperature:.2f}; {100 * check.uncalibrated_error:.1f}% without it"
+    lines = [f"#### How sure the answers are\n\n{error}.\n"]
+    if check.sets:
+        rows = [(f"{100 * each.asked:g}", f"{100 * each.covered:.1f}", f"{each.mean_size:.2f}") for each in check.sets]
+        lines.append(markdown_table(("--coverage, %", "true class in the set, %", "classes in a set"), rows))
+    if check.error_rates:
+        rates = [
+            (
+                f"{100 * each.asked:g}",
+                f"{100 * each.kept:.1f}",
+                "-" if each.error is None else f"{100 * each.error:.1f}",
+            )
+            for each in check.error_rates
+        ]
+        lines.append(markdown_table(("--error-rate, %", "answered, %", "of these wrong, %"), rates))
+    if check.held_out is not None:
+        lines.append(f"By {check.held_out:,} held-out photographs.\n")
+    lines += [f"Not offered: {each}.\n" for each in check.refused]
+    return "\n".join(lines)
 
 
 def _percentages(estimate: Estimate) -> tuple[str, str]:

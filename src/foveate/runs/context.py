@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from foveate.config.branches import Branch
 from foveate.config.checks import require_count
 from foveate.config.data import DataConfig, OnError, Split
 from foveate.config.hardware import HardwareConfig
@@ -103,7 +104,12 @@ class RunContext:
         return checked(records, self.on_error_of(run), self.say, self.largest_of(run))
 
     def classifier_of(
-        self, run: Run, *, epoch: int | None = None, zoom_entropy_threshold: float | None = None
+        self,
+        run: Run,
+        *,
+        epoch: int | None = None,
+        zoom_entropy_threshold: float | None = None,
+        branch: Branch | str | None = None,
     ) -> Classifier:
         """Load a run's network onto the hardware, calibrated as the run says.
 
@@ -119,6 +125,7 @@ class RunContext:
             self.hardware,
             zoom_entropy_threshold=zoom_entropy_threshold,
             calibration=calibration,
+            branch=branch,
         )
 
 

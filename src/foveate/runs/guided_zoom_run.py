@@ -6,6 +6,8 @@
     network/           the run of the conventional network, where it was adopted for this Guided Zoom
     pool/              the evidence pool
     evidence/          the run of the Evidence CNN
+    held_out/          written by `foveate tune`: refined answers to the validation split
+    calibration.json   what was fitted to them
     splits/            the evidence of whole splits, kept so that it can be weighed again
     evaluation/        what was measured
     explanations/      written by `foveate explain`, and with it pool_features.safetensors
@@ -22,6 +24,7 @@ from foveate.files.hashes import hash_of_file
 from foveate.guided_zoom.config import PoolConfig, RefinementConfig
 from foveate.guided_zoom.pool import EvidencePool
 from foveate.runs import migrations
+from foveate.runs.held_out import remove_held_out
 from foveate.runs.run import Run
 
 SCHEMA_VERSION = 3
@@ -180,7 +183,12 @@ class GuidedZoomRun:
         return Run.open(self.evidence)
 
     def with_refinement(self, refinement: RefinementConfig, tuned_on: str | None) -> GuidedZoomRun:
-        """Write down another way to decide; of a fitted one, what was given before is kept."""
+        """Write down another way to decide; of a fitted one, what was given before is kept.
+
+        Held-out answers of the former way are removed.
+        """
+        if refinement != self.description.refinement:
+            remove_held_out(self.path)
         given = None if tuned_on is None else self.description.given or self.description.refinement
         description = replace(self.description, refinement=refinement, tuned_on=tuned_on, given=given)
         run = replace(self, description=description)

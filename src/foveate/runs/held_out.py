@@ -9,6 +9,7 @@ In the folder of a run or of a Guided Zoom::
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -26,6 +27,7 @@ from foveate.evaluation.temperature import fit_temperature
 from foveate.files.documents import read_json, structured, unstructured, write_json
 from foveate.inference.classifier import Calibration as Calibration
 from foveate.networks.answers import decision
+from foveate.networks.entropy_gate import unsure
 
 SCHEMA_VERSION = 1
 _FOLDER, _ORIGIN, _CALIBRATION = "held_out", "origin.json", "calibration.json"
@@ -75,6 +77,18 @@ class HeldOut:
     def photographs(self) -> int:
         """How many there are."""
         return len(self.decision.ids)
+
+    def gated(self, zoom_entropy_threshold: float | None) -> HeldOut:
+        """Return what the network answers where it looks closer only above an entropy, in nats; None: always."""
+        if zoom_entropy_threshold is None or Branch.JOINT not in self.answers:
+            return self
+        first = self.answers[Branch.ORIGINAL].probabilities
+        again = unsure(torch.from_numpy(first), zoom_entropy_threshold).numpy()[:, None]
+        answers = {
+            branch: replace(table, probabilities=np.where(again, table.probabilities, first))
+            for branch, table in self.answers.items()
+        }
+        return replace(self, answers=answers)
 
     def decided(self, calibration: Calibration) -> PredictionTable:
         """Return the calibrated answers that count."""
@@ -130,13 +144,19 @@ def read_held_out(folder: Path) -> HeldOut | None:
     return HeldOut(answers, origin.source, origin.folds)
 
 
-def keep_calibrated(folder: Path, held_out: HeldOut) -> str:
+def keep_calibrated(folder: Path, held_out: HeldOut, weights: Mapping[Branch, float] | None = None) -> str:
     """Keep held-out answers in a folder, and the temperature that is fitted to them; return a line that says so.
+
+    Args:
+        folder: Of a run or Guided Zoom.
+        held_out: What it keeps.
+        weights: How much each branch counts; None: the network decides.
 
     Raises:
         UserError: As in `write_held_out`.
     """
-    calibration = Calibration()
+    named = None if weights is None else {branch.value: weight for branch, weight in weights.items()}
+    calibration = Calibration(view_weights=named)
     before = held_out.decided(calibration)
     logits = np.log(np.maximum(before.probabilities, np.finfo(np.float32).tiny))  # rounding makes zeros
     calibration = replace(calibration, temperature=fit_temperature(logits, before.labels))
@@ -148,6 +168,13 @@ def keep_calibrated(folder: Path, held_out: HeldOut) -> str:
         f"temperature {calibration.temperature:.2f}, fitted to {held_out.photographs} held-out photographs "
         f"({held_out.source}): calibration error {errors[0]:.1f}% before, {errors[1]:.1f}% after"
     )
+
+
+def remove_held_out(folder: Path) -> None:
+    """Remove held-out answers and what was calibrated by them: they are of answers that are given no more."""
+    (folder / _CALIBRATION).unlink(missing_ok=True)
+    if (folder / _FOLDER).exists():
+        shutil.rmtree(folder / _FOLDER)
 
 
 def write_calibration(folder: Path, calibration: Calibration) -> None:

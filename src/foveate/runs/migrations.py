@@ -38,6 +38,16 @@ def _with_every_choice_of_a_run(run: dict[str, Any]) -> dict[str, Any]:
     return run
 
 
+def _with_new_heads(run: dict[str, Any]) -> dict[str, Any]:
+    """Schema 3 had no heads but random ones to begin with, except a probe's, and an S3N was always trained."""
+    for network in inside(run, "config", "network"):
+        add_fields(network, **_NEW_HEADS.get(str(network.get("method")), {}))
+    return run
+
+
+_NEW_HEADS: Mapping[str, dict[str, object]] = {"plain": {"head": "new"}, "s3n": {"head": "new", "frozen": False}}
+
+
 def _with_every_choice_of_a_guided_zoom(zoom: dict[str, Any]) -> dict[str, Any]:
     """Schema 1 left out what came to be chosen while it lasted."""
     add_fields(zoom, given=None)
@@ -57,7 +67,7 @@ def _with_entropy_thresholds(zoom: dict[str, Any]) -> dict[str, Any]:
     return zoom
 
 
-RUN: Mapping[int, Migration] = {1: _of_one_method, 2: _with_every_choice_of_a_run}
+RUN: Mapping[int, Migration] = {1: _of_one_method, 2: _with_every_choice_of_a_run, 3: _with_new_heads}
 """Of `run.json`."""
 GUIDED_ZOOM: Mapping[int, Migration] = {1: _with_every_choice_of_a_guided_zoom, 2: _with_entropy_thresholds}
 """Of `guided_zoom.json`."""

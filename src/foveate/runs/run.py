@@ -7,6 +7,8 @@ model.safetensors    the network's weights
 checkpoints/         what a resumed training continues from
 epochs/              the weights after the epochs of `keep_epochs`
 logs/                CSV and TensorBoard, one folder for each start
+held_out/            answers to photographs that the training did not learn from
+calibration.json     what was fitted to them
 evaluation/          written by `foveate evaluate`, `localise` and `attention`
 """
 
@@ -36,7 +38,7 @@ from foveate.recipes.methods import METHODS, configurations, create_network
 from foveate.runs import migrations
 from foveate.runs.environment import commit, environment
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 _ENVIRONMENT = {
     **dict.fromkeys(("command", "foveate", "python", "hardware"), str),
     **dict.fromkeys(("commit", "cuda"), str | None),

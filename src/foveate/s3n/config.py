@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from foveate.config.branches import Branch
 from foveate.config.checks import require, require_finite, require_fraction
-from foveate.config.networks import BackboneConfig, BackboneNetworkConfig
+from foveate.config.networks import BackboneConfig, BackboneNetworkConfig, HeadStart
 
 
 class Branches(StrEnum):
@@ -122,6 +122,10 @@ class S3NConfig(BackboneNetworkConfig):
 
     dropout: float = 0.0
     """Probability of dropping a pooled feature in training, before every head."""
+    head: HeadStart = HeadStart.NEW
+    """How the heads of all views begin; PROBE solves for the original view's first, which then draws the others."""
+    frozen: bool = False
+    """Whether nothing is trained: the backbone stays as it is, and the heads stay the probes that they begin as."""
     branches: Branches = Branches.ODC
     """Which views it decides from."""
     attention: AttentionKind = AttentionKind.SPARSE
@@ -205,6 +209,13 @@ class S3NConfig(BackboneNetworkConfig):
             "a regulariser that learns (regulariser_rate > 0) needs a response_grid; give its side in cells",
             grid,
         )
+        untrained = self.branch_block or self.attention is AttentionKind.SALIENCY
+        require(
+            not (self.begins_with_probe and untrained),
+            "head must be new where a layer before it begins untrained (branch_block, attention saliency)",
+            self.head,
+        )
+        require(self.begins_with_probe or not self.frozen, "head must be probe where nothing is trained", self.head)
         require_finite(self)
 
     @classmethod
@@ -248,6 +259,24 @@ class S3NConfig(BackboneNetworkConfig):
             hard_targets=(Branch.DISCRIMINATIVE, Branch.JOINT),
         )
 
+    @classmethod
+    def without_training(cls, backbone: BackboneConfig | None = None) -> S3NConfig:
+        """Return an S3N of probes: the class maps of one draw two more looks, and each look has a probe of its own.
+
+        Its zoom is weaker than a trained one's: frozen features take less distortion (docs/log.md, 2026-11-27).
+        """
+        return cls(backbone=backbone or BackboneConfig(), head=HeadStart.PROBE, frozen=True, sampling_floor=0.1)
+
+    @property
+    def solved(self) -> bool:
+        """Whether nothing is trained."""
+        return self.frozen
+
+    @property
+    def begins_with_probe(self) -> bool:
+        """Whether `head` says so."""
+        return self.head is HeadStart.PROBE
+
     @property
     def unsmoothed(self) -> tuple[Branch, ...]:
         """`hard_targets`."""
@@ -261,6 +290,7 @@ class S3NConfig(BackboneNetworkConfig):
         testing) are None where they are the preset's.
         """
         presets = {"foveate": S3NConfig(), "paper": S3NConfig.paper(), "reference": S3NConfig.reference()} | _former()
+        presets["frozen"] = S3NConfig.without_training()
         compared = {name: getattr(self, name) for name in _COMPARED}
         name = next((name for name, each in presets.items() if self == replace(each, **compared)), "own")
         alike = presets.get(name, S3NConfig())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -36,6 +38,16 @@ class JointDecision(nn.Module):
         own = len(self.heads) > 0 and config.fusion is Fusion.OWN
         self.joint = nn.Linear(views * channels, classes) if own else None
 
+    @torch.no_grad()
+    def put_into_joint(self, original_head: nn.Linear) -> None:
+        """Make a joint head of its own answer with the mean of the views' logits."""
+        if self.joint is None:
+            return
+        named = {Branch.ORIGINAL: original_head} | {Branch(name): head for name, head in self.heads.items()}
+        heads = [cast(nn.Linear, named[branch]) for branch in self.decides_from]
+        self.joint.weight.copy_(torch.cat([head.weight for head in heads], dim=1) / len(heads))
+        self.joint.bias.copy_(torch.stack([head.bias for head in heads]).mean(0))
+
     def forward(
         self, original_logits: Float[Tensor, "b c"], features: dict[Branch, Float[Tensor, "b d"]]
     ) -> BranchLogits:
@@ -43,10 +55,14 @@ class JointDecision(nn.Module):
 
         Args:
             original_logits: The backbone's own head's.
-            features: F_O, F_D, F_C: the pooled features of each view that there is.
+            features: F_O, F_D, F_C: the pooled features of each view; one without them has no answer, nor has then the
+                joint branch.
         """
-        zoomed = {name: head(self.dropout(features[Branch(name)])) for name, head in self.heads.items()}
+        heads = {name: head for name, head in self.heads.items() if Branch(name) in features}
+        zoomed = {name: head(self.dropout(features[Branch(name)])) for name, head in heads.items()}
         each = {Branch.ORIGINAL: original_logits} | {Branch(name): logits for name, logits in zoomed.items()}
+        if len(heads) < len(self.heads):
+            return BranchLogits(original_logits, **zoomed)
         if self.joint is not None:
             joined = torch.cat([features[branch] for branch in self.decides_from], dim=1)
             zoomed[Branch.JOINT.value] = self.joint(self.dropout(joined))

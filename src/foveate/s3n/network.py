@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Collection, Sequence
+from functools import partial
+from typing import NamedTuple, cast
 
 import torch
 from jaxtyping import Float, Int64
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from foveate.backbones.backbone import Backbone, create_backbone, map_side, pool
 from foveate.backbones.class_maps import at_places
 from foveate.config.branches import Branch
+from foveate.config.networks import FOLDS, STRENGTHS
 from foveate.errors import UserError
 from foveate.networks.answers import check_answers
 from foveate.networks.branch_maps import BranchMaps, maps_of
@@ -19,12 +21,14 @@ from foveate.networks.draws import uniform_draw
 from foveate.networks.entropy_gate import unsure
 from foveate.networks.explanation import Explanation
 from foveate.networks.first_view import lattice, shrink
-from foveate.networks.network import Network, ParameterGroup, ResponsePeaks, TrainingStep
+from foveate.networks.network import FrozenFeatures, Network, ParameterGroup, ResponsePeaks, Solved, TrainingStep
+from foveate.networks.probe import Head, fit_probe
 from foveate.s3n.attention import Attention, SparseAttention, dense_attention
 from foveate.s3n.config import AttentionKind, Partition, S3NConfig
 from foveate.s3n.explanation import explained
 from foveate.s3n.fusion import JointDecision
 from foveate.s3n.output import S3NOutput
+from foveate.s3n.probes import measured
 from foveate.s3n.response import response_map
 from foveate.s3n.saliency import SaliencyNetwork
 from foveate.s3n.sampler import Sampler, invert, resample
@@ -98,6 +102,44 @@ class S3N(Network):
         """Return what `forward` does, and all that led to it (Figure 3, left to right)."""
         return self._zoom(images, self._first_pass(images), step)
 
+    def solve(self, frozen: FrozenFeatures, labels: Int64[Tensor, " n"], seed: int = 0) -> Solved:
+        """Fit a probe for each view; arguments as in `Network.solve`.
+
+        What draws a photograph's zoomed views here is a head that was not fitted to it, as at test
+        time: that of its fold of the cross-validation. Afterwards the head that was fitted to all of them does.
+        """
+        fit = partial(fit_probe, labels=labels, strengths=STRENGTHS, folds=FOLDS, seed=seed)
+        first = fit(frozen("original", lambda network, images, _: network.backbone.pooled(network.first_view(images))))
+        first.head.put_into(self.backbone.classifier)
+        probes = {Branch.ORIGINAL: first}
+        if self.fusion.heads:
+            features = frozen("zoomed", partial(_zoomed_features, *first.unseen_heads(len(labels))))
+            each = features.chunk(len(self.fusion.heads), dim=-1)
+            for (name, head), own in zip(self.fusion.heads.items(), each, strict=True):
+                probes[Branch(name)] = fit(own)
+                probes[Branch(name)].head.put_into(cast(nn.Linear, head))
+            self.fusion.put_into_joint(self.backbone.classifier)
+        return measured(probes, self.fusion.decides_from, labels)
+
+    @property
+    def branches(self) -> tuple[Branch, ...]:
+        """The original view's, that of each zoomed view it draws, and the joint one; else the original one alone."""
+        zoomed = tuple(branch for branch in _ZOOMED if branch.value in self.fusion.heads)
+        return (Branch.ORIGINAL, *zoomed, Branch.JOINT) if zoomed else (Branch.ORIGINAL,)
+
+    def passes(self, branches: Collection[Branch]) -> int:
+        """Return one for the original view, and one for each zoomed view that the answers rest on."""
+        return 1 + len(self._zoomed(branches))
+
+    def branch_logits(self, images: Float[Tensor, "b 3 Hs Ws"], branches: Collection[Branch]) -> BranchLogits:
+        """Return the logits of some branches, drawing no other views; arguments as in `Network.branch_logits`."""
+        first, zoomed = self._first_pass(images), self._zoomed(branches)
+        return self._zoom(images, first, None, zoomed).logits if zoomed else BranchLogits(first.logits)
+
+    def _zoomed(self, branches: Collection[Branch]) -> tuple[Branch, ...]:
+        every = self.branches[1:-1]
+        return every if Branch.JOINT in branches else tuple(branch for branch in every if branch in branches)
+
     @property
     def skippable_views(self) -> int:
         """How many zoomed views it draws: none where it decides from the first one alone."""
@@ -116,18 +158,19 @@ class S3N(Network):
             )
 
     def look_where_unsure(self, images: Float[Tensor, "b 3 Hs Ws"], entropy_threshold: float) -> BranchLogits:
-        """Return the first look's answers, and joint ones that are the same where it is sure: no view is drawn there.
+        """Return the first look's answers, and further ones that are the same where it is sure: no view is drawn there.
 
         Ours: an image costs one pass, and one more for each view that is drawn where the entropy of the first look is
         higher. Arguments as in `Network.look_where_unsure`.
         """
         first = self._first_pass(images)
         doubtful = unsure(first.logits.float().softmax(-1), entropy_threshold)
-        joint = first.logits.clone()
+        answers = {branch: first.logits.clone() for branch in self.branches[1:]}
         if doubtful.any():
             output = self._zoom(images[doubtful], _FirstPass(*(each[doubtful] for each in first)), None)
-            joint[doubtful] = output.logits.decision.to(joint.dtype)
-        return BranchLogits(first.logits, joint=joint)
+            for branch, logits in answers.items():
+                logits[doubtful] = output.logits.present()[branch].to(logits.dtype)
+        return BranchLogits.of({Branch.ORIGINAL: first.logits} | answers)
 
     def check_class_maps(self) -> None:
         """Allow them: every view's head is linear, on averaged features."""
@@ -175,21 +218,28 @@ class S3N(Network):
         pooled = pool(features)
         return _FirstPass(original, features, pooled, self.backbone.classifier(self.fusion.dropout(pooled)))
 
-    def _zoom(self, images: Float[Tensor, "b 3 Hs Ws"], first: _FirstPass, step: TrainingStep | None) -> S3NOutput:
+    def _zoom(
+        self,
+        images: Float[Tensor, "b 3 Hs Ws"],
+        first: _FirstPass,
+        step: TrainingStep | None,
+        zoomed: Sequence[Branch] = _ZOOMED,
+        head: nn.Linear | Head | None = None,
+    ) -> S3NOutput:
         original, features, original_pooled, logits = first
         pooled = {Branch.ORIGINAL: original_pooled}
         cells = self.config.response_grid or features.shape[-1]
         salient = None if self.saliency is None else self.saliency(original, cells)
         with torch.autocast(images.device.type, enabled=False):
-            head = self.backbone.classifier
+            head = head or self.backbone.classifier
             response = response_map(features, head.weight, logits, self.config, head.bias)
             attention = self._attend(response if salient is None else salient, images, step)
-            maps = {branch: getattr(attention, branch.value) for branch in _ZOOMED if branch.value in self.fusion.heads}
+            maps = {branch: getattr(attention, branch.value) for branch in zoomed if branch.value in self.fusion.heads}
             grids = self._grids(maps)
             views = {branch: resample(images, grid) for branch, grid in grids.items()}
-        zoomed = self._features(views)
-        pooled |= {branch: pool(each) for branch, each in zoomed.items()}
-        whole = {Branch.ORIGINAL: features} | zoomed
+        closer = self._features(views)
+        pooled |= {branch: pool(each) for branch, each in closer.items()}
+        whole = {Branch.ORIGINAL: features} | closer
         return S3NOutput(original, response, attention, grids, views, self.fusion(logits, pooled), whole)
 
     def _attend(
@@ -246,6 +296,34 @@ class S3N(Network):
         if self.sampler.kernel is not None:
             groups.append(ParameterGroup([self.sampler.kernel], new=False, factor=config.regulariser_rate))
         return groups
+
+
+def _zoomed_features(
+    heads: Sequence[Head],
+    which: Int64[Tensor, " n"],
+    network: Network,
+    images: Float[Tensor, "b 3 Hs Ws"],
+    positions: Int64[Tensor, " b"],
+) -> Float[Tensor, "b d"]:
+    """Return the pooled features of the zoomed views that are there, one after the other.
+
+    Args:
+        heads: Those that may draw the views.
+        which: Of them draws those of each photograph.
+        network: An S3N.
+        images: Normalised, of the source size.
+        positions: Which of the photographs each shows.
+    """
+    s3n, drawn_by = cast(S3N, network), which[positions].to(images.device)
+    first = s3n._first_pass(images)
+    zoomed: dict[int, Float[Tensor, " d"]] = {}
+    for number in sorted(set(drawn_by.tolist())):
+        chosen, head = drawn_by == number, heads[number].to(images.device)
+        own = _FirstPass(*(each[chosen] for each in first))._replace(logits=head(first.pooled[chosen].float()))
+        features = s3n._zoom(images[chosen], own, None, head=head).features
+        pooled = torch.cat([pool(features[branch]) for branch in _ZOOMED if branch in features], dim=1)
+        zoomed |= dict(zip(chosen.nonzero()[:, 0].tolist(), pooled, strict=True))
+    return torch.stack([zoomed[row] for row in range(len(images))])
 
 
 def _keys_of(images: Float[Tensor, "b 3 Hs Ws"]) -> Int64[Tensor, " b"]:

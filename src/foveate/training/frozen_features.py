@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from foveate.backbones.weight_hashes import hash_of_weights
@@ -27,6 +27,8 @@ from foveate.progress import progress
 
 _BATCH = 32
 _ORIGIN = b"foveate.origin"
+Part = Callable[[Network, Float[Tensor, "b 3 Hs Ws"], Int64[Tensor, " b"]], Float[Tensor, "b d"]]
+"""Of a network; see `FrozenFeatures`."""
 
 
 @dataclass(frozen=True)
@@ -41,9 +43,7 @@ class KeptFeatures:
     """Where the tables are kept; one is read where it rests on these weights, photographs and views, else made anew."""
     say: Callable[[str], None] = print
 
-    def __call__(
-        self, name: str, part: Callable[[Network, Float[Tensor, "b 3 Hs Ws"]], Float[Tensor, "b d"]]
-    ) -> Float[Tensor, "n v d"]:
+    def __call__(self, name: str, part: Part) -> Float[Tensor, "n v d"]:
         """Return the features, float32; arguments as in `FrozenFeatures`.
 
         Raises:
@@ -61,18 +61,15 @@ class KeptFeatures:
             write_parquet(file, _table(self.records, features, origin), dictionaries=False)
         return features
 
-    def _computed(
-        self,
-        classifier: Classifier,
-        part: Callable[[Network, Float[Tensor, "b 3 Hs Ws"]], Float[Tensor, "b d"]],
-        name: str,
-    ) -> Float[Tensor, "n v d"]:
+    def _computed(self, classifier: Classifier, part: Part, name: str) -> Float[Tensor, "n v d"]:
         batches = []
         views = EvaluationViews(self.records, self.transforms, TestViews.FLIP)
         with progress(name, len(self.records)) as advance:
             for batch in evaluation_loader(views, _BATCH, workers=self.hardware.workers):
                 count, shown = batch.images.shape[:2]
-                batches.append(classifier.part(part, batch.images.flatten(0, 1)).view(count, shown, -1))
+                positions = batch.position.repeat_interleave(shown)
+                features = classifier.part(part, batch.images.flatten(0, 1), positions)
+                batches.append(features.view(count, shown, -1))
                 advance(int(batch.position[-1]) + 1)
         return torch.cat(batches)
 

@@ -36,11 +36,15 @@ ANSWERS = pa.schema(
 )
 """Columns of a file of answers, which has one row for each class of each answer."""
 
+ANSWERS_WITH_SETS = ANSWERS.append(pa.field("in_set", pa.bool_()))
+"""Columns where a coverage was asked for; classes of the set that rank below the others follow them."""
+
 _ROW_GROUP = 16384  # rows of a Parquet file that are written together
 
 
 def rows_of(answer: Prediction) -> list[Row]:
-    """Return an answer as rows of `ANSWERS`, the best class first."""
+    """Return an answer as rows of `ANSWERS`, or of `ANSWERS_WITH_SETS` where it has a set; the best class first."""
+    listed = max(answer.top, answer.prediction_set or (), key=len)  # both are the best classes, in one order
     return [
         {
             "image": shown_path(answer.image),
@@ -50,7 +54,8 @@ def rows_of(answer: Prediction) -> list[Row]:
             "entropy": answer.entropy,
             "sure": answer.sure,
         }
-        for rank, ranked in enumerate(answer.top, 1)
+        | ({} if answer.prediction_set is None else {"in_set": rank <= len(answer.prediction_set)})
+        for rank, ranked in enumerate(listed, 1)
     ]
 
 
@@ -59,13 +64,18 @@ def row_of(named: Named) -> list[Row]:
     return [{"image": shown_path(named.image), "class_name": shown_path(named.class_name)}]
 
 
-def write_answers(path: Path, answers: Iterable[Prediction]) -> None:
+def write_answers(path: Path, answers: Iterable[Prediction], *, sets: bool = False) -> None:
     """Write answers as CSV, JSON or Parquet, by the file's ending: one row for each class of each answer.
+
+    Args:
+        path: The file.
+        answers: Each with a `prediction_set` or none with one.
+        sets: Whether they have one.
 
     Raises:
         UserError: The ending is another one, or the file cannot be written.
     """
-    with answer_file(path, ANSWERS) as write:
+    with answer_file(path, ANSWERS_WITH_SETS if sets else ANSWERS) as write:
         for answer in answers:
             write(rows_of(answer))
 

@@ -24,6 +24,7 @@ from foveate.recipes.methods import create_network
 from foveate.runs.context import HERE, RunContext
 from foveate.runs.guided_zoom_run import GuidedZoomDescription, GuidedZoomRun
 from foveate.runs.run import Run
+from foveate.training.solve import check_solved
 from foveate.workflows.build_pool import build_pool, check_grounding
 from foveate.workflows.evidence_training import BY_RECIPE, EvidenceTraining
 from foveate.workflows.refinement_report import RefinementReport, RefinementRow
@@ -129,6 +130,8 @@ def _check_start(
     else:
         with torch.random.fork_rng():
             create_network(config.network, config.transforms, len(run.class_names))
+        if config.network.solved:
+            check_solved(config)
     if not EvidencePool.begun(out / "pool"):
         check_grounding(run.load_network(), description.pool.grounding, run.config.transforms, context.hardware)
 

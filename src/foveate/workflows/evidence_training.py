@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from foveate.backbones.backbone import is_backbone
+from foveate.config.data import TransformConfig
 from foveate.config.hardware import HardwareConfig
-from foveate.config.networks import BackboneConfig, NetworkConfig, PlainConfig
+from foveate.config.networks import BackboneConfig, NetworkConfig, PlainConfig, ProbeConfig
 from foveate.errors import UserError
 from foveate.guided_zoom.config import EvidenceStart
 from foveate.recipes import evidence as evidence_recipe
@@ -31,6 +32,9 @@ class EvidenceTraining:
     """What the training begins with, where `config` does not say it or an architecture is named."""
     epochs: int | None = None
     """None: as `config` says; without it 4 from the conventional network's backbone, else the recipe's 8."""
+    probe: bool = False
+    """Whether nothing is trained, where `config` does not say how: the backbone stays as it begins, and the head is
+    solved for, as a probe's is, on what the backbone makes of the patches."""
 
     def config_for(self, run: Run, pool: Path, hardware: HardwareConfig) -> TrainConfig:
         """Return how the Evidence CNN of a run is trained.
@@ -47,11 +51,22 @@ class EvidenceTraining:
             backbone = BackboneConfig(architecture=str(self.architecture)) if named else own
             if self.start is EvidenceStart.CONVENTIONAL and not named and not _fed_otherwise(network):
                 backbone, epochs = replace(backbone, weights=str(run.path.resolve())), _EPOCHS_FROM_CONVENTIONAL
-            config = config or replace(recipe, seed=run.config.seed, hardware=hardware, epochs=epochs)
-            config = replace(config, network=PlainConfig(backbone=backbone))
+            config = config or self._usual(recipe, epochs, run, hardware)
+            config = replace(config, network=self._network(backbone))
         data = replace(recipe.data, root=pool, largest_megapixels=run.config.data.largest_megapixels)
         config = replace(config, data=data)
         return config if self.epochs is None else replace(config, epochs=self.epochs, steps=None)
+
+    def _usual(self, recipe: TrainConfig, epochs: int, run: Run, hardware: HardwareConfig) -> TrainConfig:
+        """Return how it is trained where nothing is said of it; of a probe, nothing that is about steps."""
+        if not self.probe:
+            return replace(recipe, seed=run.config.seed, hardware=hardware, epochs=epochs)
+        seen = recipe.transforms
+        sizes = TransformConfig(input_size=seen.input_size, resize_size=seen.resize_size)
+        return TrainConfig(data=recipe.data, transforms=sizes, seed=run.config.seed, hardware=hardware)
+
+    def _network(self, backbone: BackboneConfig) -> NetworkConfig:
+        return ProbeConfig(backbone=backbone) if self.probe else PlainConfig(backbone=backbone)
 
     def check_trained(self, trained: Run) -> None:
         """Refuse an Evidence CNN that is trained otherwise; what is not said here is as it is.
@@ -66,9 +81,11 @@ class EvidenceTraining:
         else:
             config = config.counted(len(trained.trained_ids()))
         if architecture not in (None, begun.network.timm_architecture):
-            config = replace(config, network=PlainConfig(backbone=BackboneConfig(architecture=str(architecture))))
+            config = replace(config, network=self._network(BackboneConfig(architecture=str(architecture))))
         elif architecture is not None:
             config = replace(config, network=begun.network)
+        if self.probe and not begun.network.solved:
+            config = replace(config, network=self._network(evidence_backbone(begun.network)))
         if differing := trained.differences(config):
             raise UserError(
                 f"a trained Evidence CNN is used again; {trained.path} differs in {', '.join(differing)}; leave that "

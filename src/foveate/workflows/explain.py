@@ -86,6 +86,10 @@ def explain(
 
 def _drawing(run: Run, context: RunContext) -> Draw:
     explainer = Explainer.of(run, context)
+    if explainer.classifier.calibration.view_weights is not None:
+        context.say(
+            "the views of this run are weighed (`foveate tune`); pictures show what each and the joint head say"
+        )
     return lambda image, photograph, picture: explainer.explain(image, shown_name(photograph)).draw(picture)
 
 

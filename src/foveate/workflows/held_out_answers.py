@@ -12,9 +12,12 @@ from torch import Tensor
 from foveate.config.branches import Branch
 from foveate.data.loading import EvaluationViews, evaluation_loader
 from foveate.data.records import ImageRecord, labels_of
+from foveate.evaluation.evidence_table import EvidenceTable
 from foveate.evaluation.predictions import PredictionTable
+from foveate.guided_zoom.refined_probabilities import refined_probabilities
 from foveate.inference.classifier import Classifier
 from foveate.networks.network import Network, Solved
+from foveate.runs.guided_zoom_run import GuidedZoomRun
 from foveate.runs.held_out import HeldOut, HeldOutSource, keep_calibrated
 from foveate.runs.run import Run
 
@@ -54,6 +57,22 @@ def keep_out_of_fold_answers(
     if solved.held_out:
         held_out = HeldOut(_tables(run, train, solved.held_out), HeldOutSource.OUT_OF_FOLD, solved.folds)
         say(keep_calibrated(run.path, held_out))
+
+
+def keep_refined_answers(zoom: GuidedZoomRun, table: EvidenceTable, say: Callable[[str], None]) -> None:
+    """Keep how a Guided Zoom decides about its validation photographs in its folder.
+
+    Args:
+        zoom: With the decision that was fitted.
+        table: The evidence of the validation split.
+        say: Receives a line of what was fitted.
+    """
+    refinement, run = zoom.description.refinement, zoom.base_run()
+    refined = table.refined(refinement)
+    probabilities = refined_probabilities(table.probabilities, table.evidence.classes, refined, refinement.scores)
+    origin = {"guided_zoom": str(zoom.path), "dataset": run.description.dataset}
+    answers = PredictionTable(table.ids, table.labels, probabilities.numpy(), run.class_names, origin)
+    say(keep_calibrated(zoom.path, HeldOut({Branch.JOINT: answers}, HeldOutSource.VALIDATION, None)))
 
 
 def _tables(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import IOBase
 from itertools import islice
 from os import PathLike
@@ -18,6 +18,7 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor
 
+from foveate.config.branches import Branch
 from foveate.config.checks import require
 from foveate.config.data import TestViews, TransformConfig
 from foveate.config.hardware import HardwareConfig
@@ -26,14 +27,16 @@ from foveate.data.photographs import Photograph, name_of, read_photograph
 from foveate.data.roots import shown_path
 from foveate.data.transforms import evaluation_geometries
 from foveate.errors import UserError
+from foveate.evaluation.predictions import PredictionTable
 from foveate.guided_zoom.refiner import Refiner
 from foveate.hardware import processors
-from foveate.inference.classifier import Classifier
-from foveate.networks.answers import ranked_classes
+from foveate.inference.classifier import Calibration, Classifier
 from foveate.runs.context import RunContext
 from foveate.runs.guided_zoom_run import GuidedZoomRun
+from foveate.runs.held_out import read_calibration
 from foveate.runs.run import Run
 from foveate.types import Prediction, Size
+from foveate.workflows.answer_rules import AnswerRule, Doubt, held_out_of
 from foveate.workflows.load_guided_zoom import load_guided_zoom
 
 
@@ -71,6 +74,10 @@ class Model:
     classifier: Classifier
     refiner: Refiner | None = None
     """Of a Guided Zoom: what decides by the evidence for the run's best classes."""
+    zoom: Path | None = None
+    """Of a Guided Zoom: its folder."""
+    calibration: Calibration = field(default_factory=Calibration)
+    """Of a Guided Zoom's refined answers; a run's is its classifier's."""
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -83,6 +90,8 @@ class Model:
         *,
         top: int = 5,
         entropy_threshold: float | None = None,
+        error_rate: float | None = None,
+        coverage: float | None = None,
         views: TestViews = TestViews.CENTRE,
         largest_megapixels: int | None = None,
     ) -> Prediction:
@@ -91,6 +100,8 @@ class Model:
             [photograph],
             top=top,
             entropy_threshold=entropy_threshold,
+            error_rate=error_rate,
+            coverage=coverage,
             views=views,
             largest_megapixels=largest_megapixels,
         )
@@ -102,6 +113,8 @@ class Model:
         *,
         top: int = 5,
         entropy_threshold: float | None = None,
+        error_rate: float | None = None,
+        coverage: float | None = None,
         views: TestViews = TestViews.CENTRE,
         batch_size: int = 16,
         largest_megapixels: int | None = None,
@@ -115,7 +128,11 @@ class Model:
                 are held at a time.
             top: How many classes each answer ranks; at most all.
             entropy_threshold: Nats; an answer whose entropy is above it is marked not sure. None: all are sure.
-            views: Which views of a photograph are averaged.
+            error_rate: In place of it: answers are marked sure that are wrong at most so often, 0.02 for 2%, with 90%
+                confidence by the held-out answers of the run.
+            coverage: Each answer has a `prediction_set`, which holds the true class so often, 0.95 for 95%, by the
+                held-out answers of the run.
+            views: Which views of a photograph are averaged. Held-out answers are to one.
             batch_size: Photographs at a time.
             largest_megapixels: A photograph with more million pixels cannot be read; None: as in the training.
             unreadable: Receives what is wrong with each photograph that cannot be read, which is then left out.
@@ -124,28 +141,14 @@ class Model:
 
         Raises:
             UserError: A photograph is missing or cannot be read, an argument is out of range, the network's answer is
-                not finite, or several views are asked of a Guided Zoom or of a network that looks closer at some
-                photographs only.
+                not finite, several views are asked of a Guided Zoom or of a network that looks closer at some
+                photographs only, or there are no held-out answers, or too few, for `error_rate` or `coverage`.
         """
-        if top < 1:
-            raise UserError(f"top must be at least 1; got {top}")
-        if entropy_threshold is not None and not entropy_threshold >= 0:
-            raise UserError(f"entropy_threshold must not be negative, in nats; got {entropy_threshold}")
-        closer = self.classifier.zoom_entropy_threshold
-        if closer is not None and entropy_threshold is not None and entropy_threshold < closer:
-            raise UserError(
-                f"what is not looked at closer must count as sure: zoom_entropy_threshold, {closer}, must not be above "
-                f"entropy_threshold, {entropy_threshold}; lower the one or raise the other"
-            )
-        if self.refiner is not None and views is not TestViews.CENTRE:
-            raise UserError(
-                f"a Guided Zoom looks for evidence in one view of a photograph, views {TestViews.CENTRE}; got {views}; "
-                "leave it out"
-            )
+        doubt = Doubt(entropy_threshold=entropy_threshold, error_rate=error_rate, coverage=coverage)
+        rule = self._rule(top, doubt, views)
         remarks, largest = Remarks(unreadable, doubtful), self._largest(largest_megapixels)
         for names, pixels in self._decoded_batches(photographs, views, batch_size, remarks, largest):
-            for name, row in zip(names, self._probabilities(*pixels), strict=True):
-                yield self._answer(name, row, top, entropy_threshold)
+            yield from map(rule.prediction, names, self._probabilities(*pixels).numpy())
 
     def classify_many(
         self,
@@ -185,7 +188,32 @@ class Model:
     ) -> Float[Tensor, "b c"]:
         if self.refiner is None or source is None:
             return self.classifier.probabilities(images)
-        return self.refiner.probabilities(images[:, 0], source[:, 0])
+        return self.calibration.tempered(self.refiner.probabilities(images[:, 0], source[:, 0]))
+
+    def _rule(self, top: int, doubt: Doubt, views: TestViews) -> AnswerRule:
+        """Return what makes answers; errors as in `predict_many`."""
+        if top < 1:
+            raise UserError(f"top must be at least 1; got {top}")
+        closer, entropy_threshold = self.classifier.zoom_entropy_threshold, doubt.entropy_threshold
+        if closer is not None and entropy_threshold is not None and entropy_threshold < closer:
+            raise UserError(
+                f"what is not looked at closer must count as sure: zoom_entropy_threshold, {closer}, must not be above "
+                f"entropy_threshold, {entropy_threshold}; lower the one or raise the other"
+            )
+        if self.refiner is not None and views is not TestViews.CENTRE:
+            raise UserError(
+                f"a Guided Zoom looks for evidence in one view of a photograph, views {TestViews.CENTRE}; got {views}; "
+                "leave it out"
+            )
+        held_out = self._held_out() if doubt.rests_on_held_out else None
+        return AnswerRule.of(doubt, top, self.class_names, held_out)
+
+    def _held_out(self) -> PredictionTable:
+        """Return the held-out answers that count, calibrated as its own are."""
+        if self.zoom is not None:
+            return held_out_of(self.zoom, self.class_names).decided(self.calibration)
+        gated = held_out_of(self.run.path, self.class_names).gated(self.classifier.zoom_entropy_threshold)
+        return gated.decided(self.classifier.calibration)
 
     @property
     def _transforms(self) -> tuple[TransformConfig, ...]:
@@ -225,14 +253,13 @@ class Model:
         pixels = tuple(np.stack([np.asarray(view.pixels(image)) for view in each]) for each in geometries)
         return _Decoded(pixels, blank_warning(image, shown_path(name_of(photograph))))
 
-    def _answer(self, name: str, row: Float[Tensor, " c"], top: int, threshold: float | None) -> Prediction:
-        entropy = float(torch.special.entr(row.double()).sum())
-        ranked = ranked_classes(row.numpy(), self.class_names, top)
-        return Prediction(name, ranked, entropy, threshold is None or entropy <= threshold)
-
 
 def load(
-    path: Path | str, *, hardware: HardwareConfig | None = None, zoom_entropy_threshold: float | None = None
+    path: Path | str,
+    *,
+    hardware: HardwareConfig | None = None,
+    zoom_entropy_threshold: float | None = None,
+    branch: Branch | str | None = None,
 ) -> Model:
     """Load a finished run's network, or a Guided Zoom with both of its networks, ready to predict.
 
@@ -241,10 +268,13 @@ def load(
         hardware: Where to compute; none: the fast choice of this machine.
         zoom_entropy_threshold: Of an S3N run: look closer only where the entropy of the first look, in nats, is above
             this; None: always. `foveate evaluate --split validation` shows what each threshold saves.
+        branch: Of a run: the one branch that answers, such as `original`, the first look of an S3N, which then costs
+            one pass, as a plain network does; None: all decide together.
 
     Raises:
         UserError: The hardware is not there; the folder is neither, or not finished, its weights are missing or not its
-            own; or `zoom_entropy_threshold` is negative, or given for what is no S3N that looks closer.
+            own; or `zoom_entropy_threshold` is negative, or given for what is no S3N that looks closer; or the network
+            has no such branch, or is a Guided Zoom's.
     """
     path, context = Path(path).expanduser(), RunContext(hardware=hardware or HardwareConfig())
     if GuidedZoomRun.is_at(path):
@@ -252,12 +282,17 @@ def load(
             raise UserError(
                 "zoom_entropy_threshold says where an S3N run looks closer; got a Guided Zoom; leave it out"
             )
+        if branch is not None:
+            raise UserError(
+                f"branch says which branch of a run answers alone; got a Guided Zoom and {branch}; leave it out, or "
+                "give the run that it questions"
+            )
         zoom = GuidedZoomRun.open(path)
         networks = load_guided_zoom(zoom, context.hardware)
         refiner = Refiner.of(networks, zoom.description.refinement)
-        return Model(zoom.base_run(), networks.conventional.classifier, refiner)
+        return Model(zoom.base_run(), networks.conventional.classifier, refiner, path, read_calibration(path))
     run = Run.open(path)
-    return Model(run, context.classifier_of(run, zoom_entropy_threshold=zoom_entropy_threshold))
+    return Model(run, context.classifier_of(run, zoom_entropy_threshold=zoom_entropy_threshold, branch=branch))
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 import pyarrow as pa
 
+from foveate.config.branches import Branch
 from foveate.config.data import OnError, TestViews
 from foveate.data.paths import Photographs, find_photographs
 from foveate.data.roots import shown_path
@@ -17,10 +18,26 @@ from foveate.errors import UserError
 from foveate.progress import progress
 from foveate.runs.context import HERE, RunContext
 from foveate.types import Prediction
-from foveate.workflows.answer_files import ANSWERS, NAMES, Row, answer_file, check_file, row_of, rows_of
+from foveate.workflows.answer_files import (
+    ANSWERS,
+    ANSWERS_WITH_SETS,
+    NAMES,
+    Row,
+    answer_file,
+    check_file,
+    row_of,
+    rows_of,
+)
 from foveate.workflows.model import Model, Named, load
 
 _Answer = TypeVar("_Answer", Named, Prediction)
+
+
+class _Answering(NamedTuple):
+    """Which views of a run decide, as in `load`."""
+
+    zoom_entropy_threshold: float | None
+    branch: Branch | None
 
 
 class Answered(NamedTuple):
@@ -35,6 +52,7 @@ def name_paths(
     patterns: Sequence[str],
     *,
     zoom_entropy_threshold: float | None = None,
+    branch: Branch | None = None,
     out: Path | None = None,
     context: RunContext = HERE,
 ) -> Answered:
@@ -42,7 +60,7 @@ def name_paths(
 
     Arguments and errors as in `predict_paths`.
     """
-    model, paths = _prepared(run, patterns, zoom_entropy_threshold, out, context)
+    model, paths = _prepared(run, patterns, _Answering(zoom_entropy_threshold, branch), out, context)
     problems = _Problems(context.on_error_of_named, context.say)
     answers = model.classify_many(
         paths, largest_megapixels=context.largest_megapixels, unreadable=problems.add, doubtful=problems.doubt
@@ -56,8 +74,11 @@ def predict_paths(
     *,
     top: int = 5,
     entropy_threshold: float | None = None,
+    error_rate: float | None = None,
+    coverage: float | None = None,
     views: TestViews = TestViews.CENTRE,
     zoom_entropy_threshold: float | None = None,
+    branch: Branch | None = None,
     out: Path | None = None,
     context: RunContext = HERE,
 ) -> Answered:
@@ -70,26 +91,31 @@ def predict_paths(
     Raises:
         UserError: Some photographs cannot be read and that stops, or none can be, or as those do.
     """
-    model, paths = _prepared(run, patterns, zoom_entropy_threshold, out, context)
+    model, paths = _prepared(run, patterns, _Answering(zoom_entropy_threshold, branch), out, context)
     problems = _Problems(context.on_error_of_named, context.say)
     answers = model.predict_many(
         paths,
         top=top,
         entropy_threshold=entropy_threshold,
+        error_rate=error_rate,
+        coverage=coverage,
         views=views,
         largest_megapixels=context.largest_megapixels,
         unreadable=problems.add,
         doubtful=problems.doubt,
     )
-    return _written(answers, len(paths), problems, _Form(ANSWERS, rows_of, _line), out, context.say)
+    form = _Form(
+        ANSWERS if coverage is None else ANSWERS_WITH_SETS, rows_of, _line if error_rate is None else _bare_line
+    )
+    return _written(answers, len(paths), problems, form, out, context.say)
 
 
 def _prepared(
-    run: Path, patterns: Sequence[str], zoom_entropy_threshold: float | None, out: Path | None, context: RunContext
+    run: Path, patterns: Sequence[str], answering: _Answering, out: Path | None, context: RunContext
 ) -> tuple[Model, Photographs]:
     if out is not None:
         check_file(out)  # what cannot be written is said before the work, not after
-    model = load(run, hardware=context.hardware, zoom_entropy_threshold=zoom_entropy_threshold)
+    model = load(run, hardware=context.hardware, **answering._asdict())
     return model, find_photographs(patterns, context.say)
 
 
@@ -172,7 +198,13 @@ def _name_line(named: Named) -> str:
 
 
 def _line(answer: Prediction) -> str:
+    return _bare_line(answer, f"not sure (entropy {answer.entropy:.2f} nats), best: ")
+
+
+def _bare_line(answer: Prediction, doubt: str = "not sure, best: ") -> str:
     others = ", ".join(f"{each.class_name} {each.probability:.1%}" for each in answer.top[1:])
-    verdict = f"{answer.best.class_name} {answer.best.probability:.1%}"
-    doubt = "" if answer.sure else f"not sure (entropy {answer.entropy:.2f} nats), best: "
-    return f"{shown_path(answer.image)}: {doubt}{verdict}" + (f"  [{others}]" if others else "")
+    verdict = f"{'' if answer.sure else doubt}{answer.best.class_name} {answer.best.probability:.1%}"
+    line = f"{shown_path(answer.image)}: {verdict}" + (f"  [{others}]" if others else "")
+    if answer.prediction_set is None:
+        return line
+    return f"{line}  set: {', '.join(each.class_name for each in answer.prediction_set)}"

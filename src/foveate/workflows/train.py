@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -15,13 +16,14 @@ from foveate.data.records import ImageRecord
 from foveate.errors import UserError
 from foveate.files.locks import working_in
 from foveate.hardware import check_devices, first_process
+from foveate.networks.network import Network
 from foveate.recipes.config import TrainConfig
 from foveate.recipes.datasets import load_splits
 from foveate.recipes.methods import create_network
 from foveate.runs.run import Run, RunDescription, finished_otherwise
 from foveate.training.fit import fit
 from foveate.training.losses import check_smoothing
-from foveate.training.solve import solve
+from foveate.training.solve import check_solved, solve, with_head_start
 from foveate.workflows.held_out_answers import keep_out_of_fold_answers, keep_validation_answers
 
 
@@ -50,6 +52,8 @@ def train(config: TrainConfig, out: Path | str, *, say: Callable[[str], None] = 
             f"a network of your own is adopted, not trained; got {config.network.base}; give its weights to "
             "`foveate adopt`, or train a recipe with --network.backbone.weights FILE"
         )
+    if config.network.solved:
+        check_solved(config)
     config = replace(config, data=replace(config.data, root=config.data.root.expanduser().resolve()))
     splits = load_splits(config.data, say)
     photographs = len(splits.named(Split.TRAIN))
@@ -94,21 +98,38 @@ def _train(
         run = Run.start(out, description) if first else Run(out, description)
         if first:
             run.keep_photographs(readable, validation)
-        if config.network.solved:
-            solved = solve(network, config, readable, run.path, say=say)
-            metrics = dict(solved.measured)
-            if first:
-                keep_out_of_fold_answers(run, solved, readable, say)
-        else:
-            metrics = fit(network, config, readable, validation, run.path, say=say)
-            if first and validation:
-                keep_validation_answers(run, network, validation, say)
+        metrics = _learned(network, config, readable, validation, run, say, first=first)
     skipped = len(records) + len(splits.validation) - len(readable) - len(validation)
     if first:
         run.finish(network, metrics | {"skipped": skipped})
     waiting = f", {metrics['waiting']:.1%} of it waiting for photographs" if "waiting" in metrics else ""
     say(f"trained in {metrics['minutes']} minutes{waiting}: {run.path}")
     return run
+
+
+def _learned(
+    network: Network,
+    config: TrainConfig,
+    train: Sequence[ImageRecord],
+    validation: Sequence[ImageRecord],
+    run: Run,
+    say: Callable[[str], None],
+    *,
+    first: bool,
+) -> dict[str, Any]:
+    """Train a network in place, and return what was measured."""
+    if config.network.solved:
+        solved = solve(network, config, train, run.path, say=say)
+        if first:
+            keep_out_of_fold_answers(run, solved, train, say)
+        return dict(solved.measured)
+    # The processes of further devices get their weights from the first one; a resumed training, from its checkpoint.
+    if config.network.begins_with_probe and first and not any(run.checkpoints.glob("*.ckpt")):
+        solve(network, config, train, run.path, say=say)
+    metrics = fit(network, config, train, validation, run.path, say=say)
+    if first and validation:
+        keep_validation_answers(run, network, validation, say)
+    return with_head_start(metrics, run.path)
 
 
 def trained(config: TrainConfig, out: Path, *, say: Callable[[str], None] = print) -> Run:

@@ -17,6 +17,7 @@ from foveate.guided_zoom.config import Scores
 from foveate.guided_zoom.weight_tuning import CachedScores, TriedSetting, choose_setting, fit
 from foveate.runs.context import HERE, RunContext
 from foveate.runs.guided_zoom_run import GuidedZoomRun
+from foveate.workflows.held_out_answers import keep_refined_answers
 from foveate.workflows.split_evidence import evidence_of_split
 
 
@@ -50,7 +51,9 @@ def tune(
         scored = scored_of(table, raw=refinement.scores is Scores.LOGITS)
         every = fit(scored, refinement)
         best, held_out = choose_setting(scored, refinement, every)
-        zoom.with_refinement(best.config, split.value)
+        fitted = zoom.with_refinement(best.config, split.value)
+        if split is Split.VALIDATION:
+            keep_refined_answers(fitted, table, context.say)
         _write(zoom.path / "tuning", split, len(table.ids), best, held_out, every)
         for line in _summary(zoom, split, table, best, held_out):
             context.say(line)

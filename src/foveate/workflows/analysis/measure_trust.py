@@ -37,6 +37,7 @@ from foveate.report.trust import (
 from foveate.runs.context import HERE, RunContext
 from foveate.runs.environment import environment
 from foveate.runs.guided_zoom_run import GuidedZoomRun
+from foveate.runs.held_out import read_calibration
 from foveate.runs.run import Run
 from foveate.workflows.report_paths import kept_report, measured_with, report_path
 from foveate.workflows.result_rows import add_row, result_row, zoom_row
@@ -142,7 +143,7 @@ def _refined(zoom: GuidedZoomRun, split: Split, context: RunContext) -> _Answers
     config = zoom.description.refinement
     table = evidence_of_split(zoom, split, config, context=context)
     refined = refined_probabilities(table.probabilities, table.evidence.classes, table.refined(config), config.scores)
-    answers = {FIRST: table.probabilities.numpy(), REFINED: refined.numpy()}
+    answers = {FIRST: table.probabilities.numpy(), REFINED: read_calibration(zoom.path).tempered(refined).numpy()}
     run, title = zoom.base_run(), f"{zoom.path.name}, {split} split"
     settings = {**measured_with(context, run), **unstructured(config)}
     folder = zoom.path / "evaluation"
