@@ -68,15 +68,13 @@ def build_guided_zoom(
         UserError: Something the user can mend: see its message.
     """
     run, out, pool = Run.of(run), Path(out), pool or PoolConfig()
-    split = None if split is None else Split(split)
     fitted = None if isinstance(tuned, bool) else _fitted(GuidedZoomRun.of(tuned), refinement)
     if tuned is True:
         _check_tunable(run, out, refinement, context)
     refinement = fitted.refinement if fitted else refinement
     description = _described(run, out, pool, refinement or usual_refinement(run, out, pool))
     config = evidence.config_for(run, out / "pool", context.hardware)
-    if split is not None:
-        context.photographs_of(run, split)
+    split = None if split is None else _named(context, run, split)
     _check_start(run, out, description, evidence, config, context)
     with working_in(out, lambda: any(out.glob("pool/parts/*.parquet"))):
         zoom = GuidedZoomRun.start(out, description)
@@ -85,10 +83,14 @@ def build_guided_zoom(
         zoom = _trained(zoom, run, config, context, tuned=tuned is True)
         if fitted:
             zoom = zoom.with_refinement(fitted.refinement, fitted.tuned_on)
-        if split is None:
-            return ()
-        report = _measured(zoom, split, refinement, context, tuned=refinement is None or fitted is not None)
-        return report.written(context).rows
+        tuned = refinement is None or fitted is not None
+        return () if split is None else _measured(zoom, split, refinement, context, tuned=tuned).written(context).rows
+
+
+def _named(context: RunContext, run: Run, split: Split | str) -> Split:
+    """Return the split of a name, of which there must be photographs."""
+    context.photographs_of(run, split)
+    return Split(split)
 
 
 def _trained(zoom: GuidedZoomRun, run: Run, config: TrainConfig, context: RunContext, *, tuned: bool) -> GuidedZoomRun:

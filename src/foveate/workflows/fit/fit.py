@@ -11,6 +11,7 @@ from pathlib import Path
 
 from foveate.config.data import DataConfig, Split
 from foveate.config.hardware import HardwareConfig
+from foveate.data.datasets import first_few
 from foveate.data.preparation import Splits, checked_splits
 from foveate.data.roots import shown_path
 from foveate.errors import UserError
@@ -56,16 +57,14 @@ def fit(
 ) -> Fitted:
     """Find the method that suits photographs best within some minutes, and train it on all of them.
 
-    Methods are tried from the cheapest on: a probe of frozen features, a fine-tuned network, S3N, Guided Zoom. The
-    choice rests on answers to training photographs by networks that did not learn from them. The test split is looked
-    at once, at the end. An interrupted fit is continued by the same call.
+    The choice rests on answers to training photographs by networks that did not learn from them. The test split is
+    looked at once, at the end. An interrupted fit is continued by the same call.
 
-    >>> import foveate
-    >>> fitted = foveate.fit("photographs", minutes=1, size=64, say=lambda line: None)
-    >>> fitted.ladder.rungs[0].name, fitted.ladder.winner in {each.name for each in fitted.ladder.rungs}
-    ('probe', True)
-    >>> foveate.load(fitted.path).predict("bird.jpg").best.class_name in foveate.load(fitted.path).class_names
-    True
+    ::
+
+        fitted = foveate.fit("photographs", minutes=15)
+        print(fitted.ladder.winner, fitted.ladder.reason)
+        print(foveate.load(fitted.path).predict("bird.jpg").best)
 
     Args:
         folder: The photographs, as `DataConfig.root` has it.
@@ -86,27 +85,33 @@ def fit(
         KeyboardInterrupt: It was interrupted; call again to continue.
     """
     began, root = time.perf_counter(), Path(folder).expanduser().resolve()
-    config = FitConfig(
-        data=replace(data or DataConfig(root=root), root=root),
-        minutes=float(minutes),
-        prefer=_preferred(prefer),
-        size=size,
-        seed=seed,
-        hardware=hardware or HardwareConfig(),
-    )
+    data, hardware = replace(data or DataConfig(root=root), root=root), hardware or HardwareConfig()
+    prefer, minutes = _preferred(prefer), float(minutes)
+    config = FitConfig(data=data, minutes=minutes, prefer=prefer, size=size, seed=seed, hardware=hardware)
     out = default_folder(config) if out is None else Path(out).expanduser()
-    if LadderTable.is_in(out):
-        return _finished(out, config, say)
+    return _finished(out, config, say) if LadderTable.is_in(out) else _fitted(out, config, began, say)
+
+
+def _fitted(out: Path, config: FitConfig, began: float, say: Callable[[str], None]) -> Fitted:
     check_folder(out)
     splits = load_splits(config.data, say)
-    splits.named(Split.TRAIN)
+    _check_learnable(splits)
     with working_in(out, lambda: Journal.is_in(out / WORK)):
-        table = _fitted(config, splits, out, began, say)
+        table = _climbed(config, splits, out, began, say)
     _say_end(out, table, splits, say)
     return Fitted(out, table)
 
 
-def _fitted(config: FitConfig, splits: Splits, out: Path, began: float, say: Callable[[str], None]) -> LadderTable:
+def _check_learnable(splits: Splits) -> None:
+    learned = {record.class_name for record in splits.named(Split.TRAIN)}
+    if untaught := [name for name in splits.class_names if name not in learned]:
+        raise UserError(
+            f"a fit needs a training photograph of every class; there is none of {first_few(untaught)}; add some, or "
+            "leave the photographs of these classes out of the other splits"
+        )
+
+
+def _climbed(config: FitConfig, splits: Splits, out: Path, began: float, say: Callable[[str], None]) -> LadderTable:
     splits, reading = _readable(splits, config, say)
     ladder_rungs = rungs()
     if Journal.is_in(out / WORK):

@@ -11,16 +11,25 @@ from foveate.workflows.fit.guided_zoom_rung import GuidedZoomRung
 from foveate.workflows.fit.ladder import Rung
 from foveate.workflows.fit.method_rungs import MethodRung, SolvedRung, TrainedRung
 
-METHODS_BY_RISING_COST = ("probe", "plain", "s3n")
-"""Those of `RECIPES` that are rungs; the first is climbed whatever it takes."""
+PRESETS = {
+    "probe": ("probe", "foveate"),
+    "s3n-frozen": ("s3n", "frozen"),
+    "plain": ("plain", "foveate"),
+    "s3n": ("s3n", "foveate"),
+}
+"""Method and preset of `RECIPES` by the name of the rung, those first that take least; one that is not there is no
+rung. The first is climbed whatever it takes."""
 
 
 def rungs() -> tuple[Rung, ...]:
     """Return the rungs from the lowest; Guided Zoom questions the best of those that are trained."""
-    methods = tuple(_method(name) for name in METHODS_BY_RISING_COST)
+    methods = tuple(
+        _method(name, RECIPES[method][preset])
+        for name, (method, preset) in PRESETS.items()
+        if preset in RECIPES[method]
+    )
     return (*methods, GuidedZoomRung("guided-zoom", tuple(each for each in methods if isinstance(each, TrainedRung))))
 
 
-def _method(name: str) -> MethodRung:
-    recipe: Callable[[Path], TrainConfig] = RECIPES[name]["foveate"]
+def _method(name: str, recipe: Callable[[Path], TrainConfig]) -> MethodRung:
     return (SolvedRung if recipe(Path("photographs")).network.solved else TrainedRung)(name, recipe)
