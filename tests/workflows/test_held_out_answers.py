@@ -16,7 +16,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from command_line import status
 from foveate.config.branches import Branch
-from foveate.config.data import TestViews
+from foveate.config.data import DataConfig, TestViews
 from foveate.config.networks import BackboneConfig, NetworkConfig, PlainConfig, ProbeConfig
 from foveate.data.datasets import DatasetFormat
 from foveate.errors import UserError
@@ -134,8 +134,13 @@ def test_every_branch_is_kept(validated_s3n: Run) -> None:
         assert_allclose(table.probabilities, read_predictions(file).probabilities, rtol=1e-3, atol=1e-5)
 
 
+def probe_of(quick: TrainConfig, data: DataConfig, folds: int = 5) -> TrainConfig:
+    network = ProbeConfig(backbone=BACKBONE, folds=folds)
+    return TrainConfig(data=data, transforms=quick.transforms, network=network, hardware=quick.hardware)
+
+
 def test_a_probe_keeps_its_answers_out_of_fold(quick: TrainConfig, tmp_path: Path) -> None:
-    run = train(replace(quick, network=ProbeConfig(backbone=BACKBONE, folds=3)), tmp_path / "probe", say=silent)
+    run = train(probe_of(quick, quick.data, folds=3), tmp_path / "probe", say=silent)
     held_out = read_held_out(run.path)
     assert held_out is not None
     assert (held_out.source, held_out.folds, held_out.photographs) == (HeldOutSource.OUT_OF_FOLD, 3, 24)
@@ -154,7 +159,7 @@ def test_one_photograph_a_class_holds_none_out(quick: TrainConfig, tmp_path: Pat
         if not list(target.parent.iterdir()):
             shutil.copy(bird, target)
     data = replace(few, root=root, format=DatasetFormat.FOLDER, test_fraction=0.0)
-    run = train(replace(quick, data=data, network=ProbeConfig(backbone=BACKBONE)), tmp_path / "probe", say=silent)
+    run = train(probe_of(quick, data), tmp_path / "probe", say=silent)
     assert read_held_out(run.path) is None
     with pytest.raises(UserError, match="keeps no answers to any"):
         load(run.path, hardware=SLOW).predict(next(root.glob("*/*.jpg")), coverage=0.5)
