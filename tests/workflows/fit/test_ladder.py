@@ -15,7 +15,7 @@ from PIL import Image
 
 import foveate
 from foveate.config.data import DataConfig, OnError
-from foveate.config.networks import BackboneConfig, PlainConfig, ProbeConfig
+from foveate.config.networks import BackboneConfig, NetworkConfig, PlainConfig, ProbeConfig
 from foveate.data.loading import EvaluationViews, TrainingViews
 from foveate.errors import UserError
 from foveate.grounding.config import GroundingConfig, GroundingMethod
@@ -47,8 +47,9 @@ POOL = PoolConfig(
 MINUTES = 1000.0
 
 
-def _recipe(network: object) -> Callable[[Path], TrainConfig]:
-    return lambda root: TrainConfig(data=DataConfig(root=root), network=network, epochs=2, batch_size=8)  # type: ignore[arg-type]
+def _recipe(network: NetworkConfig) -> Callable[[Path], TrainConfig]:
+    short: dict[str, Any] = {} if network.solved else {"epochs": 2, "batch_size": 8}
+    return lambda root: TrainConfig(data=DataConfig(root=root), network=network, **short)
 
 
 def small_rungs() -> tuple[Rung, ...]:
@@ -349,6 +350,21 @@ def test_a_class_of_one_photograph_is_learned_and_not_held_out(
     table = fitted(root, tmp_path / "fit", say=lines.append).ladder
     assert (table.photographs, table.held_out) == (19, 18)
     assert any("1 classes have one training photograph each" in line for line in lines)
+
+
+def test_heads_that_are_solved_for_are_solved_without_each_fold(
+    birds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A probe for each look: the looks of a fold rest on its own first probe."""
+    frozen = _recipe(replace(S3NConfig.without_training(), backbone=BACKBONE))
+    monkeypatch.setattr(fit_module, "rungs", lambda: (small_rungs()[0], SolvedRung("s3n-frozen", frozen)))
+    take(monkeypatch, "s3n-frozen")
+    table = fitted(birds, tmp_path / "fit").ladder
+    assert [each.name for each in table.rungs] == ["probe", "s3n-frozen, first look alone", "s3n-frozen"]
+    held_out = read_held_out(tmp_path / "fit")
+    assert held_out is not None
+    assert set(held_out.answers) == {"original", "discriminative", "complementary", "joint"}
+    assert table.test_top1 is not None
 
 
 def test_broken_photographs_stop_before_the_work_or_are_left_out(
