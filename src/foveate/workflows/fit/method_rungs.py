@@ -99,6 +99,11 @@ class SolvedRung(MethodRung):
         return RungTime(machine.training(config, speed, 0) + machine.answers(speed, round(looks)) + solving, 0.0)
 
     @override
+    def passes(self, ladder: Ladder) -> dict[Branch, float]:
+        offered = super().passes(ladder)
+        return dict([max(offered.items(), key=lambda item: item[1])])  # its first look alone is a probe, a lower rung
+
+    @override
     def climb(self, ladder: Ladder) -> Answers:
         run = self._run(ladder)
         features = ladder.work(self.name, "features")
@@ -120,7 +125,7 @@ class SolvedRung(MethodRung):
             torch.manual_seed(config.seed)  # as its training does: what is kept rests on the weights it begins with
             network = create_network(config.network, config.transforms, len(ladder.splits.class_names))
             frozen = KeptFeatures(network, records, config.transforms, config.hardware, features, ladder.detail)
-            network.solve(_Rows(frozen, rows, len(records)), labels, config.seed)
+            network.solve(PartOfFeatures(frozen, rows, len(records)), labels, config.seed)
         return Classifier.place(network, config.hardware), config
 
     @override
@@ -131,7 +136,7 @@ class SolvedRung(MethodRung):
 
 
 @dataclass(frozen=True)
-class _Rows:
+class PartOfFeatures:
     """Of frozen features those of some photographs, which are counted anew; of the others nothing is asked."""
 
     frozen: FrozenFeatures
@@ -143,6 +148,7 @@ class _Rows:
         name: str,
         part: Callable[[Network, Float[Tensor, "b 3 Hs Ws"], Int64[Tensor, " b"]], Float[Tensor, "b d"]],
     ) -> Float[Tensor, "m v d"]:
+        """Return their features; arguments as in `FrozenFeatures`."""
         place = torch.zeros(self.photographs, dtype=torch.int64)
         place[self.rows] = torch.arange(len(self.rows))
 
