@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import foveate
 from foveate.config.data import DataConfig, OnError
-from foveate.config.networks import BackboneConfig, PlainConfig, ProbeConfig
+from foveate.config.networks import BackboneConfig, NetworkConfig, PlainConfig, ProbeConfig
 from foveate.data.loading import EvaluationViews, TrainingViews
 from foveate.errors import UserError
 from foveate.grounding.config import GroundingConfig, GroundingMethod
@@ -31,9 +32,9 @@ from foveate.workflows.fit.choice import Candidate, Choice, choose
 from foveate.workflows.fit.config import Prefer
 from foveate.workflows.fit.fit import Fitted, fit
 from foveate.workflows.fit.guided_zoom_rung import GuidedZoomRung
-from foveate.workflows.fit.ladder import Rung
+from foveate.workflows.fit.ladder import Answers, Ladder, Rung
 from foveate.workflows.fit.ladder_table import LadderTable
-from foveate.workflows.fit.method_rungs import SolvedRung, TrainedRung, move_run
+from foveate.workflows.fit.method_rungs import PartOfFeatures, SolvedRung, TrainedRung, move_run
 from foveate.workflows.fit.rungs import rungs
 from foveate.workflows.fit.time_model import Speed
 from zooms import SLOW, silent
@@ -47,8 +48,9 @@ POOL = PoolConfig(
 MINUTES = 1000.0
 
 
-def _recipe(network: object) -> Callable[[Path], TrainConfig]:
-    return lambda root: TrainConfig(data=DataConfig(root=root), network=network, epochs=2, batch_size=8)  # type: ignore[arg-type]
+def _recipe(network: NetworkConfig) -> Callable[[Path], TrainConfig]:
+    short: dict[str, Any] = {} if network.solved else {"epochs": 2, "batch_size": 8}
+    return lambda root: TrainConfig(data=DataConfig(root=root), network=network, **short)
 
 
 def small_rungs() -> tuple[Rung, ...]:
@@ -349,6 +351,55 @@ def test_a_class_of_one_photograph_is_learned_and_not_held_out(
     table = fitted(root, tmp_path / "fit", say=lines.append).ladder
     assert (table.photographs, table.held_out) == (19, 18)
     assert any("1 classes have one training photograph each" in line for line in lines)
+
+
+def test_heads_that_are_solved_for_are_solved_without_each_fold(
+    birds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A probe for each look: the looks of a fold rest on its own first probe."""
+    frozen = _recipe(replace(S3NConfig.without_training(), backbone=BACKBONE))
+    monkeypatch.setattr(fit_module, "rungs", lambda: (small_rungs()[0], SolvedRung("s3n-frozen", frozen)))
+    take(monkeypatch, "s3n-frozen")
+    table = fitted(birds, tmp_path / "fit").ladder
+    assert [each.name for each in table.rungs] == ["probe", "s3n-frozen"]
+    held_out = read_held_out(tmp_path / "fit")
+    assert held_out is not None
+    assert set(held_out.answers) == {"original", "discriminative", "complementary", "joint"}
+    assert table.test_top1 is not None
+
+
+def test_photographs_of_a_fold_are_counted_anew_for_its_heads() -> None:
+    """Of four photographs the second and the last are learned from: they are number 0 and 1 of the fold."""
+    asked: list[int] = []
+
+    def frozen(name: str, part: Callable[..., torch.Tensor]) -> torch.Tensor:
+        images = torch.arange(4.0)[:, None, None, None].expand(4, 3, 2, 2)
+        return part(None, images, torch.arange(4))[:, None]
+
+    def part(network: object, images: torch.Tensor, which: torch.Tensor) -> torch.Tensor:
+        asked.extend(which.tolist())
+        return images[:, 0, 0, :1]
+
+    features = PartOfFeatures(frozen, torch.tensor([1, 3]), 4)("features", part)
+    assert features.flatten().tolist() == [1.0, 3.0]
+    assert [asked[1], asked[3]] == [0, 1]
+
+
+def test_a_training_that_takes_longer_makes_the_next_ones_longer(
+    birds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Plain takes a hundred seconds more than was said: S3N, which seemed to fit into two minutes, does not."""
+    slow_machine(monkeypatch, step=1e-3, answer=1e-5)
+    short(monkeypatch, 3)
+    original = TrainedRung.climb
+
+    def slower(self: TrainedRung, ladder: Ladder) -> Answers:
+        ladder.journal._before += 100.0 if self.name == "plain" else 0.0  # as if it had taken so much longer
+        return original(self, ladder)
+
+    monkeypatch.setattr(TrainedRung, "climb", slower)
+    table = fitted(birds, tmp_path / "fit", minutes=2).ladder
+    assert [each.note and each.note[:7] for each in table.rungs] == [None, None, "no time"]
 
 
 def test_broken_photographs_stop_before_the_work_or_are_left_out(

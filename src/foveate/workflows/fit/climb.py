@@ -128,8 +128,9 @@ def _reached(ladder: Ladder, climbed: Sequence[Rung]) -> Reached:
 
 def _factor(ladder: Ladder) -> float:
     """Return by how much trainings took longer than was said before."""
-    # The lowest is over in a minute, and says nothing of trainings.
-    trained = [each for each in ladder.journal.content.rungs if each.state is RungState.CLIMBED][1:]
+    climbed = [each for each in ladder.journal.content.rungs if each.state is RungState.CLIMBED]
+    # What is solved for in no steps says nothing of trainings.
+    trained = [each for each in climbed if each.name in ladder.speeds and ladder.speeds[each.name].step > 0]
     said, took = sum(each.predicted or 0.0 for each in trained), sum(each.seconds for each in trained)
     return min(max(took / said, _FASTEST), _SLOWEST) if said else 1.0
 

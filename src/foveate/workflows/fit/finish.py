@@ -9,19 +9,15 @@ from math import isfinite
 from foveate.config.branches import Branch
 from foveate.evaluation.predictions import PredictionTable
 from foveate.networks.answers import decision
-from foveate.runs.held_out import (
-    HeldOut,
-    HeldOutSource,
-    keep_calibrated,
-    read_calibration,
-    write_calibration,
-    write_held_out,
-)
+from foveate.runs.context import RunContext
+from foveate.runs.guided_zoom_run import GuidedZoomRun
+from foveate.runs.held_out import HeldOut, HeldOutSource, keep_calibrated
 from foveate.workflows.fit.choice import Choice, Compared, mean_per_class
 from foveate.workflows.fit.climb import Way, chosen, ways
 from foveate.workflows.fit.journal import RungState
 from foveate.workflows.fit.ladder import Answers, Ladder, Rung
 from foveate.workflows.fit.ladder_table import LadderRow, LadderTable
+from foveate.workflows.tune_views import tune_views
 
 
 def finish(ladder: Ladder, rungs: Sequence[Rung], answers: Mapping[str, Answers]) -> LadderTable:
@@ -45,7 +41,7 @@ def finish(ladder: Ladder, rungs: Sequence[Rung], answers: Mapping[str, Answers]
     way.rung.refit(ladder, ladder.out)
     ladder.journal.write()
     if choice is not None:
-        ladder.say(_calibrated(ladder, way, answers[way.rung.name]))
+        _calibrated(ladder, way, answers[way.rung.name])
     test = ladder.journal.content.test
     if test is None and ladder.splits.test:
         ladder.step(f"{winner}: the test split, once")
@@ -66,17 +62,18 @@ def finish(ladder: Ladder, rungs: Sequence[Rung], answers: Mapping[str, Answers]
     return table
 
 
-def _calibrated(ladder: Ladder, way: Way, answers: Answers) -> str:
-    """Keep the answers out of fold in the run, with what they calibrate; return a line that says so."""
-    source, folds = HeldOutSource.OUT_OF_FOLD, ladder.folds
-    counted = answers[way.branch]
-    if counted is decision(answers):
-        return keep_calibrated(ladder.out, HeldOut(answers, source, folds))
-    line = keep_calibrated(ladder.out, HeldOut({Branch.ORIGINAL: counted}, source, folds))
-    write_held_out(ladder.out, answers, source, folds)
-    alone = replace(read_calibration(ladder.out), view_weights={way.branch.value: 1.0})
-    write_calibration(ladder.out, alone)
-    return line
+def _calibrated(ladder: Ladder, way: Way, answers: Answers) -> None:
+    """Keep the answers out of fold where the winner lies, and which of its views decide and how sure they are."""
+    held_out = HeldOut(answers, HeldOutSource.OUT_OF_FOLD, ladder.folds)
+    alone = None if way.branch is decisive(answers) else {way.branch: 1.0}
+    ladder.detail(keep_calibrated(ladder.out, held_out, alone))
+    if alone is None and len(answers) > 1 and not GuidedZoomRun.is_at(ladder.out):
+        tune_views(ladder.out, context=RunContext(hardware=ladder.config.hardware, say=ladder.detail))
+
+
+def decisive(answers: Answers) -> Branch:
+    """Return the branch that decides where nothing else is said."""
+    return decision({branch: branch for branch in answers})
 
 
 def _rows(
