@@ -18,16 +18,20 @@ import foveate
 from foveate.config.data import DataConfig, OnError
 from foveate.config.networks import BackboneConfig, NetworkConfig, PlainConfig, ProbeConfig
 from foveate.data.loading import EvaluationViews, TrainingViews
+from foveate.data.records import ImageRecord
 from foveate.errors import UserError
 from foveate.grounding.config import GroundingConfig, GroundingMethod
 from foveate.guided_zoom.config import Keep, PatchConfig, PoolConfig
+from foveate.inference.classifier import Classifier
 from foveate.networks.answers import decision
 from foveate.recipes.config import TrainConfig
 from foveate.runs.held_out import read_calibration, read_held_out
 from foveate.runs.run import Run
 from foveate.s3n.config import S3NConfig
-from foveate.workflows.fit import climb, guided_zoom_rung, plan
+from foveate.training.frozen_features import KeptFeatures
+from foveate.workflows.fit import climb, guided_zoom_rung, method_rungs, plan
 from foveate.workflows.fit import fit as fit_module
+from foveate.workflows.fit import ladder as ladder_module
 from foveate.workflows.fit.choice import Candidate, Choice, choose
 from foveate.workflows.fit.config import Prefer
 from foveate.workflows.fit.fit import Fitted, fit
@@ -172,7 +176,35 @@ def test_it_leaves_a_run_that_others_take_with_held_out_answers(
 def test_held_out_answers_are_of_networks_that_did_not_learn_from_the_photographs(
     birds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And the test split is seen by no network before the last step."""
+    short(monkeypatch)
+    learned: list[set[str]] = []
+    asked: list[set[str]] = []
+    answers_of = ladder_module.answers_of
+
+    def part(frozen: KeptFeatures, rows: torch.Tensor, photographs: int) -> PartOfFeatures:
+        learned.append({frozen.records[row].id for row in rows.tolist()})
+        return PartOfFeatures(frozen, rows, photographs)
+
+    def answered(classifier: Classifier, records: Sequence[ImageRecord], *others: Any) -> Answers:
+        asked.append({record.id for record in records})
+        if len(asked) > 2:
+            run = tmp_path / f"fit/.fit/rungs/plain/fold-{len(asked) - 2}/run"
+            learned.append(set(Run.open(run).trained_ids()))
+        return answers_of(classifier, records, *others)
+
+    monkeypatch.setattr(method_rungs, "PartOfFeatures", part)
+    monkeypatch.setattr(ladder_module, "answers_of", answered)
+    fitted(birds, tmp_path / "fit")
+    assert len(asked) == len(learned) == 4  # two folds of the probe, and the same two of the plain network
+    for known, unknown in zip(learned, asked, strict=True):
+        assert not known & unknown
+        assert len(known | unknown) == 24
+    assert asked[:2] == asked[2:]
+
+
+def test_the_test_split_is_seen_by_no_network_before_the_last_step(
+    birds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     seen: list[str] = []
     said: list[str] = []
 
@@ -293,7 +325,8 @@ def slow_machine(monkeypatch: pytest.MonkeyPatch, step: float, answer: float) ->
     """Say of every method that it takes so many seconds."""
 
     def speeds(rungs: tuple[Rung, ...], *_: object) -> dict[str, Speed]:
-        return {each.name: Speed(step=step, answer=answer, passes=1.0) for each in rungs if not each.needs}
+        solved = {each.name: isinstance(each, SolvedRung) for each in rungs if not each.needs}
+        return {name: Speed(step=0.0 if each else step, answer=answer, passes=1.0) for name, each in solved.items()}
 
     monkeypatch.setattr(fit_module, "measured_speeds", speeds)
 
