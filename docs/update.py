@@ -6,7 +6,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 import timm
 import torch
 from PIL import Image, ImageDraw, ImageFont
@@ -112,8 +111,7 @@ def main() -> None:
     measured, document = measured_sets(), DOCS / "results.md"
     document.write_text(results_document(document.read_text(), measured))
     for each in measured:
-        with mpl.rc_context(compute.SVG_SETTINGS):
-            compute.compute_picture(each).savefig(pictures / each.picture_name, metadata={"Date": None})
+        compute.save_picture(each, pictures / each.picture_name)
     picture().save(pictures / "plumage.jpg", quality=90)
 
 

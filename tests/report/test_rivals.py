@@ -7,14 +7,12 @@ import json
 from pathlib import Path
 from types import ModuleType
 
-import matplotlib as mpl
 import pytest
 
 from foveate.report.accuracy_against_compute import (
-    SVG_SETTINGS,
     compute_markdown,
-    compute_picture,
     measured_sets,
+    save_picture,
 )
 from foveate.report.result_versions import read_rows
 from foveate.report.results import results_markdown
@@ -167,8 +165,7 @@ def test_the_picture_is_the_same_to_the_byte(tmp_path: Path) -> None:
     (cars,) = measured_sets(read_rows(FLOOR), [], pass_gflop)
     pictures = [tmp_path / name for name in ("a.svg", "b.svg")]
     for picture in pictures:
-        with mpl.rc_context(SVG_SETTINGS):
-            compute_picture(cars).savefig(picture, metadata={"Date": None})
+        save_picture(cars, picture)
     assert pictures[0].read_bytes() == pictures[1].read_bytes()
 
 

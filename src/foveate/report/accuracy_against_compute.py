@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 import matplotlib as mpl
@@ -17,8 +18,6 @@ from foveate.report.tables import markdown_table
 
 BEGIN, END = "<!-- accuracy against compute: made by `make docs` -->", "<!-- end of accuracy against compute -->"
 APPENDIX_BEGIN, APPENDIX_END = "<!-- appendix: made by `make docs` -->", "<!-- end of the appendix -->"
-SVG_SETTINGS = {"font.size": 9, "svg.hashsalt": "foveate"}
-"""Of matplotlib, while a picture is drawn and saved: the same numbers give the same bytes."""
 _MARKERS = "os^vD<>pP*XhH8d"
 
 
@@ -72,7 +71,8 @@ def measured_sets(rows: Sequence[Row], former: Sequence[Row], pass_gflop: PassGf
     keys = dict.fromkeys(_key(row) for row in (*rows, *former) if row["split"] == Split.TEST)
     found = []
     for key in sorted(keys, key=lambda each: list(_TITLES).index(each) if each in _TITLES else len(_TITLES)):
-        lines = rivals(*([row for row in each if _key(row) == key] for each in (rows, former)), pass_gflop)
+        own, older = ([row for row in each if _key(row) == key] for each in (rows, former))
+        lines = rivals(own, older, pass_gflop)
         if lines:
             found.append(Measured(_title(*key), key[1], lines))
     return found
@@ -155,11 +155,14 @@ def _with_range(line: Rival) -> str:
     return f"{line.mean:.1f}" + (f" ({low:.1f} to {high:.1f})" if len(line.top1) > 1 else "")
 
 
-def compute_picture(measured: Measured) -> Figure:
-    """Draw each line as a point with the range of its runs, compute on a logarithmic scale, and the front as steps.
+def save_picture(measured: Measured, file: Path) -> None:
+    """Write the picture as SVG; the same numbers give the same bytes."""
+    with mpl.rc_context({"font.size": 9, "svg.hashsalt": "foveate"}):
+        _picture(measured).savefig(file, metadata={"Date": None})
 
-    Draw and save under `SVG_SETTINGS`.
-    """
+
+def _picture(measured: Measured) -> Figure:
+    """Draw each line as a point with the range of its runs, compute on a logarithmic scale, and the front as steps."""
     figure = Figure(figsize=(8.6, 3.8), layout="constrained")
     axes = figure.subplots()
     best = front(measured.lines)
