@@ -50,7 +50,7 @@ wheel: install
 	cd build && wheel/bin/python -c "import foveate; print('foveate', foveate.__version__, foveate.load.__name__, foveate.__file__)"
 	cd build && wheel/bin/foveate --help
 
-# The tables of docs/reproduction.md, docs/performance.md and docs/robustness.md from what is kept, the plots, and the
+# The tables of docs/results.md, docs/reproduction.md, docs/performance.md and docs/robustness.md from what is kept, the plots, and the
 # README's picture.
 docs: install
 	$(BIN)/python docs/rooms.py

@@ -1,17 +1,24 @@
-"""Make the tables of docs/reproduction.md anew from results/, and the README's picture: `make docs`."""
+"""Make docs/results.md and the tables of docs/reproduction.md anew from results/, and the pictures: `make docs`."""
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
+from typing import Any
 
+import timm
+import torch
 from PIL import Image, ImageDraw, ImageFont
+from torch.utils.flop_counter import FlopCounterMode
 
 from foveate.plumage import Drawing, PlumageConfig, distinguishing_parts, render, species_at
+from foveate.report import accuracy_against_compute as compute
 from foveate.report.result_versions import read_rows
-from foveate.report.results import with_block, with_results
+from foveate.report.results import results_markdown, with_block, with_results
 from foveate.reproduction import report as reproduction
 
-ROOT = Path(__file__).parents[1]
+DOCS = Path(__file__).parent
+RESULTS = DOCS.parent / "results"
 CONFIG = PlumageConfig(species=20, size=512)
 SPAN, CLOSE, EDGE = 340, 124, 10  # pixels of a bird's picture, of its close-up, and between pictures
 PAIRS = ((0, 1), (8, 10), (12, 13), (16, 18))
@@ -63,9 +70,50 @@ def _shows(scene: int, index: int, part: str) -> bool:
     return drawing.box.width > 0.55 * CONFIG.size and any(point.name == part for point in drawing.parts)
 
 
-if __name__ == "__main__":
-    document, results = ROOT / "docs" / "reproduction.md", ROOT / "results"
-    text = with_results(document.read_text(), read_rows(results / "slice.jsonl"))
-    tables = reproduction.kept_tables(results / "tables")
+@cache
+def pass_gflop(base: str, size: int) -> float:
+    """Count the operations of one pass of a timm network, in thousand millions; nothing is computed."""
+    with torch.device("meta"):
+        network = timm.create_model(base).eval()
+    with FlopCounterMode(display=False) as counter:
+        network(torch.empty(1, 3, size, size, device="meta"))
+    return float(counter.get_total_flops() / 1e9)
+
+
+def measured_sets() -> list[compute.Measured]:
+    """Read the rows of today's recipes, and of the slice of birds those of the former ones.
+
+    The latter do not say that they are of its 585 test photographs.
+    """
+    former = [{"photographs": 585, **row} for row in read_rows(RESULTS / "slice.jsonl")]
+    return compute.measured_sets(_floor(), former, pass_gflop)
+
+
+def results_document(document: str, measured: list[compute.Measured]) -> str:
+    """Return docs/results.md with its tables and its appendix made anew."""
+    tables = "\n".join(compute.compute_markdown(each) for each in measured)
+    appendix = results_markdown(_floor()) or "There are none yet.\n"
+    text = with_block(document, compute.BEGIN, compute.END, tables)
+    return with_block(text, compute.APPENDIX_BEGIN, compute.APPENDIX_END, appendix)
+
+
+def _floor() -> list[dict[str, Any]]:
+    file = RESULTS / "floor.jsonl"
+    return read_rows(file) if file.exists() else []
+
+
+def main() -> None:
+    """Write the documents and the pictures."""
+    document, pictures = DOCS / "reproduction.md", DOCS / "images"
+    text = with_results(document.read_text(), read_rows(RESULTS / "slice.jsonl"))
+    tables = reproduction.kept_tables(RESULTS / "tables")
     document.write_text(with_block(text, reproduction.BEGIN, reproduction.END, tables))
-    picture().save(ROOT / "docs" / "images" / "plumage.jpg", quality=90)
+    measured, document = measured_sets(), DOCS / "results.md"
+    document.write_text(results_document(document.read_text(), measured))
+    for each in measured:
+        compute.save_picture(each, pictures / each.picture_name)
+    picture().save(pictures / "plumage.jpg", quality=90)
+
+
+if __name__ == "__main__":
+    main()

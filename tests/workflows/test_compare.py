@@ -20,6 +20,8 @@ from foveate.evaluation.paired_difference import mean_accuracy, paired_differenc
 from foveate.evaluation.predictions import PredictionTable, read_predictions, write_predictions
 from foveate.files.documents import unstructured, write_json
 from foveate.recipes.config import TrainConfig
+from foveate.report.result_versions import read_rows
+from foveate.report.rivals import rivals
 from foveate.runs import guided_zoom_run
 from foveate.runs import run as runs
 from foveate.runs.context import RunContext
@@ -181,6 +183,31 @@ def test_an_ensemble_is_the_mean_at_the_cost_of_all(
     )
     assert (ensemble.seeds, ensemble.folders) == (((),), ((a, b),))
     assert found.report.with_name(f"{found.report.stem}-mean-of-a-b.png").exists() == bool(ensemble.tests[0].only_b)
+
+
+def test_an_ensemble_of_seeds_is_a_row_and_another_is_none(
+    answered: tuple[Run, PredictionTable], s3n_run: Run, made: GuidedZoomRun, tmp_path: Path
+) -> None:
+    a, b = (
+        copy_of(answered, tmp_path / f"run-{seed}", FIRST, seed=seed, sure=sure) for seed, sure in ((3, 0.9), (4, 0.5))
+    )
+    c = shutil.copytree(s3n_run.path, tmp_path / "c", ignore=shutil.ignore_patterns("checkpoints", "epochs", "logs"))
+    evaluate(c, context=QUIET)
+    rows = tmp_path / "rows.jsonl"
+    for _ in range(2):  # what stands there is not added again
+        compare(a, [a, b], (b, c), (made.path, a), context=replace(QUIET, results=rows))
+    (row,) = read_rows(rows)
+    told = {
+        name: row[name] for name in ("measured", "method", "run", "members", "seeds", "views", "passes", "photographs")
+    }
+    assert told == {
+        **{"measured": "accuracy", "method": "plain", "run": "run-3 + run-4", "members": 2, "seeds": [3, 4]},
+        **{"views": "centre", "passes": 2, "photographs": 12},
+    }
+    assert row["top1"] == round(100 * 7 / 12, 2)  # FIRST's, twice
+    assert row["minutes"] == pytest.approx(2 * answered[0].metrics()["minutes"], abs=0.01)
+    (line,) = rivals([row], [], lambda base, size: 0.5)
+    assert (line.name, line.gflop) == ("plain (fine-tuned), mean of 2 networks", 1.0)
 
 
 def test_what_is_not_kept_is_evaluated(quick_run: Run, answered: tuple[Run, PredictionTable], tmp_path: Path) -> None:

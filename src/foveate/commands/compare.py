@@ -29,7 +29,7 @@ class Compare(MeasurementOptions):
     out: Path | None = None
     """The folder of the report; None: evaluation/ of the first."""
     results: Path | None = None
-    """A file of JSON lines to which each run that is evaluated now adds its row."""
+    """A file of JSON lines to which each run that is evaluated now adds its row, and each ensemble of seeds."""
     batch_size: int = 32
     """Photographs at a time, where a run is evaluated."""
 

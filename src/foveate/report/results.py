@@ -17,7 +17,7 @@ BEGIN, END = "<!-- results: made by `make docs` -->", "<!-- end of results -->"
 # A row without "views" is of a centre crop.
 _ONE_METHOD = (
     *("method", "decides_from", "attention", "partition", "base", "dataset", "split", "views"),
-    *("input_size", "source_size", "epochs", "schedule", "zoom_entropy_threshold", "branch"),
+    *("input_size", "source_size", "epochs", "schedule", "zoom_entropy_threshold", "branch", "members"),
 )
 _BRANCHES = ("original", "discriminative", "complementary", "joint", "mean")
 
@@ -51,6 +51,8 @@ def _name(row: Mapping[str, Any]) -> str:
         named.append(f"closer above {row['zoom_entropy_threshold']:g} nats")
     if row.get("branch") is not None:
         named.append(f"{row['branch']} view alone")
+    if row.get("members") is not None:
+        named.append(f"mean of {row['members']} networks")
     if row.get("view_weights") is not None:
         named.append("views weighed on held-out photographs")
     return f"{row['method']} ({', '.join(named)})" if named else str(row["method"])
@@ -185,15 +187,20 @@ def _first_round(group: Sequence[Mapping[str, Any]], name: str) -> str:
 
 def with_results(document: str, rows: Sequence[Mapping[str, Any]]) -> str:
     """Return the document with the block between its two markers made anew from the rows."""
+    return with_block(document, BEGIN, END, results_markdown(rows))
+
+
+def results_markdown(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return a table of networks, of their branches, of Guided Zooms, and of every row; as far as there are such."""
     refined = [row for row in rows if row["measured"] == Measured.REFINEMENT]
     rows = [row for row in rows if row["measured"] == Measured.ACCURACY]
-    tables = [summary_table(rows)]
+    tables = [summary_table(rows)] if rows else []
     if any(len(row.get("branches", ())) > 1 for row in rows):
         tables.append(branch_table(rows))
     if refined:
         tables.append(refinement_table(refined))
     tables += [row_table(each) for each in (rows, refined) if each]
-    return with_block(document, BEGIN, END, "\n".join(tables))
+    return "\n".join(tables)
 
 
 def with_block(document: str, begin: str, end: str, block: str) -> str:

@@ -25,6 +25,7 @@ from foveate.workflows.compared_groups import ComparedGroup, compared_groups
 from foveate.workflows.compared_models import ComparedEntry, ComparedModel, compared_model
 from foveate.workflows.disagreement_files import file_words, write_disagreements
 from foveate.workflows.report_paths import measured_with, report_path
+from foveate.workflows.result_rows import add_row
 
 _TIMED_PHOTOGRAPHS, _TIMED_ROUNDS = 16, 4  # the first round warms up
 _NAMED = 2  # models that the name of a report names beside the first
@@ -73,7 +74,8 @@ def compare(
             probabilities, at the cost of all.
         split: Whose photographs are answered for.
         out: The folder of the report; None: the first one's `evaluation/`.
-        context: As `RunContext` says; `results` gets a row for each run that is evaluated now.
+        context: As `RunContext` says; `results` gets a row for each run that is evaluated now, and for each ensemble of
+            runs that differ in their seed alone.
 
     Raises:
         UserError: There is nothing to compare with, a folder is neither a run nor a Guided Zoom or is given twice, a
@@ -92,6 +94,7 @@ def compare(
     settings = {**measured_with(context, opened[0].runs[0]), "compared": folders}
     comparison = Comparison(rows, len(records), _report(groups, settings, out))
     beside = ", ".join(each.name for each in _write(comparison, groups, records, settings))
+    _add_rows(groups, costs, context)
     context.say(f"{comparison.markdown}\nwritten to {comparison.report} (also .json); the photographs: {beside}")
     return comparison
 
@@ -152,6 +155,15 @@ def _row(first: ComparedGroup, group: ComparedGroup, cost: Cost) -> ComparisonRo
         difference=None if same else paired_difference(first.right, right),
         tests=() if same else tuple(mcnemar(a, b) for a in first.right for b in right),
     )
+
+
+def _add_rows(groups: Sequence[ComparedGroup], costs: Sequence[Cost], context: RunContext) -> None:
+    """Add the rows of ensembles to the results, where there are to be any."""
+    if context.results is None:
+        return
+    for group, cost in zip(groups, costs, strict=True):
+        if (row := group.models[0].row(cost)) is not None:
+            add_row(context.results, row)
 
 
 def _report(groups: Sequence[ComparedGroup], settings: Mapping[str, object], out: Path | str | None) -> Path:

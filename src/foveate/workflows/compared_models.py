@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from jaxtyping import UInt8
 from torch import Tensor
@@ -16,11 +16,14 @@ from foveate.config.data import Split, TestViews, TransformConfig
 from foveate.data.loading import Batch, EvaluationViews, evaluation_loader
 from foveate.data.records import ImageRecord
 from foveate.errors import UserError
+from foveate.evaluation.accuracy import measure_accuracy
 from foveate.evaluation.evidence_table import EvidenceTable
 from foveate.evaluation.predictions import PredictionTable, mean_answers, read_predictions
 from foveate.evaluation.refinement_cost import refinement_passes
 from foveate.guided_zoom.refined_probabilities import refined_probabilities
 from foveate.guided_zoom.refiner import Refiner
+from foveate.report.comparison import Cost
+from foveate.report.result_versions import Measured
 from foveate.runs.context import RunContext
 from foveate.runs.guided_zoom_run import GuidedZoomRun
 from foveate.runs.held_out import read_calibration
@@ -28,6 +31,7 @@ from foveate.runs.run import Run
 from foveate.workflows.evaluate import evaluate
 from foveate.workflows.load_guided_zoom import load_guided_zoom
 from foveate.workflows.report_paths import kept_report
+from foveate.workflows.result_rows import result_row
 from foveate.workflows.split_evidence import evidence_of_split
 
 
@@ -82,6 +86,10 @@ class ComparedModel(ABC):
     def alike_but_for_seeds(self, other: ComparedModel) -> bool:
         """Whether another is the same configuration, trained from whatever seeds."""
         return False
+
+    def row(self, cost: Cost) -> dict[str, Any] | None:
+        """Return its row of results; None where another command writes it, or no row says what it is."""
+        return None
 
     @property
     def megabytes(self) -> float:
@@ -219,6 +227,26 @@ class Ensemble(ComparedModel):
         """The mean of the members' probabilities."""
         tables = [each.table for each in self.members]
         return mean_answers(tables, {"ensemble": " ".join(map(str, self.folders)), "split": str(self.split)})
+
+    def row(self, cost: Cost) -> dict[str, Any] | None:
+        """Return that of a configuration's runs from several seeds, as of one run but for `members`, their number."""
+        first, *others = self.members
+        if len(self.runs) > len(self.members) or not all(first.alike_but_for_seeds(each) for each in others):
+            return None
+        accuracy = measure_accuracy(self.table.probabilities, self.table.labels)
+        return {
+            **result_row(Measured.ACCURACY, self.runs[0], self.split, len(self.table.ids)),
+            "run": " + ".join(run.path.name for run in self.runs),
+            "members": len(self.members),
+            "seeds": [run.config.seed for run in self.runs],
+            "views": TestViews.CENTRE.value,
+            "passes": cost.passes,
+            "top1": round(100 * accuracy.top1.value, 2),
+            "top5": round(100 * accuracy.top5.value, 2),
+            "branches": {},
+            "milliseconds": round(cost.milliseconds, 2),
+            "minutes": round(sum(run.metrics()["minutes"] for run in self.runs), 2),
+        }
 
     def prepared(self, records: Sequence[ImageRecord]) -> Prepared:
         """Load all."""

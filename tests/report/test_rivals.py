@@ -1,0 +1,205 @@
+"""Accuracy against compute: lines, their cost and the Pareto front, from rows that were reckoned by hand."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from foveate.report.accuracy_against_compute import (
+    compute_markdown,
+    measured_sets,
+    save_picture,
+)
+from foveate.report.result_versions import read_rows
+from foveate.report.results import results_markdown
+from foveate.report.rivals import FIRST_LOOK, ON_PLAIN, ON_S3N, PLAIN, PROBE, S3N, ZOOM_FREE, Rival, front, rivals
+
+ROOT = Path(__file__).parents[2]
+FLOOR = Path(__file__).parents[1] / "files" / "results" / "floor.jsonl"
+CPU, GPU = "AMD EPYC, 2 threads", "AMD EPYC, 1 threads, NVIDIA H200"
+
+
+def pass_gflop(base: str, size: int) -> float:
+    """Half a GFLOP for the small network at 224 pixels, twice that for the large one; by area."""
+    return {"small": 0.5, "large": 1.0}[base] * (size / 224) ** 2
+
+
+def row(method: str, seed: int, top1: float, **changes: object) -> dict[str, object]:
+    """One row as `foveate evaluate --results` writes it, as far as the table reads it."""
+    settings = dict.fromkeys(("preset", "decides_from", "attention", "partition"))
+    where = {"base": "small", "dataset": "Stanford Cars", "split": "test", "photographs": 809}
+    sizes = {"input_size": 224, "source_size": 224, "seed": seed, "epochs": 10, "schedule": None}
+    ran = {"trained_command": f"train {method}", "trained_commit": "abc", "trained_hardware": CPU}
+    measured = {"views": "centre", "passes": 1, "top1": top1, "branches": {"original": top1}, "minutes": 4.0}
+    start = {"row_version": 2, "measured": "accuracy", "run": f"{method}-{seed}", "method": method}
+    return {**start, **settings, **where, **sizes, **ran, **measured, **changes}
+
+
+def zoomed(seed: int, top1: float, **changes: object) -> dict[str, object]:
+    """One row as `foveate guided-zoom --results` writes it, of the default."""
+    pool = {"grounding": "eb", "keep": "correct", "stretch": False, "whole": True, "source_size": 448}
+    decision = {"top_k": 5, "rounds": 0, "weights": [0.4, 0.3], "tuned_on": None, "scores": "probabilities"}
+    cost = {"mirrored": True, "forwards": 1.0, "patches": 2.5, "minutes": 9.0, "conventional_hardware": CPU}
+    kind = {"measured": "refinement", "conventional": "plain", "base_source_size": 224}
+    return row("guided-zoom", seed, top1, **{**pool, **decision, **cost, **kind, **changes})
+
+
+LOOKS = {"preset": "foveate", "decides_from": "o+d+c", "passes": 3}
+
+
+def s3n(seed: int, top1: float, first: float, **changes: object) -> dict[str, object]:
+    """One row of an S3N; `first`: the accuracy of its first look alone."""
+    return row("s3n", seed, top1, branches={"original": first, "joint": top1}, **{**LOOKS, **changes})
+
+
+def lines_of(*rows: dict[str, object]) -> dict[tuple[str, str, int], Rival]:
+    return {(line.name, line.base, line.input_size): line for line in rivals(rows, [], pass_gflop)}
+
+
+def test_the_lines_of_a_small_file_are_those_reckoned_by_hand() -> None:
+    """tests/files/results/floor.jsonl: passes times 0.5 GFLOP, 2.0 at 448 pixels; means of the seeds."""
+    (cars,) = measured_sets(read_rows(FLOOR), [], pass_gflop)
+    shown = [(line.name, line.input_size, line.passes, line.gflop, line.mean, line.minutes) for line in cars.lines]
+    assert shown == [
+        (PLAIN, 224, 1, 0.5, 71.0, 5.0),
+        (FIRST_LOOK, 224, 1, 0.5, 78.0, 12.0),
+        (PROBE, 224, 2, 1.0, 60.0, 1.0),
+        (S3N, 224, 3, 1.5, 80.0, 12.0),
+        (PLAIN, 448, 1, 2.0, 79.0, None),
+        (ON_PLAIN, 224, 6, 3.0, 73.0, 9.0),
+    ]
+    assert [line.name for line in front(cars.lines)] == [FIRST_LOOK, S3N]
+
+
+def test_the_table_marks_the_front_and_names_what_is_missing() -> None:
+    (cars,) = measured_sets(read_rows(FLOOR), [], pass_gflop)
+    text = compute_markdown(cars)
+    table = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line[:1] == "|"]
+    assert table[2] == [PLAIN, "small", "224", "1", "0.5", "5", "2", "71.0 (70.0 to 72.0)", ""]
+    assert [line[0] for line in table[2:] if line[-1] == "●"] == [FIRST_LOOK, S3N]
+    assert table[-1][1:-1] == ["small", "224 of 448", "6", "3", "9", "1", "73.0"]
+    assert text.startswith("### Cars: 39 models of Stanford Cars, 809 test photographs\n\n")
+    assert "An ordinary fine-tuned network (plain) is right on 71.0% of the photographs (2 runs)." in text
+    assert f"For the least compute the best is {FIRST_LOOK}: 78.0% (one run)." in text
+    assert "The best of all is S3N, 224 pixels: 80.0% (one run), for 3 times that compute." in text
+    (missing,) = [line for line in text.splitlines() if line.startswith("Not measured yet: ")]
+    assert missing.removeprefix("Not measured yet: ").removesuffix(".").split("; ") == [
+        *(f"{PLAIN}, mirrored", f"{PLAIN}, ten-crop", f"{PLAIN}, 3 times the steps", f"{PLAIN}, mean of 3 networks"),
+        *(ZOOM_FREE, ON_S3N, f"{PLAIN} with the next larger backbone"),
+    ]
+
+
+def test_nothing_is_missing_where_all_is_measured() -> None:
+    frozen = {"preset": "frozen"}
+    rows = [row("plain", seed, 70.0, epochs=10) for seed in range(3)]
+    rows += [row("plain", 0, 71.0, views=views, passes=passes) for views, passes in (("flip", 2), ("ten-crop", 10))]
+    rows += [row("plain", 0, 75.0, epochs=30), row("plain", 0, 76.0, input_size=448), row("probe", 0, 60.0)]
+    rows += [
+        row("plain", 0, 74.0, base="large", input_size=240),
+        row("plain", 0, 73.0, members=3, passes=3, run="mean"),
+    ]
+    rows += [s3n(0, 80.0, 78.0), s3n(0, 62.0, 60.0, view_weights={"original": 1.0}, **frozen)]
+    rows += [zoomed(0, 72.0), zoomed(0, 81.0, conventional="s3n", tuned_on="validation", top_k=3, **{**LOOKS})]
+    (cars,) = measured_sets(rows, [], pass_gflop)
+    assert "Not measured" not in compute_markdown(cars)
+    costs = {(line.name, line.input_size): line.passes for line in cars.lines}
+    assert costs[f"{PLAIN}, mirrored", 224] == 2
+    assert costs[f"{PLAIN}, mean of 3 networks", 224] == 3
+    assert costs[f"{ON_S3N}, tuned", 224] == 1 * (3 + 1) + 2.5 * 2  # three looks, one that is grounded, patches twice
+
+
+def test_rows_of_experiments_and_of_other_splits_are_no_lines() -> None:
+    other = [
+        *(row("plain", 0, 99.0, split="validation"), row("macnn", 0, 99.0), row("plain", 0, 99.0, measured="trust")),
+        *(s3n(0, 99.0, 99.0, preset="own"), s3n(0, 99.0, 99.0, attention="saliency")),
+        *(s3n(0, 99.0, 99.0, decides_from="o+d"), s3n(0, 99.0, 99.0, zoom_entropy_threshold=0.5)),
+        *(zoomed(0, 99.0, grounding="ceb"), zoomed(0, 99.0, top_k=3), zoomed(0, 99.0, conventional="macnn")),
+        row("plain", 3, 99.0, epochs=13),  # neither the usual length nor some times that
+    ]
+    lines = lines_of(row("plain", 0, 70.0), row("plain", 1, 72.0), *other)
+    assert list(lines) == [(PLAIN, "small", 224)]
+    assert lines[PLAIN, "small", 224].top1 == (70.0, 72.0)
+
+
+def test_a_first_look_that_two_rows_say_is_one_run() -> None:
+    alone = s3n(0, 78.0, 78.0, branch="original", passes=1)
+    lines = lines_of(s3n(0, 80.0, 78.0), alone, s3n(1, 82.0, 76.0))
+    assert lines[FIRST_LOOK, "small", 224].top1 == (78.0, 76.0)
+    assert lines[S3N, "small", 224].top1 == (80.0, 82.0)
+
+
+def test_a_run_whose_networks_were_not_all_trained_on_a_processor_says_no_minutes() -> None:
+    base, minutes = (PLAIN, "small", 224), [row("plain", seed, 70.0, minutes=4.0 + seed) for seed in range(3)]
+    assert lines_of(*minutes, row("plain", 3, 70.0, trained_hardware=GPU, minutes=0.1))[base].minutes == 5.0
+    for hardware in (GPU, None):
+        assert lines_of(zoomed(0, 73.0, conventional_hardware=hardware))[ON_PLAIN, "small", 224].minutes is None
+
+
+def test_a_former_recipe_stands_in_where_todays_has_no_row() -> None:
+    old = [row("plain", 0, 60.0, epochs=15), s3n(0, 70.0, 65.0, epochs=15)]
+    lines = {line.name: line for line in rivals([row("plain", 0, 75.0)], old, pass_gflop)}
+    assert {name: (line.mean, line.former) for name, line in lines.items()} == {
+        PLAIN: (75.0, False),
+        FIRST_LOOK: (65.0, True),
+        S3N: (70.0, True),
+    }
+    (cars,) = measured_sets([row("plain", 0, 75.0)], old, pass_gflop)
+    text = compute_markdown(cars)
+    assert text.count("†") == 3
+    assert "| plain (fine-tuned) " in text
+
+
+def test_the_front_holds_neither_a_dearer_nor_a_worse_line() -> None:
+    def line(gflop: float, top1: float) -> Rival:
+        return Rival(PLAIN, "small", 224, 224, 1, gflop, None, (top1,), former=False)
+
+    cheap, level, better, worse, best = (line(*each) for each in ((1, 70), (2, 70), (2, 80), (3, 75), (4, 81)))
+    assert front([worse, best, level, better, cheap]) == [cheap, better, best]
+
+
+def test_the_picture_is_the_same_to_the_byte(tmp_path: Path) -> None:
+    (cars,) = measured_sets(read_rows(FLOOR), [], pass_gflop)
+    pictures = [tmp_path / name for name in ("a.svg", "b.svg")]
+    for picture in pictures:
+        save_picture(cars, picture)
+    assert pictures[0].read_bytes() == pictures[1].read_bytes()
+
+
+def test_other_data_sets_are_called_after_their_name() -> None:
+    (other,) = measured_sets([row("plain", 0, 70.0, dataset="My Set", photographs=12)], [], pass_gflop)
+    assert other.picture_name == "results-my-set-12.svg"
+    assert compute_markdown(other).startswith("### My Set, 12 test photographs")
+
+
+@pytest.fixture(scope="module")
+def update() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("update", ROOT / "docs" / "update.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_document_is_that_of_the_rows(update: ModuleType) -> None:
+    document, measured = (ROOT / "docs" / "results.md").read_text(encoding="utf-8"), update.measured_sets()
+    assert update.results_document(document, measured) == document, "run `make docs`"
+    assert [name for each in measured if not (ROOT / "docs" / "images" / (name := each.picture_name)).exists()] == []
+
+
+def test_a_pass_is_counted_without_computing(update: ModuleType) -> None:
+    """EfficientNet-Lite0 has 0.39 thousand million multiply-adds; four times that at twice the size."""
+    once, large = update.pass_gflop("tf_efficientnet_lite0", 224), update.pass_gflop("tf_efficientnet_lite0", 448)
+    assert once == pytest.approx(0.77, abs=0.01)
+    assert large == pytest.approx(4 * once, rel=0.01)
+
+
+def test_the_appendix_has_every_row_and_tells_ensembles_from_networks() -> None:
+    rows = [{**row("plain", 0, 70.0), "top5": 90.0}, {**row("plain", 0, 73.0, members=3), "top5": 91.0}]
+    text = results_markdown(json.loads(json.dumps(rows)))
+    assert "plain (mean of 3 networks)" in text
+    assert results_markdown([]) == ""
