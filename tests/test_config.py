@@ -18,7 +18,7 @@ import pytest
 from foveate.config.branches import Branch
 from foveate.config.data import DataConfig, TransformConfig
 from foveate.config.hardware import HardwareConfig
-from foveate.config.networks import BackboneConfig, PlainConfig
+from foveate.config.networks import BackboneConfig, HeadStart, PlainConfig
 from foveate.config.optimiser import OptimiserConfig
 from foveate.errors import UserError
 from foveate.grounding.config import GroundingConfig, GroundingMethod
@@ -247,6 +247,8 @@ PRESETS: list[tuple[str, object, object, object]] = [
     ("regulariser_width", 13 / 31, 13 / 31, 13 / 31),
     ("regulariser_rate", 0.0, 1e-4, 0.0),
     ("hard_targets", (), (Branch.DISCRIMINATIVE, Branch.JOINT), ()),
+    ("head", HeadStart.NEW, HeadStart.NEW, HeadStart.NEW),
+    ("frozen", False, False, False),
 ]
 
 

@@ -16,7 +16,18 @@ from foveate.report.accuracy_against_compute import (
 )
 from foveate.report.result_versions import read_rows
 from foveate.report.results import results_markdown
-from foveate.report.rivals import FIRST_LOOK, ON_PLAIN, ON_S3N, PLAIN, PROBE, S3N, ZOOM_FREE, Rival, front, rivals
+from foveate.report.rivals import (
+    FIRST_LOOK,
+    ON_PLAIN,
+    ON_S3N,
+    PLAIN,
+    PROBE,
+    THREE_LOOKS,
+    ZOOM_FREE,
+    Rival,
+    front,
+    rivals,
+)
 
 ROOT = Path(__file__).parents[2]
 FLOOR = Path(__file__).parents[1] / "files" / "results" / "floor.jsonl"
@@ -68,11 +79,11 @@ def test_the_lines_of_a_small_file_are_those_reckoned_by_hand() -> None:
         (PLAIN, 224, 1, 0.5, 71.0, 5.0),
         (FIRST_LOOK, 224, 1, 0.5, 78.0, 12.0),
         (PROBE, 224, 2, 1.0, 60.0, 1.0),
-        (S3N, 224, 3, 1.5, 80.0, 12.0),
+        (THREE_LOOKS, 224, 3, 1.5, 80.0, 12.0),
         (PLAIN, 448, 1, 2.0, 79.0, None),
         (ON_PLAIN, 224, 6, 3.0, 73.0, 9.0),
     ]
-    assert [line.name for line in front(cars.lines)] == [FIRST_LOOK, S3N]
+    assert [line.name for line in front(cars.lines)] == [FIRST_LOOK, THREE_LOOKS]
 
 
 def test_the_table_marks_the_front_and_names_what_is_missing() -> None:
@@ -80,7 +91,7 @@ def test_the_table_marks_the_front_and_names_what_is_missing() -> None:
     text = compute_markdown(cars)
     table = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line[:1] == "|"]
     assert table[2] == [PLAIN, "small", "224", "1", "0.5", "5", "2", "71.0 (70.0 to 72.0)", ""]
-    assert [line[0] for line in table[2:] if line[-1] == "●"] == [FIRST_LOOK, S3N]
+    assert [line[0] for line in table[2:] if line[-1] == "●"] == [FIRST_LOOK, THREE_LOOKS]
     assert table[-1][1:-1] == ["small", "224 of 448", "6", "3", "9", "1", "73.0"]
     assert text.startswith("### Cars: 39 models of Stanford Cars, 809 test photographs\n\n")
     assert "An ordinary fine-tuned network (plain) is right on 71.0% of the photographs (2 runs)." in text
@@ -129,7 +140,7 @@ def test_a_first_look_that_two_rows_say_is_one_run() -> None:
     alone = [s3n(seed, top1, top1, branch="original", passes=1) for seed, top1 in ((0, 78.0), (2, 77.0))]
     lines = lines_of(s3n(0, 80.0, 78.0), *alone, s3n(1, 82.0, 76.0))
     assert lines[FIRST_LOOK, "small", 224].top1 == (78.0, 77.0, 76.0)
-    assert lines[S3N, "small", 224].top1 == (80.0, 82.0)
+    assert lines[THREE_LOOKS, "small", 224].top1 == (80.0, 82.0)
 
 
 def test_a_run_whose_networks_were_not_all_trained_on_a_processor_says_no_minutes() -> None:
@@ -145,7 +156,7 @@ def test_a_former_recipe_stands_in_where_todays_has_no_row() -> None:
     assert {name: (line.mean, line.former) for name, line in lines.items()} == {
         PLAIN: (75.0, False),
         FIRST_LOOK: (65.0, True),
-        S3N: (70.0, True),
+        THREE_LOOKS: (70.0, True),
     }
     (cars,) = measured_sets([row("plain", 0, 75.0)], old, pass_gflop)
     text = compute_markdown(cars)

@@ -14,7 +14,7 @@ from foveate.guided_zoom.config import PoolConfig, RefinementConfig
 from foveate.report.result_versions import Measured
 
 PROBE, PLAIN, SEVERAL = "probe (logistic regression on frozen features)", "plain (fine-tuned)", ", mean of {} networks"
-ZOOM_FREE, S3N, FIRST_LOOK = "zoom without training", "S3N", "S3N, first look alone"
+ZOOM_FREE, THREE_LOOKS, FIRST_LOOK = "zoom without training", "S3N", "S3N, first look alone"
 ON_PLAIN, ON_S3N = "Guided Zoom on plain", "Guided Zoom on S3N"
 LONGER, TUNED, WEIGHED = ", {} times the steps", ", tuned", ", views weighed"
 _VIEWS = {TestViews.CENTRE: "", TestViews.FLIP: ", mirrored", TestViews.TEN_CROP: ", ten-crop"}
@@ -68,7 +68,7 @@ _RUNS: Mapping[str, Row] = {
     PROBE: {"method": "probe"},
     PLAIN: {"method": "plain"},
     ZOOM_FREE: {**_WHOLE_S3N, "preset": "frozen"},
-    S3N: {**_WHOLE_S3N, "preset": "foveate"},
+    THREE_LOOKS: {**_WHOLE_S3N, "preset": "foveate"},
 }
 _ZOOMS: Mapping[str, Row] = {
     ON_PLAIN: {"conventional": "plain"},
@@ -114,7 +114,7 @@ def not_measured(lines: Sequence[Rival], input_size: int = 224) -> list[str]:
     here = {(line.method, line.input_size) for line in lines if line.base == usual}
     several = PLAIN + SEVERAL.format(3)
     names = (PROBE, PLAIN, *(PLAIN + _VIEWS[each] for each in (TestViews.FLIP, TestViews.TEN_CROP)))
-    names += (PLAIN + LONGER.format(3), several, ZOOM_FREE, S3N, FIRST_LOOK, ON_PLAIN, ON_S3N)
+    names += (PLAIN + LONGER.format(3), several, ZOOM_FREE, THREE_LOOKS, FIRST_LOOK, ON_PLAIN, ON_S3N)
     missing = [name for name in names if (name, input_size) not in here]
     if (PLAIN, 2 * input_size) not in here:
         missing.append(f"{PLAIN} at {2 * input_size} pixels")
@@ -182,7 +182,7 @@ def _answers(row: Row) -> Iterator[Answer]:
             passes = row.get("passes", views.number * _looks(row))
             yield Answer(name + weighed + ending, row, row["top1"], passes)
         first = row["top1"] if alone == Branch.ORIGINAL else row.get("branches", {}).get(Branch.ORIGINAL.value)
-        if name == S3N and first is not None and alone in (None, Branch.ORIGINAL):
+        if name == THREE_LOOKS and first is not None and alone in (None, Branch.ORIGINAL):
             yield Answer(FIRST_LOOK + ending, row, first, views.number)
 
 

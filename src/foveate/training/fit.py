@@ -26,7 +26,6 @@ from foveate.networks.network import Network
 from foveate.recipes.config import TrainConfig
 from foveate.training.callbacks import EpochLines, KeptEpochs
 from foveate.training.checkpoints import AtomicCheckpoints, read_checkpoint
-from foveate.training.first_weights import keep_first_weights, mix_with_first_weights
 from foveate.training.module import TrainingModule
 
 _MONITOR = "validation/top1"
@@ -43,8 +42,7 @@ def fit(
 ) -> dict[str, Any]:
     """Train `network` in place; continue from the checkpoint in `folder` where there is one.
 
-    With validation photographs the weights of the best epoch count (the first of equals), else those of the last. Where
-    `pretrained_share` says so, they are averaged with the first ones afterwards.
+    With validation photographs the weights of the best epoch count (the first of equals), else those of the last.
 
     Args:
         network: Holds the trained weights afterwards.
@@ -76,14 +74,10 @@ def fit(
             read_checkpoint(best)  # now, rather than when all is trained
     else:
         _prepare(network, config, train, say)
-        if config.pretrained_share and trainer.is_global_zero:
-            keep_first_weights(network, folder)
     _run(trainer, module, _loaders(config, trainer, train, validation, begin), last if last.exists() else None)
     # From the file in every case: it holds the averaged weights where they are asked for, also after a resume.
     chosen = read_checkpoint(best if validation else last)
     module.load_state_dict(chosen["state_dict"])
-    if config.pretrained_share:
-        mix_with_first_weights(network, folder, config.pretrained_share)
     measured = chosen["callbacks"][lines.state_key]["measured"]
     spent = lines.spent(with_waiting=device_of(config.hardware).type == "cpu")
     return {"epochs": config.epochs, **spent, "chosen_epoch": int(chosen["epoch"]) + 1, **measured}

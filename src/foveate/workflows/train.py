@@ -21,6 +21,7 @@ from foveate.recipes.config import TrainConfig
 from foveate.recipes.datasets import load_splits
 from foveate.recipes.methods import create_network
 from foveate.runs.run import Run, RunDescription, finished_otherwise
+from foveate.training.first_weights import keep_first_weights, mix_with_first_weights
 from foveate.training.fit import fit
 from foveate.training.losses import check_smoothing
 from foveate.training.solve import check_solved, solve, with_head_start
@@ -126,7 +127,11 @@ def _learned(
     # The processes of further devices get their weights from the first one; a resumed training, from its checkpoint.
     if config.network.begins_with_probe and first and not any(run.checkpoints.glob("*.ckpt")):
         solve(network, config, train, run.path, say=say)
+        if config.pretrained_share:
+            keep_first_weights(network, run.path)
     metrics = fit(network, config, train, validation, run.path, say=say)
+    if first and config.pretrained_share:
+        mix_with_first_weights(network, run.path, config.pretrained_share)
     if first and validation:
         keep_validation_answers(run, network, validation, say)
     return with_head_start(metrics, run.path)
