@@ -5,6 +5,7 @@ environment.json     command, commit, versions, hardware
 metrics.json         what the finished training measured; its presence means that the run is finished
 model.safetensors    the network's weights
 checkpoints/         what a resumed training continues from
+features/            of a probe, or of heads that began as one: what the backbone made of the training photographs
 epochs/              the weights after the epochs of `keep_epochs`
 logs/                CSV and TensorBoard, one folder for each start
 held_out/            answers to photographs that the training did not learn from
