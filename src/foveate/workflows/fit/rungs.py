@@ -13,6 +13,8 @@ from foveate.workflows.fit.method_rungs import MethodRung, SolvedRung, TrainedRu
 
 PRESETS = {
     "probe": ("probe", "foveate"),
+    "probe-lite1": ("probe", "lite1"),
+    "probe-lite2": ("probe", "lite2"),
     "s3n-frozen": ("s3n", "frozen"),
     "plain": ("plain", "foveate"),
     "s3n": ("s3n", "foveate"),
