@@ -216,7 +216,7 @@ def test_what_is_not_kept_is_evaluated(quick_run: Run, answered: tuple[Run, Pred
     shutil.copytree(quick_run.path, b, ignore=shutil.ignore_patterns("checkpoints", "logs", "evaluation"))
     context = RunContext(hardware=SLOW, say=said.append, results=tmp_path / "rows.jsonl")
     found = compare(a, str(b), context=context)
-    assert "no answers are kept" in said[0]
+    assert "no answers are kept as it decides now" in said[0]
     kept = read_predictions(b / KEPT)
     assert_allclose(kept.probabilities, answered[1].probabilities, atol=1e-6)
     assert found.rows[1].accuracy.value == (kept.probabilities.argmax(1) == kept.labels).mean()

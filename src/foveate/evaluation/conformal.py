@@ -4,6 +4,10 @@ The least ambiguous ones: every class at least as probable as some threshold (Sa
 Ambiguous Set-Valued Classifiers with Bounded Error Levels, JASA 2019). For photographs like the held-out ones, whatever
 the network, a set holds the true class with at least the probability that is asked for: over photographs and held-out
 samples together, not for each class or each sample by itself.
+
+That is exact where nothing else was fitted to the held-out photographs. Here a temperature is, and sometimes weights of
+views or the epoch, and out-of-fold answers are those of other heads or networks than the one that answers: the promise
+is then kept about, not exactly. It is one of centre views.
 """
 
 from __future__ import annotations

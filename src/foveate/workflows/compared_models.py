@@ -123,18 +123,29 @@ class ComparedRun(ComparedModel):
         return self.run.seeds
 
     def alike_but_for_seeds(self, other: ComparedModel) -> bool:
-        """Whether another run is the same training."""
-        return isinstance(other, ComparedRun) and self.run.alike_but_for_seeds(other.run)
+        """Whether another run is the same training, and its views are weighed, or not, as this one's."""
+        if not isinstance(other, ComparedRun) or not self.run.alike_but_for_seeds(other.run):
+            return False
+        own, others = (read_calibration(each.run.path).view_weights for each in (self, other))
+        return (own is None) == (others is None)
 
     @cached_property
     def table(self) -> PredictionTable:
         """What `foveate evaluate` keeps, or does now."""
         name, root = f"{self.split}-{TestViews.CENTRE}", self.context.root
         file = kept_report(self.run.path / "evaluation", name, root, self.context.say).with_suffix(".parquet")
-        if file.exists():
-            return read_predictions(file)
-        self.context.say(f"evaluates {self.run.path} on the {self.split} split: no answers are kept")
+        if file.exists() and self._is_current(kept := read_predictions(file)):
+            return kept
+        self.context.say(f"evaluates {self.run.path} on the {self.split} split: no answers are kept as it decides now")
         return evaluate(self.run, split=self.split, context=self.context).table
+
+    def _is_current(self, kept: PredictionTable) -> bool:
+        """Whether kept answers were given with the calibration that the run has now."""
+        now = read_calibration(self.run.path)
+        answering = {"view_weights": now.view_weights, "temperature": None if now.temperature == 1 else now.temperature}
+        return all(
+            kept.metadata.get(name) == (None if value is None else str(value)) for name, value in answering.items()
+        )
 
     def prepared(self, records: Sequence[ImageRecord]) -> Prepared:
         """Load the network."""

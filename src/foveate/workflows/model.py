@@ -200,6 +200,12 @@ class Model:
                 f"what is not looked at closer must count as sure: zoom_entropy_threshold, {closer}, must not be above "
                 f"entropy_threshold, {entropy_threshold}; lower the one or raise the other"
             )
+        if closer is not None and entropy_threshold is not None and self.calibration.temperature != 1:
+            raise UserError(
+                "zoom_entropy_threshold is of the first look's own entropy, and entropy_threshold of that of calibrated "
+                f"answers (temperature {self.calibration.temperature:.3g}), so they cannot be given together; give "
+                "error_rate in place of entropy_threshold"
+            )
         if self.refiner is not None and views is not TestViews.CENTRE:
             raise UserError(
                 f"a Guided Zoom looks for evidence in one view of a photograph, views {TestViews.CENTRE}; got {views}; "

@@ -20,7 +20,7 @@ from foveate.files.locks import working_in
 from foveate.guided_zoom.pool import hash_of_photographs
 from foveate.recipes.datasets import load_splits
 from foveate.runs.guided_zoom_run import GuidedZoomRun
-from foveate.runs.run import finished_otherwise
+from foveate.runs.run import Run, finished_otherwise
 from foveate.workflows.fit.climb import climb
 from foveate.workflows.fit.config import MINUTES, FitConfig, Prefer
 from foveate.workflows.fit.finish import finish
@@ -240,13 +240,23 @@ def _preferred(prefer: Prefer | str) -> Prefer:
 
 def _say_end(out: Path, table: LadderTable, splits: Splits, say: Callable[[str], None]) -> None:
     zoom = GuidedZoomRun.is_at(out)
-    command = f"foveate guided-zoom {out / 'network'} --out {out}" if zoom else f"foveate evaluate {out} --sheet a.png"
+    command = f"guided-zoom {out / 'network'} --out {out}" if zoom else f"evaluate {out} --sheet a.png"
     say(table.markdown())
     files = (each.image for each in splits.test or splits.train if isinstance(each.image, Path))
     photograph = shown_path(next(files, Path("PHOTOGRAPH")))
+    steps = [(f"predict {out} {photograph}", "or a folder of new photographs"), (command, "more of the test split")]
+    if zoom or _explains(Run.open(out)):
+        steps.insert(1, (f"explain {out} {photograph}", "where it looked"))
     say(
-        f"done in {table.minutes:.1f} minutes: {out}\n"
-        f"  foveate predict {out} {photograph}    # or a folder of new photographs\n"
-        f"  foveate explain {out} {photograph}    # where it looked\n"
-        f"  {command}    # more of the test split"
+        "\n".join(
+            [f"done in {table.minutes:.1f} minutes: {out}", *(f"  foveate {each}    # {why}" for each, why in steps)]
+        )
     )
+
+
+def _explains(run: Run) -> bool:
+    try:
+        run.load_network().check_explains()
+    except UserError:
+        return False
+    return True
