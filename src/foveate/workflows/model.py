@@ -202,7 +202,7 @@ class Model:
             )
         if closer is not None and entropy_threshold is not None and self.calibration.temperature != 1:
             raise UserError(
-                "zoom_entropy_threshold is of the first look's own entropy, and entropy_threshold of that of calibrated "
+                "zoom_entropy_threshold is of the first look's own entropy, entropy_threshold of that of calibrated "
                 f"answers (temperature {self.calibration.temperature:.3g}), so they cannot be given together; give "
                 "error_rate in place of entropy_threshold"
             )

@@ -87,7 +87,7 @@ def mean_per_class(right: Bool[np.ndarray, " n"], labels: Int[np.ndarray, " n"])
 
 def _reason(best: Compared, winner: Compared, near: float) -> str:
     if winner.name == best.name:
-        return f"{best.name} answers most of the held-out photographs rightly ({100 * best.top1:.1f}%)"
+        return f"{best.name} is right on more of the held-out photographs than any other ({100 * best.top1:.1f}%)"
     cost = f"{winner.passes:.3g} passes in place of {best.passes:.3g}"
     if winner.passes == best.passes:
         cost = "it comes earlier on the ladder"
