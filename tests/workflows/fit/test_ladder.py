@@ -314,6 +314,21 @@ def test_a_finished_fit_is_used_again_and_never_overwritten(
         fitted(birds, tmp_path / "fit", prefer="speed")
 
 
+def test_a_finished_fit_of_other_photographs_is_refused(
+    birds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another folder, and one more photograph in the same; where the same photographs lie does not matter."""
+    short(monkeypatch, 1)
+    first = fitted(birds, tmp_path / "fit")
+    root = tmp_path / "other"
+    shutil.copytree(birds, root)
+    assert fitted(root, tmp_path / "fit").ladder == first.ladder
+    photograph = next((root / "train").rglob("*.jpg"))
+    shutil.copy(photograph, photograph.with_name("added.jpg"))
+    with pytest.raises(UserError, match="never overwritten; .* of other training photographs .* another folder with"):
+        fitted(root, tmp_path / "fit")
+
+
 def test_another_folder_is_refused(birds: Path, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(UserError, match="a new fit needs an empty folder"):

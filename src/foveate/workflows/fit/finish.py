@@ -20,13 +20,14 @@ from foveate.workflows.fit.ladder_table import LadderRow, LadderTable
 from foveate.workflows.tune_views import tune_views
 
 
-def finish(ladder: Ladder, rungs: Sequence[Rung], answers: Mapping[str, Answers]) -> LadderTable:
+def finish(ladder: Ladder, rungs: Sequence[Rung], answers: Mapping[str, Answers], listed: str) -> LadderTable:
     """Choose, train the winner on all photographs, test it once, and write the ladder's table.
 
     Args:
         ladder: Where it was climbed.
         rungs: All of them.
         answers: Of each rung that was climbed, out of fold; none where nothing could be held out.
+        listed: Hash of the training photographs, those that cannot be read among them.
     """
     offered = ways(ladder, [each for each in rungs if each.name in answers])
     choice = chosen(ladder, offered, answers) if offered else None
@@ -54,6 +55,7 @@ def finish(ladder: Ladder, rungs: Sequence[Rung], answers: Mapping[str, Answers]
         rungs=_rows(ladder, rungs, choice, offered, answers),
         folds=ladder.folds,
         photographs=len(ladder.splits.train),
+        listed=listed,
         held_out=ladder.held_out,
         test_top1=test,
         minutes=round(ladder.journal.spent / 60, 2),

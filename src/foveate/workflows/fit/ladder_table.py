@@ -61,6 +61,8 @@ class LadderTable:
     """In which photographs were held out; 0: none could be."""
     photographs: int
     """Of the training, that can be read."""
+    listed: str
+    """Hash of the training photographs, those that cannot be read among them."""
     held_out: int
     """Of these, how many were held out once."""
     test_top1: float | None
