@@ -325,7 +325,7 @@ def test_a_finished_fit_of_other_photographs_is_refused(
     assert fitted(root, tmp_path / "fit").ladder == first.ladder
     photograph = next((root / "train").rglob("*.jpg"))
     shutil.copy(photograph, photograph.with_name("added.jpg"))
-    with pytest.raises(UserError, match="never overwritten; .* of other training photographs .* another folder with"):
+    with pytest.raises(UserError, match=r"never overwritten; .* of other training photographs .* another folder with"):
         fitted(root, tmp_path / "fit")
 
 
@@ -341,7 +341,10 @@ def slow_machine(monkeypatch: pytest.MonkeyPatch, step: float, answer: float) ->
 
     def speeds(rungs: tuple[Rung, ...], *_: object) -> dict[str, Speed]:
         solved = {each.name: isinstance(each, SolvedRung) for each in rungs if not each.needs}
-        return {name: Speed(step=0.0 if each else step, answer=answer, passes=1.0) for name, each in solved.items()}
+        return {
+            name: Speed(step=0.0 if each else step, answer=answer, passes=1.0, gflop=1.0)
+            for name, each in solved.items()
+        }
 
     monkeypatch.setattr(fit_module, "measured_speeds", speeds)
 

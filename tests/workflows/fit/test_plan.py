@@ -31,6 +31,9 @@ class QuickRung(Rung):
     def passes(self, ladder: Ladder) -> dict[Branch, float]:
         raise NotImplementedError
 
+    def pass_gflop(self, ladder: Ladder) -> float:
+        raise NotImplementedError
+
     def refit(self, ladder: Ladder, out: Path) -> None:
         raise NotImplementedError
 

@@ -91,7 +91,7 @@ def _rows(
         names = [name for name, (way, _) in offered.items() if way.rung is rung]
         for name in names:
             table = answers[rung.name][offered[name][0].branch]
-            rows.append(_row(ladder, name, rung, compared[name], table))
+            rows.append(_row(ladder, name, rung, compared[name], table, offered[name][1]))
         if not names:
             entry = ladder.journal.entry(rung.name)
             note = entry.note if entry is not None and entry.state is RungState.SKIPPED else None
@@ -99,7 +99,7 @@ def _rows(
     return tuple(rows)
 
 
-def _row(ladder: Ladder, name: str, rung: Rung, compared: Compared, table: PredictionTable) -> LadderRow:
+def _row(ladder: Ladder, name: str, rung: Rung, compared: Compared, table: PredictionTable, passes: float) -> LadderRow:
     entry = ladder.journal.entry(rung.name)
     right = table.probabilities.argmax(1) == table.labels
     return replace(
@@ -108,7 +108,8 @@ def _row(ladder: Ladder, name: str, rung: Rung, compared: Compared, table: Predi
         mean_per_class=mean_per_class(right, table.labels),
         behind=compared.behind,
         standard_error=compared.standard_error if isfinite(compared.standard_error) else None,
-        passes=compared.passes,
+        passes=passes,
+        gflop=compared.gflop,
         minutes=None if entry is None else round(entry.seconds / 60, 2),
     )
 
@@ -121,6 +122,7 @@ def _empty(name: str, note: str | None) -> LadderRow:
         behind=None,
         standard_error=None,
         passes=None,
+        gflop=None,
         minutes=None,
         note=note,
     )

@@ -90,6 +90,10 @@ class GuidedZoomRung(Rung):
         return {Branch.JOINT: own + patches * config.top_k / asked}
 
     @override
+    def pass_gflop(self, ladder: Ladder) -> float:
+        return self._climbed_base(ladder).pass_gflop(ladder)
+
+    @override
     def refit(self, ladder: Ladder, out: Path) -> None:
         base = self._climbed_base(ladder)
         base.refit(ladder, out / "network")
