@@ -166,6 +166,8 @@ def test_it_leaves_a_run_that_others_take_with_held_out_answers(
     assert Run.open(out).config.data.root == birds
     names = [each.name for each in table.rungs]
     assert names == ["probe", "plain", "s3n, first look alone", "s3n"]
+    probe, plain, look, looks = (each.gflop or 0 for each in table.rungs)
+    assert 0 < probe == plain <= look < looks
     assert foveate.load(out).predict(next(birds.rglob("*.jpg"))).best.class_name in Run.open(out).class_names
     assert foveate.evaluate(out, context=foveate.RunContext(hardware=SLOW, say=silent)).accuracy.top1.value == (
         table.test_top1
