@@ -20,6 +20,7 @@ from foveate.config.networks import BackboneConfig, NetworkConfig, PlainConfig, 
 from foveate.data.loading import EvaluationViews, TrainingViews
 from foveate.data.records import ImageRecord
 from foveate.errors import UserError
+from foveate.evaluation.refinement_cost import refinement_passes
 from foveate.grounding.config import GroundingConfig, GroundingMethod
 from foveate.guided_zoom.config import Keep, PatchConfig, PoolConfig
 from foveate.inference.classifier import Classifier
@@ -238,6 +239,13 @@ def test_a_guided_zoom_that_wins_is_left_whole(birds: Path, tmp_path: Path, monk
     setting = foveate.RefinementConfig(top_k=2)
     monkeypatch.setattr(guided_zoom_rung, "chosen_setting", lambda parts, usual: setting)
     take(monkeypatch, "guided-zoom")
+    counted: list[float] = []
+
+    def passes(*given: Any) -> float:
+        counted.append(refinement_passes(*given))
+        return counted[-1]
+
+    monkeypatch.setattr(guided_zoom_rung, "refinement_passes", passes)
     lines: list[str] = []
     table = fitted(birds, tmp_path / "fit", say=lines.append).ladder
     moved = (tmp_path / "fit").rename(tmp_path / "moved")
@@ -246,8 +254,8 @@ def test_a_guided_zoom_that_wins_is_left_whole(birds: Path, tmp_path: Path, monk
     assert zoom.description.tuned_on == "out-of-fold"
     assert zoom.description.base == Path("network")
     assert table.rungs[-1].name == "guided-zoom"
-    assert table.rungs[-1].passes is not None
-    assert table.rungs[-1].passes > 1
+    assert table.rungs[-1].passes == pytest.approx(sum(counted[-2:]) / 2)  # of two folds of 12 photographs
+    assert min(counted) >= 1 + 2  # the network, and a patch of each photograph with its mirror image
     held_out = read_held_out(moved)
     assert held_out is not None
     assert len(held_out.decision.ids) == 24
