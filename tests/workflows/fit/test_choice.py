@@ -9,11 +9,11 @@ from foveate.workflows.fit.choice import Candidate, choose, mean_per_class, pair
 from foveate.workflows.fit.config import Prefer
 
 
-def candidate(name: str, right: int, of: int = 100, passes: float = 1.0, first: int = 0) -> Candidate:
+def candidate(name: str, right: int, of: int = 100, gflop: float = 1.0, first: int = 0) -> Candidate:
     """One that answers `right` of the photographs rightly, from the one at `first` on."""
     flags = np.zeros(of, bool)
     flags[first : first + right] = True
-    return Candidate(name, flags, passes)
+    return Candidate(name, flags, gflop)
 
 
 def test_the_paired_difference_is_that_of_hand() -> None:
@@ -27,7 +27,7 @@ def test_the_paired_difference_is_that_of_hand() -> None:
 
 def test_the_best_mean_wins_where_it_is_clear() -> None:
     """90 right against 60 of the same: 30 photographs differ, all in one direction; the error is 4.6 points."""
-    choice = choose([candidate("probe", 60), candidate("s3n", 90, passes=3)], Prefer.ACCURACY)
+    choice = choose([candidate("probe", 60), candidate("s3n", 90, gflop=3)], Prefer.ACCURACY)
     assert choice.winner == "s3n"
     assert choice.compared[0].behind == pytest.approx(0.3)
     assert choice.compared[0].standard_error == pytest.approx(np.sqrt(0.3 * 0.7 / 99))
@@ -36,22 +36,22 @@ def test_the_best_mean_wins_where_it_is_clear() -> None:
 
 def test_of_two_within_one_standard_error_the_cheaper_is_taken() -> None:
     """80 and 79 right, of which 78 alike: differences +2, -1 of 100, error sqrt((3 - 0.01) / 99 / 100) = 1.7 points."""
-    dear, cheap = candidate("s3n", 80, passes=3), candidate("plain", 79, first=2)
+    dear, cheap = candidate("s3n", 80, gflop=3), candidate("plain", 79, first=2)
     choice = choose([cheap, dear], Prefer.ACCURACY)
     assert choice.winner == "plain"
     assert choice.compared[0].standard_error == pytest.approx(np.sqrt((3 - 0.01) / 99 / 100))
-    assert "plain is cheaper (1 passes in place of 3)" in choice.reason
-    assert choose([candidate("plain", 80), candidate("s3n", 79, passes=3)], Prefer.ACCURACY).winner == "plain"
+    assert "plain is cheaper (1 GFLOP in place of 3)" in choice.reason
+    assert choose([candidate("plain", 80), candidate("s3n", 79, gflop=3)], Prefer.ACCURACY).winner == "plain"
 
 
 def test_speed_takes_one_within_two_standard_errors() -> None:
     """Three photographs more, and no less: 3 points behind, an error of 1.7."""
-    both = [candidate("plain", 77), candidate("s3n", 80, passes=3)]
+    both = [candidate("plain", 77), candidate("s3n", 80, gflop=3)]
     assert choose(both, Prefer.ACCURACY).winner == "s3n"
     assert choose(both, Prefer.SPEED).winner == "plain"
 
 
-def test_of_equal_passes_the_earlier_rung_is_the_cheaper() -> None:
+def test_of_equal_cost_the_earlier_rung_is_the_cheaper() -> None:
     level = [candidate("probe", 79), candidate("plain", 80)]
     assert choose(level, Prefer.ACCURACY).winner == "plain"  # one more, and no less: exactly one standard error
     level = [candidate("probe", 79, first=2), candidate("plain", 80)]
@@ -60,13 +60,22 @@ def test_of_equal_passes_the_earlier_rung_is_the_cheaper() -> None:
     assert "it comes earlier on the ladder" in choice.reason
 
 
+def test_a_cheaper_backbone_counts_whatever_its_place() -> None:
+    """Lite1's probe comes before the plain network of Lite0, and its pass is the dearer one."""
+    level = [candidate("probe-lite1", 80, gflop=1.2), candidate("plain", 80, gflop=0.768, first=2)]
+    choice = choose(level, Prefer.ACCURACY)
+    assert choice.winner == "plain"
+    level = [candidate("probe-lite1", 80, gflop=1.2), candidate("plain", 79, gflop=0.768, first=2)]
+    assert "plain is cheaper (0.768 GFLOP in place of 1.2)" in choose(level, Prefer.ACCURACY).reason
+
+
 def test_of_equal_means_the_cheaper_is_taken() -> None:
-    equal = [candidate("plain", 50), candidate("s3n", 50, passes=3, first=50), candidate("zoom", 50, passes=9)]
+    equal = [candidate("plain", 50), candidate("s3n", 50, gflop=3, first=50), candidate("zoom", 50, gflop=9)]
     assert choose(equal, Prefer.ACCURACY).winner == "plain"
 
 
 def test_a_single_photograph_says_nothing_and_the_cheapest_is_taken() -> None:
-    pair = [candidate("probe", 0, of=1), candidate("s3n", 1, of=1, passes=3)]
+    pair = [candidate("probe", 0, of=1), candidate("s3n", 1, of=1, gflop=3)]
     assert choose(pair, Prefer.ACCURACY).winner == "probe"
 
 

@@ -20,6 +20,7 @@ from foveate.config.networks import BackboneConfig, NetworkConfig, PlainConfig, 
 from foveate.data.loading import EvaluationViews, TrainingViews
 from foveate.data.records import ImageRecord
 from foveate.errors import UserError
+from foveate.evaluation.refinement_cost import refinement_passes
 from foveate.grounding.config import GroundingConfig, GroundingMethod
 from foveate.guided_zoom.config import Keep, PatchConfig, PoolConfig
 from foveate.inference.classifier import Classifier
@@ -166,6 +167,8 @@ def test_it_leaves_a_run_that_others_take_with_held_out_answers(
     assert Run.open(out).config.data.root == birds
     names = [each.name for each in table.rungs]
     assert names == ["probe", "plain", "s3n, first look alone", "s3n"]
+    probe, plain, look, looks = (each.gflop or 0 for each in table.rungs)
+    assert 0 < probe == plain <= look < looks
     assert foveate.load(out).predict(next(birds.rglob("*.jpg"))).best.class_name in Run.open(out).class_names
     assert foveate.evaluate(out, context=foveate.RunContext(hardware=SLOW, say=silent)).accuracy.top1.value == (
         table.test_top1
@@ -236,6 +239,13 @@ def test_a_guided_zoom_that_wins_is_left_whole(birds: Path, tmp_path: Path, monk
     setting = foveate.RefinementConfig(top_k=2)
     monkeypatch.setattr(guided_zoom_rung, "chosen_setting", lambda parts, usual: setting)
     take(monkeypatch, "guided-zoom")
+    counted: list[float] = []
+
+    def passes(*given: Any) -> float:
+        counted.append(refinement_passes(*given))
+        return counted[-1]
+
+    monkeypatch.setattr(guided_zoom_rung, "refinement_passes", passes)
     lines: list[str] = []
     table = fitted(birds, tmp_path / "fit", say=lines.append).ladder
     moved = (tmp_path / "fit").rename(tmp_path / "moved")
@@ -244,8 +254,8 @@ def test_a_guided_zoom_that_wins_is_left_whole(birds: Path, tmp_path: Path, monk
     assert zoom.description.tuned_on == "out-of-fold"
     assert zoom.description.base == Path("network")
     assert table.rungs[-1].name == "guided-zoom"
-    assert table.rungs[-1].passes is not None
-    assert table.rungs[-1].passes > 1
+    assert table.rungs[-1].passes == pytest.approx(sum(counted[-2:]) / 2)  # of two folds of 12 photographs
+    assert min(counted) >= 1 + 2  # the network, and a patch of each photograph with its mirror image
     held_out = read_held_out(moved)
     assert held_out is not None
     assert len(held_out.decision.ids) == 24
@@ -314,6 +324,21 @@ def test_a_finished_fit_is_used_again_and_never_overwritten(
         fitted(birds, tmp_path / "fit", prefer="speed")
 
 
+def test_a_finished_fit_of_other_photographs_is_refused(
+    birds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another folder, and one more photograph in the same; where the same photographs lie does not matter."""
+    short(monkeypatch, 1)
+    first = fitted(birds, tmp_path / "fit")
+    root = tmp_path / "other"
+    shutil.copytree(birds, root)
+    assert fitted(root, tmp_path / "fit").ladder == first.ladder
+    photograph = next((root / "train").rglob("*.jpg"))
+    shutil.copy(photograph, photograph.with_name("added.jpg"))
+    with pytest.raises(UserError, match=r"never overwritten; .* of other training photographs .* another folder with"):
+        fitted(root, tmp_path / "fit")
+
+
 def test_another_folder_is_refused(birds: Path, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(UserError, match="a new fit needs an empty folder"):
@@ -326,7 +351,10 @@ def slow_machine(monkeypatch: pytest.MonkeyPatch, step: float, answer: float) ->
 
     def speeds(rungs: tuple[Rung, ...], *_: object) -> dict[str, Speed]:
         solved = {each.name: isinstance(each, SolvedRung) for each in rungs if not each.needs}
-        return {name: Speed(step=0.0 if each else step, answer=answer, passes=1.0) for name, each in solved.items()}
+        return {
+            name: Speed(step=0.0 if each else step, answer=answer, passes=1.0, gflop=1.0)
+            for name, each in solved.items()
+        }
 
     monkeypatch.setattr(fit_module, "measured_speeds", speeds)
 

@@ -11,7 +11,7 @@ from foveate.recipes import plain
 from foveate.workflows.fit.plan import needed_minutes, rounded_up
 from foveate.workflows.fit.time_model import Machine, Reached, RungTime, Speed
 
-SPEED = Speed(step=2.0, answer=0.5, passes=1.0)
+SPEED = Speed(step=2.0, answer=0.5, passes=1.0, gflop=1.0)
 CPU, GPU = Machine(decode=0.01, shares=True), Machine(decode=0.01, shares=False)
 TIMES = {"probe": RungTime(10, 0), "plain": RungTime(100, 60), "s3n": RungTime(300, 180), "zoom": RungTime(20, 70)}
 NEEDS = {"zoom": ("plain", "s3n")}

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from foveate.data.loading import Batch
 from foveate.hardware import autocast_dtype, device_of
@@ -37,8 +38,11 @@ def measure_speed(config: TrainConfig, classes: int) -> Speed:
         images = torch.randint(0, 256, (_ANSWERS, 1, *2 * (config.transforms.source,), 3), dtype=torch.uint8)
         classifier = Classifier.place(network, config.hardware)
         answer = _seconds(lambda: classifier.branch_probabilities(images), config) / _ANSWERS
+        with FlopCounterMode(display=False) as counter:
+            classifier.branch_probabilities(images[:1])
+        gflop = float(f"{counter.get_total_flops() / 1e9:.3g}")  # heads make no difference
         step = 0.0 if config.network.solved else _step(network, config, classes)
-    return Speed(step=step, answer=answer, passes=1.0 + network.skippable_views)
+    return Speed(step=step, answer=answer, passes=1.0 + network.skippable_views, gflop=gflop)
 
 
 def _step(network: Network, config: TrainConfig, classes: int) -> float:

@@ -20,8 +20,8 @@ class Candidate:
 
     name: str
     right: Bool[np.ndarray, " n"]
-    passes: float
-    """Of a network, for one photograph."""
+    gflop: float
+    """Of one answer, in thousand millions of floating point operations."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Compared:
     """By how much the best one's top-1 is above; both in [0, 1]."""
     standard_error: float
     """Of that difference, over photographs."""
-    passes: float
+    gflop: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +51,14 @@ def choose(candidates: Sequence[Candidate], prefer: Prefer) -> Choice:
     """Choose between candidates, of which the cheaper to train comes first.
 
     The best mean wins, but for one that is cheaper and closer to it than the standard error of their paired
-    difference; the cheapest of those is taken. Cheaper is who takes fewer passes, of equals the earlier one. Of equal
-    means the cheaper one is the best.
+    difference; the cheapest of those is taken. Cheaper is whose answer takes fewer operations, of equals
+    the earlier one. Of equal means the cheaper one is the best.
 
     Args:
         candidates: At least one; their photographs are the same, in the same order.
         prefer: With speed it is two standard errors.
     """
-    order = sorted(range(len(candidates)), key=lambda each: (candidates[each].passes, each))
+    order = sorted(range(len(candidates)), key=lambda each: (candidates[each].gflop, each))
     best = max(order, key=lambda each: candidates[each].right.mean())  # the first of equals: the cheapest
     compared = tuple(_compared(candidates[best], each) for each in candidates)
     near = STANDARD_ERRORS[prefer]
@@ -70,7 +70,7 @@ def choose(candidates: Sequence[Candidate], prefer: Prefer) -> Choice:
 
 def _compared(best: Candidate, other: Candidate) -> Compared:
     behind, error = paired_difference(best.right, other.right)
-    return Compared(other.name, float(other.right.mean()), behind, error, other.passes)
+    return Compared(other.name, float(other.right.mean()), behind, error, other.gflop)
 
 
 def paired_difference(a: Bool[np.ndarray, " n"], b: Bool[np.ndarray, " n"]) -> tuple[float, float]:
@@ -88,8 +88,8 @@ def mean_per_class(right: Bool[np.ndarray, " n"], labels: Int[np.ndarray, " n"])
 def _reason(best: Compared, winner: Compared, near: float) -> str:
     if winner.name == best.name:
         return f"{best.name} is right on more of the held-out photographs than any other ({100 * best.top1:.1f}%)"
-    cost = f"{winner.passes:.3g} passes in place of {best.passes:.3g}"
-    if winner.passes == best.passes:
+    cost = f"{winner.gflop:.3g} GFLOP in place of {best.gflop:.3g}"
+    if winner.gflop == best.gflop:
         cost = "it comes earlier on the ladder"
     return (
         f"{winner.name} is cheaper ({cost}), and its {100 * winner.behind:.1f} points behind {best.name} are less than "

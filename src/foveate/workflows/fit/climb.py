@@ -61,7 +61,8 @@ def chosen(ladder: Ladder, offered: Mapping[str, tuple[Way, float]], answers: Ma
     candidates = []
     for name, (way, passes) in offered.items():
         table = answers[way.rung.name][way.branch]
-        candidates.append(Candidate(name, table.probabilities.argmax(1) == table.labels, passes))
+        gflop = passes * way.rung.pass_gflop(ladder)
+        candidates.append(Candidate(name, table.probabilities.argmax(1) == table.labels, gflop))
     return choose(candidates, ladder.config.prefer)
 
 

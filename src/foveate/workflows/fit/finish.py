@@ -20,13 +20,14 @@ from foveate.workflows.fit.ladder_table import LadderRow, LadderTable
 from foveate.workflows.tune_views import tune_views
 
 
-def finish(ladder: Ladder, rungs: Sequence[Rung], answers: Mapping[str, Answers]) -> LadderTable:
+def finish(ladder: Ladder, rungs: Sequence[Rung], answers: Mapping[str, Answers], listed: str) -> LadderTable:
     """Choose, train the winner on all photographs, test it once, and write the ladder's table.
 
     Args:
         ladder: Where it was climbed.
         rungs: All of them.
         answers: Of each rung that was climbed, out of fold; none where nothing could be held out.
+        listed: Hash of the training photographs, those that cannot be read among them.
     """
     offered = ways(ladder, [each for each in rungs if each.name in answers])
     choice = chosen(ladder, offered, answers) if offered else None
@@ -54,6 +55,7 @@ def finish(ladder: Ladder, rungs: Sequence[Rung], answers: Mapping[str, Answers]
         rungs=_rows(ladder, rungs, choice, offered, answers),
         folds=ladder.folds,
         photographs=len(ladder.splits.train),
+        listed=listed,
         held_out=ladder.held_out,
         test_top1=test,
         minutes=round(ladder.journal.spent / 60, 2),
@@ -89,7 +91,7 @@ def _rows(
         names = [name for name, (way, _) in offered.items() if way.rung is rung]
         for name in names:
             table = answers[rung.name][offered[name][0].branch]
-            rows.append(_row(ladder, name, rung, compared[name], table))
+            rows.append(_row(ladder, name, rung, compared[name], table, offered[name][1]))
         if not names:
             entry = ladder.journal.entry(rung.name)
             note = entry.note if entry is not None and entry.state is RungState.SKIPPED else None
@@ -97,7 +99,7 @@ def _rows(
     return tuple(rows)
 
 
-def _row(ladder: Ladder, name: str, rung: Rung, compared: Compared, table: PredictionTable) -> LadderRow:
+def _row(ladder: Ladder, name: str, rung: Rung, compared: Compared, table: PredictionTable, passes: float) -> LadderRow:
     entry = ladder.journal.entry(rung.name)
     right = table.probabilities.argmax(1) == table.labels
     return replace(
@@ -106,7 +108,8 @@ def _row(ladder: Ladder, name: str, rung: Rung, compared: Compared, table: Predi
         mean_per_class=mean_per_class(right, table.labels),
         behind=compared.behind,
         standard_error=compared.standard_error if isfinite(compared.standard_error) else None,
-        passes=compared.passes,
+        passes=passes,
+        gflop=compared.gflop,
         minutes=None if entry is None else round(entry.seconds / 60, 2),
     )
 
@@ -119,6 +122,7 @@ def _empty(name: str, note: str | None) -> LadderRow:
         behind=None,
         standard_error=None,
         passes=None,
+        gflop=None,
         minutes=None,
         note=note,
     )

@@ -112,6 +112,7 @@ def _check_learnable(splits: Splits) -> None:
 
 
 def _climbed(config: FitConfig, splits: Splits, out: Path, began: float, say: Callable[[str], None]) -> LadderTable:
+    listed = hash_of_photographs(splits.train)
     splits, reading = _readable(splits, config, say)
     ladder_rungs = rungs()
     if Journal.is_in(out / WORK):
@@ -119,7 +120,7 @@ def _climbed(config: FitConfig, splits: Splits, out: Path, began: float, say: Ca
     else:
         ladder = _started(config, splits, out, reading, ladder_rungs, began, say)
     answers = climb(ladder, ladder_rungs) if ladder.folds else {}
-    table = finish(ladder, ladder_rungs, answers)
+    table = finish(ladder, ladder_rungs, answers, listed)
     shutil.rmtree(out / WORK)
     return table
 
@@ -226,6 +227,11 @@ def _finished(out: Path, config: FitConfig, say: Callable[[str], None]) -> Fitte
     table = LadderTable.read(out)
     if differing := differing_settings(table.settings, config):
         raise finished_otherwise(out, differing)
+    if hash_of_photographs(load_splits(config.data, lambda line: None).train) != table.listed:
+        raise UserError(
+            f"a finished fit is never overwritten; {out} holds one of other training photographs than there are in "
+            f"{config.data.root} now; name another folder with --out, or remove that one"
+        )
     shutil.rmtree(out / WORK, ignore_errors=True)  # where it was stopped between the last two steps
     say(f"{out} is fitted already: {table.winner}")
     return Fitted(out, table)

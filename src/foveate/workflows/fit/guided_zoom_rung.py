@@ -13,6 +13,7 @@ from foveate.config.branches import Branch
 from foveate.config.data import Split
 from foveate.evaluation.evidence_table import EvidenceTable
 from foveate.evaluation.predictions import PredictionTable
+from foveate.evaluation.refinement_cost import refinement_passes
 from foveate.guided_zoom.config import PoolConfig, RefinementConfig
 from foveate.guided_zoom.refined_probabilities import refined_probabilities
 from foveate.guided_zoom.weight_tuning import CachedScores, choose_setting, fit
@@ -83,11 +84,13 @@ class GuidedZoomRung(Rung):
         base, config = self._climbed_base(ladder), self.refinement(ladder)
         if config.top_k == 1:  # decided by the network alone
             return {}
-        tables = self._tables(ladder)
-        patches = sum(float(table.evidence.patches.sum()) for table in tables) / sum(len(table.ids) for table in tables)
-        asked = tables[0].evidence.classes.shape[1]
-        own = ladder.speeds[base.name].passes
-        return {Branch.JOINT: own + patches * config.top_k / asked}
+        tables, network = self._tables(ladder), base.fold_run(ladder, 0).load_network()
+        passes = sum(refinement_passes(table, config, network) * len(table.ids) for table in tables)
+        return {Branch.JOINT: passes / sum(len(table.ids) for table in tables)}
+
+    @override
+    def pass_gflop(self, ladder: Ladder) -> float:
+        return self._climbed_base(ladder).pass_gflop(ladder)
 
     @override
     def refit(self, ladder: Ladder, out: Path) -> None:

@@ -138,6 +138,10 @@ class Rung(ABC):
         """
 
     @abstractmethod
+    def pass_gflop(self, ladder: Ladder) -> float:
+        """Return what one of these passes takes, in thousand millions of floating point operations."""
+
+    @abstractmethod
     def refit(self, ladder: Ladder, out: Path) -> None:
         """Train on all photographs, and leave the result in a folder."""
 

@@ -27,6 +27,8 @@ class LadderRow:
     """Of that difference; None also where a single photograph was held out."""
     passes: float | None
     """Of a network, for one answer."""
+    gflop: float | None
+    """Of one answer, in thousand millions of floating point operations: what makes it cheap or dear."""
     minutes: float | None
     """That its folds took; ways to answer of one training share them."""
     note: str | None
@@ -39,7 +41,7 @@ class LadderRow:
             self.name + (" (taken)" if taken else ""),
             *("-" if value is None else f"{100 * value:.1f}" for value in (self.top1, self.mean_per_class)),
             "-" if self.behind is None else f"{100 * self.behind:.1f}{error}",
-            "-" if self.passes is None else f"{self.passes:.3g}",
+            *("-" if value is None else f"{value:.3g}" for value in (self.passes, self.gflop)),
             "-" if self.minutes is None else f"{self.minutes:.1f}",
             self.note or "",
         ]
@@ -61,6 +63,8 @@ class LadderTable:
     """In which photographs were held out; 0: none could be."""
     photographs: int
     """Of the training, that can be read."""
+    listed: str
+    """Hash of the training photographs, those that cannot be read among them."""
     held_out: int
     """Of these, how many were held out once."""
     test_top1: float | None
@@ -69,7 +73,16 @@ class LadderTable:
 
     def markdown(self) -> str:
         """Return the ladder as a table, and why its winner was taken."""
-        header = ["rung", "held-out top-1, %", "mean per class, %", "behind the best", "passes", "minutes", "note"]
+        header = [
+            "rung",
+            "held-out top-1, %",
+            "mean per class, %",
+            "behind the best",
+            "passes",
+            "GFLOP",
+            "minutes",
+            "note",
+        ]
         rows = [each.cells(taken=each.name == self.winner) for each in self.rungs]
         if not any(each.note for each in self.rungs):
             header, rows = header[:-1], [row[:-1] for row in rows]

@@ -46,6 +46,10 @@ class MethodRung(Rung):
         return {Branch.ORIGINAL: 1.0} | ({Branch.JOINT: passes} if passes > 1 else {})
 
     @override
+    def pass_gflop(self, ladder: Ladder) -> float:
+        return ladder.speeds[self.name].pass_gflop
+
+    @override
     def evaluate(self, ladder: Ladder, branch: Branch) -> float:
         # Which branch decides is written in the run's calibration.
         context = RunContext(hardware=ladder.config.hardware, say=ladder.detail)

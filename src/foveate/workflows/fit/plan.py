@@ -48,8 +48,8 @@ def planned(ladder: Ladder, rungs: Sequence[Rung]) -> tuple[Ladder, Reached]:
     plans = []
     for folds in range(MOST_FOLDS, FEWEST_FOLDS - 1, -1):
         trial = with_folds(ladder, folds)
-        if not trial.held_out:
-            break
+        if folds > trial.held_out:  # or some would be empty
+            continue
         times = times_of(trial, rungs)
         plans.append((trial, Reached(spent).fitting(times, seconds, needs_of(rungs)), times))
     if not plans:

@@ -22,6 +22,13 @@ class Speed:
     """An answer for one photograph, in batches."""
     passes: float
     """Of the backbone, for one answer."""
+    gflop: float
+    """Thousand millions of floating point operations of one answer, in convolutions and matrix products."""
+
+    @property
+    def pass_gflop(self) -> float:
+        """Of one pass, in thousand millions of floating point operations."""
+        return self.gflop / self.passes
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,85 @@
+"""What is planned of very few photographs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from foveate.config.branches import Branch
+from foveate.config.data import DataConfig
+from foveate.data.preparation import Splits
+from foveate.data.records import ImageRecord
+from foveate.workflows.fit.config import FitConfig
+from foveate.workflows.fit.journal import Journal, JournalContent
+from foveate.workflows.fit.ladder import Answers, Ladder, Rung
+from foveate.workflows.fit.plan import planned
+from foveate.workflows.fit.time_model import Machine, RungTime
+
+
+class QuickRung(Rung):
+    """A rung of a second."""
+
+    name = "quick"
+
+    def time(self, ladder: Ladder) -> RungTime:
+        return RungTime(1.0, 0.0)
+
+    def climb(self, ladder: Ladder) -> Answers:
+        raise NotImplementedError
+
+    def passes(self, ladder: Ladder) -> dict[Branch, float]:
+        raise NotImplementedError
+
+    def pass_gflop(self, ladder: Ladder) -> float:
+        raise NotImplementedError
+
+    def refit(self, ladder: Ladder, out: Path) -> None:
+        raise NotImplementedError
+
+    def evaluate(self, ladder: Ladder, branch: Branch) -> float:
+        raise NotImplementedError
+
+
+def ladder_of(counts: tuple[int, ...], folder: Path) -> Ladder:
+    """Return a ladder of classes with so many training photographs."""
+    names = tuple(f"class {label}" for label in range(len(counts)))
+    train = tuple(
+        ImageRecord(id=f"{label}/{number}", image=b"", label=label, class_name=names[label])
+        for label, count in enumerate(counts)
+        for number in range(count)
+    )
+    config, machine = FitConfig(data=DataConfig(root=folder)), Machine(decode=0.0, shares=True)
+    content = JournalContent(
+        settings=config,
+        photographs="",
+        folds=0,
+        machine=machine,
+        speeds={},
+        spent=0.0,
+        rungs=(),
+        winner=None,
+        test=None,
+    )
+    return Ladder(
+        config=config,
+        out=folder,
+        splits=Splits("few", names, train, (), ()),
+        folds=0,
+        fold_of=(None,) * len(train),
+        machine=machine,
+        speeds={},
+        journal=Journal(folder, content),
+        say=lambda line: None,
+    )
+
+
+@pytest.mark.parametrize(
+    ("counts", "folds"),
+    [((1, 1), 0), ((2, 1), 2), ((3, 1), 3), ((2, 2), 4), ((2, 2, 1), 4), ((3, 2), 5), ((9, 9), 5)],
+)
+def test_no_fold_is_empty(counts: tuple[int, ...], folds: int, tmp_path: Path) -> None:
+    """Two classes of two photographs are four folds of one."""
+    ladder, _ = planned(ladder_of(counts, tmp_path), [QuickRung()])
+    assert ladder.folds == folds
+    assert {each for each in ladder.fold_of if each is not None} == set(range(folds))
