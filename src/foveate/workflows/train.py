@@ -134,7 +134,7 @@ def _learned(
     if first and config.pretrained_share:
         mix_with_first_weights(network, run.path, config.pretrained_share)
     if first and validation:
-        keep_validation_answers(run, network, validation, say)
+        keep_validation_answers(run, network, validation, config.hardware, say)
     return with_head_start(metrics, run.path)
 
 
