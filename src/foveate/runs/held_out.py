@@ -121,13 +121,15 @@ def write_held_out(
 def read_held_out(folder: Path) -> HeldOut | None:
     """Return the held-out answers of a run or Guided Zoom; None where it has none.
 
+    `origin.json` is written last: without it the writing was interrupted, and there are none.
+
     Raises:
         UserError: They are damaged, or of another version.
     """
     kept = folder / _FOLDER
-    if not kept.exists():
-        return None
     file = kept / _ORIGIN
+    if not file.exists():
+        return None
     origin = structured(read_json(file, SCHEMA_VERSION), _Origin, file, "held-out answers")
     answers = {branch: read_predictions(kept / f"{branch.value}.parquet") for branch in origin.branches}
     if not {Branch.ORIGINAL, Branch.JOINT} & answers.keys():
