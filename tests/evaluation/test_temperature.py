@@ -10,7 +10,7 @@ from scipy.special import log_softmax, softmax
 
 from foveate.errors import UserError
 from foveate.evaluation.calibration import Judged, reliability
-from foveate.evaluation.temperature import HIGHEST, LOWEST, fit_temperature, mean_log_loss
+from foveate.evaluation.temperature import HIGHEST, LEAST_PHOTOGRAPHS, LOWEST, fit_temperature, mean_log_loss
 
 
 def drawn(seed: int, photographs: int, temperature: float) -> tuple[np.ndarray, np.ndarray]:
@@ -22,7 +22,7 @@ def drawn(seed: int, photographs: int, temperature: float) -> tuple[np.ndarray, 
 
 
 @settings(deadline=None, max_examples=25)
-@given(st.integers(0, 10_000), st.integers(10, 60), st.floats(0.3, 5))
+@given(st.integers(0, 10_000), st.integers(20, 60), st.floats(0.3, 5))
 def test_no_temperature_of_a_grid_is_better(seed: int, photographs: int, temperature: float) -> None:
     logits, labels = drawn(seed, photographs, temperature)
     if (logits.argmax(1) == labels).all():
@@ -46,14 +46,21 @@ def test_log_probabilities_say_the_same_as_logits() -> None:
 
 
 def test_by_hand() -> None:
-    """Of three answers at logits (a, 0) two are right: the best probability is 2/3, so a / T = log 2."""
-    logits, labels = np.array([[3.0, 0], [3, 0], [3, 0]]), np.array([0, 0, 1])
+    """Of answers at logits (a, 0) two thirds are right: the best probability is 2/3, so a / T = log 2."""
+    logits, labels = np.array([[3.0, 0]] * 21), np.array([0, 0, 1] * 7)
     assert fit_temperature(logits, labels) == pytest.approx(3 / np.log(2), rel=1e-4)
     assert mean_log_loss(np.zeros((2, 4)), np.array([0, 3])) == pytest.approx(np.log(4))
 
 
 def test_where_all_are_right_nothing_is_known() -> None:
     assert fit_temperature(np.array([[3.0, 0], [0, 1]]), np.array([0, 1])) == 1
+
+
+def test_to_a_few_none_is_fitted() -> None:
+    """Four of which one is wrong would have the highest there is."""
+    logits, labels = np.array([[9.0, 0]] * LEAST_PHOTOGRAPHS), np.array([1, 1, 1, 0] * 5)
+    assert fit_temperature(logits[1:], labels[1:]) == 1
+    assert fit_temperature(logits, labels) == pytest.approx(HIGHEST, rel=1e-3)
 
 
 def test_without_a_photograph_there_is_none() -> None:

@@ -62,6 +62,15 @@ def test_a_folder_without_them_has_none(tmp_path: Path) -> None:
     assert read_calibration(tmp_path) == Calibration(temperature=1.0, view_weights=None)
 
 
+def test_answers_whose_writing_was_interrupted_are_none(tmp_path: Path) -> None:
+    write_predictions(tmp_path / "held_out/joint.parquet", table(3))
+    assert read_held_out(tmp_path) is None
+    write_held_out(tmp_path, TWO, HeldOutSource.VALIDATION)
+    held_out = read_held_out(tmp_path)
+    assert held_out is not None
+    assert_array_equal(held_out.decision.probabilities, TWO[Branch.JOINT].probabilities)
+
+
 def _other(path: Path, **changes: Any) -> None:
     write_predictions(path / "held_out/original.parquet", replace(TWO[Branch.ORIGINAL], **changes))
 
@@ -75,7 +84,6 @@ def _edit(name: str, **changes: Any) -> Callable[[Path], None]:
 
 
 DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
-    "no origin": (lambda path: (path / "held_out/origin.json").unlink(), r"origin.json must be a file"),
     "no table": (lambda path: (path / "held_out/joint.parquet").unlink(), r"joint.parquet"),
     "half a table": (lambda path: (path / "held_out/joint.parquet").write_bytes(b"PAR1"), r"joint.parquet"),
     "other photographs": (lambda path: _other(path, ids=("a", "b", "c", "d", "e")), r"to the same 5 photographs"),

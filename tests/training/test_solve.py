@@ -185,6 +185,20 @@ def test_a_training_that_began_with_a_probe_goes_on_and_says_what_that_cost(quic
     assert run.config.network.begins_with_probe
 
 
+def test_a_training_stopped_before_its_first_last_checkpoint_begins_with_the_probe_again(
+    quick: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The best epoch's is written before: nothing is resumed from it."""
+    plain = replace(quick, network=PlainConfig(backbone=BACKBONE, head=HeadStart.PROBE), hardware=EXACT)
+    begun = weights_before_the_first_step(plain, tmp_path / "run", monkeypatch)
+    checkpoints = tmp_path / "run" / "checkpoints"
+    checkpoints.mkdir(exist_ok=True)
+    (checkpoints / "best.ckpt").touch()
+    again = weights_before_the_first_step(plain, tmp_path / "run", monkeypatch)
+    for name, each in begun.items():
+        assert torch.equal(each, again[name]), name
+
+
 @pytest.fixture(scope="module")
 def zoom(quick: TrainConfig, tmp_path_factory: pytest.TempPathFactory) -> Run:
     return train(solved(quick, FROZEN), tmp_path_factory.mktemp("zoom") / "run", say=silent)

@@ -29,7 +29,9 @@ from foveate.runs.context import RunContext
 from foveate.runs.guided_zoom_run import GuidedZoomRun
 from foveate.runs.held_out import (
     Calibration,
+    HeldOut,
     HeldOutSource,
+    keep_calibrated,
     read_calibration,
     read_held_out,
     write_calibration,
@@ -106,11 +108,20 @@ def test_a_training_keeps_its_validation_answers(validated: tuple[Run, list[str]
     assert_array_equal(held_out.decision.labels, raw.table.labels)
     assert_allclose(held_out.decision.probabilities, raw.table.probabilities, rtol=1e-4, atol=1e-6)
     (line,) = (each for each in lines if "temperature" in each)
-    assert f"temperature {calibration.temperature:.2f}, fitted to 8 held-out photographs (validation)" in line
+    assert line == "temperature 1: 8 held-out photographs (validation) are too few to fit one; that takes at least 20"
+    assert calibration == Calibration()
+
+
+def test_a_temperature_is_fitted_to_enough_and_the_line_says_what_it_does(tmp_path: Path, quick_run: Run) -> None:
+    answers = drawn(quick_run, 30)
+    held_out = HeldOut({Branch.ORIGINAL: answers}, HeldOutSource.VALIDATION, None)
+    line, calibration = keep_calibrated(tmp_path, held_out), read_calibration(tmp_path)
     errors = [
         reliability(Judged.of(each.probabilities, each.labels), BINS).error
         for each in (held_out.decision, held_out.decided(calibration))
     ]
+    assert calibration.temperature != 1
+    assert line.startswith(f"temperature {calibration.temperature:.2f}, fitted to 30 held-out photographs (validation)")
     assert f"{100 * errors[0]:.1f}% before, {100 * errors[1]:.1f}% after" in line
 
 
@@ -308,7 +319,7 @@ def test_a_tuned_guided_zoom_keeps_its_own(
         load(tmp_path / "zoom", hardware=SLOW).predict(birds[0], coverage=0.6)
     lines: list[str] = []
     tune(tmp_path / "zoom", context=RunContext(hardware=SLOW, say=lines.append))
-    assert any("fitted to 8 held-out photographs (validation)" in line for line in lines)
+    assert any("8 held-out photographs (validation) are too few" in line for line in lines)
     held_out = read_held_out(tmp_path / "zoom")
     assert held_out is not None
     write_calibration(tmp_path / "zoom", Calibration())

@@ -21,6 +21,7 @@ from foveate.guided_zoom.config import RefinementConfig, Scores
 from foveate.guided_zoom.refiner import Refiner
 from foveate.runs.context import RunContext
 from foveate.runs.guided_zoom_run import GuidedZoomRun
+from foveate.runs.held_out import Calibration, write_calibration
 from foveate.runs.run import Run
 from foveate.workflows.analysis.measure_trust import FIRST, REFINED, TrustReport, measure_trust
 from foveate.workflows.evaluate import evaluate
@@ -138,6 +139,17 @@ def test_answers_of_photographs_that_are_gone_are_refused(own_run: Run, tmp_path
     write_predictions(file, replace(table, ids=tuple(f"gone/{each}" for each in table.ids)))
     with pytest.raises(UserError, match=r"'gone/.* is not in the test split"):
         measure_trust(run, context=RunContext(say=silent))
+
+
+def test_both_answers_of_a_guided_zoom_are_judged_as_they_are_before_any_temperature(
+    own_zoom: GuidedZoomRun, judged: TrustReport, tmp_path: Path
+) -> None:
+    zoom = GuidedZoomRun.open(copied(own_zoom, tmp_path))
+    write_calibration(zoom.path, Calibration(temperature=3.0))
+    done = measure_trust(zoom, TrustStudy(bins=5, pairs=3), context=QUIET)
+    for name, each in judged.measures.items():
+        assert done.measures[name].confidence == pytest.approx(each.confidence, abs=1e-6)
+    assert "not calibrated" in done.report.read_text(encoding="utf-8")
 
 
 def test_refined_logits_are_judged_as_probabilities(own_zoom: GuidedZoomRun, tmp_path: Path) -> None:

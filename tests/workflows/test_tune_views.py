@@ -91,6 +91,8 @@ def test_a_run_without_held_out_answers_answers_for_its_validation_split(
     trained = read_held_out(run.path)
     assert trained is not None
     shutil.rmtree(run.path / "held_out")
+    gpu = replace(run.config, hardware=replace(config.hardware, accelerator="gpu"))
+    run = replace(run, description=replace(run.description, config=gpu))  # the context's hardware answers, not its own
     said: list[str] = []
     context = RunContext(hardware=config.hardware, say=said.append)
     first = tune_views(run, context=context)

@@ -11,14 +11,17 @@ from scipy.special import log_softmax
 
 from foveate.evaluation.accuracy import truth_ranks
 
-LOWEST, HIGHEST = 0.05, 20.0
+LOWEST, HIGHEST = 0.2, 5.0
 """The temperatures among which the best is looked for."""
+LEAST_PHOTOGRAPHS = 20
+"""A temperature is fitted to so many photographs or more: the best one for a handful of answers is mostly chance."""
 
 
 def fit_temperature(logits: NDArray[np.floating], labels: NDArray[np.integer]) -> float:
     """Return the temperature T of the smallest mean log loss of softmax(logits / T).
 
-    Where every answer is right the loss falls for ever as T does, and nothing says how sure is too sure: that is 1.
+    Where every answer is right the loss falls for ever as T does, and nothing says how sure is too sure: that is 1. So
+    it is of fewer than `LEAST_PHOTOGRAPHS`.
 
     Args:
         logits: (n, c); or log probabilities, which are logits too.
@@ -27,7 +30,7 @@ def fit_temperature(logits: NDArray[np.floating], labels: NDArray[np.integer]) -
     Raises:
         UserError: There is no photograph, shapes disagree, or a label is out of range.
     """
-    if (truth_ranks(logits, labels) == 0).all():
+    if (truth_ranks(logits, labels) == 0).all() or len(labels) < LEAST_PHOTOGRAPHS:
         return 1.0
     values = logits.astype(np.float64)
     bounds = (math.log(LOWEST), math.log(HIGHEST))

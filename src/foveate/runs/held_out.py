@@ -23,7 +23,7 @@ from foveate.config.checks import require_count
 from foveate.errors import UserError
 from foveate.evaluation.calibration import BINS, Judged, reliability
 from foveate.evaluation.predictions import PredictionTable, read_predictions, write_predictions
-from foveate.evaluation.temperature import fit_temperature
+from foveate.evaluation.temperature import LEAST_PHOTOGRAPHS, fit_temperature
 from foveate.files.documents import read_json, structured, unstructured, write_json
 from foveate.inference.classifier import Calibration as Calibration
 from foveate.networks.answers import decision
@@ -121,13 +121,15 @@ def write_held_out(
 def read_held_out(folder: Path) -> HeldOut | None:
     """Return the held-out answers of a run or Guided Zoom; None where it has none.
 
+    `origin.json` is written last: without it the writing was interrupted, and there are none.
+
     Raises:
         UserError: They are damaged, or of another version.
     """
     kept = folder / _FOLDER
-    if not kept.exists():
-        return None
     file = kept / _ORIGIN
+    if not file.exists():
+        return None
     origin = structured(read_json(file, SCHEMA_VERSION), _Origin, file, "held-out answers")
     answers = {branch: read_predictions(kept / f"{branch.value}.parquet") for branch in origin.branches}
     if not {Branch.ORIGINAL, Branch.JOINT} & answers.keys():
@@ -147,6 +149,8 @@ def read_held_out(folder: Path) -> HeldOut | None:
 def keep_calibrated(folder: Path, held_out: HeldOut, weights: Mapping[Branch, float] | None = None) -> str:
     """Keep held-out answers in a folder, and the temperature that is fitted to them; return a line that says so.
 
+    Of fewer than `LEAST_PHOTOGRAPHS` the temperature is 1, which changes no answer.
+
     Args:
         folder: Of a run or Guided Zoom.
         held_out: What it keeps.
@@ -162,11 +166,14 @@ def keep_calibrated(folder: Path, held_out: HeldOut, weights: Mapping[Branch, fl
     calibration = replace(calibration, temperature=fit_temperature(logits, before.labels))
     write_held_out(folder, held_out.answers, held_out.source, held_out.folds)
     write_calibration(folder, calibration)
+    of = f"{held_out.photographs} held-out photographs ({held_out.source})"
+    if held_out.photographs < LEAST_PHOTOGRAPHS:
+        return f"temperature 1: {of} are too few to fit one; that takes at least {LEAST_PHOTOGRAPHS}"
     after = held_out.decided(calibration)
     errors = [100 * reliability(Judged.of(each.probabilities, each.labels), BINS).error for each in (before, after)]
     return (
-        f"temperature {calibration.temperature:.2f}, fitted to {held_out.photographs} held-out photographs "
-        f"({held_out.source}): calibration error {errors[0]:.1f}% before, {errors[1]:.1f}% after"
+        f"temperature {calibration.temperature:.2f}, fitted to {of}: "
+        f"calibration error {errors[0]:.1f}% before, {errors[1]:.1f}% after"
     )
 
 

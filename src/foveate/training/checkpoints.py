@@ -33,6 +33,15 @@ class AtomicCheckpoints(TorchCheckpointIO):
         return read_checkpoint(Path(path))
 
 
+def resumed_from(folder: Path) -> Path | None:
+    """Return the checkpoint that a training in a run folder continues from; None where it begins.
+
+    One of the best epoch alone is none: the training was stopped before it had written that of the last.
+    """
+    last = folder / "checkpoints" / "last.ckpt"
+    return last if last.exists() else None
+
+
 def read_checkpoint(path: Path) -> dict[str, Any]:
     """Read a checkpoint of an unfinished training.
 

@@ -25,7 +25,7 @@ from foveate.inference.classifier import network_input
 from foveate.networks.network import Network
 from foveate.recipes.config import TrainConfig
 from foveate.training.callbacks import EpochLines, KeptEpochs
-from foveate.training.checkpoints import AtomicCheckpoints, read_checkpoint
+from foveate.training.checkpoints import AtomicCheckpoints, read_checkpoint, resumed_from
 from foveate.training.module import TrainingModule
 
 _MONITOR = "validation/top1"
@@ -66,15 +66,15 @@ def fit(
     snapshots = KeptEpochs(folder / "epochs", config.keep_epochs)
     trainer = _trainer(config, folder, [lines, snapshots, *([_best_checkpoint(folder)] if validation else [])])
     last, best = (folder / "checkpoints" / f"{name}.ckpt" for name in ("last", "best"))
-    begin = 0
-    if last.exists():
-        say(f"resuming from {last}")
-        begin = int(read_checkpoint(last)["epoch"]) + 1
+    begin, resumed = 0, resumed_from(folder)
+    if resumed is not None:
+        say(f"resuming from {resumed}")
+        begin = int(read_checkpoint(resumed)["epoch"]) + 1
         if validation:
             read_checkpoint(best)  # now, rather than when all is trained
     else:
         _prepare(network, config, train, say)
-    _run(trainer, module, _loaders(config, trainer, train, validation, begin), last if last.exists() else None)
+    _run(trainer, module, _loaders(config, trainer, train, validation, begin), resumed)
     # From the file in every case: it holds the averaged weights where they are asked for, also after a resume.
     chosen = read_checkpoint(best if validation else last)
     module.load_state_dict(chosen["state_dict"])

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from foveate.config.branches import Branch
+from foveate.config.hardware import HardwareConfig
 from foveate.data.loading import EvaluationViews, evaluation_loader
 from foveate.data.records import ImageRecord, labels_of
 from foveate.evaluation.evidence_table import EvidenceTable
@@ -25,7 +26,11 @@ _BATCH = 32
 
 
 def keep_validation_answers(
-    run: Run, network: Network, validation: Sequence[ImageRecord], say: Callable[[str], None]
+    run: Run,
+    network: Network,
+    validation: Sequence[ImageRecord],
+    hardware: HardwareConfig,
+    say: Callable[[str], None],
 ) -> None:
     """Answer for the validation photographs of a training with its network, and keep that in its run folder.
 
@@ -33,11 +38,12 @@ def keep_validation_answers(
         run: Whose training it was.
         network: Of the epoch that was chosen.
         validation: Photographs that can be read.
+        hardware: What computes.
         say: Receives a line of what was fitted.
     """
-    classifier, batches = Classifier.place(network, run.config.hardware), []
+    classifier, batches = Classifier.place(network, hardware), []
     views = EvaluationViews(validation, run.config.transforms)
-    for batch in evaluation_loader(views, _BATCH, workers=run.config.hardware.workers):
+    for batch in evaluation_loader(views, _BATCH, workers=hardware.workers):
         batches.append(classifier.branch_probabilities(batch.images))
     answers = {branch: torch.cat([each[branch] for each in batches]) for branch in batches[0]}
     say(keep_calibrated(run.path, HeldOut(_tables(run, validation, answers), HeldOutSource.VALIDATION, None)))

@@ -21,6 +21,7 @@ from foveate.recipes.config import TrainConfig
 from foveate.recipes.datasets import load_splits
 from foveate.recipes.methods import create_network
 from foveate.runs.run import Run, RunDescription, finished_otherwise
+from foveate.training.checkpoints import resumed_from
 from foveate.training.first_weights import keep_first_weights, mix_with_first_weights
 from foveate.training.fit import fit
 from foveate.training.losses import check_smoothing
@@ -67,7 +68,7 @@ def train(config: TrainConfig, out: Path | str, *, say: Callable[[str], None] = 
         return run
     if first:
         Run.check_start(out, description)
-    with working_in(out, lambda: any(out.glob("checkpoints/*.ckpt"))) if first else nullcontext():
+    with working_in(out, lambda: resumed_from(out) is not None) if first else nullcontext():
         return _train(config, splits, description, out, say, first=first)
 
 
@@ -125,7 +126,7 @@ def _learned(
             keep_out_of_fold_answers(run, solved, train, say)
         return dict(solved.measured)
     # The processes of further devices get their weights from the first one; a resumed training, from its checkpoint.
-    if config.network.begins_with_probe and first and not any(run.checkpoints.glob("*.ckpt")):
+    if config.network.begins_with_probe and first and resumed_from(run.path) is None:
         solve(network, config, train, run.path, say=say)
         if config.pretrained_share:
             keep_first_weights(network, run.path)
@@ -133,7 +134,7 @@ def _learned(
     if first and config.pretrained_share:
         mix_with_first_weights(network, run.path, config.pretrained_share)
     if first and validation:
-        keep_validation_answers(run, network, validation, say)
+        keep_validation_answers(run, network, validation, config.hardware, say)
     return with_head_start(metrics, run.path)
 
 

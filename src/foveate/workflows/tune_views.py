@@ -36,7 +36,7 @@ def tune_views(run: Run | Path | str, *, context: RunContext = HERE) -> ChosenWe
     if held_out is None:
         context.say(f"{run.path} has no held-out answers; its network answers for the validation split")
         records = context.readable(run, context.photographs_of(run, Split.VALIDATION))
-        keep_validation_answers(run, run.load_network(), records, context.say)
+        keep_validation_answers(run, run.load_network(), records, context.hardware, context.say)
         held_out = read_held_out(run.path)
         assert held_out is not None  # just written
     chosen = _chosen(held_out)

@@ -37,7 +37,6 @@ from foveate.report.trust import (
 from foveate.runs.context import HERE, RunContext
 from foveate.runs.environment import environment
 from foveate.runs.guided_zoom_run import GuidedZoomRun
-from foveate.runs.held_out import read_calibration
 from foveate.runs.run import Run
 from foveate.workflows.report_paths import kept_report, measured_with, report_path
 from foveate.workflows.result_rows import add_row, result_row, zoom_row
@@ -93,6 +92,9 @@ def measure_trust(
 ) -> TrustReport:
     """Judge kept answers; of a Guided Zoom those before and those after refinement.
 
+    Those of a Guided Zoom are compared alike: neither is divided by a temperature, and the report's title says so. The
+    answers of a run are as `foveate evaluate` kept them, calibrated where the run is.
+
     Writes `evaluation/<split>-trust` (of a run with the views' name) as Markdown and JSON, and pictures beside it.
 
     Args:
@@ -143,8 +145,8 @@ def _refined(zoom: GuidedZoomRun, split: Split, context: RunContext) -> _Answers
     config = zoom.description.refinement
     table = evidence_of_split(zoom, split, config, context=context)
     refined = refined_probabilities(table.probabilities, table.evidence.classes, table.refined(config), config.scores)
-    answers = {FIRST: table.probabilities.numpy(), REFINED: read_calibration(zoom.path).tempered(refined).numpy()}
-    run, title = zoom.base_run(), f"{zoom.path.name}, {split} split"
+    answers = {FIRST: table.probabilities.numpy(), REFINED: refined.numpy()}
+    run, title = zoom.base_run(), f"{zoom.path.name}, {split} split, not calibrated"
     settings = {**measured_with(context, run), **unstructured(config)}
     folder = zoom.path / "evaluation"
     return _Answers(run, zoom, table.ids, table.labels, answers, f"{split}-trust", title, settings, folder)
