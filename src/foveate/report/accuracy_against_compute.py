@@ -108,7 +108,7 @@ def compute_markdown(measured: Measured, pictures: str = "images") -> str:
     missing = not_measured(lines)
     blocks = [
         f"### {measured.title.heading}, {measured.photographs:,} test photographs\n",
-        " ".join([*_sentences(lines), *filter(None, [measured.title.note])]) + "\n",
+        "\n".join([*_sentences(lines), *filter(None, [measured.title.note])]) + "\n",
         markdown_table(header, cells),
         f"![{measured.title.heading}: accuracy against compute]({pictures}/{measured.picture_name})\n",
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from foveate.workflows.fit.choice import Candidate, choose, mean_per_class, paired_difference
+from foveate.workflows.fit.choice import Candidate, choose, mean_and_error_behind, mean_per_class
 from foveate.workflows.fit.config import Prefer
 
 
@@ -19,10 +19,10 @@ def candidate(name: str, right: int, of: int = 100, gflop: float = 1.0, first: i
 def test_the_paired_difference_is_that_of_hand() -> None:
     """Of 4 photographs a has three right, b one of these and the fourth: differences 0, 1, 1, -1."""
     a, b = np.array([True, True, True, False]), np.array([True, False, False, True])
-    mean, error = paired_difference(a, b)
+    mean, error = mean_and_error_behind(a, b)
     assert mean == pytest.approx(0.25)
     assert error == pytest.approx(np.sqrt(((0.0625 + 2 * 0.5625 + 1.5625) / 3) / 4))
-    assert paired_difference(a[:1], b[:1]) == (0.0, np.inf)
+    assert mean_and_error_behind(a[:1], b[:1]) == (0.0, np.inf)
 
 
 def test_the_best_mean_wins_where_it_is_clear() -> None:

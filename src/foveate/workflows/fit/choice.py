@@ -69,11 +69,11 @@ def choose(candidates: Sequence[Candidate], prefer: Prefer) -> Choice:
 
 
 def _compared(best: Candidate, other: Candidate) -> Compared:
-    behind, error = paired_difference(best.right, other.right)
+    behind, error = mean_and_error_behind(best.right, other.right)
     return Compared(other.name, float(other.right.mean()), behind, error, other.gflop)
 
 
-def paired_difference(a: Bool[np.ndarray, " n"], b: Bool[np.ndarray, " n"]) -> tuple[float, float]:
+def mean_and_error_behind(a: Bool[np.ndarray, " n"], b: Bool[np.ndarray, " n"]) -> tuple[float, float]:
     """Return the mean of a - b over photographs, and its standard error; infinite of a single photograph."""
     difference = a.astype(float) - b.astype(float)
     error = difference.std(ddof=1) / np.sqrt(len(difference)) if len(difference) > 1 else np.inf
