@@ -8,6 +8,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -25,6 +26,7 @@ from foveate.networks.network import Network, TrainingStep
 from foveate.networks.plain import PlainNetwork
 from foveate.s3n.config import S3NConfig
 from foveate.s3n.network import S3N
+from foveate.training.depthwise import FastDepthwiseGradients
 from screening.photographs import Photographs
 from screening.settings import Settings
 from screening.views import test_boxes, training_boxes, trivial_augment, windows
@@ -206,7 +208,7 @@ def _batches(network: Network, settings: Settings, fold: Fold) -> Iterator[tuple
             photographs.aspects[chosen], settings.smallest, settings.jitter, generator, square=settings.square
         )
         flipped = torch.rand(len(chosen), generator=generator, device=device) < 0.5
-        views = windows(photographs.images[chosen], boxes, settings.source, flipped)
+        views = windows(photographs.images[chosen], boxes, _trained_source(settings), flipped)
         if settings.augment == "trivial":
             views = trivial_augment(views, generator)
         targets = functional.one_hot(photographs.labels[chosen], photographs.classes).float()
@@ -218,20 +220,34 @@ def _batches(network: Network, settings: Settings, fold: Fold) -> Iterator[tuple
         yield normalised, targets, step * 1000 + torch.arange(len(chosen), device=device)
 
 
+def _trained_source(settings: Settings) -> int:
+    return (settings.trained or settings.input) * settings.source // settings.input
+
+
+def _first_stages(network: Network, count: int) -> list[nn.Module]:
+    """Return the stem and so many stages of an EfficientNet; none where `count` is 0."""
+    layers = cast(Any, network.backbone.network)
+    return [layers.conv_stem, layers.bn1, *list(layers.blocks)[:count]] if count else []
+
+
 _Step = Callable[[Tensor, Tensor, Tensor, float], None]
 
 
 def _backward(network: Network, settings: Settings, device: torch.device) -> _Step:
     """Return what computes a batch's gradients; on a GPU a step is recorded once and played again."""
     network.train()
+    for stage in _first_stages(network, settings.frozen_stages):
+        stage.requires_grad_(requires_grad=False).eval()
     if settings.frozen_norms:
         for module in network.modules():
             if isinstance(module, nn.BatchNorm2d):
                 module.eval()
 
+    cheap = FastDepthwiseGradients() if device.type == "cpu" else nullcontext()
+
     def direct(images: Tensor, targets: Tensor, keys: Tensor, progress: float) -> None:
         network.zero_grad(set_to_none=False)
-        with torch.autocast(device.type, torch.bfloat16, cache_enabled=False):
+        with cheap, torch.autocast(device.type, torch.bfloat16, cache_enabled=False):
             answers = network(images, TrainingStep(progress, keys))
         losses = [-(targets * each.float().log_softmax(-1)).sum(-1).mean() for each in answers.present().values()]
         sum(losses[1:], losses[0]).backward()
@@ -256,7 +272,8 @@ def _recorded(
     direct: _Step, network: Network, settings: Settings, device: torch.device, progress: float
 ) -> Callable[[Tensor, Tensor, Tensor], None]:
     count = settings.batch * settings.crops
-    images = torch.zeros(count, 3, settings.source, settings.source, device=device)
+    size = _trained_source(settings)
+    images = torch.zeros(count, 3, size, size, device=device)
     images = images.contiguous(memory_format=torch.channels_last)
     targets = torch.zeros(count, network.backbone.classes, device=device)
     keys = torch.zeros(count, dtype=torch.int64, device=device)

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from screening.settings import Settings
 
 _NOW = Settings()
 _GUESS = Settings(steps=1120, probe=True, head_rate=0.01)
+
+_SMALL = replace(_GUESS, trained=160)
+
+
+def _adamw(rate: float) -> dict[str, Any]:
+    return {"optimiser": "adamw", "learning_rate": rate, "head_rate": rate, "weight_decay": 0.05}
+
 
 PLAN: dict[str, Settings] = {
     "now": _NOW,
@@ -57,5 +65,14 @@ PLAN: dict[str, Settings] = {
     "frozen, trivial, long": replace(_GUESS, frozen_norms=True, augment="trivial", steps=2240),
     "guess, whole view": replace(_GUESS, share=1.0),
     "S3N, source 448": Settings(looks=3, source=448),
+    "160": _SMALL,
+    "160, adamw 3e-4": replace(_SMALL, **_adamw(3e-4)),
+    "160, rate 0.03": replace(_SMALL, learning_rate=0.03),
+    "160, adamw 1e-3": replace(_SMALL, **_adamw(1e-3)),
+    "160, trivial": replace(_SMALL, augment="trivial"),
+    "160, head at random": replace(_SMALL, probe=False, head_rate=0.1),
+    "160, stages 3": replace(_SMALL, frozen_stages=3),
+    "160, area 0.25": replace(_SMALL, smallest=0.25),
+    "160, three times the steps": replace(_SMALL, steps=3360),
 }
 """Most telling first, for where the time ends before the plan."""
