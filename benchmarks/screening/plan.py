@@ -11,6 +11,7 @@ _NOW = Settings()
 _GUESS = Settings(steps=1120, probe=True, head_rate=0.01)
 
 _SMALL = replace(_GUESS, trained=160)
+_LATE = replace(_GUESS, frozen_stages=2)
 
 
 def _adamw(rate: float) -> dict[str, Any]:
@@ -66,13 +67,12 @@ PLAN: dict[str, Settings] = {
     "guess, whole view": replace(_GUESS, share=1.0),
     "S3N, source 448": Settings(looks=3, source=448),
     "160": _SMALL,
-    "160, adamw 3e-4": replace(_SMALL, **_adamw(3e-4)),
-    "160, rate 0.03": replace(_SMALL, learning_rate=0.03),
-    "160, adamw 1e-3": replace(_SMALL, **_adamw(1e-3)),
-    "160, trivial": replace(_SMALL, augment="trivial"),
-    "160, head at random": replace(_SMALL, probe=False, head_rate=0.1),
-    "160, stages 3": replace(_SMALL, frozen_stages=3),
-    "160, area 0.25": replace(_SMALL, smallest=0.25),
-    "160, three times the steps": replace(_SMALL, steps=3360),
+    "guess, stages 2": _LATE,
+    "late, adamw 5e-4": replace(_LATE, **_adamw(5e-4)),
+    "late, rate 0.03": replace(_LATE, learning_rate=0.03),
+    "late, trivial": replace(_LATE, augment="trivial"),
+    "late, twice the steps": replace(_LATE, steps=2240),
+    "late, adamw 5e-4, twice the steps": replace(_LATE, **_adamw(5e-4), steps=2240),
+    "late, trivial, twice the steps": replace(_LATE, augment="trivial", steps=2240),
 }
 """Most telling first, for where the time ends before the plan."""
