@@ -102,7 +102,7 @@ REFUSED: list[tuple[Maker, str, Any, str]] = [
     (OptimiserConfig, "weight_decay", -1e-4, "weight_decay must not be negative"),
     (HardwareConfig, "devices", 0, "devices must be at least 1"),
     (HardwareConfig, "workers", -1, "workers must not be negative"),
-    (training, "epochs", 0, "epochs must be at least 1"),
+    (training, "epochs", -1, "epochs must not be negative"),
     (partial(training, epochs=0), "steps", 0, "steps must be at least 1"),
     (partial(training, steps=100), "epochs", 15, "epochs must be 0 beside steps; to give epochs, make steps None"),
     (training, "batch_size", 0, "batch_size must be at least 1"),
@@ -277,6 +277,14 @@ GUIDED_ZOOM_PRESETS: list[tuple[str, object, object, object, object]] = [
     ("refinement.mirrored", False, False, False, True),
     ("refinement.entropy_threshold", None, None, None, None),
 ]
+
+
+@pytest.mark.parametrize(("photographs", "epochs"), [(600, 44), (832, 32), (10_000, 15), (16, 200)])
+def test_few_photographs_are_passed_over_more_often(photographs: int, epochs: int) -> None:
+    """1,680 batches of 16, in 15 to 200 epochs: 600 photographs are 38 batches, and 1,680 of them 44.2 epochs."""
+    counted = training(epochs=0).counted(photographs)
+    assert (counted.epochs, counted.steps) == (epochs, None)
+    assert training(epochs=3).counted(photographs).epochs == 3
 
 
 @pytest.mark.parametrize(("field", "paper", "caffe", "pytorch", "foveate"), GUIDED_ZOOM_PRESETS)

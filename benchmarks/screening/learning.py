@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -66,14 +67,20 @@ def fine_tune(settings: Settings, fold: Fold) -> Outcome:
     rates = [group["lr"] for group in optimiser.param_groups]
     backward = _backward(network, settings, device)
     followed, following = _floating(network.state_dict()), _floating(average)
+    moved = [each for each in network.parameters() if each.requires_grad]
+    fixed = [each.detach().clone() for each in moved]
     for step, (images, targets, keys) in enumerate(_batches(network, settings, fold)):
         for group, rate in zip(optimiser.param_groups, rates, strict=True):
             group["lr"] = rate * _one_cycle(step / settings.steps)
         backward(images, targets, keys, step / settings.steps)
         optimiser.step()
         with torch.no_grad():
+            if settings.tether:
+                pull = settings.tether * settings.learning_rate * _one_cycle(step / settings.steps)
+                torch._foreach_lerp_(moved, fixed, pull)
             torch._foreach_lerp_(following, followed, 1 - min(_EMA, (1 + step) / (10 + step)))
     answers = _answers("", network, settings, fold)
+    answers |= _answers("whole view ", network, replace(settings, share=1.0), fold)
     trained = copy.deepcopy(network.state_dict())
     network.load_state_dict(average)
     answers |= _answers("ema ", network, settings, fold)
@@ -91,6 +98,8 @@ def fine_tune(settings: Settings, fold: Fold) -> Outcome:
             }
             network.load_state_dict(blend)
             answers |= _answers(f"blend {share} ", network, settings, fold)
+            if share == max(_BLENDS):
+                answers |= _answers(f"whole view, blend {share} ", network, replace(settings, share=1.0), fold)
     return Outcome({name: each.float().cpu() for name, each in answers.items()}, time.perf_counter() - began)
 
 

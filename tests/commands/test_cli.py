@@ -180,7 +180,7 @@ def test_a_mistake_ends_with_status_2_and_a_reason(
         ("train plain --out x --epochs=1.5", "--epochs must be a whole number; got '1.5'"),
         ("train plain --out x --optimiser.momentum much", "--optimiser.momentum must be a number; got 'much'"),
         ("train plain --out x --epochs 1" + 5000 * "0", "--epochs must be a smaller number; got 5001 digits"),
-        ("train plain --out x --epochs 0", "--epochs must be at least 1; got 0"),
+        ("train plain --out x --epochs -1", "--epochs must not be negative; got -1"),
         ("train plain --out x --batch-size=0", "--batch-size must be at least 1; got 0"),
         ("train plain --out x --hardware.workers -1", "--hardware.workers must not be negative; got -1"),
         (

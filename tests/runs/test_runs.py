@@ -186,7 +186,7 @@ def test_a_run_remembers_which_method_it_is_of(unfinished: Run, tmp_path: Path) 
         (lambda run: run["config"]["transforms"].update(input_sise=1), r"input_sise.*config\.transforms"),
         (lambda run: run["config"]["optimiser"].update(schedule="steep"), r"Schedule.*config\.optimiser\.schedule"),
         (lambda run: run["config"].update(epochs="many"), r"expected a whole number, got text.*config\.epochs"),
-        (lambda run: run["config"].update(epochs=0), r"epochs must be at least 1; got 0.*config"),
+        (lambda run: run["config"].update(epochs=-1), r"epochs must not be negative; got -1.*config"),
         (lambda run: run["config"].pop("data"), r"required field missing.*config\.data"),
         (
             lambda run: run.update(schema_version=5),

@@ -45,7 +45,7 @@ def run_folder(config: TrainConfig, name: str) -> Path:
     """
     from foveate.recipes.datasets import load_splits
 
-    if config.steps is not None:
+    if not config.epochs:
         config = config.counted(len(load_splits(config.data).named("train")))
     names = (safe_name(name if number == 1 else f"{name}-{number}") for number in count(1))
     return next(path for each in names if _is_free(path := RUNS / each) or _holds(path, config))

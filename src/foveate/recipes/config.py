@@ -11,6 +11,8 @@ from foveate.config.hardware import HardwareConfig
 from foveate.config.networks import NetworkConfig, PlainConfig
 from foveate.config.optimiser import OptimiserConfig, SmoothingOver
 
+_LEAST_EPOCHS, _ENOUGH_STEPS, _MOST_EPOCHS = 15, 1680, 200
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
@@ -22,7 +24,8 @@ class TrainConfig:
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
     hardware: HardwareConfig = field(default_factory=HardwareConfig)
     epochs: int = 15
-    """Passes over the training photographs; 0 where `steps` is given."""
+    """Passes over the training photographs; 0: as `steps` says or, without it, 15, and more where photographs are few:
+    up to 200, until about 1,680 batches were learned from."""
     steps: int | None = None
     """In place of `epochs`: about so many batches, rounded to whole epochs once the photographs are counted."""
     batch_size: int = 16
@@ -49,13 +52,13 @@ class TrainConfig:
             f"a {self.network.method} network sees one size: source_size must be input_size, or None, without a zoom",
             sizes.source_size,
         )
-        if self.steps is None:
-            require_count("epochs", self.epochs)
+        require_count("epochs", self.epochs, least=0)
+        if self.epochs:
+            require(self.steps is None, "epochs must be 0 beside steps; to give epochs, make steps None", self.epochs)
             for epoch in self.keep_epochs:
                 require(1 <= epoch <= self.epochs, f"keep_epochs must be in 1 to {self.epochs} (epochs)", epoch)
-        else:
+        elif self.steps is not None:
             require_count("steps", self.steps)
-            require(self.epochs == 0, "epochs must be 0 beside steps; to give epochs, make steps None", self.epochs)
         require_count("batch_size", self.batch_size)
         require_seed("seed", self.seed)
         require_fraction("label_smoothing", self.label_smoothing)
@@ -75,7 +78,7 @@ class TrainConfig:
         return self.epochs if self.network.trained_here and not self.network.solved else None
 
     def counted(self, photographs: int) -> TrainConfig:
-        """Return the same training with `epochs` in place of `steps`; of at least one epoch.
+        """Return the same training with `epochs` said, where they are 0.
 
         Args:
             photographs: How many it learns from; the last batch of an epoch may be smaller than the others.
@@ -83,6 +86,11 @@ class TrainConfig:
         Raises:
             UserError: One of `keep_epochs` lies beyond the last.
         """
-        if self.steps is None:
+        if self.epochs:
             return self
-        return replace(self, steps=None, epochs=max(1, round(self.steps / ceil(photographs / self.batch_size))))
+        batches = ceil(photographs / self.batch_size)
+        if self.steps is None:
+            epochs = min(max(_LEAST_EPOCHS, round(_ENOUGH_STEPS / batches)), _MOST_EPOCHS)
+        else:
+            epochs = max(1, round(self.steps / batches))
+        return replace(self, steps=None, epochs=epochs)

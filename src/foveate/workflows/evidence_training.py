@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from foveate.backbones.backbone import is_backbone
+from foveate.config.checks import require_count
 from foveate.config.data import TransformConfig
 from foveate.config.hardware import HardwareConfig
 from foveate.config.networks import BackboneConfig, NetworkConfig, PlainConfig, ProbeConfig
@@ -55,7 +56,10 @@ class EvidenceTraining:
             config = replace(config, network=self._network(backbone))
         data = replace(recipe.data, root=pool, largest_megapixels=run.config.data.largest_megapixels)
         config = replace(config, data=data)
-        return config if self.epochs is None else replace(config, epochs=self.epochs, steps=None)
+        if self.epochs is None:
+            return config
+        require_count("epochs", self.epochs)
+        return replace(config, epochs=self.epochs, steps=None)
 
     def _usual(self, recipe: TrainConfig, epochs: int, run: Run, hardware: HardwareConfig) -> TrainConfig:
         """Return how it is trained where nothing is said of it; of a probe, nothing that is about steps."""

@@ -59,7 +59,7 @@ def train(config: TrainConfig, out: Path | str, *, say: Callable[[str], None] = 
     config = replace(config, data=replace(config.data, root=config.data.root.expanduser().resolve()))
     splits = load_splits(config.data, say)
     photographs = len(splits.named(Split.TRAIN))
-    if config.steps is not None:
+    if not config.epochs:
         config = config.counted(photographs)
         say(f"{config.epochs} epochs of {photographs} photographs")
     description, out = RunDescription(config, splits.class_names, splits.name), Path(out)
@@ -148,7 +148,7 @@ def trained(config: TrainConfig, out: Path, *, say: Callable[[str], None] = prin
         say(f"training {out.name}")
         return train(config, out, say=say)
     run = Run.open(out)
-    if config.steps is not None:
+    if not config.epochs:
         config = config.counted(len(load_splits(config.data).named(Split.TRAIN)))
     if differing := run.differences(config):
         raise finished_otherwise(out, differing)
