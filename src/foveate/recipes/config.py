@@ -37,6 +37,9 @@ class TrainConfig:
     """Weigh each class's loss by the inverse of its frequency."""
     ema_decay: float | None = None
     """Keep an exponential moving average of the weights with this decay per step and use it; None: do not."""
+    frozen_stride: int = 0
+    """Layers whose feature maps are at most so many times smaller than the view stay as they were pretrained, statistics
+    of batch norms included: a step is cheaper, the first layers cost most. 0: every layer learns."""
     pretrained_share: float = 0.0
     """Share, in the weights that the training leaves, of those that it began with: a weighted mean of the two, which
     forgets less of the pretraining (WiSE-FT: Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR 2022)."""
@@ -62,6 +65,7 @@ class TrainConfig:
         require_count("batch_size", self.batch_size)
         require_seed("seed", self.seed)
         require_fraction("label_smoothing", self.label_smoothing)
+        require_count("frozen_stride", self.frozen_stride, least=0)
         require_fraction("pretrained_share", self.pretrained_share)
         require(
             not self.pretrained_share or self.network.begins_with_probe,

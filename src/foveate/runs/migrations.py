@@ -47,6 +47,13 @@ def _with_new_heads(run: dict[str, Any]) -> dict[str, Any]:
     return run
 
 
+def _with_all_layers_learning(run: dict[str, Any]) -> dict[str, Any]:
+    """Schema 4 kept no layer as it was pretrained, unless none was trained."""
+    for config in inside(run, "config"):
+        add_fields(config, frozen_stride=0)
+    return run
+
+
 _NEW_HEADS: Mapping[str, dict[str, object]] = {"plain": {"head": "new"}, "s3n": {"head": "new", "frozen": False}}
 
 
@@ -69,7 +76,12 @@ def _with_entropy_thresholds(zoom: dict[str, Any]) -> dict[str, Any]:
     return zoom
 
 
-RUN: Mapping[int, Migration] = {1: _of_one_method, 2: _with_every_choice_of_a_run, 3: _with_new_heads}
+RUN: Mapping[int, Migration] = {
+    1: _of_one_method,
+    2: _with_every_choice_of_a_run,
+    3: _with_new_heads,
+    4: _with_all_layers_learning,
+}
 """Of `run.json`."""
 GUIDED_ZOOM: Mapping[int, Migration] = {1: _with_every_choice_of_a_guided_zoom, 2: _with_entropy_thresholds}
 """Of `guided_zoom.json`."""

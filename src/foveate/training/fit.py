@@ -26,6 +26,7 @@ from foveate.networks.network import Network
 from foveate.recipes.config import TrainConfig
 from foveate.training.callbacks import EpochLines, KeptEpochs
 from foveate.training.checkpoints import AtomicCheckpoints, read_checkpoint, resumed_from
+from foveate.training.frozen_layers import frozen
 from foveate.training.module import TrainingModule
 
 _MONITOR = "validation/top1"
@@ -74,7 +75,8 @@ def fit(
             read_checkpoint(best)  # now, rather than when all is trained
     else:
         _prepare(network, config, train, say)
-    _run(trainer, module, _loaders(config, trainer, train, validation, begin), resumed)
+    with frozen(module.kept):
+        _run(trainer, module, _loaders(config, trainer, train, validation, begin), resumed)
     # From the file in every case: it holds the averaged weights where they are asked for, also after a resume.
     chosen = read_checkpoint(best if validation else last)
     module.load_state_dict(chosen["state_dict"])

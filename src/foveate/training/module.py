@@ -22,6 +22,7 @@ from foveate.networks.network import Losses, Network, TrainingStep
 from foveate.recipes.config import TrainConfig
 from foveate.training.class_weights import class_weights
 from foveate.training.depthwise import FastDepthwiseGradients
+from foveate.training.frozen_layers import first_layers
 from foveate.training.losses import total_loss
 from foveate.training.optimiser import build_optimiser
 from foveate.training.schedule import build_schedule
@@ -43,11 +44,23 @@ class TrainingModule(pl.LightningModule):
         super().__init__()
         self.network = network
         self.config = config
+        self.kept = first_layers(network.backbone, config.frozen_stride)
         classes = network.backbone.classes
         self.weight: Tensor | None
         self.register_buffer(
             "weight", class_weights(labels, classes) if config.class_weights else None, persistent=False
         )
+        self._calm()  # Lightning trains a module in the mode in which it is given
+
+    def train(self, mode: bool = True) -> TrainingModule:  # noqa: FBT001, FBT002 - torch's signature
+        """Switch to training or evaluation, all but the layers that are kept: their batch norms do not learn either."""
+        super().train(mode)
+        self._calm()
+        return self
+
+    def _calm(self) -> None:
+        for layer in self.kept:
+            layer.eval()
 
     def on_train_epoch_start(self) -> None:
         """Make what is random inside the network (dropout) a function of seed, epoch and process."""

@@ -1,0 +1,41 @@
+"""The first layers of a backbone, kept as they were pretrained while the others learn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from torch import nn
+
+from foveate.backbones.backbone import Backbone
+
+
+def first_layers(backbone: Backbone, stride: int) -> list[nn.Module]:
+    """Return the modules up to the last feature map that is at most `stride` times smaller than the view.
+
+    Args:
+        backbone: Its modules stand in the order in which they compute, as those of timm's CNNs do.
+        stride: In pixels; 0: none.
+    """
+    ends = [str(each["module"]) for each in backbone.network.feature_info if each["reduction"] <= stride]
+    return layers_up_to(backbone.network, ends[-1]) if ends else []
+
+
+def layers_up_to(network: nn.Module, name: str) -> list[nn.Module]:
+    """Return the modules before a named one, it and what it is made of; none that has a part after it."""
+    named = list(network.named_modules())
+    last = max(place for place, (each, _) in enumerate(named) if f"{each}.".startswith(f"{name}."))
+    return [module for place, (_, module) in enumerate(named) if place + len(list(module.modules())) <= last + 1]
+
+
+@contextmanager
+def frozen(layers: Sequence[nn.Module]) -> Iterator[None]:
+    """Keep the parameters of some layers from learning; afterwards they may again."""
+    learning = [each for layer in layers for each in layer.parameters(recurse=False) if each.requires_grad]
+    for each in learning:
+        each.requires_grad_(requires_grad=False)
+    try:
+        yield
+    finally:
+        for each in learning:
+            each.requires_grad_(requires_grad=True)
