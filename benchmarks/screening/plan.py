@@ -78,6 +78,7 @@ PLAN: dict[str, Settings] = {
     "late, area 0.25, rate 0.03": replace(_LATE, smallest=0.25, learning_rate=0.03),
     "late, trivial, rate 0.03": replace(_LATE, augment="trivial", learning_rate=0.03),
     "late, rate 0.03, tether 0.1": replace(_LATE, learning_rate=0.03, tether=0.1),
+    "late, rate 0.03, S3N": replace(_LATE, learning_rate=0.03, looks=3, source=448, steps=700),
     "late, tether 0.3": replace(_LATE, tether=0.3),
     "late, twice the steps": replace(_LATE, steps=2240),
     "late, adamw 5e-4, twice the steps": replace(_LATE, **_adamw(5e-4), steps=2240),
