@@ -81,12 +81,12 @@ def pass_gflop(base: str, size: int) -> float:
 
 
 def measured_sets() -> list[compute.Measured]:
-    """Read the rows of today's recipes, and of the slice of birds those of the former ones.
+    """Read the rows of today's recipes, and those of the former ones.
 
-    The latter do not say that they are of its 585 test photographs.
+    On the slice of birds the latter do not say that they are of its 585 test photographs.
     """
     former = [{"photographs": 585, **row} for row in read_rows(RESULTS / "slice.jsonl")]
-    return compute.measured_sets(_floor(), former, pass_gflop)
+    return compute.measured_sets(_floor(), [*former, *read_rows(RESULTS / "former.jsonl")], pass_gflop)
 
 
 def results_document(document: str, measured: list[compute.Measured]) -> str:

@@ -73,7 +73,7 @@ PLAN: dict[str, Settings] = {
     "late, trivial": replace(_LATE, augment="trivial"),
     "late, rate 0.1": replace(_LATE, learning_rate=0.1, head_rate=0.1),
     "late, rate 0.1, head 0.01": replace(_LATE, learning_rate=0.1),
-    "late, rate 0.06": replace(_LATE, learning_rate=0.06),
+    "late, rate 0.06, 1680 steps": replace(_LATE, learning_rate=0.06, steps=1680),
     "late, area 0.25": replace(_LATE, smallest=0.25),
     "late, area 0.25, rate 0.03": replace(_LATE, smallest=0.25, learning_rate=0.03),
     "late, trivial, rate 0.03": replace(_LATE, augment="trivial", learning_rate=0.03),

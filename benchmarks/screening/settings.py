@@ -43,8 +43,8 @@ class Settings:
     input: int = 224
     source: int = 224
     trained: int | None = None
-    """Side of the views in training, smaller than `input`, in pixels; None: `input`. A random crop enlarges what it shows;
-    a smaller one shows it as large as the test view does (FixRes, NeurIPS 2019), and costs less."""
+    """Side of the views in training, smaller than `input`, in pixels; None: `input`. A random crop enlarges what it
+    shows; a smaller one shows it as large as the test view does (FixRes, NeurIPS 2019), and costs less."""
     frozen_stages: int = 0
     """How many of the first stages, the stem with them, stay as they were pretrained."""
     share: float = 224 / 256

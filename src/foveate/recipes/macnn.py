@@ -10,11 +10,10 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from foveate.config.data import TrainCrop, TransformConfig
+from foveate.config.data import DataConfig, TrainCrop, TransformConfig
 from foveate.config.optimiser import OptimiserConfig, Schedule
 from foveate.macnn.config import AttentionForm, MACNNConfig
 from foveate.recipes.config import TrainConfig
-from foveate.recipes.plain import plain
 
 PUBLISHED = replace(MACNNConfig.paper(), attention=AttentionForm.STANDARDISED)
 """The text's own form of attention has no gradient where its sums are large."""
@@ -25,13 +24,13 @@ _SUMMED = OptimiserConfig(learning_rate=0.002, new_learning_rate=0.02)
 
 def macnn(folder: Path | str = "photographs") -> TrainConfig:
     """Look at four parts with EfficientNet-Lite0 at 224 pixels, each at 96."""
-    return replace(plain(folder), network=MACNNConfig(part_size=96), optimiser=_SUMMED)
+    return TrainConfig(data=DataConfig(root=Path(folder)), network=MACNNConfig(part_size=96), optimiser=_SUMMED)
 
 
 def macnn_paper(folder: Path | str = "photographs") -> TrainConfig:
     """The published network, VGG-19 at 448 pixels, one for each stream, but for the form of attention: needs a GPU."""
-    return replace(
-        plain(folder),
+    return TrainConfig(
+        data=DataConfig(root=Path(folder)),
         transforms=TransformConfig(input_size=448, resize_size=475, train_crop=TrainCrop.OFFSET),
         network=PUBLISHED,
         optimiser=OptimiserConfig(

@@ -5,12 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 
 from foveate.config.data import DataConfig, DatasetFormat, TransformConfig
+from foveate.config.networks import HeadStart, PlainConfig
+from foveate.config.optimiser import OptimiserConfig
 from foveate.recipes.config import TrainConfig
 
 
 def plain(folder: Path | str = "photographs") -> TrainConfig:
-    """Fine-tune EfficientNet-Lite0 at 224 pixels: the baseline."""
-    return TrainConfig(data=DataConfig(root=Path(folder)))
+    """Fine-tune EfficientNet-Lite0 at 224 pixels, its head from a probe: the baseline."""
+    return TrainConfig(
+        data=DataConfig(root=Path(folder)),
+        network=PlainConfig(head=HeadStart.PROBE),
+        optimiser=OptimiserConfig(learning_rate=0.03, new_learning_rate=0.01),
+        epochs=0,
+        frozen_stride=4,
+    )
 
 
 def plain_plumage() -> TrainConfig:

@@ -11,13 +11,13 @@ from pathlib import Path
 from foveate.config.data import DataConfig, TransformConfig
 from foveate.config.optimiser import OptimiserConfig, Schedule, SmoothingOver
 from foveate.recipes.config import TrainConfig
-from foveate.recipes.plain import plain, plain_plumage
+from foveate.recipes.plain import plain_plumage
 from foveate.s3n.config import S3NConfig
 
 
 def s3n(folder: Path | str = "photographs") -> TrainConfig:
     """Look three times with EfficientNet-Lite0 at 224 pixels: at the whole, and through two zooms."""
-    return replace(plain(folder), network=S3NConfig())
+    return TrainConfig(data=DataConfig(root=Path(folder)), network=S3NConfig())
 
 
 def s3n_paper(folder: Path | str = "photographs") -> TrainConfig:

@@ -11,15 +11,15 @@ from pathlib import Path
 from foveate.config.data import DataConfig, DatasetFormat, TransformConfig
 from foveate.recipes.config import TrainConfig
 from foveate.recipes.macnn import macnn
-from foveate.recipes.plain import plain
-from foveate.recipes.s3n import s3n, s3n_paper, s3n_reference
+from foveate.recipes.s3n import s3n_paper, s3n_reference
+from foveate.s3n.config import S3NConfig
 
 _SLICE = DataConfig(root=Path("CUB_200_2011_20"), format=DatasetFormat.CUB)
 
 
 def plain_slice() -> TrainConfig:
     """Fine-tune EfficientNet-Lite0 at 224 pixels on the 20-class slice of CUB-200-2011."""
-    return replace(plain(), data=_SLICE)
+    return TrainConfig(data=_SLICE)
 
 
 def plain_slice_448() -> TrainConfig:
@@ -34,7 +34,7 @@ def plain_slice_long() -> TrainConfig:
 
 def s3n_slice() -> TrainConfig:
     """S3N with EfficientNet-Lite0 at 224 pixels on the 20-class slice of CUB-200-2011."""
-    return replace(s3n(), data=_SLICE)
+    return TrainConfig(data=_SLICE, network=S3NConfig())
 
 
 def s3n_slice_448() -> TrainConfig:

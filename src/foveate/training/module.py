@@ -52,7 +52,7 @@ class TrainingModule(pl.LightningModule):
         )
         self._calm()  # Lightning trains a module in the mode in which it is given
 
-    def train(self, mode: bool = True) -> TrainingModule:  # noqa: FBT001, FBT002 - torch's signature
+    def train(self, mode: bool = True) -> TrainingModule:
         """Switch to training or evaluation, all but the layers that are kept: their batch norms do not learn either."""
         super().train(mode)
         self._calm()
