@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from foveate.config.networks import BackboneConfig
+from foveate.config.networks import BackboneConfig, BackboneNetworkConfig
 from foveate.recipes.config import TrainConfig
 from foveate.recipes.plain import plain
 from foveate.recipes.probe import probe
@@ -36,5 +36,6 @@ def probe_lite2(folder: Path | str = "photographs") -> TrainConfig:
 
 def _sized(config: TrainConfig, number: int) -> TrainConfig:
     side, whole = _SIDES[number]
+    assert isinstance(config.network, BackboneNetworkConfig)  # both recipes are of such methods
     network = replace(config.network, backbone=BackboneConfig(architecture=f"tf_efficientnet_lite{number}"))
     return replace(config, network=network, transforms=replace(config.transforms, input_size=side, resize_size=whole))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import cast
 
 from torch import nn
 
@@ -18,7 +19,7 @@ def first_layers(backbone: Backbone, stride: int) -> list[nn.Module]:
         stride: In pixels; 0: none.
     """
     ends = [str(each["module"]) for each in backbone.network.feature_info if each["reduction"] <= stride]
-    return layers_up_to(backbone.network, ends[-1]) if ends else []
+    return layers_up_to(cast(nn.Module, backbone.network), ends[-1]) if ends else []
 
 
 def layers_up_to(network: nn.Module, name: str) -> list[nn.Module]:
@@ -33,9 +34,9 @@ def frozen(layers: Sequence[nn.Module]) -> Iterator[None]:
     """Keep the parameters of some layers from learning; afterwards they may again."""
     learning = [each for layer in layers for each in layer.parameters(recurse=False) if each.requires_grad]
     for each in learning:
-        each.requires_grad_(requires_grad=False)
+        each.requires_grad = False
     try:
         yield
     finally:
         for each in learning:
-            each.requires_grad_(requires_grad=True)
+            each.requires_grad = True

@@ -14,6 +14,7 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.nn import functional
 
+from foveate.backbones.backbone import Backbone
 from foveate.backbones.single_values import SingleValues
 from foveate.data.loading import Batch
 from foveate.inference.classifier import network_input
@@ -44,7 +45,8 @@ class TrainingModule(pl.LightningModule):
         super().__init__()
         self.network = network
         self.config = config
-        self.kept = first_layers(network.backbone, config.frozen_stride)
+        backbone = network.backbone
+        self.kept = first_layers(backbone, config.frozen_stride) if isinstance(backbone, Backbone) else []
         classes = network.backbone.classes
         self.weight: Tensor | None
         self.register_buffer(

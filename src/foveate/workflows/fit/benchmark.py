@@ -14,6 +14,7 @@ from foveate.inference.classifier import Classifier
 from foveate.networks.network import Network
 from foveate.recipes.config import TrainConfig
 from foveate.recipes.methods import create_network
+from foveate.training.frozen_layers import frozen
 from foveate.training.module import TrainingModule
 from foveate.training.optimiser import build_optimiser
 from foveate.workflows.fit.time_model import Speed
@@ -61,7 +62,8 @@ def _step(network: Network, config: TrainConfig, classes: int) -> float:
         torch.autograd.backward(loss)
         optimiser.step()
 
-    return _seconds(step, config)
+    with frozen(module.kept):
+        return _seconds(step, config)
 
 
 def _seconds(call: Callable[[], object], config: TrainConfig) -> float:
