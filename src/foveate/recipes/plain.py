@@ -15,9 +15,10 @@ def plain(folder: Path | str = "photographs") -> TrainConfig:
     return TrainConfig(
         data=DataConfig(root=Path(folder)),
         network=PlainConfig(head=HeadStart.PROBE),
-        optimiser=OptimiserConfig(learning_rate=0.03, new_learning_rate=0.01),
+        optimiser=OptimiserConfig(learning_rate=0.06, new_learning_rate=0.01),
         epochs=0,
         frozen_stride=4,
+        pretrained_share=0.1,
     )
 
 
