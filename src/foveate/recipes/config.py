@@ -92,7 +92,7 @@ class TrainConfig:
         """
         if self.epochs:
             return self
-        batches = ceil(photographs / self.batch_size)
+        batches = max(1, ceil(photographs / self.batch_size))
         if self.steps is None:
             epochs = min(max(_LEAST_EPOCHS, round(_ENOUGH_STEPS / batches)), _MOST_EPOCHS)
         else:

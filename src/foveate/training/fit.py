@@ -75,6 +75,7 @@ def fit(
             read_checkpoint(best)  # now, rather than when all is trained
     else:
         _prepare(network, config, train, say)
+    module.train()  # whoever looked at the photographs before left it in evaluation, and Lightning leaves it as it is
     with frozen(module.kept):
         _run(trainer, module, _loaders(config, trainer, train, validation, begin), resumed)
     # From the file in every case: it holds the averaged weights where they are asked for, also after a resume.

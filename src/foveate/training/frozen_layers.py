@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import cast
+from typing import Any
 
 from torch import nn
 
-from foveate.backbones.backbone import Backbone
 
-
-def first_layers(backbone: Backbone, stride: int) -> list[nn.Module]:
+def first_layers(network: nn.Module, stride: int) -> list[nn.Module]:
     """Return the modules up to the last feature map that is at most `stride` times smaller than the view.
 
     Args:
-        backbone: Its modules stand in the order in which they compute, as those of timm's CNNs do.
+        network: Timm's, or one that says as much of its feature maps; its modules stand in the order in which they
+            compute.
         stride: In pixels; 0: none.
     """
-    ends = [str(each["module"]) for each in backbone.network.feature_info if each["reduction"] <= stride]
-    return layers_up_to(cast(nn.Module, backbone.network), ends[-1]) if ends else []
+    feature_maps: Sequence[Mapping[str, Any]] = getattr(network, "feature_info", ())
+    ends = [str(each["module"]) for each in feature_maps if each["reduction"] <= stride]
+    return layers_up_to(network, ends[-1]) if ends else []
 
 
 def layers_up_to(network: nn.Module, name: str) -> list[nn.Module]:

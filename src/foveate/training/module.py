@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from typing import Any
+from typing import Any, cast
 
 import lightning.pytorch as pl
 import numpy as np
 import torch
 from jaxtyping import Float
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
-from foveate.backbones.backbone import Backbone
 from foveate.backbones.single_values import SingleValues
 from foveate.data.loading import Batch
 from foveate.inference.classifier import network_input
@@ -45,24 +44,19 @@ class TrainingModule(pl.LightningModule):
         super().__init__()
         self.network = network
         self.config = config
-        backbone = network.backbone
-        self.kept = first_layers(backbone, config.frozen_stride) if isinstance(backbone, Backbone) else []
+        self.kept = first_layers(cast(nn.Module, network.backbone.network), config.frozen_stride)
         classes = network.backbone.classes
         self.weight: Tensor | None
         self.register_buffer(
             "weight", class_weights(labels, classes) if config.class_weights else None, persistent=False
         )
-        self._calm()  # Lightning trains a module in the mode in which it is given
 
     def train(self, mode: bool = True) -> TrainingModule:
         """Switch to training or evaluation, all but the layers that are kept: their batch norms do not learn either."""
         super().train(mode)
-        self._calm()
-        return self
-
-    def _calm(self) -> None:
         for layer in self.kept:
             layer.eval()
+        return self
 
     def on_train_epoch_start(self) -> None:
         """Make what is random inside the network (dropout) a function of seed, epoch and process."""

@@ -28,7 +28,7 @@ def test_a_training_is_its_steps_and_the_reading() -> None:
 
 def test_steps_in_place_of_epochs_are_counted() -> None:
     config = replace(plain(Path("photographs")), epochs=0, steps=60, batch_size=16)
-    start = CPU.training(replace(plain(Path("photographs"))), replace(SPEED, step=0.0), 0)
+    start = CPU.training(config, replace(SPEED, step=0.0), 0)
     assert CPU.training(config, SPEED, 32) == pytest.approx(start + 0.32 + 60 * 2.16)
 
 
