@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from foveate.backbones.backbone import create_backbone
-from foveate.config.networks import BackboneConfig
+from foveate.config.networks import BackboneConfig, HeadStart, PlainConfig
 from foveate.recipes.config import TrainConfig
 from foveate.recipes.methods import create_network
 from foveate.training.frozen_layers import first_layers, frozen, layers_up_to
@@ -87,6 +87,16 @@ def test_nothing_of_them_moves_in_training_and_everything_else_does(kept: TrainC
         same = torch.equal(value, before[name])
         assert same == (name in fixed), name
     assert all(each.requires_grad for each in run.load_network().parameters())
+
+
+def test_a_training_that_begins_with_a_probe_learns_in_training_mode(kept: TrainConfig, tmp_path: Path) -> None:
+    """The probe was fitted in evaluation; batch norms that stayed there let the training diverge."""
+    config = replace(kept, network=PlainConfig(head=HeadStart.PROBE))
+    run = train(config, tmp_path / "run", say=lambda line: None)
+    after = load_file(run.path / "model.safetensors")
+    before = create_network(config.network, config.transforms, len(run.class_names)).state_dict()
+    moved = {name for name, value in after.items() if name.endswith("running_mean") and not value.equal(before[name])}
+    assert {name.split(".")[3] for name in moved if ".blocks." in name} == {"2", "3", "4", "5", "6"}
 
 
 def test_training_and_back_leaves_the_kept_layers_as_in_evaluation(kept: TrainConfig) -> None:
