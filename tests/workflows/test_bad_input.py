@@ -258,7 +258,7 @@ def test_a_full_disk_costs_only_what_was_being_written(
 ) -> None:
     """The disk fills at the second checkpoint, then at the model; each time the same command goes on from there."""
     root, run = photographs(tmp_path / "birds", owl=3, wren=3), tmp_path / "run"
-    command = ("train", "plain", "--data.root", root, "--out", run, *TINY)
+    command = ("train", "plain", "--data.root", root, "--out", run, "--pretrained-share", "0", *TINY)
     save: Callable[[object, Any], None] = torch.save
 
     def fill_the_disk(content: dict[str, Any], stream: BinaryIO) -> None:

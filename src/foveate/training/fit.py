@@ -75,9 +75,7 @@ def fit(
             read_checkpoint(best)  # now, rather than when all is trained
     else:
         _prepare(network, config, train, say)
-    module.train()  # whoever looked at the photographs before left it in evaluation, and Lightning leaves it as it is
-    with frozen(module.kept):
-        _run(trainer, module, _loaders(config, trainer, train, validation, begin), resumed)
+    _run(trainer, module, _loaders(config, trainer, train, validation, begin), resumed)
     # From the file in every case: it holds the averaged weights where they are asked for, also after a resume.
     chosen = read_checkpoint(best if validation else last)
     module.load_state_dict(chosen["state_dict"])
@@ -107,7 +105,8 @@ def _run(
     loaders: tuple[DataLoader[Batch], DataLoader[Batch] | None],
     last: Path | None,
 ) -> None:
-    with warnings.catch_warnings():
+    module.train()  # whoever looked at the photographs before left it in evaluation, and Lightning leaves it as it is
+    with warnings.catch_warnings(), frozen(module.kept):
         # Advice about workers and logging intervals that do not apply: both are chosen by us.
         warnings.filterwarnings("ignore", module="lightning")
         try:
