@@ -66,7 +66,7 @@ def fine_tune(settings: Settings, fold: Fold) -> Outcome:
     rates = [group["lr"] for group in optimiser.param_groups]
     backward = _backward(network, settings, device)
     followed, following = _floating(network.state_dict()), _floating(average)
-    moved = [each for each in network.parameters() if each.requires_grad]
+    moved: list[Tensor] = [each for each in network.parameters() if each.requires_grad]
     fixed = [each.detach().clone() for each in moved]
     for step, (images, targets, keys) in enumerate(_batches(network, settings, fold)):
         for group, rate in zip(optimiser.param_groups, rates, strict=True):
