@@ -13,6 +13,8 @@ from torch import nn
 
 from foveate.backbones.backbone import create_backbone
 from foveate.config.networks import BackboneConfig, HeadStart, PlainConfig
+from foveate.data.loading import Batch
+from foveate.errors import UserError
 from foveate.recipes.config import TrainConfig
 from foveate.recipes.methods import create_network
 from foveate.training.frozen_layers import first_layers, frozen, layers_up_to
@@ -32,7 +34,9 @@ def names(architecture: str, stride: int) -> list[str]:
 def test_the_first_layers_of_an_efficientnet_are_its_stem_and_the_stages_of_that_stride() -> None:
     """Lite0: the stem and stage 0 have stride 2, stage 1 stride 4, stage 2 stride 8."""
     lite0 = "tf_efficientnet_lite0"
-    assert names(lite0, 0) == names(lite0, 1) == []
+    assert names(lite0, 0) == []
+    with pytest.raises(UserError, match=r"frozen_stride must be .*; got 1, and there is none; give 0"):
+        names(lite0, 1)
     assert [each for each in names(lite0, 4) if each.startswith("blocks.")] == ["blocks.0", "blocks.1"]
     assert set(names(lite0, 4)) >= {"conv_stem", "bn1"}
     assert "conv_head" not in names(lite0, 32)
@@ -97,6 +101,27 @@ def test_a_training_that_begins_with_a_probe_learns_in_training_mode(kept: Train
     before = create_network(config.network, config.transforms, len(run.class_names)).state_dict()
     moved = {name for name, value in after.items() if name.endswith("running_mean") and not value.equal(before[name])}
     assert {name.split(".")[3] for name in moved if ".blocks." in name} == {"2", "3", "4", "5", "6"}
+
+
+def test_interrupted_in_any_epoch_it_ends_as_if_never_stopped(
+    kept: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From a probe's head, with kept layers and a share of the first weights: what `plain` does."""
+    config = replace(kept, network=PlainConfig(head=HeadStart.PROBE), pretrained_share=0.1)
+    whole = train(config, tmp_path / "whole", say=lambda line: None)
+    step, calls = TrainingModule.training_step, iter(range(1000))
+
+    def interrupted(self: TrainingModule, batch: Batch) -> torch.Tensor:
+        if next(calls) == 4:
+            raise KeyboardInterrupt
+        return step(self, batch)
+
+    monkeypatch.setattr(TrainingModule, "training_step", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        train(config, tmp_path / "stopped", say=lambda line: None)
+    again = train(config, tmp_path / "stopped", say=lambda line: None)
+    one, other = (load_file(run.path / "model.safetensors") for run in (whole, again))
+    assert all(torch.equal(value, other[name]) for name, value in one.items())
 
 
 def test_training_and_back_leaves_the_kept_layers_as_in_evaluation(kept: TrainConfig) -> None:

@@ -38,8 +38,9 @@ class TrainConfig:
     ema_decay: float | None = None
     """Keep an exponential moving average of the weights with this decay per step and use it; None: do not."""
     frozen_stride: int = 0
-    """Layers whose feature maps are at most so many times smaller than the view stay as they were pretrained, their
-    statistics of batch norms included: a step is cheaper, the first layers cost most. 0: every layer learns."""
+    """Layers of the backbone whose feature maps are at most so many times smaller than the view stay as they begin,
+    their statistics of batch norms included: a step is cheaper, the first layers cost most. 0: every layer learns, as
+    all should that begin with random weights. Copies of the backbone (MA-CNN's streams) learn whole."""
     pretrained_share: float = 0.0
     """Share, in the weights that the training leaves, of those that it began with: a weighted mean of the two, which
     forgets less of the pretraining (WiSE-FT: Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR 2022)."""

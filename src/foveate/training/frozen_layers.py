@@ -8,6 +8,8 @@ from typing import Any
 
 from torch import nn
 
+from foveate.errors import UserError
+
 
 def first_layers(network: nn.Module, stride: int) -> list[nn.Module]:
     """Return the modules up to the last feature map that is at most `stride` times smaller than the view.
@@ -16,10 +18,21 @@ def first_layers(network: nn.Module, stride: int) -> list[nn.Module]:
         network: Timm's, or one that says as much of its feature maps; its modules stand in the order in which they
             compute.
         stride: In pixels; 0: none.
+
+    Raises:
+        UserError: It has no feature map of that stride or below, or does not say which module makes it.
     """
+    if not stride:
+        return []
     feature_maps: Sequence[Mapping[str, Any]] = getattr(network, "feature_info", ())
-    ends = [str(each["module"]) for each in feature_maps if each["reduction"] <= stride]
-    return layers_up_to(network, ends[-1]) if ends else []
+    named = {name for name, _ in network.named_modules()}
+    ends = [name for each in feature_maps if each["reduction"] <= stride and (name := str(each["module"])) in named]
+    if not ends:
+        raise UserError(
+            f"frozen_stride must be the stride of a feature map that the backbone names a module for, or above; got "
+            f"{stride}, and there is none; give 0, and every layer learns"
+        )
+    return layers_up_to(network, ends[-1])
 
 
 def layers_up_to(network: nn.Module, name: str) -> list[nn.Module]:

@@ -78,6 +78,8 @@ class EvidenceTraining:
         Raises:
             UserError: It differs; the fields are named.
         """
+        if self.epochs is not None:
+            require_count("epochs", self.epochs)
         begun, architecture = trained.config, self.architecture
         config = replace(self.config or begun, data=begun.data)
         if self.epochs:
