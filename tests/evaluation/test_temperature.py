@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.special import log_softmax, softmax
 
@@ -22,14 +22,16 @@ def drawn(seed: int, photographs: int, temperature: float) -> tuple[np.ndarray, 
 
 
 @settings(deadline=None, max_examples=25)
+@example(seed=0, photographs=20, temperature=5.0)
 @given(st.integers(0, 10_000), st.integers(20, 60), st.floats(0.3, 5))
 def test_no_temperature_of_a_grid_is_better(seed: int, photographs: int, temperature: float) -> None:
+    """Where an end of the range is best, the search comes within its tolerance of it and never reaches it."""
     logits, labels = drawn(seed, photographs, temperature)
     if (logits.argmax(1) == labels).all():
         return
     best = mean_log_loss(logits / fit_temperature(logits, labels), labels)
     grid = [mean_log_loss(logits / each, labels) for each in np.geomspace(LOWEST, HIGHEST, 400)]
-    assert best <= min(grid) + 1e-6
+    assert best <= min(grid) + 1e-5
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 3.0])
