@@ -66,17 +66,12 @@ def fine_tune(settings: Settings, fold: Fold) -> Outcome:
     rates = [group["lr"] for group in optimiser.param_groups]
     backward = _backward(network, settings, device)
     followed, following = _floating(network.state_dict()), _floating(average)
-    moved: list[Tensor] = [each for each in network.parameters() if each.requires_grad]
-    fixed = [each.detach().clone() for each in moved]
     for step, (images, targets, keys) in enumerate(_batches(network, settings, fold)):
         for group, rate in zip(optimiser.param_groups, rates, strict=True):
             group["lr"] = rate * _one_cycle(step / settings.steps)
         backward(images, targets, keys, step / settings.steps)
         optimiser.step()
         with torch.no_grad():
-            if settings.tether:
-                pull = settings.tether * settings.learning_rate * _one_cycle(step / settings.steps)
-                torch._foreach_lerp_(moved, fixed, pull)
             torch._foreach_lerp_(following, followed, 1 - min(_EMA, (1 + step) / (10 + step)))
     answers = _answers("", network, settings, fold)
     trained = copy.deepcopy(network.state_dict())

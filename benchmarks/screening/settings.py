@@ -20,8 +20,6 @@ class Settings:
     optimiser: str = "sgd"
     """Or adamw."""
     weight_decay: float = 1e-4
-    tether: float = 0.0
-    """Decay towards the weights that the training began with, in place of towards 0 (L2-SP, ICML 2018); decoupled."""
     layer_decay: float = 1.0
     """Factor of the rate from each layer to the one before it."""
     frozen_norms: bool = False
