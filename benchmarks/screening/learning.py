@@ -77,16 +77,13 @@ def fine_tune(settings: Settings, fold: Fold) -> Outcome:
     trained = copy.deepcopy(network.state_dict())
     network.load_state_dict(average)
     answers |= _answers("ema ", network, settings, fold)
-    if settings.looks == 1:
-        with torch.no_grad():
-            beginning = {
-                **first,
-                "backbone.network.classifier.weight": head[0],
-                "backbone.network.classifier.bias": head[1],
-            }
+    if settings.looks == 1 or settings.probe:
+        if not settings.probe:
+            _put(network, head)
+            first |= {name: value.clone() for name, value in network.state_dict().items() if "classifier" in name}
         for share in _BLENDS:
             blend = {
-                name: value if not value.is_floating_point() else torch.lerp(beginning[name], value, share)
+                name: value if not value.is_floating_point() else torch.lerp(first[name], value, share)
                 for name, value in trained.items()
             }
             network.load_state_dict(blend)
@@ -98,7 +95,7 @@ def _network(settings: Settings, classes: int) -> Network:
     backbone = BackboneConfig(weights="package")
     if settings.looks == 1:
         return PlainNetwork.create(PlainConfig(backbone=backbone, dropout=settings.dropout), classes)
-    return S3N.create(S3NConfig(backbone=backbone), classes, settings.input)
+    return S3N.create(S3NConfig(backbone=backbone, radius_rate=settings.radius_rate), classes, settings.input)
 
 
 @torch.no_grad()

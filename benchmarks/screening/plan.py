@@ -78,6 +78,7 @@ PLAN: dict[str, Settings] = {
     "late, area 0.25, rate 0.03": replace(_LATE, smallest=0.25, learning_rate=0.03),
     "late, trivial, rate 0.03": replace(_LATE, augment="trivial", learning_rate=0.03),
     "late, rate 0.03, S3N": replace(_LATE, learning_rate=0.03, looks=3, source=448, steps=700),
+    "late, rate 0.06, S3N": replace(_LATE, learning_rate=0.06, looks=3, source=448, radius_rate=0.0),
     "late, twice the steps": replace(_LATE, steps=2240),
     "late, adamw 5e-4, twice the steps": replace(_LATE, **_adamw(5e-4), steps=2240),
     "late, trivial, twice the steps": replace(_LATE, augment="trivial", steps=2240),

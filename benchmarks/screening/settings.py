@@ -45,6 +45,8 @@ class Settings:
     shows; a smaller one shows it as large as the test view does (FixRes, NeurIPS 2019), and costs less."""
     frozen_stages: int = 0
     """How many of the first stages, the stem with them, stay as they were pretrained."""
+    radius_rate: float = 0.01
+    """Of S3N; at 0 no gradient passes through the zoom."""
     share: float = 224 / 256
     """Of each side that a test view shows."""
     seed: int = 0

@@ -86,7 +86,7 @@ class S3N(Network):
         if not self.fusion.heads:
             for module in filter(None, (self.attention, self.saliency, self.sampler)):
                 module.requires_grad_(False)
-        elif config.attention is not AttentionKind.SPARSE:
+        elif config.attention is not AttentionKind.SPARSE or config.radius_rate == 0:
             self.attention.requires_grad_(False)
 
     @classmethod
