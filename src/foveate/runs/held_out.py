@@ -55,7 +55,7 @@ class _Origin:
         require_count("photographs", self.photographs)
         require_count("branches", len(self.branches))
         if self.folds is not None:
-            require_count("folds", self.folds, least=2)
+            require_count("folds", self.folds)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,7 +66,7 @@ class HeldOut:
     """Not calibrated: as the network gives them."""
     source: HeldOutSource
     folds: int | None
-    """Of answers out of fold, how many there were."""
+    """Of answers out of fold, how many there were; 1: a part of the photographs was held out, once."""
 
     @property
     def decision(self) -> PredictionTable:

@@ -263,6 +263,33 @@ def test_a_guided_zoom_that_wins_is_left_whole(birds: Path, tmp_path: Path, monk
     assert f"foveate guided-zoom {tmp_path / 'fit' / 'network'} --out" in lines[-1]
 
 
+def test_a_part_is_held_out_once_where_more_takes_too_long(
+    birds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Guided Zoom then fits the decision for one half of it to the other half."""
+    monkeypatch.setattr(plan, "MOST_FOLDS", 1)
+    monkeypatch.setattr(plan, "_LEAST_OF_ONE", 8)
+    monkeypatch.setattr(GuidedZoomRung, "passes", lambda *_: {foveate.Branch.JOINT: 3.0})
+    fit_to: list[list[int]] = []
+
+    def setting(parts: Sequence[Any], _: object) -> foveate.RefinementConfig:
+        fit_to.append([len(part.truth) for part in parts])
+        return foveate.RefinementConfig(top_k=2)
+
+    monkeypatch.setattr(guided_zoom_rung, "chosen_setting", setting)
+    take(monkeypatch, "plain")
+    lines: list[str] = []
+    table = fitted(birds, tmp_path / "fit", say=lines.append).ladder
+    assert (table.folds, table.held_out) == (1, 8)
+    assert any("answers to 8 of 24 training photographs, which are held out: probe" in line for line in lines)
+    assert "8 of 24 training photographs were held out; what answered" in table.markdown()
+    assert fit_to == [[4], [4]]
+    assert all(each.top1 is not None for each in table.rungs)
+    held_out = read_held_out(tmp_path / "fit")
+    assert held_out is not None
+    assert (held_out.folds, held_out.photographs) == (1, 8)
+
+
 def test_a_first_look_that_wins_decides_alone(birds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     short(monkeypatch, 3)
     take(monkeypatch, "s3n, first look alone")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,15 @@ class QuickRung(Rung):
 
     def evaluate(self, ladder: Ladder, branch: Branch) -> float:
         raise NotImplementedError
+
+
+class SlowRung(QuickRung):
+    """A rung of two minutes a fold, and two more once on all photographs."""
+
+    name = "slow"
+
+    def time(self, ladder: Ladder) -> RungTime:
+        return RungTime(120.0 * ladder.folds, 120.0)
 
 
 def ladder_of(counts: tuple[int, ...], folder: Path) -> Ladder:
@@ -83,3 +93,23 @@ def test_no_fold_is_empty(counts: tuple[int, ...], folds: int, tmp_path: Path) -
     ladder, _ = planned(ladder_of(counts, tmp_path), [QuickRung()])
     assert ladder.folds == folds
     assert {each for each in ladder.fold_of if each is not None} == set(range(folds))
+
+
+@pytest.mark.parametrize(("minutes", "folds"), [(13.0, 5), (10.5, 4), (6.5, 2), (4.5, 1), (3.5, 5)])
+def test_fewer_folds_are_cut_where_more_rungs_fit_with_them(minutes: float, folds: int, tmp_path: Path) -> None:
+    """2 minutes a fold and 2 at the end; where not even one fold fits, all five are of the rung that does."""
+    ladder = ladder_of((90, 90), tmp_path)
+    lines: list[str] = []
+    asked = replace(ladder, config=replace(ladder.config, minutes=minutes), say=lines.append)
+    trial, reached = planned(asked, [QuickRung(), SlowRung()])
+    assert trial.folds == folds
+    assert trial.held_out == (60 if folds == 1 else 180)
+    assert reached.rungs == (("quick", "slow") if minutes > 4 else ("quick",))
+    assert any("slow does not fit; it would with --minutes 5" in line for line in lines) == (minutes < 4)
+
+
+def test_a_single_fold_of_few_photographs_is_not_cut(tmp_path: Path) -> None:
+    ladder = ladder_of((80, 80), tmp_path)
+    asked = replace(ladder, config=replace(ladder.config, minutes=4.5))
+    trial, reached = planned(asked, [QuickRung(), SlowRung()])
+    assert (trial.folds, reached.rungs) == (5, ("quick",))

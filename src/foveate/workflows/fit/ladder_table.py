@@ -60,7 +60,7 @@ class LadderTable:
     reason: str
     rungs: tuple[LadderRow, ...]
     folds: int
-    """In which photographs were held out; 0: none could be."""
+    """In which photographs were held out; 1: a part of them, once, since more did not fit; 0: none could be."""
     photographs: int
     """Of the training, that can be read."""
     listed: str
@@ -86,12 +86,12 @@ class LadderTable:
         rows = [each.cells(taken=each.name == self.winner) for each in self.rungs]
         if not any(each.note for each in self.rungs):
             header, rows = header[:-1], [row[:-1] for row in rows]
-        basis = (
-            f"{self.held_out} of {self.photographs} training photographs were held out, each from one of {self.folds} "
-            "folds; what answered for them had not learned from them."
-            if self.folds
-            else f"No photograph of {self.photographs} could be held out: every class has a single one."
-        )
+        if self.folds:
+            held_out = f"{self.held_out} of {self.photographs} training photographs were held out"
+            each = f", each from one of {self.folds} folds" if self.folds > 1 else ""
+            basis = f"{held_out}{each}; what answered for them had not learned from them."
+        else:
+            basis = f"No photograph of {self.photographs} could be held out: every class has a single one."
         test = (
             "There is no test split."
             if self.test_top1 is None

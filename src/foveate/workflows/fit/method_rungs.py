@@ -24,7 +24,7 @@ from foveate.runs.run import Run
 from foveate.training.frozen_features import KeptFeatures
 from foveate.workflows.evaluate import evaluate
 from foveate.workflows.fit.ladder import Answers, Ladder, Rung
-from foveate.workflows.fit.time_model import RungTime
+from foveate.workflows.fit.time_model import RungTime, Speed
 from foveate.workflows.train import train, trained
 
 _FEATURE_VIEWS = 2
@@ -66,9 +66,12 @@ class TrainedRung(MethodRung):
         config, photographs, folds = ladder.training(self.recipe), len(ladder.splits.train), ladder.folds
         learned = photographs - ladder.held_out // folds
         answers = machine.answers(speed, ladder.held_out)
-        return RungTime(
-            folds * machine.training(config, speed, learned) + answers, machine.training(config, speed, photographs)
-        )
+
+        def training(count: int) -> float:
+            begun = _heads(ladder, speed, count) if config.network.begins_with_probe else 0.0
+            return begun + machine.training(config, speed, count)
+
+        return RungTime(folds * training(learned) + answers, training(photographs))
 
     @override
     def climb(self, ladder: Ladder) -> Answers:
@@ -137,6 +140,12 @@ class SolvedRung(MethodRung):
         if not (out / "run.json").exists():
             self._run(ladder)
         move_run(ladder.work(self.name, "run"), out)
+
+
+def _heads(ladder: Ladder, speed: Speed, photographs: int) -> float:
+    """Return the seconds in which heads are solved for, once, on so many photographs."""
+    solving = _SOLVING * photographs * len(ladder.splits.class_names) * speed.passes
+    return solving + ladder.machine.answers(speed, _FEATURE_VIEWS * photographs)
 
 
 @dataclass(frozen=True)

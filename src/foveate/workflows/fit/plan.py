@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 from foveate.data.folds import cut_folds
 from foveate.errors import UserError
@@ -14,9 +16,21 @@ from foveate.workflows.fit.ladder import Ladder, Rung, configured
 from foveate.workflows.fit.method_rungs import MethodRung
 from foveate.workflows.fit.time_model import Machine, Reached, RungTime, Speed
 
-MOST_FOLDS, FEWEST_FOLDS = 5, 2
+MOST_FOLDS = 5
+_OF_ONE = 3
+"""Where a single fold is held out, it is one of so many."""
+_LEAST_OF_ONE = 60
+"""Photographs that a single fold must have: fewer would say little about methods that are close."""
 _FLOOR = 1.25
 """How far beyond its minutes a fit may go for the lowest rung."""
+
+
+class _Plan(NamedTuple):
+    """Folds, and what fits with them."""
+
+    ladder: Ladder
+    reached: Reached
+    times: dict[str, RungTime]
 
 
 def measured_speeds(rungs: Sequence[Rung], config: FitConfig, classes: int) -> dict[str, Speed]:
@@ -46,27 +60,34 @@ def planned(ladder: Ladder, rungs: Sequence[Rung]) -> tuple[Ladder, Reached]:
     """
     seconds, spent = 60 * ladder.config.minutes, ladder.journal.spent
     plans = []
-    for folds in range(MOST_FOLDS, FEWEST_FOLDS - 1, -1):
+    for folds in range(MOST_FOLDS, 0, -1):
         trial = with_folds(ladder, folds)
-        if folds > trial.held_out:  # or some would be empty
+        if trial.held_out < (_LEAST_OF_ONE if folds == 1 else folds):  # of more folds none may be empty
             continue
         times = times_of(trial, rungs)
-        plans.append((trial, Reached(spent).fitting(times, seconds, needs_of(rungs)), times))
+        plans.append(_Plan(trial, Reached(spent).fitting(times, seconds, needs_of(rungs)), times))
     if not plans:
         return _without_choice(with_folds(ladder, 0), rungs[0], spent)
-    trial, reached, times = max(plans, key=lambda plan: len(plan[1].rungs))  # of equals the first: the most folds
-    if not reached.rungs:
-        _check_floor(ladder.config, rungs[0], spent + times[rungs[0].name].folds)
-        reached = Reached(spent).after(rungs[0].name, times[rungs[0].name])
-    _announce(trial, reached, times, rungs)
-    return trial, reached
+    best = max(plans, key=lambda plan: len(plan.reached.rungs))  # of equals the first: the most folds
+    if not best.reached.rungs:
+        first = best.times[rungs[0].name]
+        _check_floor(ladder.config, rungs[0], spent + first.folds)
+        best = best._replace(reached=Reached(spent).after(rungs[0].name, first))
+    _announce(best)
+    for rung in rungs:
+        if rung.name not in best.reached.rungs:
+            minutes = min(needed_minutes(each.reached, rung.name, each.times, rung.needs) for each in plans)
+            ladder.say(f"  {rung.name} does not fit; it would with --minutes {rounded_up(minutes)}")
+    return best.ladder, best.reached
 
 
 def with_folds(ladder: Ladder, folds: int) -> Ladder:
-    """Return a ladder with so many folds; 0: nothing is held out."""
+    """Return a ladder with so many folds; 1: a third of the photographs is held out; 0: nothing is."""
     records = ladder.splits.train
-    cut = cut_folds(records, folds, ladder.config.seed) if folds else (None,) * len(records)
-    return replace(ladder, folds=folds, fold_of=cut)
+    cut: tuple[int | None, ...] = (None,) * len(records)
+    if folds:
+        cut = cut_folds(records, folds if folds > 1 else _OF_ONE, ladder.config.seed)
+    return replace(ladder, folds=folds, fold_of=tuple(at if at is not None and at < folds else None for at in cut))
 
 
 def times_of(ladder: Ladder, rungs: Sequence[Rung], factor: float = 1.0) -> dict[str, RungTime]:
@@ -89,18 +110,15 @@ def needed_minutes(reached: Reached, name: str, times: Mapping[str, RungTime], n
     return reached.after(name, times[name]).total / 60
 
 
-def _announce(ladder: Ladder, reached: Reached, times: Mapping[str, RungTime], rungs: Sequence[Rung]) -> None:
-    steps = ", ".join(f"{name} (about {_words(times[name].folds)})" for name in reached.rungs)
+def _announce(plan: _Plan) -> None:
+    ladder, reached = plan.ladder, plan.reached
+    steps = ", ".join(f"{name} (about {_words(plan.times[name].folds)})" for name in reached.rungs)
     again = f", then the best once more on all photographs (up to {_words(reached.refit)})" if reached.refit else ""
-    ladder.say(
-        f"within {ladder.config.minutes:g} minutes, answers to every training photograph in {ladder.folds} folds: "
-        f"{steps}{again}"
-    )
-    for rung in rungs:
-        if rung.name not in reached.rungs:
-            minutes = needed_minutes(reached, rung.name, times, rung.needs)
-            ladder.say(f"  {rung.name} does not fit; it would with --minutes {rounded_up(minutes)}")
-    single = len(ladder.fold_of) - ladder.held_out
+    asked = f"every training photograph in {ladder.folds} folds"
+    if ladder.folds == 1:
+        asked = f"{ladder.held_out} of {len(ladder.fold_of)} training photographs, which are held out"
+    ladder.say(f"within {ladder.config.minutes:g} minutes, answers to {asked}: {steps}{again}")
+    single = sum(count == 1 for count in Counter(each.label for each in ladder.splits.train).values())
     if single:
         ladder.say(
             f"warning: {single} classes have one training photograph each; nothing can be held out of them, and the "
