@@ -17,6 +17,7 @@ from foveate.data.loading import Batch
 from foveate.errors import UserError
 from foveate.recipes.config import TrainConfig
 from foveate.recipes.methods import create_network
+from foveate.s3n.config import S3NConfig
 from foveate.training.frozen_layers import first_layers, frozen, layers_up_to
 from foveate.training.module import TrainingModule
 from foveate.workflows.train import train
@@ -122,6 +123,30 @@ def test_interrupted_in_any_epoch_it_ends_as_if_never_stopped(
     again = train(config, tmp_path / "stopped", say=lambda line: None)
     one, other = (load_file(run.path / "model.safetensors") for run in (whole, again))
     assert all(torch.equal(value, other[name]) for name, value in one.items())
+
+
+@pytest.mark.parametrize("radius_rate", [0.0, 0.5])
+def test_s3n_keeps_them_for_all_its_looks(radius_rate: float, kept: TrainConfig, tmp_path: Path) -> None:
+    """The zoomed views pass through them too; gradients for the radii pass back through them where radii learn."""
+    torch.manual_seed(0)
+    network = S3NConfig(backbone=BackboneConfig(architecture="test_efficientnet", weights="none"))
+    lines: list[str] = []
+    config = replace(
+        kept,
+        network=replace(network, radius_rate=radius_rate),
+        transforms=replace(kept.transforms, source_size=96),
+        optimiser=replace(kept.optimiser, learning_rate=0.1),
+    )
+    run = train(config, tmp_path / "run", say=lines.append)
+    assert any(line.startswith("warning: frozen_stride 4 keeps the first layers") for line in lines)
+    torch.manual_seed(config.seed)
+    before = create_network(config.network, config.transforms, len(run.class_names)).state_dict()
+    after = load_file(run.path / "model.safetensors")
+    moved = {name for name, value in after.items() if not value.equal(before[name])}
+    assert ("attention.log_radius" in moved) == (radius_rate > 0)
+    first = ("conv_stem", "bn1", "blocks.0")
+    assert not [name for name in moved if name.removeprefix("backbone.network.").startswith(first)]
+    assert any(".blocks.3" in name for name in moved)
 
 
 def test_training_and_back_leaves_the_kept_layers_as_in_evaluation(kept: TrainConfig) -> None:

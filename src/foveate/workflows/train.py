@@ -62,6 +62,7 @@ def train(config: TrainConfig, out: Path | str, *, say: Callable[[str], None] = 
     if not config.epochs:
         config = config.counted(photographs)
         say(f"{config.epochs} epochs of {photographs} photographs")
+    _warn_of_random_layers(config, say)
     description, out = RunDescription(config, splits.class_names, splits.name), Path(out)
     if first and (run := Run.finished_as(out, description)) is not None:
         say(f"{out} is trained already")
@@ -70,6 +71,15 @@ def train(config: TrainConfig, out: Path | str, *, say: Callable[[str], None] = 
         Run.check_start(out, description)
     with working_in(out, lambda: resumed_from(out) is not None) if first else nullcontext():
         return _train(config, splits, description, out, say, first=first)
+
+
+def _warn_of_random_layers(config: TrainConfig, say: Callable[[str], None]) -> None:
+    backbone = config.network.trained_backbone
+    if config.frozen_stride and backbone is not None and backbone.weights == "none":
+        say(
+            f"warning: frozen_stride {config.frozen_stride} keeps the first layers as they begin, and with "
+            "--network.backbone.weights none that is at random; add --frozen-stride 0, and every layer learns"
+        )
 
 
 def _train(
