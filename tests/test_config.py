@@ -287,6 +287,12 @@ def test_few_photographs_are_passed_over_more_often(photographs: int, epochs: in
     assert training(epochs=3).counted(photographs).epochs == 3
 
 
+@pytest.mark.parametrize(("photographs", "epochs"), [(600, 29), (832, 22), (10_000, 15), (16, 200)])
+def test_three_looks_at_each_take_fewer(photographs: int, epochs: int) -> None:
+    """1,120 batches of 16: of 600 photographs they are 29.5 epochs of 38 batches, of 832 21.5 of 52."""
+    assert training(epochs=0, network=S3NConfig()).counted(photographs).epochs == epochs
+
+
 @pytest.mark.parametrize(("field", "paper", "caffe", "pytorch", "foveate"), GUIDED_ZOOM_PRESETS)
 def test_guided_zooms_presets_hold_what_the_table_says(
     field: str, paper: object, caffe: object, pytorch: object, foveate: object

@@ -33,7 +33,7 @@ def test_a_recipe_is_of_its_method_and_preset_and_takes_a_folder(method: str, pr
 
 
 def test_the_presets_are_those_of_the_configurations() -> None:
-    assert recipes.s3n().network == S3NConfig()
+    assert recipes.s3n().network == S3NConfig.from_probes()
     assert recipes.s3n_paper().network == S3NConfig.paper()
     assert recipes.s3n_reference().network == S3NConfig.reference()
     assert recipes.s3n_frozen().network == S3NConfig.without_training()

@@ -260,6 +260,8 @@ def test_where_to_look_closer_is_checked(own_run: Run, s3n_run: Run) -> None:
     ("config", "preset", "attention", "partition"),
     [
         (S3NConfig(), "foveate", None, None),
+        (S3NConfig.from_probes(), "foveate", None, None),
+        (S3NConfig(radius_rate=0.0), "own", None, None),
         (S3NConfig.reference(BackboneConfig(architecture="resnet50")), "reference", None, None),
         (replace(S3NConfig.paper(), radius_rate=0.01, views_together=True), "former paper", None, None),
         (

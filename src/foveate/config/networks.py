@@ -64,6 +64,8 @@ class NetworkConfig:
     """Whether it looks closer at images that are larger than its first view."""
     trained_here: ClassVar[bool] = True
     """Whether it is trained; else it was trained elsewhere, and is used as it is."""
+    enough_steps: ClassVar[int] = 1680
+    """Batches of 16 that it is trained on at least where a recipe leaves the epochs to the number of photographs."""
     learns_in_phases: ClassVar[bool] = False
     """Whether epochs leave parameters without a gradient."""
 

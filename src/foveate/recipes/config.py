@@ -11,7 +11,7 @@ from foveate.config.hardware import HardwareConfig
 from foveate.config.networks import NetworkConfig, PlainConfig
 from foveate.config.optimiser import OptimiserConfig, SmoothingOver
 
-_LEAST_EPOCHS, _ENOUGH_STEPS, _MOST_EPOCHS = 15, 1680, 200
+_LEAST_EPOCHS, _MOST_EPOCHS = 15, 200
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +25,7 @@ class TrainConfig:
     hardware: HardwareConfig = field(default_factory=HardwareConfig)
     epochs: int = 15
     """Passes over the training photographs; 0: as `steps` says or, without it, 15, and more where photographs are few:
-    up to 200, until about 1,680 batches were learned from."""
+    up to 200, until about 1,680 batches were learned from (S3N, which looks three times at each: 1,120)."""
     steps: int | None = None
     """In place of `epochs`: about so many batches, rounded to whole epochs once the photographs are counted."""
     batch_size: int = 16
@@ -95,7 +95,7 @@ class TrainConfig:
             return self
         batches = max(1, ceil(photographs / self.batch_size))
         if self.steps is None:
-            epochs = min(max(_LEAST_EPOCHS, round(_ENOUGH_STEPS / batches)), _MOST_EPOCHS)
+            epochs = min(max(_LEAST_EPOCHS, round(self.network.enough_steps / batches)), _MOST_EPOCHS)
         else:
             epochs = max(1, round(self.steps / batches))
         return replace(self, steps=None, epochs=epochs)

@@ -11,24 +11,25 @@ from pathlib import Path
 from foveate.config.data import DataConfig, TransformConfig
 from foveate.config.optimiser import OptimiserConfig, Schedule, SmoothingOver
 from foveate.recipes.config import TrainConfig
-from foveate.recipes.plain import plain_plumage
+from foveate.recipes.plain import plain, plain_plumage
 from foveate.s3n.config import S3NConfig
 
 
 def s3n(folder: Path | str = "photographs") -> TrainConfig:
-    """Look three times with EfficientNet-Lite0 at 224 pixels: at the whole, and through two zooms."""
-    return TrainConfig(data=DataConfig(root=Path(folder)), network=S3NConfig())
+    """Look three times with EfficientNet-Lite0 at 224 pixels, twice through zooms into 448; trained as `plain` is."""
+    transforms = TransformConfig(source_size=448)
+    return replace(plain(folder), network=S3NConfig.from_probes(), transforms=transforms)
 
 
 def s3n_paper(folder: Path | str = "photographs") -> TrainConfig:
     """The paper's text; backbone, optimiser and epochs are ours."""
-    return replace(s3n(folder), network=S3NConfig.paper(), label_smoothing=0.0)
+    return TrainConfig(data=DataConfig(root=Path(folder)), network=S3NConfig.paper(), label_smoothing=0.0)
 
 
 def s3n_reference(folder: Path | str = "photographs") -> TrainConfig:
     """The released code's settings, its optimiser and 60 epochs included; the backbone is ours."""
-    return replace(
-        s3n(folder),
+    return TrainConfig(
+        data=DataConfig(root=Path(folder)),
         network=S3NConfig.reference(),
         optimiser=OptimiserConfig(
             learning_rate=0.001, new_learning_rate=0.01, schedule=Schedule.STEP, milestones=(39 / 60,)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import ClassVar
@@ -119,6 +120,7 @@ class S3NConfig(BackboneNetworkConfig):
     method: ClassVar[str] = "s3n"
 
     reads_source: ClassVar[bool] = True
+    enough_steps: ClassVar[int] = 1120
 
     dropout: float = 0.0
     """Probability of dropping a pooled feature in training, before every head."""
@@ -153,7 +155,8 @@ class S3NConfig(BackboneNetworkConfig):
     """beta_2, where the complementary radius starts."""
     radius_rate: float = 0.01
     """Learning rate of both radii (of their logarithms), as a multiple of the pretrained layers'. To first order a rate
-    of r on the logarithm moves a radius as r times the square of the radius would on the radius itself."""
+    of r on the logarithm moves a radius as r times the square of the radius would on the radius itself. 0: they stay,
+    and where `detach_response` holds no gradient passes through the zoom, which makes a step cheaper."""
     sampling_floor: float = 0.03
     """What every cell of a sampling map gets beside the attention: the less, the stronger the zoom; no cell has less
     than 0.001 in all."""
@@ -260,6 +263,11 @@ class S3NConfig(BackboneNetworkConfig):
         )
 
     @classmethod
+    def from_probes(cls, backbone: BackboneConfig | None = None) -> S3NConfig:
+        """Return Foveate's preset as its recipe trains it: heads begin as probes, radii stay where they start."""
+        return cls(backbone=backbone or BackboneConfig(), head=HeadStart.PROBE, radius_rate=0.0)
+
+    @classmethod
     def without_training(cls, backbone: BackboneConfig | None = None) -> S3NConfig:
         """Return an S3N of probes: the class maps of one draw two more looks, and each look has a probe of its own.
 
@@ -289,11 +297,9 @@ class S3NConfig(BackboneNetworkConfig):
         yet right have names of their own (docs/deviations.md). ``attention`` and ``partition`` (in training and in
         testing) are None where they are the preset's.
         """
-        presets = {"foveate": S3NConfig(), "paper": S3NConfig.paper(), "reference": S3NConfig.reference()} | _former()
-        presets["frozen"] = S3NConfig.without_training()
         compared = {name: getattr(self, name) for name in _COMPARED}
-        name = next((name for name, each in presets.items() if self == replace(each, **compared)), "own")
-        alike = presets.get(name, S3NConfig())
+        alikes = ((name, each) for name, each in _presets() if self == replace(each, **compared))
+        name, alike = next(alikes, ("own", S3NConfig()))
         own, usual = ((each.train_partition.value, each.test_partition.value) for each in (self, alike))
         return {
             "preset": name,
@@ -306,10 +312,13 @@ class S3NConfig(BackboneNetworkConfig):
 _COMPARED = ("backbone", "branches", "attention", "train_partition", "test_partition")
 
 
-def _former() -> dict[str, S3NConfig]:
-    """Return the presets as they were until 2026-11-27, which runs of that time have."""
-    paper, reference = (replace(each, views_together=True) for each in (S3NConfig.paper(), S3NConfig.reference()))
-    return {
-        "former paper": replace(paper, radius_rate=0.01),
-        "former reference": replace(reference, entropy_from=EntropySource.CLASS_MAPS),
-    }
+def _presets() -> Iterator[tuple[str, S3NConfig]]:
+    """Yield presets with their names; former ones, until 2026-11-27, are those that runs of that time have."""
+    yield "foveate", S3NConfig()
+    yield "foveate", S3NConfig.from_probes()
+    paper, reference = S3NConfig.paper(), S3NConfig.reference()
+    yield "paper", paper
+    yield "reference", reference
+    yield "former paper", replace(paper, views_together=True, radius_rate=0.01)
+    yield "former reference", replace(reference, views_together=True, entropy_from=EntropySource.CLASS_MAPS)
+    yield "frozen", S3NConfig.without_training()
