@@ -11,8 +11,10 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch.utils.flop_counter import FlopCounterMode
 
+from foveate.files.documents import read_json_lines
 from foveate.plumage import Drawing, PlumageConfig, distinguishing_parts, render, species_at
 from foveate.report import accuracy_against_compute as compute
+from foveate.report import learning_curve
 from foveate.report.result_versions import read_rows
 from foveate.report.results import results_markdown, with_block, with_results
 from foveate.reproduction import report as reproduction
@@ -94,6 +96,9 @@ def results_document(document: str, measured: list[compute.Measured]) -> str:
     tables = "\n".join(compute.compute_markdown(each) for each in measured)
     appendix = results_markdown(_floor()) or "There are none yet.\n"
     text = with_block(document, compute.BEGIN, compute.END, tables)
+    curve = RESULTS / "learning_curve.jsonl"
+    table = learning_curve.learning_curve_markdown(read_json_lines(curve)) if curve.exists() else "There is none yet.\n"
+    text = with_block(text, learning_curve.BEGIN, learning_curve.END, table)
     return with_block(text, compute.APPENDIX_BEGIN, compute.APPENDIX_END, appendix)
 
 

@@ -1,0 +1,27 @@
+"""Accuracy by the photographs of a class, as a table for documents."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from statistics import mean
+from typing import Any
+
+from foveate.report.tables import markdown_table
+
+BEGIN, END = "<!-- learning curve: made by `make docs` -->", "<!-- end of learning curve -->"
+
+
+def learning_curve_markdown(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return a table: a line for each data set and method, a column for each count of photographs.
+
+    Args:
+        rows: Each with `dataset`, `method`, `per_class`, `seed` and `top1`, in per cent; the mean over seeds is shown.
+    """
+    counts = sorted({row["per_class"] for row in rows})
+    cells = []
+    for dataset, method in dict.fromkeys((row["dataset"], row["method"]) for row in rows):
+        found = [row for row in rows if (row["dataset"], row["method"]) == (dataset, method)]
+        top1 = {count: [row["top1"] for row in found if row["per_class"] == count] for count in counts}
+        values = (f"{mean(top1[count]):.1f}" if top1[count] else "-" for count in counts)
+        cells.append((dataset, method, *values))
+    return markdown_table(("data set", "method", *map(str, counts)), cells)
