@@ -283,6 +283,8 @@ def test_a_part_is_held_out_once_where_more_takes_too_long(
     assert (table.folds, table.held_out) == (1, 8)
     assert any("answers to 8 of 24 training photographs, which are held out: probe" in line for line in lines)
     assert "8 of 24 training photographs were held out; what answered" in table.markdown()
+    assert "epoch 2/2" not in "".join(lines[: lines.index(next(each for each in lines if "is taken" in each))])
+    assert any("epoch 2/2" in line for line in lines)
     assert fit_to == [[4], [4]]
     assert all(each.top1 is not None for each in table.rungs)
     held_out = read_held_out(tmp_path / "fit")

@@ -86,18 +86,23 @@ class LadderTable:
         rows = [each.cells(taken=each.name == self.winner) for each in self.rungs]
         if not any(each.note for each in self.rungs):
             header, rows = header[:-1], [row[:-1] for row in rows]
-        if self.folds:
-            held_out = f"{self.held_out} of {self.photographs} training photographs were held out"
-            each = f", each from one of {self.folds} folds" if self.folds > 1 else ""
-            basis = f"{held_out}{each}; what answered for them had not learned from them."
-        else:
-            basis = f"No photograph of {self.photographs} could be held out: every class has a single one."
+        basis = (
+            f"{self._held_out_how()}."
+            if self.folds
+            else f"No photograph of {self.photographs} could be held out: every class has a single one."
+        )
         test = (
             "There is no test split."
             if self.test_top1 is None
             else f"Test split, looked at once: {100 * self.test_top1:.1f}% are right."
         )
         return f"### The ladder\n\n{markdown_table(header, rows)}\n{basis}\n\n{self.reason}.\n\n{test}\n"
+
+    def _held_out_how(self) -> str:
+        held_out = f"{self.held_out} of {self.photographs} training photographs were held out"
+        if self.folds > 1:
+            return f"{held_out}, each from one of {self.folds} folds; what answered for them had not learned from them"
+        return f"{held_out}; what answered for them had not learned from them, and trainings had half their epochs"
 
     def write(self, folder: Path) -> None:
         """Write `ladder.md`, then `ladder.json`, which says that the fit is finished."""

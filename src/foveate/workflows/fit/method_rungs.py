@@ -67,11 +67,9 @@ class TrainedRung(MethodRung):
         learned = photographs - ladder.held_out // folds
         answers = machine.answers(speed, ladder.held_out)
 
-        def training(count: int) -> float:
-            begun = _heads(ladder, speed, count) if config.network.begins_with_probe else 0.0
-            return begun + machine.training(config, speed, count)
-
-        return RungTime(folds * training(learned) + answers, training(photographs))
+        begun = _heads(ladder, speed, learned) if config.network.begins_with_probe else 0.0
+        without = begun + machine.training(ladder.of_fold(config), speed, learned)
+        return RungTime(folds * without + answers, begun + machine.training(config, speed, photographs))
 
     @override
     def climb(self, ladder: Ladder) -> Answers:
