@@ -8,6 +8,7 @@ A training that was interrupted goes on, and what has a row is not measured agai
 from __future__ import annotations
 
 import argparse
+import shutil
 from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,9 @@ from foveate.config.hardware import HardwareConfig
 from foveate.data.preparation import Splits
 from foveate.data.records import ImageRecord
 from foveate.data.splits import rank_of
+from foveate.errors import UserError
 from foveate.files.documents import append_json_line, read_json_lines
+from foveate.files.file_names import safe_name
 from foveate.recipes import RECIPES
 from foveate.recipes.datasets import load_splits
 from foveate.runs.environment import environment
@@ -28,7 +31,7 @@ METHODS = {"probe": ("probe", "foveate"), "plain": ("plain", "foveate"), "s3n": 
 """Method and preset by the name in a row."""
 
 
-def first_few(splits: Splits, count: int, seed: int) -> dict[Split, list[ImageRecord]]:
+def few_of_each(splits: Splits, count: int, seed: int) -> dict[Split, list[ImageRecord]]:
     """Return so many training photographs of each class, drawn by the seed, and all of the test split.
 
     The photographs of a smaller count are among those of a larger one.
@@ -43,14 +46,19 @@ def first_few(splits: Splits, count: int, seed: int) -> dict[Split, list[ImageRe
 
 
 def as_folders(parts: dict[Split, list[ImageRecord]], root: Path) -> Path:
-    """Make class folders of links to the photographs, and return their root."""
+    """Make class folders of links to the photographs, whatever was there, and return their root.
+
+    Raises:
+        UserError: Photographs are no files: they lie in shards or in a table.
+    """
+    shutil.rmtree(root, ignore_errors=True)
     for split, records in parts.items():
         for record in records:
-            assert isinstance(record.image, Path)
-            link = root / split.value / record.class_name / record.image.name
+            if not isinstance(record.image, Path):
+                raise UserError(f"a learning curve needs photographs that are files; {record.id} is none")
+            link = root / split.value / safe_name(record.class_name) / f"{safe_name(record.id)}{record.image.suffix}"
             link.parent.mkdir(parents=True, exist_ok=True)
-            if not link.is_symlink():
-                link.symlink_to(record.image.resolve())
+            link.symlink_to(record.image.resolve())
     return root
 
 
@@ -69,9 +77,10 @@ def main() -> None:
     known = read_json_lines(given.out) if given.out.exists() else []
     for count in given.counts:
         place = given.work / f"{given.root.name}-{count}-{given.seed}"
-        folders = as_folders(first_few(splits, count, given.seed), place / "photographs")
+        folders = as_folders(few_of_each(splits, count, given.seed), place / "photographs")
         for name in given.methods:
-            asked = {"dataset": splits.name, "method": name, "per_class": count, "seed": given.seed}
+            asked = {"dataset": splits.name, "photographs": len(splits.test), "method": name}
+            asked |= {"per_class": count, "seed": given.seed}
             if any(asked.items() <= row.items() for row in known):
                 continue
             method, preset = METHODS[name]
@@ -80,8 +89,7 @@ def main() -> None:
             run = train(config, place / name)
             accuracy = evaluate(run).accuracy
             where = {each: environment()[each] for each in ("command", "commit", "hardware")}
-            counts = {"photographs": len(splits.test), "top1": round(100 * accuracy.top1.value, 2)}
-            append_json_line(given.out, asked | counts | where)
+            append_json_line(given.out, asked | {"top1": round(100 * accuracy.top1.value, 2)} | where)
 
 
 if __name__ == "__main__":

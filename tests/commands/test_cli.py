@@ -105,7 +105,7 @@ def test_data_draws_birds_where_asked(tmp_path: Path, capsys: pytest.CaptureFixt
         ("data", ["--draw", "--species", "--size", "--on-error {stop,skip}"]),
         ("train", [*RECIPES, "foveate train s3n FOLDER"]),
         ("train plain", ["--out", "--epochs", "--data.root", "--optimiser.learning-rate", "--network.dropout"]),
-        ("train s3n", ["FOLDER", "--preset", "runs/FOLDER-METHOD", "--network.radius FLOAT", "(default: 15)"]),
+        ("train s3n", ["FOLDER", "--preset", "runs/FOLDER-METHOD", "--network.radius FLOAT", "(default: 448)"]),
         ("train s3n --preset reference", ["(default: reference)", "(default: 60)", "(default: 0.09)"]),
         ("reproduce", ["table", "figure", "training"]),
         ("reproduce table", ["TABLE", "--archives", "--scale {slice,full}", "--seeds"]),

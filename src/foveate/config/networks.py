@@ -65,7 +65,7 @@ class NetworkConfig:
     trained_here: ClassVar[bool] = True
     """Whether it is trained; else it was trained elsewhere, and is used as it is."""
     enough_steps: ClassVar[int] = 1680
-    """Batches of 16 that it is trained on at least where a recipe leaves the epochs to the number of photographs."""
+    """About how many batches it learns from where photographs are few and the epochs are counted (`TrainConfig`)."""
     learns_in_phases: ClassVar[bool] = False
     """Whether epochs leave parameters without a gradient."""
 

@@ -86,10 +86,6 @@ class EvidenceTable:
         )
         return cls(tuple(table.column("id").to_pylist()), np.array(table.column("label").to_numpy()), evidence)
 
-    def part(self, rows: slice) -> EvidenceTable:
-        """Return the evidence of some photographs."""
-        return EvidenceTable(self.ids[rows], self.labels[rows], Evidence(*(each[rows] for each in self.evidence)))
-
     @property
     def probabilities(self) -> Float[Tensor, "n c"]:
         """The conventional network's."""

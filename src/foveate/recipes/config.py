@@ -25,7 +25,7 @@ class TrainConfig:
     hardware: HardwareConfig = field(default_factory=HardwareConfig)
     epochs: int = 15
     """Passes over the training photographs; 0: as `steps` says or, without it, 15, and more where photographs are few:
-    up to 200, until about 1,680 batches were learned from (S3N, which looks three times at each: 1,120)."""
+    up to 200, until about 1,680 batches (S3N: 1,120) were learned from."""
     steps: int | None = None
     """In place of `epochs`: about so many batches, rounded to whole epochs once the photographs are counted."""
     batch_size: int = 16

@@ -16,7 +16,7 @@ from foveate.s3n.config import S3NConfig
 
 
 def s3n(folder: Path | str = "photographs") -> TrainConfig:
-    """Look three times with EfficientNet-Lite0 at 224 pixels, twice through zooms into 448; trained as `plain` is."""
+    """Look three times with EfficientNet-Lite0 at 224 pixels, twice through zooms into 448, for 1,120 batches."""
     transforms = TransformConfig(source_size=448)
     return replace(plain(folder), network=S3NConfig.from_probes(), transforms=transforms)
 

@@ -39,7 +39,7 @@ class HeldOutSource(StrEnum):
     VALIDATION = "validation"
     """They are the validation split: they chose the epoch at most."""
     OUT_OF_FOLD = "out-of-fold"
-    """Each answer is of a network that was fitted to the other folds of the training photographs."""
+    """Each answer is of a network that was fitted to other training photographs: to the other folds, of several."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

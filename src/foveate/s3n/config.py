@@ -155,8 +155,8 @@ class S3NConfig(BackboneNetworkConfig):
     """beta_2, where the complementary radius starts."""
     radius_rate: float = 0.01
     """Learning rate of both radii (of their logarithms), as a multiple of the pretrained layers'. To first order a rate
-    of r on the logarithm moves a radius as r times the square of the radius would on the radius itself. 0: they stay,
-    and where `detach_response` holds no gradient passes through the zoom, which makes a step cheaper."""
+    of r on the logarithm moves a radius as r times the square of the radius would on the radius itself. 0: they stay;
+    where nothing else learns through the zoom, no gradient passes through it, and a step is cheaper."""
     sampling_floor: float = 0.03
     """What every cell of a sampling map gets beside the attention: the less, the stronger the zoom; no cell has less
     than 0.001 in all."""

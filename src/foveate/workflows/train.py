@@ -62,13 +62,13 @@ def train(config: TrainConfig, out: Path | str, *, say: Callable[[str], None] = 
     if not config.epochs:
         config = config.counted(photographs)
         say(f"{config.epochs} epochs of {photographs} photographs")
-    _warn_of_random_layers(config, say)
     description, out = RunDescription(config, splits.class_names, splits.name), Path(out)
     if first and (run := Run.finished_as(out, description)) is not None:
         say(f"{out} is trained already")
         return run
     if first:
         Run.check_start(out, description)
+        _warn_of_random_layers(config, say)
     with working_in(out, lambda: resumed_from(out) is not None) if first else nullcontext():
         return _train(config, splits, description, out, say, first=first)
 

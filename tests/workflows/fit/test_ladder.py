@@ -266,27 +266,26 @@ def test_a_guided_zoom_that_wins_is_left_whole(birds: Path, tmp_path: Path, monk
 def test_a_part_is_held_out_once_where_more_takes_too_long(
     birds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Guided Zoom then fits the decision for one half of it to the other half."""
-    monkeypatch.setattr(plan, "MOST_FOLDS", 1)
+    """Trainings on the others have half the epochs, and it goes on where it was stopped."""
     monkeypatch.setattr(plan, "_LEAST_OF_ONE", 8)
-    monkeypatch.setattr(GuidedZoomRung, "passes", lambda *_: {foveate.Branch.JOINT: 3.0})
-    fit_to: list[list[int]] = []
-
-    def setting(parts: Sequence[Any], _: object) -> foveate.RefinementConfig:
-        fit_to.append([len(part.truth) for part in parts])
-        return foveate.RefinementConfig(top_k=2)
-
-    monkeypatch.setattr(guided_zoom_rung, "chosen_setting", setting)
+    monkeypatch.setattr(plan, "_most_rungs", lambda plans, _: plans[-1])
     take(monkeypatch, "plain")
+
+    def stop(line: str) -> None:
+        if "plain: fold 1 of 1" in line:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fitted(birds, tmp_path / "fit", say=stop)
     lines: list[str] = []
     table = fitted(birds, tmp_path / "fit", say=lines.append).ladder
     assert (table.folds, table.held_out) == (1, 8)
-    assert any("answers to 8 of 24 training photographs, which are held out: probe" in line for line in lines)
     assert "8 of 24 training photographs were held out; what answered" in table.markdown()
     assert "epoch 2/2" not in "".join(lines[: lines.index(next(each for each in lines if "is taken" in each))])
     assert any("epoch 2/2" in line for line in lines)
-    assert fit_to == [[4], [4]]
-    assert all(each.top1 is not None for each in table.rungs)
+    assert [each.name for each in table.rungs if each.top1 is None] == ["guided-zoom"]
+    assert "needs 2 folds" in str(table.rungs[-1].note)
+    assert any(line.startswith("warning: its percentages are fitted to a training of half") for line in lines)
     held_out = read_held_out(tmp_path / "fit")
     assert held_out is not None
     assert (held_out.folds, held_out.photographs) == (1, 8)

@@ -45,7 +45,7 @@ class QuickRung(Rung):
 class SlowRung(QuickRung):
     """A rung of two minutes a fold, and two more once on all photographs."""
 
-    name = "slow"
+    name, learns = "slow", True
 
     def time(self, ladder: Ladder) -> RungTime:
         return RungTime(120.0 * ladder.folds, 120.0)
@@ -106,6 +106,23 @@ def test_fewer_folds_are_cut_where_more_rungs_fit_with_them(minutes: float, fold
     assert trial.held_out == (60 if folds == 1 else 180)
     assert reached.rungs == (("quick", "slow") if minutes > 4 else ("quick",))
     assert any("slow does not fit; it would with --minutes 5" in line for line in lines) == (minutes < 4)
+
+
+def test_for_a_rung_that_is_not_trained_no_fold_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(SlowRung, "learns", False)
+    ladder = ladder_of((90, 90), tmp_path)
+    asked = replace(ladder, config=replace(ladder.config, minutes=4.5))
+    trial, reached = planned(asked, [QuickRung(), SlowRung()])
+    assert (trial.folds, reached.rungs) == (5, ("quick",))
+
+
+def test_what_needs_more_than_a_fold_is_not_reckoned_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(SlowRung, "least_folds", 2)
+    ladder = ladder_of((90, 90), tmp_path)
+    lines: list[str] = []
+    asked = replace(ladder, config=replace(ladder.config, minutes=4.5), say=lines.append)
+    assert planned(asked, [QuickRung(), SlowRung()])[1].rungs == ("quick",)
+    assert any("slow does not fit; it would with --minutes 7" in line for line in lines)
 
 
 def test_a_single_fold_of_few_photographs_is_not_cut(tmp_path: Path) -> None:

@@ -93,19 +93,25 @@ def _climbed(ladder: Ladder, rung: Rung, entry: RungEntry, *, lowest: bool) -> A
 
 def _begun(ladder: Ladder, rung: Rung, below: Sequence[Rung]) -> RungEntry:
     """Decide whether a rung fits, and write that down; the lowest is climbed whatever it takes."""
-    journal, reached, times = ladder.journal, _reached(ladder, below), times_of(ladder, [rung], _factor(ladder))
-    missing = bool(rung.needs) and not set(rung.needs) & set(reached.rungs)
-    minutes = reached.after(rung.name, times[rung.name]).total / 60
-    entry = _entry(rung.name, RungState.CLIMBING, predicted=rung.time(ladder).folds, begun=journal.spent)
-    if missing:
-        entry = _entry(rung.name, RungState.SKIPPED, note=f"needs {' or '.join(rung.needs)}, which is not climbed")
-    elif below and minutes > ladder.config.minutes:
-        needed = rounded_up(needed_minutes(reached, rung.name, times))
-        entry = _entry(rung.name, RungState.SKIPPED, note=f"no time; with --minutes {needed} there is")
-    if entry.note is not None:
-        ladder.step(f"{rung.name} is left out: {entry.note}")
+    journal, reached = ladder.journal, _reached(ladder, below)
+    if (note := _reason_against(ladder, rung, reached)) is None:
+        entry = _entry(rung.name, RungState.CLIMBING, predicted=rung.time(ladder).folds, begun=journal.spent)
+    else:
+        entry = _entry(rung.name, RungState.SKIPPED, note=note)
+        ladder.step(f"{rung.name} is left out: {note}")
     journal.write(entry)
     return entry
+
+
+def _reason_against(ladder: Ladder, rung: Rung, reached: Reached) -> str | None:
+    if rung.needs and not set(rung.needs) & set(reached.rungs):
+        return f"needs {' or '.join(rung.needs)}, which is not climbed"
+    if rung.least_folds > max(ladder.folds, 1):
+        return f"needs {rung.least_folds} folds, and there was time for one; give more --minutes"
+    times = times_of(ladder, [rung], _factor(ladder))
+    if reached.rungs and reached.after(rung.name, times[rung.name]).total > 60 * ladder.config.minutes:
+        return f"no time; with --minutes {rounded_up(needed_minutes(reached, rung.name, times))} there is"
+    return None
 
 
 def _entry(

@@ -45,6 +45,6 @@ class FitConfig:
             require_side("size", self.size, least=32)
         require(
             self.data.validation_fraction == 0,
-            "validation_fraction must be 0 in a fit, which holds out every training photograph once",
+            "validation_fraction must be 0 in a fit, which holds out training photographs itself",
             self.data.validation_fraction,
         )

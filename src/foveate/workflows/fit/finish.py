@@ -69,6 +69,11 @@ def _calibrated(ladder: Ladder, way: Way, answers: Answers) -> None:
     held_out = HeldOut(answers, HeldOutSource.OUT_OF_FOLD, ladder.folds)
     alone = None if way.branch is decisive(answers) else {way.branch: 1.0}
     ladder.detail(keep_calibrated(ladder.out, held_out, alone))
+    if ladder.folds == 1 and way.rung.learns:
+        ladder.say(
+            "warning: its percentages are fitted to a training of half the epochs on fewer photographs; before you "
+            "rely on --error-rate or --coverage, fit with more --minutes"
+        )
     if alone is None and len(answers) > 1 and not GuidedZoomRun.is_at(ladder.out):
         tune_views(ladder.out, context=RunContext(hardware=ladder.config.hardware, say=ladder.detail))
 

@@ -45,6 +45,11 @@ class GuidedZoomRung(Rung):
 
     @property
     @override
+    def least_folds(self) -> int:
+        return 2
+
+    @property
+    @override
     def needs(self) -> tuple[str, ...]:
         return tuple(base.name for base in self.bases)
 
@@ -70,12 +75,10 @@ class GuidedZoomRung(Rung):
         if is_answered(ladder.work(self.name)):
             return kept_answers(ladder.work(self.name))
         tables = self._tables(ladder)
-        if len(tables) == 1:
-            tables = [tables[0].part(slice(start, None, 2)) for start in range(2)]
         scored = [scored_of(table, raw=False) for table in tables]
         parts = []
         for fold, table in enumerate(tables):
-            # What is fitted to a fold says nothing about it: its decision is fitted to the others. So do halves of one.
+            # What is fitted to a fold says nothing about it: its decision is fitted to the others.
             others = [each for place, each in enumerate(scored) if place != fold]
             config = chosen_setting(others, self._usual(ladder))
             parts.append(_answers(table, config, ladder.splits.class_names))

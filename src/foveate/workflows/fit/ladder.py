@@ -65,9 +65,9 @@ class Ladder:
         return self.of_fold(configured(recipe, self.config, self._fold_data(fold)))
 
     def of_fold(self, config: TrainConfig) -> TrainConfig:
-        """Return how it is trained without a fold: for half as long where one fold is all that the time allows.
+        """Return how it is trained without a fold: with half the epochs where one fold is all that the time allows.
 
-        What is trained so answers a little worse than it will; the choice is the more cautious for it.
+        Beside probes, which lose nothing, such a training is held back; the choice is the more cautious for it.
         """
         if self.folds != 1 or config.network.solved:
             return config
@@ -133,13 +133,23 @@ class Rung(ABC):
         """Names of rungs of which one must be climbed before; none: it stands alone."""
         return ()
 
+    @property
+    def least_folds(self) -> int:
+        """With how many folds it can be climbed; 1: with a single one too, that is held out once."""
+        return 1
+
+    @property
+    def learns(self) -> bool:
+        """Whether it is trained in steps."""
+        return False
+
     @abstractmethod
     def time(self, ladder: Ladder) -> RungTime:
         """Return how long it takes."""
 
     @abstractmethod
     def climb(self, ladder: Ladder) -> Answers:
-        """Answer for every training photograph by a network that did not learn from it."""
+        """Answer for the photographs that are held out by networks that did not learn from them."""
 
     @abstractmethod
     def passes(self, ladder: Ladder) -> dict[Branch, float]:

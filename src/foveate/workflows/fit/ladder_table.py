@@ -102,7 +102,7 @@ class LadderTable:
         held_out = f"{self.held_out} of {self.photographs} training photographs were held out"
         if self.folds > 1:
             return f"{held_out}, each from one of {self.folds} folds; what answered for them had not learned from them"
-        return f"{held_out}; what answered for them had not learned from them, and trainings had half their epochs"
+        return f"{held_out}; what answered for them had not learned from them, and a trained method had half its epochs"
 
     def write(self, folder: Path) -> None:
         """Write `ladder.md`, then `ladder.json`, which says that the fit is finished."""

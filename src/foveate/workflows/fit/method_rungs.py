@@ -60,16 +60,20 @@ class MethodRung(Rung):
 class TrainedRung(MethodRung):
     """A method that is trained."""
 
+    @property
+    @override
+    def learns(self) -> bool:
+        return True
+
     @override
     def time(self, ladder: Ladder) -> RungTime:
         machine, speed = ladder.machine, ladder.speeds[self.name]
         config, photographs, folds = ladder.training(self.recipe), len(ladder.splits.train), ladder.folds
         learned = photographs - ladder.held_out // folds
         answers = machine.answers(speed, ladder.held_out)
-
-        begun = _heads(ladder, speed, learned) if config.network.begins_with_probe else 0.0
-        without = begun + machine.training(ladder.of_fold(config), speed, learned)
-        return RungTime(folds * without + answers, begun + machine.training(config, speed, photographs))
+        without = _heads(ladder, config, speed, learned) + machine.training(ladder.of_fold(config), speed, learned)
+        refit = _heads(ladder, config, speed, photographs) + machine.training(config, speed, photographs)
+        return RungTime(folds * without + answers, refit)
 
     @override
     def climb(self, ladder: Ladder) -> Answers:
@@ -140,8 +144,10 @@ class SolvedRung(MethodRung):
         move_run(ladder.work(self.name, "run"), out)
 
 
-def _heads(ladder: Ladder, speed: Speed, photographs: int) -> float:
-    """Return the seconds in which heads are solved for, once, on so many photographs."""
+def _heads(ladder: Ladder, config: TrainConfig, speed: Speed, photographs: int) -> float:
+    """Return the seconds in which the heads are solved for that a training begins with."""
+    if not config.network.begins_with_probe:
+        return 0.0
     solving = _SOLVING * photographs * len(ladder.splits.class_names) * speed.passes
     return solving + ladder.machine.answers(speed, _FEATURE_VIEWS * photographs)
 

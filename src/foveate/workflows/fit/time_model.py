@@ -59,7 +59,7 @@ class RungTime:
     """Seconds that a rung of the ladder takes."""
 
     folds: float
-    """The answers to every training photograph, out of fold."""
+    """The answers to photographs that are held out."""
     refit: float
     """The training on all photographs, should it win."""
 
