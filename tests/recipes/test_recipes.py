@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,13 @@ def test_the_presets_are_those_of_the_configurations() -> None:
     assert recipes.macnn().network == MACNNConfig(part_size=96)
     paper = recipes.macnn_paper()
     assert (paper.network.base, paper.transforms.input_size) == ("vgg19.tv_in1k", 448)
+
+
+def test_s3n_is_trained_as_plain_is_but_for_its_source() -> None:
+    plain, s3n = recipes.plain(), recipes.s3n()
+    assert s3n.transforms == replace(plain.transforms, source_size=448)
+    assert replace(s3n, network=plain.network, transforms=plain.transforms) == plain
+    assert (plain.epochs, plain.frozen_stride, plain.pretrained_share) == (0, 4, 0.1)
 
 
 def test_what_is_solved_for_gives_nothing_that_has_no_effect() -> None:

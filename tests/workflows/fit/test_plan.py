@@ -11,11 +11,14 @@ from foveate.config.branches import Branch
 from foveate.config.data import DataConfig
 from foveate.data.preparation import Splits
 from foveate.data.records import ImageRecord
+from foveate.recipes import plain
+from foveate.workflows.fit import method_rungs
 from foveate.workflows.fit.config import FitConfig
 from foveate.workflows.fit.journal import Journal, JournalContent
 from foveate.workflows.fit.ladder import Answers, Ladder, Rung
-from foveate.workflows.fit.plan import planned
-from foveate.workflows.fit.time_model import Machine, RungTime
+from foveate.workflows.fit.method_rungs import TrainedRung
+from foveate.workflows.fit.plan import planned, with_folds
+from foveate.workflows.fit.time_model import Machine, RungTime, Speed
 
 
 class QuickRung(Rung):
@@ -130,3 +133,22 @@ def test_a_single_fold_of_few_photographs_is_not_cut(tmp_path: Path) -> None:
     asked = replace(ladder, config=replace(ladder.config, minutes=4.5))
     trial, reached = planned(asked, [QuickRung(), SlowRung()])
     assert (trial.folds, reached.rungs) == (5, ("quick",))
+
+
+@pytest.mark.parametrize(("folds", "trainings"), [(3, 3 * (0.2 + 2 * 3)), (1, 0.2 + 1 * 3)])
+def test_the_time_of_a_training_counts_its_heads_and_half_the_epochs_of_a_single_fold(
+    folds: int, trainings: float, tmp_path: Path
+) -> None:
+    """60 photographs, a third held out: 40 in batches of 16 are 3 steps of a second an epoch, 60 are 4; 2 epochs.
+
+    The heads that a training begins with: two answers of 0.0025 seconds for each photograph it learns from.
+    """
+    ladder = with_folds(ladder_of((30, 30), tmp_path), folds)
+    speed = Speed(step=1.0, answer=0.0025, passes=1.0, gflop=1.0)
+    rung = TrainedRung("plain", lambda root: replace(plain(root), epochs=2))
+    time = rung.time(replace(ladder, speeds={"plain": speed}))
+    solving = method_rungs._SOLVING * 2  # for each photograph, of two classes
+    starts, learned = 4.0, 40
+    held_out = 60 if folds > 1 else 20
+    assert time.folds == pytest.approx(trainings + folds * (starts + learned * solving) + 0.0025 * held_out)
+    assert time.refit == pytest.approx(0.3 + 2 * 4 + starts + 60 * solving)
