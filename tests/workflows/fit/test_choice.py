@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from foveate.workflows.fit.choice import Candidate, choose, mean_and_error_behind, mean_per_class
+from foveate.workflows.fit.choice import Candidate, choose, is_chance, mean_and_error_behind, mean_per_class
 from foveate.workflows.fit.config import Prefer
 
 
@@ -86,3 +86,9 @@ def test_one_candidate_is_the_choice() -> None:
 def test_the_mean_over_classes_counts_each_alike() -> None:
     right, labels = np.array([True, True, True, False, False]), np.array([0, 0, 0, 0, 7])
     assert mean_per_class(right, labels) == pytest.approx((0.75 + 0) / 2)
+
+
+@pytest.mark.parametrize(("top1", "chance"), [(0.1, True), (0.16, True), (0.17, False), (0.9, False)])
+def test_what_guessing_reaches_is_chance(top1: float, chance: bool) -> None:
+    """Of ten equal classes a tenth, with a standard error of 0.03 over 100 photographs."""
+    assert is_chance(top1, photographs=100, largest=0.1) == chance

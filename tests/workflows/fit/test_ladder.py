@@ -30,7 +30,7 @@ from foveate.runs.held_out import read_calibration, read_held_out
 from foveate.runs.run import Run
 from foveate.s3n.config import S3NConfig
 from foveate.training.frozen_features import KeptFeatures
-from foveate.workflows.fit import climb, guided_zoom_rung, method_rungs, plan
+from foveate.workflows.fit import climb, finish, guided_zoom_rung, method_rungs, plan
 from foveate.workflows.fit import fit as fit_module
 from foveate.workflows.fit import ladder as ladder_module
 from foveate.workflows.fit.choice import Candidate, Choice, choose
@@ -565,6 +565,14 @@ def test_the_ladder_is_of_recipes_from_the_cheapest_on() -> None:
     names = [each.name for each in rungs()]
     assert names == ["probe", "probe-lite1", "probe-lite2", "s3n-frozen", "plain", "s3n", "guided-zoom"]
     assert rungs()[-1].needs == ("plain", "s3n")
+
+
+def test_a_fit_that_learns_nothing_says_so(birds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    short(monkeypatch, 1)
+    lines: list[str] = []
+    monkeypatch.setattr(finish, "is_chance", lambda top1, photographs, largest: (photographs, largest) == (24, 0.25))
+    fitted(birds, tmp_path / "fit", say=lines.append)
+    assert any(line.startswith("warning: no method is better than guessing, the best") for line in lines)
 
 
 def test_a_picture_of_noise_is_answered(birds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -80,6 +80,17 @@ def mean_and_error_behind(a: Bool[np.ndarray, " n"], b: Bool[np.ndarray, " n"]) 
     return float(difference.mean()), float(error)
 
 
+def is_chance(top1: float, photographs: int, largest: float) -> bool:
+    """Say whether naming the largest class always may be as good: within two standard errors above its share.
+
+    Args:
+        top1: In [0, 1].
+        photographs: On which it was measured.
+        largest: Share of the photographs that the largest class has.
+    """
+    return top1 <= largest + 2 * float(np.sqrt(largest * (1 - largest) / photographs))
+
+
 def mean_per_class(right: Bool[np.ndarray, " n"], labels: Int[np.ndarray, " n"]) -> float:
     """Return the mean over classes of each one's share of right answers."""
     return float(np.mean([right[labels == label].mean() for label in np.unique(labels)]))

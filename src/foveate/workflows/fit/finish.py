@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import isfinite
@@ -12,7 +13,7 @@ from foveate.networks.answers import decision
 from foveate.runs.context import RunContext
 from foveate.runs.guided_zoom_run import GuidedZoomRun
 from foveate.runs.held_out import HeldOut, HeldOutSource, keep_calibrated
-from foveate.workflows.fit.choice import Choice, Compared, mean_per_class
+from foveate.workflows.fit.choice import Choice, Compared, is_chance, mean_per_class
 from foveate.workflows.fit.climb import Way, chosen, ways
 from foveate.workflows.fit.journal import RungState
 from foveate.workflows.fit.ladder import Answers, Ladder, Rung
@@ -36,6 +37,7 @@ def finish(ladder: Ladder, rungs: Sequence[Rung], answers: Mapping[str, Answers]
         reason = "Nothing could be held out to choose by: the rung that needs fewest photographs is taken"
     else:
         winner, reason, way = choice.winner, choice.reason, offered[choice.winner][0]
+        _warn_of_chance(ladder, max(each.top1 for each in choice.compared))
     ladder.journal.write(winner=winner)
     ladder.step(f"{winner} is taken: {reason}")
     ladder.step(f"{winner}: once more on all {len(ladder.splits.train)} training photographs")
@@ -62,6 +64,15 @@ def finish(ladder: Ladder, rungs: Sequence[Rung], answers: Mapping[str, Answers]
     )
     table.write(ladder.out)
     return table
+
+
+def _warn_of_chance(ladder: Ladder, top1: float) -> None:
+    counts = Counter(record.label for record in ladder.splits.train)
+    if is_chance(top1, ladder.held_out, max(counts.values()) / counts.total()):
+        ladder.say(
+            f"warning: no method is better than guessing, the best is right on {100 * top1:.1f}% of the held-out "
+            f"photographs of {len(counts)} classes; see whether the labels are right"
+        )
 
 
 def _calibrated(ladder: Ladder, way: Way, answers: Answers) -> None:
