@@ -24,7 +24,7 @@ QUICK: dict[str, Any] = {
     "epochs": 1,
 }
 SMALLER = {
-    "network=foveate.S3NConfig()": "network=foveate.S3NConfig(backbone=TINY), **QUICK",
+    'foveate.recipes.s3n("photographs")': "SMALL_S3N",
     "S3N.create(S3NConfig(), classes=200, input_size=224)": "S3N.create(S3NConfig(backbone=TINY), 5, 64)",
     "torch.randn(2, 3, 224, 224)": "torch.randn(2, 3, 64, 64)",
 }
@@ -41,7 +41,9 @@ def given() -> dict[str, Any]:
     torch.manual_seed(0)
     return {
         "TINY": TINY,
-        "QUICK": QUICK,
+        "SMALL_S3N": foveate.TrainConfig(
+            data=foveate.DataConfig(root=Path("photographs")), network=foveate.S3NConfig(backbone=TINY), **QUICK
+        ),
         "epochs": 1,
         "loader": loader(),
         "my_network": models.resnet18(num_classes=200),
