@@ -16,7 +16,7 @@ from PIL import Image
 
 import foveate
 from foveate.config.data import DataConfig, OnError
-from foveate.config.networks import BackboneConfig, NetworkConfig, PlainConfig, ProbeConfig
+from foveate.config.networks import BackboneConfig, BackboneNetworkConfig, NetworkConfig, PlainConfig, ProbeConfig
 from foveate.data.loading import EvaluationViews, TrainingViews
 from foveate.data.records import ImageRecord
 from foveate.errors import UserError
@@ -25,6 +25,7 @@ from foveate.grounding.config import GroundingConfig, GroundingMethod
 from foveate.guided_zoom.config import Keep, PatchConfig, PoolConfig
 from foveate.inference.classifier import Classifier
 from foveate.networks.answers import decision
+from foveate.recipes import RECIPES
 from foveate.recipes.config import TrainConfig
 from foveate.runs.held_out import read_calibration, read_held_out
 from foveate.runs.run import Run
@@ -33,6 +34,8 @@ from foveate.training.frozen_features import KeptFeatures
 from foveate.workflows.fit import climb, finish, guided_zoom_rung, method_rungs, plan
 from foveate.workflows.fit import fit as fit_module
 from foveate.workflows.fit import ladder as ladder_module
+from foveate.workflows.fit import rungs as rungs_module
+from foveate.workflows.fit.benchmark import measure_speed
 from foveate.workflows.fit.choice import Candidate, Choice, choose
 from foveate.workflows.fit.config import Prefer
 from foveate.workflows.fit.fit import Fitted, fit
@@ -559,6 +562,22 @@ def test_bad_settings_are_refused(birds: Path, tmp_path: Path, options: dict[str
     with pytest.raises(UserError, match=reason):
         fitted(birds, tmp_path / "fit", **options)
     assert not (tmp_path / "fit").exists()
+
+
+@pytest.mark.parametrize("name", rungs_module.PRESETS)
+def test_every_rung_is_measured_as_its_recipe_has_it(name: str) -> None:
+    """Their epochs are counted where they say 0, and the first layers kept."""
+    method, preset = rungs_module.PRESETS[name]
+    config = RECIPES[method][preset]("photographs")
+    network = config.network
+    assert isinstance(network, BackboneNetworkConfig)
+    backbone = BackboneConfig(architecture="test_efficientnet", weights="none")
+    sizes = replace(config.transforms, input_size=64, resize_size=72)
+    sizes = replace(sizes, source_size=sizes.source_size and 96)
+    config = replace(config, network=replace(network, backbone=backbone), transforms=sizes, hardware=SLOW)
+    speed = measure_speed(config, classes=3)
+    assert (speed.step > 0) == (not network.solved)
+    assert speed.answer > 0
 
 
 def test_the_ladder_is_of_recipes_from_the_cheapest_on() -> None:

@@ -49,6 +49,7 @@ def measure_speed(config: TrainConfig, classes: int) -> Speed:
 def _step(network: Network, config: TrainConfig, classes: int) -> float:
     device, dtype = device_of(config.hardware), autocast_dtype(config.hardware)
     layout = torch.channels_last if config.hardware.channels_last else torch.contiguous_format
+    config = config.counted(config.batch_size)  # the time of a step is the same in any epoch
     module = TrainingModule(network.to(memory_format=layout), config, range(classes)).to(device).train()
     optimiser = build_optimiser(network, network.parameter_groups(), config.optimiser)
     count, side = config.batch_size, config.transforms.source
