@@ -94,7 +94,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "no branch": (_edit("held_out/origin.json", branches=[]), r"branches must be at least 1"),
     "an unknown branch": (_edit("held_out/origin.json", branches=["tail"]), r"'tail' is not a valid Branch"),
     "an unknown source": (_edit("held_out/origin.json", source="test"), r"'test' is not a valid HeldOutSource"),
-    "one fold": (_edit("held_out/origin.json", folds=1), r"folds must be at least 2"),
+    "no fold": (_edit("held_out/origin.json", folds=0), r"folds must be at least 1"),
     "a later version": (_edit("held_out/origin.json", schema_version=9), r"schema 1; .* has 9"),
 }
 
