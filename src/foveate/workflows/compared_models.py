@@ -87,6 +87,11 @@ class ComparedModel(ABC):
         """Load its networks, and read photographs."""
 
     @property
+    def prefix(self) -> str:
+        """What stands before its network's method where it is named; nothing for a run."""
+        return ""
+
+    @property
     def first_answers(self) -> PredictionTable | None:
         """What it answered before the evidence was weighed; None where no evidence is."""
         return None
@@ -231,13 +236,16 @@ class ComparedZoom(ComparedModel):
         return PredictionTable(found.ids, found.labels, answers, self.runs[0].class_names, origin)
 
     @property
+    def prefix(self) -> str:
+        """A Guided Zoom is one of something."""
+        return "Guided Zoom of "
+
+    @property
     def first_answers(self) -> PredictionTable | None:
         """The conventional network's."""
         found = self.evidence
         origin = {"run": str(self.runs[0].path), "split": str(self.split)}
-        return PredictionTable(
-            found.ids, found.labels, found.probabilities.numpy(), self.runs[0].class_names, origin
-        )
+        return PredictionTable(found.ids, found.labels, found.probabilities.numpy(), self.runs[0].class_names, origin)
 
     def explainer(self) -> Explain | None:
         """Return what shows the evidence for the best classes."""

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 
 from foveate.files.documents import write_text
-from foveate.report.html.contents import Chart, ReportContents
+from foveate.report.html.contents import ReportContents
 
 _SECTIONS = (
     ("answer", "accuracy", "Answer"),
@@ -57,9 +55,8 @@ def rendered(contents: ReportContents, beside: str | None = None, evidence_words
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    shown = replace(contents, learning=_marked(contents.learning), trust=_marked(contents.trust))
     return environment.get_template("report.html.j2").render(
-        it=shown,
+        it=contents,
         sections=[(target, words) for target, name, words in _SECTIONS if getattr(contents, name)],
         wrong_count=sum(not card.right for card in contents.gallery),
         beside=beside,
@@ -69,13 +66,8 @@ def rendered(contents: ReportContents, beside: str | None = None, evidence_words
     )
 
 
-def _marked(charts: tuple[Chart, ...]) -> tuple[Chart, ...]:
-    """Say that drawings are markup: matplotlib escapes what it writes."""
-    return tuple(replace(each, svg=Markup(each.svg)) for each in charts)
-
-
-def _static(name: str) -> Markup:
-    return Markup(files("foveate.report.html").joinpath("static", name).read_text(encoding="utf-8"))
+def _static(name: str) -> str:
+    return files("foveate.report.html").joinpath("static", name).read_text(encoding="utf-8")
 
 
 def _in_script(value: object) -> str:

@@ -90,8 +90,8 @@ def trust_charts(name: str, table: PredictionTable, before: PredictionTable | No
     last = judged[list(judged)[-1]]
     confidence, right = float(last.confidence.mean()), float(last.right.mean())
     calibration = (
-        f"It is {confidence:.0%} sure on average, and {right:.0%} are right. On the dashed line the two would be equal; "
-        f"the mean distance from it is {100 * bins[list(bins)[-1]].error:.1f} points."
+        f"It is {confidence:.0%} sure on average, and {right:.0%} are right. On the dashed line the two would be "
+        f"equal; the mean distance from it is {100 * bins[list(bins)[-1]].error:.1f} points."
     )
     return (
         Chart(reliability_chart(bins), "Do the percentages mean what they say?", calibration),

@@ -17,6 +17,7 @@ from foveate.report.html.contents import Chart, ClassGlance, DataGlance, MadeBy,
 from foveate.report.html.figures import learning_chart
 from foveate.report.html.pictures import PictureStore
 from foveate.runs.run import Run
+from foveate.workflows.compared_models import ComparedModel
 from foveate.workflows.fit.ladder_table import LadderTable
 from foveate.workflows.html_report.subject import Subject
 
@@ -24,12 +25,14 @@ _CLASSES = 60  # whose examples are shown
 _SIDE = 112  # pixels of an example
 
 
-def method_words(run: Run) -> str:
+def method_words(model: ComparedModel) -> str:
     """Say the method, the network and the size of its input."""
+    run = model.runs[0]
     config = run.config
     size, source = config.transforms.input_size, config.transforms.source
     closer = f", closer looks from {source}" if source != size else ""
-    return f"{config.network.method} on {config.network.base}, {size} pixels{closer}; trained on {run.description.dataset}"
+    method = f"{model.prefix}{config.network.method} on {config.network.base}, {size} pixels{closer}"
+    return f"{method}; trained on {run.description.dataset}"
 
 
 def data_glance(subject: Subject, store: PictureStore) -> DataGlance | None:
@@ -81,8 +84,19 @@ def ladder_of(folder: Path) -> Table | None:
         return None
     ladder = LadderTable.read(folder)
     rows = tuple(tuple(each.cells(taken=each.name == ladder.winner)) for each in ladder.rungs)
-    header = ("method", "held-out top-1, %", "mean per class, %", "behind the best", "passes", "GFLOP", "minutes", "note")
-    return Table(header, rows, f"{ladder.reason}. {ladder.held_out} of {ladder.photographs} training photographs were held out.")
+    header = (
+        "method",
+        "held-out top-1, %",
+        "mean per class, %",
+        "behind the best",
+        "passes",
+        "GFLOP",
+        "minutes",
+        "note",
+    )
+    return Table(
+        header, rows, f"{ladder.reason}. {ladder.held_out} of {ladder.photographs} training photographs were held out."
+    )
 
 
 def made_by(runs: Sequence[Run]) -> tuple[MadeBy, ...]:

@@ -157,7 +157,7 @@ class _Gathering:
         subject, model, run = self.subject, self.models[0], self.subject.run
         report = ReportContents(
             title=model.folders[0].name,
-            method=method_words(run),
+            method=method_words(model),
             made=f"{datetime.now():%Y-%m-%d %H:%M}, Foveate {__version__}",
             split=str(model.split),
             notes=(),
@@ -215,14 +215,17 @@ class _Gathering:
         return pictures
 
     def _cost(self, table: PredictionTable) -> tuple[tuple[str, str], ...]:
-        """Return what an answer costs; nothing where no photograph is there to be timed with."""
+        """Return what an answer costs; nothing where the photographs to time it with are not there."""
         if self.comparison is not None:
             cost = self.comparison.rows[0].cost
         else:
             present = [self.subject.records[each] for each in table.ids if each in self.subject.records]
             if not present:
                 return ()
-            (cost,) = answer_costs(self.models[:1], present)
+            try:
+                (cost,) = answer_costs(self.models[:1], present)
+            except UserError:  # one cannot be read, which is noted where it is to be shown
+                return ()
         return (
             ("passes of a network for an answer", f"{cost.passes:.1f}"),
             ("an answer, decoding left out", f"{cost.milliseconds:.0f} ms"),
@@ -251,7 +254,9 @@ class _Gathering:
     def _announce(self, count: int, seconds: float) -> None:
         expected = seconds * (count - _TIMED)
         if expected > _LONG:
-            self.models[0].context.say(f"evidence for {count} wrong photographs: about {expected / 60:.1f} minutes more")
+            self.models[0].context.say(
+                f"evidence for {count} wrong photographs: about {expected / 60:.1f} minutes more"
+            )
 
     def _explained(self, card: PhotographCard, explain: Explain | None) -> WrongPhotograph:
         record = self.subject.records[card.name]

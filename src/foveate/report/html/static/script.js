@@ -47,7 +47,9 @@
     card.others.forEach((name, index) => {
       if (name !== card.answer) words.append(element("div", others[index] + ": " + name));
     });
-    words.append(element("div", card.name, "soft"));
+    const name = element("div", card.name.split("/").pop(), "soft");
+    name.title = card.name;
+    words.append(name);
     figure.append(link, words);
     return figure;
   }
