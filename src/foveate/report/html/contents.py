@@ -61,6 +61,8 @@ class Table:
     rows: tuple[tuple[str, ...], ...]
     words: str = ""
     """What it rests on."""
+    noted: bool = False
+    """Whether the last column is words too."""
 
 
 @dataclass(frozen=True, slots=True)
