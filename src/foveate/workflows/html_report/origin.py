@@ -84,19 +84,9 @@ def ladder_of(folder: Path) -> Table | None:
         return None
     ladder = LadderTable.read(folder)
     rows = tuple(tuple(each.cells(taken=each.name == ladder.winner)) for each in ladder.rungs)
-    header = (
-        "method",
-        "held-out top-1, %",
-        "mean per class, %",
-        "behind the best",
-        "passes",
-        "GFLOP",
-        "minutes",
-        "note",
-    )
-    return Table(
-        header, rows, f"{ladder.reason}. {ladder.held_out} of {ladder.photographs} training photographs were held out."
-    )
+    held_out = ("held-out top-1, %", "mean per class, %", "behind the best")
+    words = f"{ladder.reason}. {ladder.held_out} of {ladder.photographs} training photographs were held out."
+    return Table(("method", *held_out, "passes", "GFLOP", "minutes", "note"), rows, words, noted=True)
 
 
 def made_by(runs: Sequence[Run]) -> tuple[MadeBy, ...]:
