@@ -118,8 +118,11 @@ def test_one_photograph_that_cannot_be_read(reported: Path, plumage: Path, tmp_p
 
 def test_many_photographs_lie_beside_the_page(reported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workflow, "_IN_PAGE", 3)
+    monkeypatch.setattr(workflow, "_LISTED", 2)
     page = write_report(reported.parent, out=tmp_path / "many.html", context=QUIET)
     assert "data:image/webp" not in page.read_text()
+    assert page.read_text().count('<details class="evidence"') == 2
+    assert "These are the first 2 of 9" in page.read_text()
     sources = set(re.findall(r'src="(many_files/\w+\.webp)"', page.read_text()))
     assert sources
     assert all((tmp_path / each).is_file() for each in sources)

@@ -234,6 +234,11 @@ class ReportContents:
     suspects: tuple[Suspect, ...] = ()
     made_by: tuple[MadeBy, ...] = field(default=())
 
+    @property
+    def wrong_count(self) -> int:
+        """How many photographs are answered wrongly; `wrong` may show the surest of them."""
+        return sum(not card.right for card in self.gallery)
+
     def gallery_data(self) -> dict[str, Any]:
         """Return what the page's script shows, sorts and filters: the classes, and a row for each photograph."""
         names = sorted({name for card in self.gallery for name in (card.truth, card.answer, card.before, *card.others)})

@@ -58,7 +58,6 @@ def rendered(contents: ReportContents, beside: str | None = None, evidence_words
     return environment.get_template("report.html.j2").render(
         it=contents,
         sections=[(target, words) for target, name, words in _SECTIONS if getattr(contents, name)],
-        wrong_count=sum(not card.right for card in contents.gallery),
         beside=beside,
         evidence_words=evidence_words,
         style=_static("style.css"),

@@ -42,6 +42,7 @@ _IN_PAGE = 1500  # photographs, of more the pictures lie in a folder beside the 
 _THUMBNAIL, _PHOTOGRAPH, _PANEL = 128, 360, 168  # pixels of the longer side
 _MARK = '<meta name="generator" content="foveate report">'
 _CHUNK = 256  # photographs that are held at a time
+_LISTED = 1000  # wrong photographs that can be opened; the gallery has all
 _TOP5_ABOVE = 5  # classes: of fewer the first five hold them all
 _TIMED, _LONG = 3, 20  # photographs after which the time is guessed; seconds that are worth a word
 
@@ -233,8 +234,8 @@ class _Gathering:
         )
 
     def _wrong(self, gallery: Sequence[PhotographCard]) -> tuple[tuple[WrongPhotograph, ...], str]:
-        """Return every photograph that was answered wrongly, the surest first, and why some have no evidence."""
-        wrong = sorted((card for card in gallery if not card.right), key=lambda card: -card.top[0][1])
+        """Return the photographs that were answered wrongly, the surest first, and why some have no evidence."""
+        wrong = sorted((card for card in gallery if not card.right), key=lambda card: -card.top[0][1])[:_LISTED]
         shown = [card for card in wrong if card.name in self.subject.records][: self.config.evidence]
         explain = self.models[0].explainer() if shown else None
         shown_names = {card.name for card in shown}
