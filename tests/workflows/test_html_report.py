@@ -84,11 +84,8 @@ def test_a_guided_zoom_against_its_network(made: GuidedZoomRun, quick_run: Run, 
 def test_photographs_that_have_moved_are_named_and_the_report_opens(reported: Path, tmp_path: Path) -> None:
     gone = RunContext(root=tmp_path / "gone", say=lambda line: None, hardware=SLOW)
     page = tmp_path / "moved.html"
-    kept = shutil.copytree(reported.parent, tmp_path / "kept")
+    kept = copied_with_root(reported.parent, tmp_path / "kept", tmp_path / "gone")
     said: list[str] = []
-    description = json.loads((kept / "run.json").read_text())
-    description["config"]["data"]["root"] = str(tmp_path / "gone")
-    (kept / "run.json").write_text(json.dumps(description))
     write_report(kept, out=page, context=RunContext(say=said.append, hardware=SLOW))
     text = page.read_text()
     assert "Photographs cannot be shown" in text
@@ -103,16 +100,20 @@ def test_photographs_that_have_moved_are_named_and_the_report_opens(reported: Pa
     assert "gallery-data" not in text
 
 
+def copied_with_root(run: Path, path: Path, root: Path) -> Path:
+    """Copy a run whose photographs are to lie elsewhere."""
+    shutil.copytree(run, path)
+    description = json.loads((path / "run.json").read_text())
+    description["config"]["data"]["root"] = str(root)
+    (path / "run.json").write_text(json.dumps(description))
+    return path
+
+
 def test_one_photograph_that_cannot_be_read(reported: Path, plumage: Path, tmp_path: Path) -> None:
     root = shutil.copytree(plumage, tmp_path / "birds")
-    run = shutil.copytree(reported.parent, tmp_path / "run")
-    write_report(run, context=RunContext(root=root, say=lambda line: None, hardware=SLOW))
-    known = {str(row[1]) for row in gallery_of(run / "report.html")}
-    victim = sorted(known)[0]
-    (root / "images" / victim).write_bytes(b"broken") if (root / "images" / victim).exists() else (
-        root / victim
-    ).write_bytes(b"broken")
-    page = write_report(run, context=RunContext(root=root, say=lambda line: None, hardware=SLOW))
+    victim = str(gallery_of(reported)[0][1])
+    (root / victim).write_bytes(b"broken")
+    page = write_report(copied_with_root(reported.parent, tmp_path / "run", root), context=QUIET)
     assert f"One photograph cannot be read, and is not shown: {victim}" in page.read_text()
 
 
