@@ -20,7 +20,6 @@ from foveate.evaluation.accuracy import measure_accuracy
 from foveate.evaluation.evidence_table import EvidenceTable
 from foveate.evaluation.predictions import PredictionTable, mean_answers, read_predictions
 from foveate.evaluation.refinement_cost import refinement_passes
-from foveate.guided_zoom.refined_probabilities import refined_probabilities
 from foveate.guided_zoom.refiner import Refiner
 from foveate.report.comparison import Cost
 from foveate.report.result_versions import Measured
@@ -29,6 +28,7 @@ from foveate.runs.guided_zoom_run import GuidedZoomRun
 from foveate.runs.held_out import read_calibration
 from foveate.runs.run import Run
 from foveate.workflows.evaluate import evaluate
+from foveate.workflows.evaluate_zoom import refined_table
 from foveate.workflows.load_guided_zoom import load_guided_zoom
 from foveate.workflows.report_paths import kept_report
 from foveate.workflows.result_rows import result_row
@@ -192,13 +192,7 @@ class ComparedZoom(ComparedModel):
     @cached_property
     def table(self) -> PredictionTable:
         """What the evidence decides."""
-        found, config = self.evidence, self.zoom.description.refinement
-        refined = refined_probabilities(
-            found.probabilities, found.evidence.classes, found.refined(config), config.scores
-        )
-        answers = read_calibration(self.zoom.path).tempered(refined).numpy()
-        origin = {"guided_zoom": str(self.zoom.path), "split": str(self.split)}
-        return PredictionTable(found.ids, found.labels, answers, self.runs[0].class_names, origin)
+        return refined_table(self.zoom, self.evidence, self.zoom.description.refinement, self.split)
 
     def prepared(self, records: Sequence[ImageRecord]) -> Prepared:
         """Load both networks."""
