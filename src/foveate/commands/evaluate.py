@@ -59,6 +59,7 @@ class Evaluate(MeasurementOptions):
             self._evaluate_run()
 
     def _evaluate_run(self) -> None:
+        from foveate.hardware import autocast_dtype
         from foveate.runs.run import Run
         from foveate.workflows.evaluate import evaluate, evaluation_markdown
 
@@ -71,7 +72,8 @@ class Evaluate(MeasurementOptions):
             context=context_of(self),
         )
         print(evaluation_markdown(evaluation, self._title))
-        print(f"{evaluation.milliseconds:.1f} milliseconds a photograph in the network\n")
+        precision = str(autocast_dtype(self.hardware)).removeprefix("torch.")
+        print(f"{evaluation.milliseconds:.1f} milliseconds a photograph in the network, in {precision}\n")
         self._show(evaluation)
         print(f"written to {evaluation.report} (also .json and .parquet)")
 
