@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from foveate.errors import UserError
+from foveate.types import RankedClass
 
 _Explanation = TypeVar("_Explanation", bound="Explanation")
 
@@ -22,6 +23,17 @@ class Explanation(ABC):
         Raises:
             UserError: The file cannot be written; what was there before is untouched.
         """
+
+    def decided(self: _Explanation, answer: tuple[RankedClass, ...]) -> _Explanation:
+        """Return the same with the decision that counts, which calibration or weighed views make another.
+
+        Args:
+            answer: The best classes by falling probability, at most five.
+
+        Returns:
+            Itself, where its picture shows no probabilities of the decision.
+        """
+        return self
 
     @classmethod
     def draw_stages(cls: type[_Explanation], stages: Sequence[tuple[str, _Explanation]], path: Path) -> None:
