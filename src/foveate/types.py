@@ -68,7 +68,8 @@ class Prediction:
     ``best`` and ``top`` are ordered by falling probability; ``entropy`` is that of all classes' probabilities, in
     nats. ``sure`` is False where the entropy exceeds the threshold that the caller set, or where such answers would be
     wrong more often than the error rate that was asked for. ``prediction_set`` holds the classes that come into
-    question, the best first; None where no coverage was asked for.
+    question, the best first; None where no coverage was asked for. ``first`` is what the network of a Guided Zoom
+    answered before its evidence was looked at; None where no Guided Zoom answers.
     """
 
     image: str
@@ -76,6 +77,12 @@ class Prediction:
     entropy: float
     sure: bool = True
     prediction_set: tuple[RankedClass, ...] | None = None
+    first: RankedClass | None = None
+
+    @property
+    def changed(self) -> bool:
+        """Whether the evidence of a Guided Zoom changed the answer."""
+        return self.first is not None and self.first.class_name != self.best.class_name
 
     @property
     def best(self) -> RankedClass:

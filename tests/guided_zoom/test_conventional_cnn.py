@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor
@@ -111,3 +113,16 @@ def test_logits_alone_are_those_of_the_answer(network: PlainConfig | S3NConfig) 
     grounding = create_grounding(placed.network.backbone, GroundingConfig(layer="layer3"))
     base, images = ConventionalCNN(placed, grounding, batch_size=2), photographs(5, 96)
     assert_close(base.logits(images), base.answer(images, 1).logits)
+
+
+def test_its_answers_have_the_precision_of_the_run() -> None:
+    """Maps are computed in float32; of the two answers that of the network's own precision counts."""
+    torch.manual_seed(0)
+    network = PlainNetwork.create(PlainConfig(backbone=BACKBONE), CLASSES)
+    hardware, grounding = replace(SLOW, precision="bf16"), GroundingConfig(method=GroundingMethod.CLASS_MAPS)
+    base, images = ConventionalCNN.place(network, grounding, hardware), photographs(2, 64)
+    classes = torch.tensor([[0, 1], [2, 3]])
+    grounded, exact = (each.answer(images, classes) for each in (base, ConventionalCNN.place(network, grounding, SLOW)))
+    assert torch.equal(grounded.logits, base.logits(images))
+    assert not torch.equal(grounded.logits, exact.logits)
+    assert_close(grounded.maps, exact.maps)

@@ -67,9 +67,15 @@ def test_the_least_method_looks_once_and_is_grounded_by_its_joint_head() -> None
         ("look_where_unsure", (0.2,), "this one, a Least, looks once"),
         ("branch_maps", (torch.zeros(1, dtype=torch.int64), 4), "got a Least; localise a run of"),
         ("response_peaks", (), "this run is of another method"),
-        ("explanation", (("a", "b", "c"), "a photograph"), "this run is of another method"),
     ],
 )
 def test_what_it_lacks_is_refused_in_words(ability: str, arguments: tuple[object, ...], message: str) -> None:
     with pytest.raises(UserError, match=message):
         getattr(Least(), ability)(torch.rand(1, 3, 64, 64), *arguments)
+
+
+def test_it_is_explained_by_maps_and_not_over_a_training() -> None:
+    assert Least().explanation(torch.rand(1, 3, 64, 64), ("a", "b", "c"), "a photograph") is None
+    Least().check_explains()
+    with pytest.raises(UserError, match="this run is of another method; leave --epochs out"):
+        Least().check_explains(over_training=True)

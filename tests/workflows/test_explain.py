@@ -16,12 +16,15 @@ from command_line import status
 from foveate.config.data import OnError
 from foveate.data.images import read_image
 from foveate.errors import UserError
+from foveate.grounding.explanation import MapsExplanation
 from foveate.runs.context import RunContext
+from foveate.runs.held_out import Calibration, write_calibration
 from foveate.runs.run import Run
 from foveate.s3n.explanation import S3NExplanation
 from foveate.workflows.explain import Explainer, explain
 from foveate.workflows.explanation_pictures import picture_paths, shown_name
 from foveate.workflows.model import load
+from zooms import EXACT
 
 
 def silent(line: str) -> None:
@@ -188,9 +191,29 @@ def test_the_command(own_run: Run, bird: Path, tmp_path: Path, capsys: pytest.Ca
     assert (tmp_path / picture_of(bird, "epochs")).exists()
 
 
-def test_a_run_that_looks_once_has_nothing_to_show(quick_run: Run, bird: Path) -> None:
-    with pytest.raises(UserError, match="how an answer came about is shown of networks that say where they look"):
-        explain(quick_run, [str(bird)], context=RunContext(say=silent))
+def test_a_calibrated_decision_is_explained_as_it_is_predicted(s3n_run: Run, bird: Path, tmp_path: Path) -> None:
+    """Of weighed views and at a temperature: the number in the picture is that of `predict`."""
+    run = Run.open(shutil.copytree(s3n_run.path, tmp_path / "run"))
+    before = load(run.path, hardware=EXACT).predict(bird)
+    write_calibration(run.path, Calibration(temperature=3.0, view_weights={"original": 1.0}))
+    predicted = load(run.path, hardware=EXACT).predict(bird)
+    explanation = Explainer.of(run, RunContext(hardware=EXACT)).explain(read_image(bird), "bird")
+    assert isinstance(explanation, S3NExplanation)
+    assert predicted.best.probability != pytest.approx(before.best.probability, abs=1e-3)
+    assert [each.class_name for each in explanation.answer] == [each.class_name for each in predicted.top]
+    for shown, said in zip(explanation.answer, predicted.top, strict=True):
+        assert shown.probability == pytest.approx(said.probability, abs=1e-5)
+
+
+def test_a_run_that_looks_once_shows_its_maps(quick_run: Run, bird: Path, tmp_path: Path) -> None:
+    (picture,) = explain(quick_run, [str(bird)], out=tmp_path, context=RunContext(say=silent))
+    assert size_of(picture)[0] == 1792
+    explanation = Explainer.of(quick_run, RunContext(hardware=EXACT)).explain(read_image(bird), "bird")
+    predicted = load(quick_run.path, hardware=EXACT).predict(bird)
+    assert isinstance(explanation, MapsExplanation)
+    assert [each.class_name for each in explanation.answer] == [each.class_name for each in predicted.top]
+    assert explanation.answer[0].probability == pytest.approx(predicted.best.probability, abs=1e-5)
+    assert explanation.image.size == (64, 64)
     with pytest.raises(UserError, match="kept none; train with --keep-epochs"):
         explain(quick_run, [str(bird)], epochs=(), context=RunContext(say=silent))
 

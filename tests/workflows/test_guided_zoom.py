@@ -33,7 +33,8 @@ from foveate.runs.context import RunContext
 from foveate.runs.guided_zoom_run import GuidedZoomRun
 from foveate.runs.run import Run
 from foveate.types import Evidence
-from foveate.workflows.build_guided_zoom import build_guided_zoom, paper_rows, usual_refinement
+from foveate.workflows.build_guided_zoom import build_guided_zoom, usual_refinement
+from foveate.workflows.evaluate_zoom import paper_rows
 from foveate.workflows.evidence_training import EvidenceTraining
 from foveate.workflows.load_guided_zoom import load_guided_zoom
 from foveate.workflows.refinement_report import RefinementRow

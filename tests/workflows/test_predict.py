@@ -309,6 +309,8 @@ class Counted(Prediction):
 class Endless:
     """A model that answers often."""
 
+    refiner = None
+
     def __init__(self) -> None:
         self.most = 0
 

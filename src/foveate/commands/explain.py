@@ -16,7 +16,7 @@ from foveate.data.paths import check_named
 
 @dataclass(frozen=True, kw_only=True)
 class Explain:
-    """Show where an S3N run looked closer, an MA-CNN run's parts, or a Guided Zoom's evidence: a picture each."""
+    """Show where a run saw its best classes, an S3N looked closer, MA-CNN's parts, a Guided Zoom's evidence."""
 
     run_folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
     """The run folder, or a Guided Zoom's: then the numbers are also written, as JSON."""

@@ -20,6 +20,7 @@ class Accuracy:
     """How often the true class is among the first k answers.
 
     ``top5`` (and ``top3``) means the first min(k, c) answers: with c <= k classes it is 1 by definition.
+    ``top2`` is measured where there are 3 to 5 classes, of which the first five say nothing; else it is None.
     ``mean_per_class`` is the mean of the classes' own top-1 accuracies, over the classes that have an image
     in the set. ``images`` counts the images, ``classes`` the classes that the answers were chosen from.
     """
@@ -30,6 +31,13 @@ class Accuracy:
     mean_per_class: Estimate
     images: int
     classes: int
+    top2: Estimate | None = None
+
+    @property
+    def telling(self) -> dict[str, Estimate]:
+        """By their names those of top-1, 2, 3 and 5 that say something: k is smaller than the number of classes."""
+        every = {1: self.top1, 2: self.top2, 3: self.top3, 5: self.top5}
+        return {f"top-{k}": each for k, each in every.items() if each is not None and (k == 1 or k < self.classes)}
 
 
 def measure_accuracy(
@@ -59,7 +67,18 @@ def measure_accuracy(
         raise UserError(f"resamples must be at least 1; got {resamples}")
     counts = _outcome_counts(ranks, labels)
     top1, top3, top5, mean_per_class = bootstrap_counts(counts, _metrics, resamples=resamples, seed=seed)
-    return Accuracy(top1, top3, top5, mean_per_class, images=len(labels), classes=probabilities.shape[1])
+    classes = probabilities.shape[1]
+    top2 = None
+    if 3 <= classes <= max(_TOP_K):
+        hits = int((ranks < 2).sum())
+        among = np.array([[hits, len(ranks) - hits]])
+        (top2,) = bootstrap_counts(among, _share_of_first, resamples=resamples, seed=seed)
+    return Accuracy(top1, top3, top5, mean_per_class, images=len(labels), classes=classes, top2=top2)
+
+
+def _share_of_first(counts: Int[np.ndarray, "*r 1 2"]) -> Float[np.ndarray, "*r 1"]:
+    shares: Float[np.ndarray, "*r 1"] = counts[..., 0] / counts.sum(axis=-1)
+    return shares
 
 
 def truth_ranks(probabilities: NDArray[np.floating], labels: NDArray[np.integer]) -> Int[np.ndarray, " n"]:

@@ -87,6 +87,8 @@ def ground_decision(
     images: Float[Tensor, "b 3 Hs Ws"],
     classes: Int64[Tensor, "b k"] | int,
     logits: Callable[[], Float[Tensor, "b c"]],
+    *,
+    asked: bool = False,
 ) -> Grounded:
     """Ground the first view's backbone in classes of the decision, which may rest on further views.
 
@@ -96,12 +98,13 @@ def ground_decision(
         images: Normalised, of the source size.
         classes: k classes of each image; or k, for each image's best k by the decision.
         logits: The decision's; called only where the backbone's own are not it.
+        asked: Call it always: the network answers in another precision than it is grounded in, and one answer counts.
 
     Raises:
         UserError: As `chosen_classes`, or as the grounding.
     """
     first_view = network.first_view(images)
-    if network.decides_by_backbone:
+    if network.decides_by_backbone and not asked:
         return grounding(first_view, classes)
     decision = logits()
     return grounding(first_view, chosen_classes(decision, classes))._replace(logits=decision)

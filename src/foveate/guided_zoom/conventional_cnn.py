@@ -22,7 +22,8 @@ from foveate.types import BranchLogits, Grounded, Grounding
 class ConventionalCNN:
     """The network whose answers are questioned, and what says where it sees them.
 
-    A network of S3N or MA-CNN answers with its joint head, and is grounded in its look at the whole image.
+    A network of S3N or MA-CNN answers with its joint head, and is grounded in its look at the whole image. Its answers
+    are those of its run, in the same precision; maps are always computed in float32.
     """
 
     classifier: Classifier
@@ -58,8 +59,10 @@ class ConventionalCNN:
         return torch.cat([self._decision(each) for each in batches])
 
     def _answer(self, images: UInt8[Tensor, "n H W 3"], classes: Int64[Tensor, "n k"] | int) -> Grounded:
+        """Ground images; where the network answers in another precision than maps have, that costs a pass more."""
         network, inputs = self.classifier.network, self.classifier.inputs(images)
-        return ground_decision(network, self.grounding, inputs, classes, lambda: self._decision(images))
+        asked = self.classifier.dtype is not torch.float32
+        return ground_decision(network, self.grounding, inputs, classes, lambda: self._decision(images), asked=asked)
 
     def _decision(self, images: UInt8[Tensor, "n H W 3"]) -> Float[Tensor, "n c"]:
         return self.classifier.logits(images).decision.float()

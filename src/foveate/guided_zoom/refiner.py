@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from jaxtyping import Bool, Float, Int64, UInt8
 from torch import Tensor
@@ -14,6 +15,14 @@ from foveate.guided_zoom.config import RefinementConfig, Scores
 from foveate.guided_zoom.guided_zoom import GuidedZoom
 from foveate.guided_zoom.refined_probabilities import refined_probabilities
 from foveate.networks.entropy_gate import unsure
+
+
+class RefinedAnswers(NamedTuple):
+    """Class probabilities of photographs in float32 on the CPU."""
+
+    first: Float[Tensor, "b c"]
+    """Of the conventional network, before the evidence."""
+    refined: Float[Tensor, "b c"]
 
 
 @dataclass(frozen=True)
@@ -41,12 +50,17 @@ class Refiner:
 
         What the entropy gate leaves alone costs one pass of the conventional network, and nothing is grounded.
         """
+        return self.answers(images, source).refined
+
+    def answers(self, images: UInt8[Tensor, "b H W 3"], source: UInt8[Tensor, "b Hs Ws 3"]) -> RefinedAnswers:
+        """Return each photograph's probabilities before and after the evidence; all else as in `probabilities`."""
         if self.config.entropy_threshold is None:
             return self._refined(images, source)
         own, considered = self._gated(images, self.config.entropy_threshold)
+        refined = own.clone()
         if considered.any():
-            own[considered] = self._refined(images[considered], source[considered])
-        return own
+            refined[considered] = self._refined(images[considered], source[considered]).refined
+        return RefinedAnswers(own, refined)
 
     def classes(self, images: UInt8[Tensor, "b H W 3"], source: UInt8[Tensor, "b Hs Ws 3"]) -> Int64[Tensor, " b"]:
         """Return the class that `probabilities` has most of, on the CPU, looking at no more evidence than decides it.
@@ -73,7 +87,9 @@ class Refiner:
         own = self.zoom.conventional.logits(images).softmax(-1).cpu()
         return own, unsure(own, threshold)
 
-    def _refined(self, images: UInt8[Tensor, "b H W 3"], source: UInt8[Tensor, "b Hs Ws 3"]) -> Float[Tensor, "b c"]:
+    def _refined(self, images: UInt8[Tensor, "b H W 3"], source: UInt8[Tensor, "b Hs Ws 3"]) -> RefinedAnswers:
         evidence = self.zoom.evidence(images, source, self.config.top_k)
         own, refined = evidence.logits.float().softmax(-1), decide(evidence, self.config)
-        return refined_probabilities(own, evidence.classes, refined, self.config.scores).cpu()
+        return RefinedAnswers(
+            own.cpu(), refined_probabilities(own, evidence.classes, refined, self.config.scores).cpu()
+        )

@@ -19,12 +19,15 @@ from foveate.config.branches import Branch
 from foveate.config.checks import require
 from foveate.config.hardware import HardwareConfig
 from foveate.errors import UserError
+from foveate.grounding.explanation import explained_by_maps
 from foveate.hardware import autocast_dtype, device_of
-from foveate.networks.answers import check_answers, decision, weighted_decision
+from foveate.networks.answers import check_answers, decision, ranked_classes, weighted_decision
 from foveate.networks.branch_maps import BranchMaps
 from foveate.networks.explanation import Explanation
 from foveate.networks.network import Network, ResponsePeaks
 from foveate.types import BranchLogits
+
+_SHOWN = 5  # classes of an explained decision
 
 
 def network_input(
@@ -260,12 +263,20 @@ class Classifier:
     ) -> Explanation:
         """Return how the network comes to its answer for one photograph; arguments as in `Network.explanation`.
 
+        The decision that it shows is that of `probabilities`. A network that has no picture of its own is shown by the
+        maps of its best classes.
+
         Raises:
-            UserError: The method shows no way to its answers, or the answer is not finite.
+            UserError: The answer is not finite, or nothing sees through the network.
         """
         explain = partial(self.network.explanation, class_names=class_names, title=title, truth=truth)
-        explanation: Explanation = self._called(explain, image)
-        return explanation
+        explanation: Explanation | None = self._called(explain, image)
+        if explanation is not None and self.calibration == Calibration():
+            return explanation
+        probabilities = self.probabilities(image[:, None])
+        if explanation is None:
+            return explained_by_maps(self.network, self.inputs(image), probabilities, class_names, title, truth)
+        return explanation.decided(ranked_classes(probabilities[0].numpy(), class_names, _SHOWN))
 
     def branch_maps(self, images: UInt8[Tensor, "b H W 3"], classes: Int64[Tensor, " b"], places: int) -> BranchMaps:
         """Return each branch's answers and its map of one class for each image, as `Network.branch_maps` does."""

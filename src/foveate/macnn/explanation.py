@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -64,6 +64,10 @@ class MACNNExplanation(Explanation):
             raise ValueError(f"there must be 1 to {LARGEST_PARTS} parts; got {len(self.parts)}")
         if not self.answer:
             raise ValueError("an answer must name at least one class; got none")
+
+    def decided(self, answer: tuple[RankedClass, ...]) -> MACNNExplanation:
+        """Return the same with the decision that counts; each view's own answer stays as the network gives it."""
+        return replace(self, answer=answer)
 
     def draw(self, path: Path) -> None:
         """Write a PNG, as `parts_picture` does."""

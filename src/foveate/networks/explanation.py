@@ -10,6 +10,7 @@ from typing import NamedTuple, TypeVar
 from PIL import Image
 
 from foveate.errors import UserError
+from foveate.types import RankedClass
 
 _Explanation = TypeVar("_Explanation", bound="Explanation")
 
@@ -47,6 +48,17 @@ class Explanation(ABC):
         None, where a method does not say how it is taken apart.
         """
         return ()
+
+    def decided(self: _Explanation, answer: tuple[RankedClass, ...]) -> _Explanation:
+        """Return the same with the decision that counts, which calibration or weighed views make another.
+
+        Args:
+            answer: The best classes by falling probability, at most five.
+
+        Returns:
+            Itself, where its picture shows no probabilities of the decision.
+        """
+        return self
 
     @classmethod
     def draw_stages(cls: type[_Explanation], stages: Sequence[tuple[str, _Explanation]], path: Path) -> None:

@@ -106,7 +106,7 @@ class Network(nn.Module, ABC):
     - `parameter_groups`: what learns otherwise than the pretrained parameters.
 
     The rest has a default: a network looks once, at the images as they are, learns from the cross entropy of each
-    branch, and explains nothing. A method that differs overrides
+    branch, and is explained by the maps of its best classes. A method that differs overrides
 
     - to be trained: `losses`, `prepare`; or `solve`, where its heads are solved for at once (`NetworkConfig.solved`),
       or before the first epoch (`NetworkConfig.begins_with_probe`);
@@ -116,7 +116,7 @@ class Network(nn.Module, ABC):
     - to leave views out where it is sure: `skippable_views`, `check_looks_closer`, `look_where_unsure`;
     - to be localised: `check_class_maps`, `branch_maps`;
     - to have its attention measured: `check_response_peaks`, `response_peaks`;
-    - to be explained: `check_explains`, `explanation`.
+    - to be explained by a picture of its own: `explanation`, and `check_explains` where it shows stages of a training.
 
     A `check_...` raises the error of what stands beside it before photographs are read: a method that offers the one
     overrides both.
@@ -266,21 +266,23 @@ class Network(nn.Module, ABC):
         raise NotImplementedError
 
     def check_explains(self, *, over_training: bool = False) -> None:
-        """Refuse where `explanation` has nothing to show, or its stages of a training cannot be shown together.
+        """Refuse where the stages of a training cannot be shown together.
 
         Raises:
-            UserError: The method shows no way to its answers.
+            UserError: They cannot.
         """
-        raise UserError(
-            "how an answer came about is shown of networks that say where they look, such as S3N's; this run is of "
-            "another method; train one with `foveate train s3n`, or build a Guided Zoom on this run with `foveate "
-            "guided-zoom` and explain that"
-        )
+        if over_training:
+            raise UserError(
+                "evidence over training is shown of networks that look closer, such as S3N's; this run is of another "
+                "method; leave --epochs out"
+            )
 
     def explanation(
         self, images: Float[Tensor, "1 3 Hs Ws"], class_names: Sequence[str], title: str, truth: str | None = None
-    ) -> Explanation:
-        """Return how it comes to its answer for one image, ready to be drawn.
+    ) -> Explanation | None:
+        """Return how it comes to its answer for one image, ready to be drawn; None: it has no picture of its own.
+
+        Maps of its best classes are shown then (`foveate.grounding.explanation`).
 
         Args:
             images: Normalised, of the source size.
@@ -289,10 +291,9 @@ class Network(nn.Module, ABC):
             truth: Its true class, where that is known.
 
         Raises:
-            UserError: As `check_explains`, or the answer is not finite.
+            UserError: The answer is not finite.
         """
-        self.check_explains()
-        raise NotImplementedError
+        return None
 
     @abstractmethod
     def parameter_groups(self) -> list[ParameterGroup]:

@@ -34,7 +34,7 @@ class SheetAnswer:
     """One photograph, upright, and its answer.
 
     ``top`` is ordered by falling probability and has at least one class; the sheet shows the first three.
-    ``truth`` is None where the true class is not known.
+    ``truth`` is None where the true class is not known, ``name`` that of the photograph's file; empty: it is not shown.
 
     Raises:
         ValueError: ``top`` is empty.
@@ -43,17 +43,24 @@ class SheetAnswer:
     image: Image.Image
     truth: str | None
     top: tuple[RankedClass, ...]
+    name: str = ""
 
     def __post_init__(self) -> None:
         if not self.top:
             raise ValueError("an answer must name at least one class; got none")
 
 
-def answer_sheet(answers: Sequence[SheetAnswer], path: Path, title: str) -> None:
+def answer_sheet(answers: Sequence[SheetAnswer], path: Path, title: str, summary: str | None = None) -> None:
     """Write a PNG, at most 1600 pixels wide: wrong answers first, then right, then those of unknown truth.
 
     Meant for a few dozen answers: each row of four adds about 500 pixels of height. Letters that the font
     (DejaVu Sans) lacks, such as Chinese, show as boxes.
+
+    Args:
+        answers: In any order; within right and wrong theirs stays.
+        path: The PNG.
+        title: The heading.
+        summary: A line below it; None: how many are shown.
 
     Raises:
         ValueError: There is no answer to show.
@@ -67,7 +74,7 @@ def answer_sheet(answers: Sequence[SheetAnswer], path: Path, title: str) -> None
     ]
     counts = ", ".join(f"{len(group)} {_HEADINGS[mark].lower()}" for mark, group in groups.items())
     shown = f"{len(cards)} {'answer' if len(cards) == 1 else 'answers'} shown: {counts}"
-    card_sheet(sections, path, title, Mark(shown, SOFT_INK))
+    card_sheet(sections, path, title, Mark(shown if summary is None else summary, SOFT_INK))
 
 
 @dataclass(frozen=True)
@@ -86,23 +93,24 @@ class _AnswerCard:
         return self.mark.colour
 
     def text_height(self, page: Page) -> float:
-        name, truth = self._lines(page)
-        return len(name) * _ANSWER.line_height + len(truth) * CAPTION.line_height + _BARS + PADDING
+        name, below = self._lines(page)
+        return len(name) * _ANSWER.line_height + len(below) * CAPTION.line_height + _BARS + PADDING
 
     def write(self, page: Page, room: Room) -> None:
-        (name, truth), coloured = self._lines(page), _ANSWER._replace(ink=self.colour)
+        (name, below), coloured = self._lines(page), _ANSWER._replace(ink=self.colour)
         page.write((room.left, room.top), self.mark.text, coloured)
         probability = f"{self.answer.top[0].probability:.1%}"
         page.write((room.right, room.top), probability, coloured, align="right")
         left = room.left + page.length(self.mark.text, _ANSWER)
-        page.write((left, page.write((left, room.top), name, _ANSWER)), truth, CAPTION)
+        page.write((left, page.write((left, room.top), name, _ANSWER)), below, CAPTION)
         bars = room._replace(top=room.bottom - _BARS)
         draw_answers(page, bars, self.answer.top[:_SHOWN], self.answer.truth, best=CLASS, step=_BAR_STEP)
 
     def _lines(self, page: Page) -> tuple[list[str], list[str]]:
-        """Return the lines of the answer's name and of the true class."""
+        """Return the lines of the answer's name, and those of the true class and of the file below it."""
         best, truth = self.answer.top[0], "not known" if self.answer.truth is None else self.answer.truth
         room = TEXT_WIDTH - page.length(self.mark.text, _ANSWER)
         beside = room - page.length(f"{best.probability:.1%}", _ANSWER) - 12
         name = page.wrapped(best.class_name, _ANSWER, beside, lines=2)
-        return name, page.wrapped(f"true class: {truth}", CAPTION, room, lines=2)
+        file = page.wrapped(self.answer.name, CAPTION, room, lines=2) if self.answer.name else []
+        return name, [*page.wrapped(f"true class: {truth}", CAPTION, room, lines=2), *file]

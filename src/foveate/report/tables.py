@@ -28,21 +28,40 @@ def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def accuracy_markdown(accuracy: Accuracy, title: str, branches: Mapping[str, Estimate] | None = None) -> str:
-    """Return a heading, a table of the four accuracies in per cent, and a line on what they rest.
+    """Return a heading, a table of the accuracies in per cent, and a line on what they rest.
+
+    Of top-1, 2, 3 and 5 those stand that say something of so many classes (`Accuracy.telling`).
 
     `branches` adds the top-1 of each answer of a network that gives several.
     """
-    rows = [
-        ("top-1", *_percentages(accuracy.top1)),
-        ("top-3", *_percentages(accuracy.top3)),
-        ("top-5", *_percentages(accuracy.top5)),
-        ("mean per class", *_percentages(accuracy.mean_per_class)),
-    ]
+    rows = [(name, *percentages(each)) for name, each in _measures(accuracy).items()]
     if branches is not None and len(branches) > 1:
-        rows += [(f"top-1, {name}", *_percentages(top1)) for name, top1 in branches.items()]
+        rows += [(f"top-1, {name}", *percentages(top1)) for name, top1 in branches.items()]
     table = markdown_table(("accuracy", "%", "95% interval"), rows)
-    basis = f"{accuracy.images:,} images, {accuracy.classes:,} classes; percentile bootstrap over images."
-    return f"### {' '.join(title.split())}\n\n{table}\n{basis}\n"
+    return f"### {' '.join(title.split())}\n\n{table}\n{_basis(accuracy)}\n"
+
+
+def accuracies_markdown(columns: Mapping[str, Accuracy]) -> str:
+    """Return a table of several answers' accuracies to the same photographs, in per cent, a pair of columns for each.
+
+    Args:
+        columns: The accuracies by their names.
+    """
+    measures = {name: _measures(accuracy) for name, accuracy in columns.items()}
+    header = ("accuracy, %", *(cell for name in columns for cell in (name, "95% interval")))
+    rows = [
+        (measure, *(cell for each in measures.values() for cell in percentages(each[measure])))
+        for measure in next(iter(measures.values()))
+    ]
+    return f"{markdown_table(header, rows)}\n{_basis(next(iter(columns.values())))}\n"
+
+
+def _measures(accuracy: Accuracy) -> dict[str, Estimate]:
+    return {**accuracy.telling, "mean per class": accuracy.mean_per_class}
+
+
+def _basis(accuracy: Accuracy) -> str:
+    return f"{accuracy.images:,} images, {accuracy.classes:,} classes; percentile bootstrap over images."
 
 
 def gate_markdown(curve: Sequence[Gated]) -> str:
@@ -91,7 +110,8 @@ def calibration_markdown(check: CalibrationCheck, temperature: float) -> str:
     return "\n".join(lines)
 
 
-def _percentages(estimate: Estimate) -> tuple[str, str]:
+def percentages(estimate: Estimate) -> tuple[str, str]:
+    """Return a share and its interval in per cent."""
     return f"{estimate.value:.1%}"[:-1], f"{100 * estimate.low:.1f} to {100 * estimate.high:.1f}"
 
 

@@ -28,6 +28,7 @@ from foveate.files.documents import read_json, structured, unstructured, write_j
 from foveate.inference.classifier import Calibration as Calibration
 from foveate.networks.answers import decision
 from foveate.networks.entropy_gate import unsure
+from foveate.runs.run import Run
 
 SCHEMA_VERSION = 1
 _FOLDER, _ORIGIN, _CALIBRATION = "held_out", "origin.json", "calibration.json"
@@ -199,3 +200,15 @@ def read_calibration(folder: Path) -> Calibration:
     if not file.exists():
         return Calibration()
     return structured(read_json(file, SCHEMA_VERSION), Calibration, file, "a calibration")
+
+
+def calibration_of_first(run: Run) -> Calibration:
+    """Return what calibrates a Guided Zoom's first answer, its network's own: the temperature of the network's run.
+
+    Where the run's views are weighed, that temperature is of another decision, and the first answer stays as it is.
+
+    Raises:
+        UserError: As `read_calibration`.
+    """
+    calibration = read_calibration(run.path)
+    return calibration if calibration.view_weights is None else Calibration()

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -93,6 +93,10 @@ class S3NExplanation(Explanation):
             raise ValueError(f"zoomed views must have different names; got {', '.join(names)}")
         if not self.answer:
             raise ValueError("an answer must name at least one class; got none")
+
+    def decided(self, answer: tuple[RankedClass, ...]) -> S3NExplanation:
+        """Return the same with the decision that counts; each view's own answer stays as the network gives it."""
+        return replace(self, answer=answer)
 
     def draw(self, path: Path) -> None:
         """Write a PNG, as `explanation_picture` does."""

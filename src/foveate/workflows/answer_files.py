@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -12,9 +11,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from foveate.data.records import ArchiveMember, ImageRecord, photograph_of
 from foveate.data.roots import shown_path
 from foveate.errors import UserError
 from foveate.files.atomic import atomic_path
+from foveate.files.csv_cells import PlainCSV
 from foveate.types import Prediction
 from foveate.workflows.model import Named
 
@@ -36,14 +37,32 @@ ANSWERS = pa.schema(
 )
 """Columns of a file of answers, which has one row for each class of each answer."""
 
-ANSWERS_WITH_SETS = ANSWERS.append(pa.field("in_set", pa.bool_()))
-"""Columns where a coverage was asked for; classes of the set that rank below the others follow them."""
+_SET = (pa.field("in_set", pa.bool_()),)
+_FIRST = (
+    pa.field("first_class_name", pa.string()),
+    pa.field("first_probability", pa.float64()),
+    pa.field("changed", pa.bool_()),
+)
 
 _ROW_GROUP = 16384  # rows of a Parquet file that are written together
 
 
+def answers_schema(*, sets: bool = False, first: bool = False) -> pa.Schema:
+    """Return the columns of a file of answers.
+
+    Args:
+        sets: Whether a coverage was asked for; classes of the set that rank below the others follow them.
+        first: Whether a Guided Zoom answers: what its network answered first, and whether the evidence changed that.
+    """
+    return pa.schema([*ANSWERS, *(_SET if sets else ()), *(_FIRST if first else ())])
+
+
 def rows_of(answer: Prediction) -> list[Row]:
-    """Return an answer as rows of `ANSWERS`, or of `ANSWERS_WITH_SETS` where it has a set; the best class first."""
+    """Return an answer as rows of its `answers_schema`, the best class first."""
+    further: dict[str, object] = {}
+    if answer.first is not None:
+        name = shown_path(answer.first.class_name)
+        further = {"first_class_name": name, "first_probability": answer.first.probability, "changed": answer.changed}
     listed = max(answer.top, answer.prediction_set or (), key=len)  # both are the best classes, in one order
     return [
         {
@@ -55,6 +74,7 @@ def rows_of(answer: Prediction) -> list[Row]:
             "sure": answer.sure,
         }
         | ({} if answer.prediction_set is None else {"in_set": rank <= len(answer.prediction_set)})
+        | further
         for rank, ranked in enumerate(listed, 1)
     ]
 
@@ -64,18 +84,27 @@ def row_of(named: Named) -> list[Row]:
     return [{"image": shown_path(named.image), "class_name": shown_path(named.class_name)}]
 
 
-def write_answers(path: Path, answers: Iterable[Prediction], *, sets: bool = False) -> None:
+def place_of(record: ImageRecord) -> str:
+    """Return the file of a photograph, or of the archive that holds it; nothing where that is not known."""
+    photograph = photograph_of(record.image)
+    if isinstance(photograph, ArchiveMember):
+        photograph = photograph.archive
+    return "" if isinstance(photograph, bytes) else shown_path(photograph)
+
+
+def write_answers(path: Path, answers: Iterable[Prediction], *, sets: bool = False, first: bool = False) -> None:
     """Write answers as CSV, JSON or Parquet, by the file's ending: one row for each class of each answer.
 
     Args:
         path: The file.
         answers: Each with a `prediction_set` or none with one.
         sets: Whether they have one.
+        first: Whether they have a `first` answer.
 
     Raises:
         UserError: The ending is another one, or the file cannot be written.
     """
-    with answer_file(path, ANSWERS_WITH_SETS if sets else ANSWERS) as write:
+    with answer_file(path, answers_schema(sets=sets, first=first)) as write:
         for answer in answers:
             write(rows_of(answer))
 
@@ -107,9 +136,7 @@ def answer_file(path: Path, schema: pa.Schema) -> Iterator[_Write]:
 @contextmanager
 def _csv(path: Path, schema: pa.Schema) -> Iterator[_Write]:
     with path.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.DictWriter(stream, schema.names, lineterminator="\n")
-        writer.writeheader()
-        yield writer.writerows
+        yield PlainCSV(stream, schema.names).write
 
 
 @contextmanager

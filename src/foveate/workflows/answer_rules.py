@@ -87,17 +87,20 @@ class AnswerRule:
             set_threshold=coverage,
         )
 
-    def prediction(self, name: str, probabilities: Float[np.ndarray, " c"]) -> Prediction:
-        """Return the answer for one image."""
+    def prediction(
+        self, name: str, probabilities: Float[np.ndarray, " c"], first: Float[np.ndarray, " c"] | None = None
+    ) -> Prediction:
+        """Return the answer for one image; `first` is what a Guided Zoom's network said before the evidence."""
         entropy = float(torch.special.entr(torch.from_numpy(probabilities).double()).sum())
         sure = self.entropy_threshold is None or entropy <= self.entropy_threshold
         if self.confidence_threshold is not None:
             sure = bool(probabilities.max() >= self.confidence_threshold)
         ranked = ranked_classes(probabilities, self.class_names, self.top)
+        before = None if first is None else ranked_classes(first, self.class_names, 1)[0]
         if self.set_threshold is None:
-            return Prediction(name, ranked, entropy, sure)
+            return Prediction(name, ranked, entropy, sure, first=before)
         count = int(conformal_sets(probabilities[None], self.set_threshold).sum())
-        return Prediction(name, ranked, entropy, sure, ranked_classes(probabilities, self.class_names, count))
+        return Prediction(name, ranked, entropy, sure, ranked_classes(probabilities, self.class_names, count), before)
 
 
 def held_out_of(folder: Path, class_names: tuple[str, ...]) -> HeldOut:

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
-from itertools import product
 from pathlib import Path
 
 import torch
 
 from foveate.config.data import Split
 from foveate.errors import UserError
-from foveate.evaluation.evidence_table import EvidenceTable
-from foveate.evaluation.mcnemar import mcnemar
-from foveate.evaluation.refinement_change import refinement_change
 from foveate.files.hashes import hash_of_file
 from foveate.files.locks import working_in
-from foveate.guided_zoom.config import PoolConfig, RefinementConfig, Rule
+from foveate.guided_zoom.config import PoolConfig, RefinementConfig
 from foveate.guided_zoom.pool import EvidencePool
 from foveate.recipes.config import TrainConfig
 from foveate.recipes.datasets import has_validation
@@ -26,9 +21,9 @@ from foveate.runs.guided_zoom_run import GuidedZoomDescription, GuidedZoomRun
 from foveate.runs.run import Run
 from foveate.training.solve import check_solved
 from foveate.workflows.build_pool import build_pool, check_grounding
+from foveate.workflows.evaluate_zoom import evaluate_zoom
 from foveate.workflows.evidence_training import BY_RECIPE, EvidenceTraining
-from foveate.workflows.refinement_report import RefinementReport, RefinementRow
-from foveate.workflows.split_evidence import evidence_of_split, hits_of_split
+from foveate.workflows.refinement_report import RefinementRow
 from foveate.workflows.train import train
 from foveate.workflows.tune import tune
 
@@ -83,8 +78,10 @@ def build_guided_zoom(
         zoom = _trained(zoom, run, config, context, tuned=tuned is True)
         if fitted:
             zoom = zoom.with_refinement(fitted.refinement, fitted.tuned_on)
-        tuned = refinement is None or fitted is not None
-        return () if split is None else _measured(zoom, split, refinement, context, tuned=tuned).written(context).rows
+        if split is None:
+            return ()
+        given = None if fitted else refinement
+        return evaluate_zoom(zoom, split=split, refinement=given, context=context).report.rows
 
 
 def _named(context: RunContext, run: Run, split: Split | str) -> Split:
@@ -102,17 +99,6 @@ def _trained(zoom: GuidedZoomRun, run: Run, config: TrainConfig, context: RunCon
         tune(zoom, context=context)
         zoom = GuidedZoomRun.open(zoom.path)
     return zoom
-
-
-def _measured(
-    zoom: GuidedZoomRun, split: Split, refinement: RefinementConfig | None, context: RunContext, *, tuned: bool
-) -> RefinementReport:
-    """Measure a decision and those of the papers; None: the folder's. `tuned`: it is as the folder says it was."""
-    decision = refinement or zoom.description.refinement
-    table = evidence_of_split(zoom, split, decision, context=context)
-    rows = tuple(_row(table, each) for each in (decision, *paper_rows(table, decision)))
-    hits = hits_of_split(zoom, split, table, context=context)
-    return RefinementReport(zoom, split, table, rows, hits, zoom.description.tuned_on if tuned else None)
 
 
 def _check_start(
@@ -193,18 +179,6 @@ def _described(run: Run, out: Path, pool: PoolConfig, refinement: RefinementConf
     )
 
 
-def paper_rows(table: EvidenceTable, decision: RefinementConfig) -> tuple[RefinementConfig, ...]:
-    """Return the settings of the papers' tables that a table has evidence for: k, L, and how scores are joined."""
-    classes, rounds = table.evidence.scores.shape[1:]
-    return tuple(
-        replace(decision, top_k=k, weights=weights[: count + 2], rule=rule, entropy_threshold=None)
-        for k, count, (weights, rule) in product(
-            (3, 5), range(rounds), ((_PAPER, Rule.SUM), ((0.25,) * 4, Rule.SUM), ((1.0,) * 4, Rule.MAX))
-        )
-        if k <= classes and count + 2 <= len(weights)
-    )
-
-
 def _remark_unused(zoom: GuidedZoomRun, refinement: RefinementConfig | None, say: Callable[[str], None]) -> None:
     rounds = zoom.description.pool.patches.rounds
     if refinement is not None and refinement.rounds < rounds:
@@ -212,9 +186,3 @@ def _remark_unused(zoom: GuidedZoomRun, refinement: RefinementConfig | None, say
             f"the pool's later rounds of evidence do not count: it has {rounds + 1}, and the weights are for "
             f"{refinement.rounds + 1}; --refinement.weights takes {rounds + 2} numbers"
         )
-
-
-def _row(table: EvidenceTable, config: RefinementConfig) -> RefinementRow:
-    return RefinementRow(
-        config, refinement_change(table, config), mcnemar(table.right_before, table.right_after(config)).p_value
-    )

@@ -21,18 +21,18 @@ from foveate.evaluation.accuracy import measure_accuracy
 from foveate.evaluation.evidence_table import EvidenceTable
 from foveate.evaluation.predictions import PredictionTable, mean_answers, read_predictions
 from foveate.evaluation.refinement_cost import refinement_passes
-from foveate.guided_zoom.refined_probabilities import refined_probabilities
 from foveate.guided_zoom.refiner import Refiner
 from foveate.networks.explanation import PanelGroup
 from foveate.report.comparison import Cost
 from foveate.report.result_versions import Measured
 from foveate.runs.context import RunContext
 from foveate.runs.guided_zoom_run import GuidedZoomRun
-from foveate.runs.held_out import read_calibration
+from foveate.runs.held_out import calibration_of_first, read_calibration
 from foveate.runs.run import Run
 from foveate.workflows.evaluate import evaluate
 from foveate.workflows.explain import Explainer
 from foveate.workflows.explain_zoom import ZoomExplainer
+from foveate.workflows.evaluate_zoom import refined_table
 from foveate.workflows.load_guided_zoom import load_guided_zoom
 from foveate.workflows.report_paths import kept_report
 from foveate.workflows.result_rows import result_row
@@ -174,12 +174,8 @@ class ComparedRun(ComparedModel):
         )
 
     def explainer(self) -> Explain | None:
-        """Return what shows where it looked; None where its method shows nothing."""
-        explainer = Explainer(self.run, self.context.classifier_of(self.run))
-        try:
-            explainer.classifier.network.check_explains()
-        except UserError:
-            return None
+        """Return what shows where it looked."""
+        explainer = Explainer.of(self.run, self.context)
         return lambda image, name, truth, _: explainer.explain(image, name, truth).groups()
 
     def prepared(self, records: Sequence[ImageRecord]) -> Prepared:
@@ -227,13 +223,7 @@ class ComparedZoom(ComparedModel):
     @cached_property
     def table(self) -> PredictionTable:
         """What the evidence decides."""
-        found, config = self.evidence, self.zoom.description.refinement
-        refined = refined_probabilities(
-            found.probabilities, found.evidence.classes, found.refined(config), config.scores
-        )
-        answers = read_calibration(self.zoom.path).tempered(refined).numpy()
-        origin = {"guided_zoom": str(self.zoom.path), "split": str(self.split)}
-        return PredictionTable(found.ids, found.labels, answers, self.runs[0].class_names, origin)
+        return refined_table(self.zoom, self.evidence, self.zoom.description.refinement, self.split)
 
     @property
     def prefix(self) -> str:
@@ -245,7 +235,8 @@ class ComparedZoom(ComparedModel):
         """The conventional network's."""
         found = self.evidence
         origin = {"run": str(self.runs[0].path), "split": str(self.split)}
-        return PredictionTable(found.ids, found.labels, found.probabilities.numpy(), self.runs[0].class_names, origin)
+        answers = calibration_of_first(self.runs[0]).tempered(found.probabilities).numpy()
+        return PredictionTable(found.ids, found.labels, answers, self.runs[0].class_names, origin)
 
     def explainer(self) -> Explain | None:
         """Return what shows the evidence for the best classes."""

@@ -10,12 +10,12 @@ import numpy as np
 import pyarrow as pa
 
 from foveate.data.images import read_image
-from foveate.data.records import ArchiveMember, ImageRecord, photograph_of
+from foveate.data.records import ImageRecord
 from foveate.data.roots import shown_path
 from foveate.files.file_names import safe_name
 from foveate.report.disagreements import Disagreement, DisagreementSection, ModelAnswer, disagreement_sheet
 from foveate.types import RankedClass
-from foveate.workflows.answer_files import Row, answer_file
+from foveate.workflows.answer_files import Row, answer_file, place_of
 from foveate.workflows.compared_groups import ComparedGroup
 
 _SHOWN = 12  # of each kind on a sheet
@@ -65,7 +65,7 @@ def _write_list(path: Path, groups: Sequence[ComparedGroup], records: Sequence[I
 
 def _list_row(groups: Sequence[ComparedGroup], records: Sequence[ImageRecord], index: int) -> Row:
     record = records[index]
-    row: dict[str, object] = {"id": shown_path(record.id), "path": _place(record)}
+    row: dict[str, object] = {"id": shown_path(record.id), "path": place_of(record)}
     row["class"] = shown_path(record.class_name)
     for group in groups:
         for name, table, right in zip(group.names, group.tables, group.right[:, index], strict=True):
@@ -76,14 +76,6 @@ def _list_row(groups: Sequence[ComparedGroup], records: Sequence[ImageRecord], i
                 f"{name}: probability": round(float(table.probabilities[index, best]), 4),
             }
     return row
-
-
-def _place(record: ImageRecord) -> str:
-    """Return the file of a photograph, or of the archive that holds it; nothing where that is not known."""
-    photograph = photograph_of(record.image)
-    if isinstance(photograph, ArchiveMember):
-        photograph = photograph.archive
-    return "" if isinstance(photograph, bytes) else shown_path(photograph)
 
 
 def _answer(group: ComparedGroup, index: int) -> ModelAnswer:

@@ -1,4 +1,4 @@
-"""Show how a run of S3N or MA-CNN, or a Guided Zoom, comes to its answers."""
+"""Show how a run or a Guided Zoom comes to its answers."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Explainer:
     def of(
         cls, run: Run, context: RunContext = HERE, epoch: int | None = None, *, over_training: bool = False
     ) -> Explainer:
-        """Load the weights; arguments and errors as in `Run.load_network`, or the run's method explains nothing."""
+        """Load the weights; arguments and errors as in `Run.load_network`, or the method shows no stages."""
         classifier = context.classifier_of(run, epoch=epoch)
         classifier.network.check_explains(over_training=over_training)
         return cls(run, classifier)
@@ -60,8 +60,8 @@ def explain(
     """Write one picture for each photograph: where the network looked, what it saw there, what it answered.
 
     Args:
-        run: A finished run of S3N or MA-CNN, or its folder; a run that kept epochs may be unfinished. A Guided Zoom
-            is shown as `explain_zoom` does.
+        run: A finished run, or its folder; a run that kept epochs may be unfinished. A method without a picture of its
+            own, such as plain, is shown by maps of its best classes. A Guided Zoom is shown as `explain_zoom` does.
         patterns: Photographs, folders, globs.
         epochs: Show the evidence over training instead, at these of the S3N run's kept epochs; empty: at all of them.
         out: Folder for the pictures, named after the photographs (`picture_paths`); None: `explanations/` in the run
@@ -72,7 +72,7 @@ def explain(
         The pictures.
 
     Raises:
-        UserError: The run is of another method, an epoch was not kept, or a photograph cannot be read.
+        UserError: An epoch was not kept, or its method shows no stages, or a photograph cannot be read.
     """
     if isinstance(run, GuidedZoomRun) or (not isinstance(run, Run) and GuidedZoomRun.is_at(Path(run).expanduser())):
         if epochs is not None:
@@ -86,10 +86,6 @@ def explain(
 
 def _drawing(run: Run, context: RunContext) -> Draw:
     explainer = Explainer.of(run, context)
-    if explainer.classifier.calibration.view_weights is not None:
-        context.say(
-            "the views of this run are weighed (`foveate tune`); pictures show what each and the joint head say"
-        )
     return lambda image, photograph, picture: explainer.explain(image, shown_name(photograph)).draw(picture)
 
 

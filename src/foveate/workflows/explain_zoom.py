@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +28,7 @@ from foveate.guided_zoom.refined_probabilities import refined_probabilities
 from foveate.guided_zoom.refiner import Refiner
 from foveate.runs.context import HERE, RunContext
 from foveate.runs.guided_zoom_run import GuidedZoomRun
+from foveate.runs.held_out import Calibration, calibration_of_first, read_calibration
 from foveate.runs.run import Run
 from foveate.types import Box, Size
 from foveate.workflows.explanation_pictures import draw_photographs, shown_name
@@ -45,6 +46,10 @@ class ZoomExplainer:
     pool: PoolFeatures
     nearest: int = 1
     """How many patches of the pool are shown for each patch."""
+    calibration: Calibration = field(default_factory=Calibration)
+    """Of the refined answer, as `foveate predict` has it."""
+    first_calibration: Calibration = field(default_factory=Calibration)
+    """Of the network's own answer (`calibration_of_first`)."""
 
     @classmethod
     def of(cls, zoom: GuidedZoomRun, context: RunContext = HERE) -> ZoomExplainer:
@@ -55,7 +60,14 @@ class ZoomExplainer:
         """
         networks = load_guided_zoom(zoom, context.hardware)
         pool = pool_features(zoom, networks.evidence_cnn, workers=context.hardware.workers, say=context.say)
-        return cls(zoom.base_run(), Refiner.of(networks, zoom.description.refinement), pool)
+        run, refiner = zoom.base_run(), Refiner.of(networks, zoom.description.refinement)
+        return cls(
+            run,
+            refiner,
+            pool,
+            calibration=read_calibration(zoom.path),
+            first_calibration=calibration_of_first(run),
+        )
 
     def explain(
         self, image: Image.Image, title: str, truth: str | None = None, besides: Path | None = None
@@ -75,12 +87,13 @@ class ZoomExplainer:
         output = self.refiner.zoom.output(_pixels(small.pixels(image)), _pixels(view), config.top_k)
         evidence, refined = output.evidence, decide(output.evidence, config)
         own = evidence.logits.float().softmax(1)
-        after = refined_probabilities(own, evidence.classes, refined, config.scores)
+        refined_ones = refined_probabilities(own, evidence.classes, refined, config.scores)
+        shown = self.first_calibration.tempered(own), self.calibration.tempered(refined_ones)
         return ZoomExplanation(
             title=title,
             image=view,
             window=large.window,
-            classes=self._classes(output, view, torch.cat((own, after)), refined.scores[0].tolist(), besides),
+            classes=self._classes(output, view, torch.cat(shown), refined.scores[0].tolist(), besides),
             chosen=evidence.classes[0].tolist().index(int(refined.classes[0])),
             considered=bool(refined.considered[0]),
             entropy=float(torch.special.entr(own[0].double()).sum()),

@@ -33,7 +33,7 @@ from foveate.hardware import processors
 from foveate.inference.classifier import Calibration, Classifier
 from foveate.runs.context import RunContext
 from foveate.runs.guided_zoom_run import GuidedZoomRun
-from foveate.runs.held_out import read_calibration
+from foveate.runs.held_out import calibration_of_first, read_calibration
 from foveate.runs.run import Run
 from foveate.types import Prediction, Size
 from foveate.workflows.answer_rules import AnswerRule, Doubt, held_out_of
@@ -78,6 +78,8 @@ class Model:
     """Of a Guided Zoom: its folder."""
     calibration: Calibration = field(default_factory=Calibration)
     """Of a Guided Zoom's refined answers; a run's is its classifier's."""
+    first_calibration: Calibration = field(default_factory=Calibration)
+    """Of what the network of a Guided Zoom answers before the evidence (`calibration_of_first`)."""
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -148,7 +150,9 @@ class Model:
         rule = self._rule(top, doubt, views)
         remarks, largest = Remarks(unreadable, doubtful), self._largest(largest_megapixels)
         for names, pixels in self._decoded_batches(photographs, views, batch_size, remarks, largest):
-            yield from map(rule.prediction, names, self._probabilities(*pixels).numpy())
+            first, probabilities = self._probabilities(*pixels)
+            before = [None] * len(names) if first is None else first.numpy()
+            yield from map(rule.prediction, names, probabilities.numpy(), before)
 
     def classify_many(
         self,
@@ -185,10 +189,12 @@ class Model:
 
     def _probabilities(
         self, images: UInt8[Tensor, "b v H W 3"], source: UInt8[Tensor, "b 1 Hs Ws 3"] | None = None
-    ) -> Float[Tensor, "b c"]:
+    ) -> tuple[Float[Tensor, "b c"] | None, Float[Tensor, "b c"]]:
+        """Return what a Guided Zoom's network says first, where it is one, and what is answered."""
         if self.refiner is None or source is None:
-            return self.classifier.probabilities(images)
-        return self.calibration.tempered(self.refiner.probabilities(images[:, 0], source[:, 0]))
+            return None, self.classifier.probabilities(images)
+        answers = self.refiner.answers(images[:, 0], source[:, 0])
+        return self.first_calibration.tempered(answers.first), self.calibration.tempered(answers.refined)
 
     def _rule(self, top: int, doubt: Doubt, views: TestViews) -> AnswerRule:
         """Return what makes answers; errors as in `predict_many`."""
@@ -296,7 +302,9 @@ def load(
         zoom = GuidedZoomRun.open(path)
         networks = load_guided_zoom(zoom, context.hardware)
         refiner = Refiner.of(networks, zoom.description.refinement)
-        return Model(zoom.base_run(), networks.conventional.classifier, refiner, path, read_calibration(path))
+        run = zoom.base_run()
+        calibrations = read_calibration(path), calibration_of_first(run)
+        return Model(run, networks.conventional.classifier, refiner, path, *calibrations)
     run = Run.open(path)
     return Model(run, context.classifier_of(run, zoom_entropy_threshold=zoom_entropy_threshold, branch=branch))
 

@@ -19,11 +19,10 @@ from foveate.progress import progress
 from foveate.runs.context import HERE, RunContext
 from foveate.types import Prediction
 from foveate.workflows.answer_files import (
-    ANSWERS,
-    ANSWERS_WITH_SETS,
     NAMES,
     Row,
     answer_file,
+    answers_schema,
     check_file,
     row_of,
     rows_of,
@@ -104,9 +103,8 @@ def predict_paths(
         unreadable=problems.add,
         doubtful=problems.doubt,
     )
-    form = _Form(
-        ANSWERS if coverage is None else ANSWERS_WITH_SETS, rows_of, _line if error_rate is None else _bare_line
-    )
+    schema = answers_schema(sets=coverage is not None, first=model.refiner is not None)
+    form = _Form(schema, rows_of, _line if error_rate is None else _bare_line)
     return _written(answers, len(paths), problems, form, out, context.say)
 
 
@@ -205,6 +203,8 @@ def _bare_line(answer: Prediction, doubt: str = "not sure, best: ") -> str:
     others = ", ".join(f"{each.class_name} {each.probability:.1%}" for each in answer.top[1:])
     verdict = f"{'' if answer.sure else doubt}{answer.best.class_name} {answer.best.probability:.1%}"
     line = f"{shown_path(answer.image)}: {verdict}" + (f"  [{others}]" if others else "")
+    if answer.changed and answer.first is not None:
+        line += f"  before the evidence: {answer.first.class_name} {answer.first.probability:.1%}"
     if answer.prediction_set is None:
         return line
     return f"{line}  set: {', '.join(each.class_name for each in answer.prediction_set)}"

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from foveate.config.data import Split
 from foveate.config.networks import NAMED_WEIGHTS
+from foveate.evaluation.accuracy import Accuracy
+from foveate.evaluation.bootstrap import Estimate
 from foveate.evaluation.evidence_table import EvidenceTable
 from foveate.evaluation.pointing_game import HitSummary
 from foveate.evaluation.refinement_change import RefinementChange
 from foveate.files.documents import unstructured, write_json, write_text
 from foveate.guided_zoom.config import EvidenceStart, RefinementConfig
 from foveate.report.result_versions import Measured
-from foveate.report.tables import markdown_table
+from foveate.report.tables import accuracies_markdown, markdown_table, percentages
 from foveate.runs.context import RunContext
 from foveate.runs.guided_zoom_run import GuidedZoomRun
 from foveate.runs.run import Run
 from foveate.workflows.result_rows import add_row, zoom_row
+
+_OTHERS = "Other decisions, of the papers' tables; choose one by photographs held out (`foveate tune`), not by these"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +45,12 @@ class RefinementReport:
     table: EvidenceTable
     rows: tuple[RefinementRow, ...]
     """The decision that was asked for first, then those of the papers' tables."""
+    before: Accuracy
+    """Of the network's own answers."""
+    after: Accuracy
+    """Of the decision that was asked for."""
+    difference: Estimate
+    """After minus before, in top-1, with its paired interval."""
     hits: HitSummary | None
     """Where the peaks of the network's own answers fall; None: no photograph has a box."""
     tuned_on: str | None
@@ -47,17 +58,48 @@ class RefinementReport:
 
     def written(self, context: RunContext) -> RefinementReport:
         """Write `evaluation/<split>` as Markdown and JSON, say the former, and add the row where that is asked for."""
-        file = self.zoom.path / "evaluation" / f"{self.split}.md"
-        blocks = [refinement_markdown(self.rows, f"{self.zoom.path.name}, {self.split} split"), self._cost_markdown()]
-        markdown = "\n".join([*blocks, *([] if self.hits is None else [hits_markdown(self.hits)])])
+        file, markdown = self.file, self.markdown
         write_text(file, markdown)
         content: dict[str, Any] = {"cost": self._cost, "rows": [unstructured(row) for row in self.rows]}
+        content |= {name: unstructured(getattr(self, name)) for name in ("before", "after", "difference")}
         content["hits"] = None if self.hits is None else unstructured(self.hits)
         write_json(file.with_suffix(".json"), content)
         if context.results is not None:
             add_row(context.results, self.row())
         context.say(markdown)
         return self
+
+    @property
+    def file(self) -> Path:
+        """Where the Markdown is written."""
+        return self.zoom.path / "evaluation" / f"{self.split}.md"
+
+    @property
+    def markdown(self) -> str:
+        """A sentence, the accuracies before and after, the papers' other decisions, the cost and the peaks."""
+        others = [row for row in self.rows[1:] if row.config != self.rows[0].config]
+        blocks = [
+            f"### {' '.join(self.zoom.path.name.split())}, {self.split} split\n\n{self._sentence()}\n",
+            accuracies_markdown({"its network alone": self.before, "with the evidence": self.after}),
+            refinement_markdown(self.rows[:1], "The decision"),
+            *([refinement_markdown(others, _OTHERS)] if others else []),
+            self._cost_markdown(),
+            *([] if self.hits is None else [hits_markdown(self.hits)]),
+        ]
+        return "\n".join(blocks)
+
+    def _sentence(self) -> str:
+        (after, interval), (before, own) = percentages(self.after.top1), percentages(self.before.top1)
+        row, points = self.rows[0], 100 * self.difference.value
+        change, low, high = row.change, 100 * self.difference.low, 100 * self.difference.high
+        stayed = change.changed - change.mended - change.spoiled
+        more = f"{abs(points):.1f} points {'less' if points < 0 else 'more'}" if change.changed else "the same"
+        return (
+            f"{after}% of {self.after.images:,} photographs are right ({interval}), {before}% by its network alone "
+            f"({own}): {more}, 95% interval {low:+.1f} to {high:+.1f}, p = {row.p_value:.2g}. The evidence changed "
+            f"{change.changed} answers: {change.mended} wrong ones became right, {change.spoiled} right ones wrong, "
+            f"{stayed} stayed wrong."
+        )
 
     @property
     def _cost(self) -> dict[str, float]:
@@ -107,7 +149,7 @@ class RefinementReport:
 
 
 def refinement_markdown(rows: Sequence[RefinementRow], title: str) -> str:
-    """Return what each way to decide does, as Markdown; the first row is the one that was asked for."""
+    """Return what each way to decide does, as Markdown."""
     header = ("k", "L", "rule", "weights", "before", "after", "changed", "mended", "spoiled", "p")
     lines = [
         (
@@ -119,7 +161,7 @@ def refinement_markdown(rows: Sequence[RefinementRow], title: str) -> str:
         )
         for row in rows
     ]
-    return f"### {title}\n\n{markdown_table(header, lines)}"
+    return f"#### {title}\n\n{markdown_table(header, lines)}"
 
 
 def hits_markdown(hits: HitSummary) -> str:

@@ -1,18 +1,40 @@
-"""Choose answers of an evaluation that are worth looking at."""
+"""The answers of an evaluation on sheets: every wrong one with the name of its file, and some right ones."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+from typing import Protocol
 
 import numpy as np
 
 from foveate.data.images import read_image
+from foveate.data.records import ImageRecord
+from foveate.data.roots import shown_path
+from foveate.evaluation.predictions import PredictionTable
 from foveate.networks.answers import ranked_classes
 from foveate.report.sheet import SheetAnswer, answer_sheet
-from foveate.workflows.evaluate import Evaluation
+from foveate.workflows.answer_list import wrong_first
+
+_PAGE, _PAGES = 60, 10  # photographs on a page; a page is a picture of at most 15 rows
+_RIGHT = 12
 
 
-def answer_sheet_of(evaluation: Evaluation, path: Path, *, title: str, each: int = 12) -> Path:
+class EvaluatedAnswers(Protocol):
+    """What an evaluation of a run or of a Guided Zoom leaves."""
+
+    @property
+    def table(self) -> PredictionTable:
+        """The answers that count."""
+        ...
+
+    @property
+    def records(self) -> Sequence[ImageRecord]:
+        """The photographs, in the order of the answers."""
+        ...
+
+
+def answer_sheet_of(evaluation: EvaluatedAnswers, path: Path, *, title: str, each: int = _RIGHT) -> Path:
     """Make a sheet of the surest wrong answers and of some right ones, evenly spread over the split.
 
     Args:
@@ -21,16 +43,58 @@ def answer_sheet_of(evaluation: Evaluation, path: Path, *, title: str, each: int
         title: The sheet's heading.
         each: How many wrong and how many right answers to show at most.
     """
-    table = evaluation.table
-    best = table.probabilities.argmax(axis=1)
-    right, wrong = (np.flatnonzero(chosen) for chosen in (best == table.labels, best != table.labels))
-    surest = wrong[np.argsort(-table.probabilities.max(axis=1)[wrong], kind="stable")][:each]
-    spread = right[np.unique(np.linspace(0, max(len(right) - 1, 0), min(each, len(right))).astype(int))]
-    answer_sheet([_answer(evaluation, int(index)) for index in (*surest, *spread)], path, title)
+    wrong, right = _wrong(evaluation)[:each], _right(evaluation, each)
+    answer_sheet([_answer(evaluation, index) for index in (*wrong, *right)], path, title)
     return path
 
 
-def _answer(evaluation: Evaluation, index: int) -> SheetAnswer:
+def answer_sheets_of(evaluation: EvaluatedAnswers, path: Path, *, title: str) -> tuple[tuple[Path, ...], str]:
+    """Make sheets of all wrong answers, the surest first, 60 on each of at most ten; some right ones end the last.
+
+    Args:
+        evaluation: The answers.
+        path: The PNG of the first; the number of each further one is added to its name.
+        title: The sheets' heading.
+
+    Returns:
+        The sheets, and a line that says what they show.
+    """
+    wrong, count = _wrong(evaluation), len(evaluation.records)
+    shown = wrong[: _PAGE * _PAGES]
+    pages = [shown[start : start + _PAGE] for start in range(0, len(shown), _PAGE)] or [[]]
+    paths = tuple(path if not page else path.with_stem(f"{path.stem}-{page + 1}") for page in range(len(pages)))
+    for number, (page, file) in enumerate(zip(pages, paths, strict=True)):
+        last = number == len(pages) - 1
+        begin = number * _PAGE + 1
+        span = f"numbers {begin} to {begin + len(page) - 1} of these, page {number + 1} of {len(pages)}; "
+        summary = f"{len(wrong)} of {count} answers are wrong; {span if len(pages) > 1 else ''}the surest come first"
+        indices = (*page, *(_right(evaluation, _RIGHT) if last else ()))
+        answer_sheet([_answer(evaluation, index) for index in indices], file, title, summary)
+    said = f"all {len(wrong)} wrong answers" if len(shown) == len(wrong) else _too_many(len(shown), len(wrong))
+    return paths, f"{said}, with the names of their files: {', '.join(map(str, paths))}"
+
+
+def _too_many(shown: int, wrong: int) -> str:
+    return f"the surest {shown} of {wrong} wrong answers (a list given by --out has all of them)"
+
+
+def _wrong(evaluation: EvaluatedAnswers) -> list[int]:
+    table = evaluation.table
+    count = int((table.probabilities.argmax(1) != table.labels).sum())
+    indices: list[int] = wrong_first(table)[:count].tolist()
+    return indices
+
+
+def _right(evaluation: EvaluatedAnswers, most: int) -> list[int]:
+    table = evaluation.table
+    right = np.flatnonzero(table.probabilities.argmax(axis=1) == table.labels)
+    spread = np.unique(np.linspace(0, max(len(right) - 1, 0), min(most, len(right))).astype(int))
+    indices: list[int] = right[spread].tolist()
+    return indices
+
+
+def _answer(evaluation: EvaluatedAnswers, index: int) -> SheetAnswer:
     record, table = evaluation.records[index], evaluation.table
     top = ranked_classes(table.probabilities[index], table.class_names, 3)
-    return SheetAnswer(read_image(record.image, largest_megapixels=None), record.class_name, top)
+    image = read_image(record.image, largest_megapixels=None)
+    return SheetAnswer(image, record.class_name, top, shown_path(PurePosixPath(record.id).name))

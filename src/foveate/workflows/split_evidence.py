@@ -23,7 +23,7 @@ from foveate.files.table_parts import TableInParts
 from foveate.guided_zoom.config import RefinementConfig
 from foveate.guided_zoom.guided_zoom import GuidedZoom
 from foveate.guided_zoom.pool import hash_of_photographs
-from foveate.hardware import device_of
+from foveate.hardware import autocast_dtype, device_of
 from foveate.progress import progress
 from foveate.runs.context import HERE, RunContext
 from foveate.runs.guided_zoom_run import GuidedZoomRun
@@ -50,7 +50,7 @@ def evidence_of_split(
     rounds = zoom.description.pool.patches.rounds + 1
     mirrored = "-mirrored" if refinement.mirrored else ""
     folder = zoom.path / "splits" / f"{split}-top-{top_k}-{refinement.scores.value}{mirrored}"
-    _check_origin(folder, zoom, records)
+    _check_origin(folder, zoom, records, context)
     schema = evidence_schema(len(run.class_names), top_k, rounds)
     parts = TableInParts(folder, schema, len(records), _PART, "`foveate guided-zoom`")
     if parts.missing():
@@ -87,16 +87,26 @@ def _in_photograph(
     return view.points_back(places)
 
 
-def _check_origin(folder: Path, zoom_run: GuidedZoomRun, records: Sequence[ImageRecord]) -> None:
+def _check_origin(folder: Path, zoom_run: GuidedZoomRun, records: Sequence[ImageRecord], context: RunContext) -> None:
+    """Write down what evidence is of, or check what is kept; say where that was found in another precision."""
     origin = {
         "network_hash": zoom_run.description.network_hash,
         "evidence_hash": hash_of_file(zoom_run.evidence_run().weights),
         "data_hash": hash_of_photographs(records),
     }
     file = folder / "origin.json"
+    precision = str(autocast_dtype(context.hardware)).removeprefix("torch.")
     if not file.exists():
-        write_json(file, origin)
-    elif read_json(file) != origin:
+        write_json(file, origin | {"precision": precision})
+        return
+    kept = dict(read_json(file))
+    before = kept.pop("precision", precision)  # older ones do not say it
+    if before != precision:
+        context.say(
+            f"the evidence kept in {folder} was found in {before}, answers are given here in {precision}: some "
+            "probabilities differ in their third digit; remove that folder, and it is found anew"
+        )
+    if kept != origin:
         raise UserError(
             f"kept evidence belongs to the networks and photographs that it was found with; {folder} is of others; "
             "remove that folder, and it is found anew"

@@ -20,7 +20,7 @@ from foveate.files.locks import working_in
 from foveate.guided_zoom.pool import hash_of_photographs
 from foveate.recipes.datasets import load_splits
 from foveate.runs.guided_zoom_run import GuidedZoomRun
-from foveate.runs.run import Run, finished_otherwise
+from foveate.runs.run import finished_otherwise
 from foveate.workflows.fit.climb import climb
 from foveate.workflows.fit.config import MINUTES, FitConfig, Prefer
 from foveate.workflows.fit.finish import finish
@@ -251,18 +251,9 @@ def _say_end(out: Path, table: LadderTable, splits: Splits, say: Callable[[str],
     files = (each.image for each in splits.test or splits.train if isinstance(each.image, Path))
     photograph = shown_path(next(files, Path("PHOTOGRAPH")))
     steps = [(f"predict {out} {photograph}", "or a folder of new photographs"), (command, "more of the test split")]
-    if zoom or _explains(Run.open(out)):
-        steps.insert(1, (f"explain {out} {photograph}", "where it looked"))
+    steps.insert(1, (f"explain {out} {photograph}", "where it looked"))
     say(
         "\n".join(
             [f"done in {table.minutes:.1f} minutes: {out}", *(f"  foveate {each}    # {why}" for each, why in steps)]
         )
     )
-
-
-def _explains(run: Run) -> bool:
-    try:
-        run.load_network().check_explains()
-    except UserError:
-        return False
-    return True

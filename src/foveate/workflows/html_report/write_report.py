@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from foveate import __version__
 from foveate.config.data import Split
@@ -265,8 +266,21 @@ class _Gathering:
         if image is None:
             return WrongPhotograph(card, None, ())
         photograph = self.store.put(image, _PHOTOGRAPH, f"{card.truth}, {card.name}")
-        groups = () if explain is None else explain(image, card.name, card.truth, _path_of(record))
+        groups = self._groups(explain, image, card, record)
         return WrongPhotograph(card, photograph, tuple(self._group(each) for each in groups))
+
+    def _groups(
+        self, explain: Explain | None, image: Image.Image, card: PhotographCard, record: ImageRecord
+    ) -> tuple[PanelGroup, ...]:
+        if explain is None:
+            return ()
+        try:
+            return explain(image, card.name, card.truth, _path_of(record))
+        except UserError as error:
+            note = f"Evidence cannot be shown: {error}"
+            if note not in self.subject.notes:
+                self.subject.notes.append(note)
+            return ()
 
     def _group(self, group: PanelGroup) -> EvidenceGroup:
         pictures = (self.store.put(each.picture, _PANEL, each.words) for each in group.panels)
