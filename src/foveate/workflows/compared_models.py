@@ -30,9 +30,9 @@ from foveate.runs.guided_zoom_run import GuidedZoomRun
 from foveate.runs.held_out import calibration_of_first, read_calibration
 from foveate.runs.run import Run
 from foveate.workflows.evaluate import evaluate
+from foveate.workflows.evaluate_zoom import refined_table
 from foveate.workflows.explain import Explainer
 from foveate.workflows.explain_zoom import ZoomExplainer
-from foveate.workflows.evaluate_zoom import refined_table
 from foveate.workflows.load_guided_zoom import load_guided_zoom
 from foveate.workflows.report_paths import kept_report
 from foveate.workflows.result_rows import result_row
