@@ -38,6 +38,7 @@ from foveate.runs.run import Run
 from foveate.types import Prediction, Size
 from foveate.workflows.answer_rules import AnswerRule, Doubt, held_out_of
 from foveate.workflows.load_guided_zoom import load_guided_zoom
+from foveate.workflows.together import joint_answers
 
 
 class _Decoded(NamedTuple):
@@ -149,6 +150,39 @@ class Model:
         remarks, largest = Remarks(unreadable, doubtful), self._largest(largest_megapixels)
         for names, pixels in self._decoded_batches(photographs, views, batch_size, remarks, largest):
             yield from map(rule.prediction, names, self._probabilities(*pixels).numpy())
+
+    def predict_together(
+        self,
+        photographs: Iterable[Photograph],
+        *,
+        name: str = "object",
+        top: int = 5,
+        entropy_threshold: float | None = None,
+        views: TestViews = TestViews.CENTRE,
+        largest_megapixels: int | None = None,
+    ) -> Prediction:
+        """Answer once for several photographs of one object, by the mean of their log probabilities (`JointAnswer`).
+
+        Args:
+            photographs: Each in any of the forms of `read_photograph`, such as a path; at least one.
+            name: What the answer calls the object.
+            top: As in `predict_many`.
+            entropy_threshold: As there, of the joint answer.
+            views: As there.
+            largest_megapixels: As there.
+
+        Raises:
+            UserError: As in `predict_many`, or there is no photograph.
+        """
+        Doubt(entropy_threshold=entropy_threshold)
+        require(top >= 1, "top must be at least 1", top)
+        answers = self.predict_many(
+            photographs, top=len(self.class_names), views=views, largest_megapixels=largest_megapixels
+        )
+        joint = next(joint_answers(answers, lambda _: name, self.class_names, top, entropy_threshold), None)
+        if joint is None:
+            raise UserError("an object is answered for by its photographs; got none; give at least one")
+        return joint
 
     def classify_many(
         self,
