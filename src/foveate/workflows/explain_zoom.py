@@ -54,8 +54,19 @@ class ZoomExplainer:
             UserError: The Guided Zoom is unfinished, or what it was made of has changed or is gone.
         """
         networks = load_guided_zoom(zoom, context.hardware)
-        pool = pool_features(zoom, networks.evidence_cnn, workers=context.hardware.workers, say=context.say)
-        return cls(zoom.base_run(), Refiner.of(networks, zoom.description.refinement), pool)
+        return cls.put_together(zoom, Refiner.of(networks, zoom.description.refinement), context)
+
+    @classmethod
+    def put_together(cls, zoom: GuidedZoomRun, refiner: Refiner, context: RunContext = HERE) -> ZoomExplainer:
+        """Load the pool for networks that are loaded; errors as in `of`."""
+        workers, evidence_cnn = context.hardware.workers, refiner.zoom.evidence_cnn
+        return cls(zoom.base_run(), refiner, pool_features(zoom, evidence_cnn, workers=workers, say=context.say))
+
+    @classmethod
+    def without_pool(cls, run: Run, refiner: Refiner) -> ZoomExplainer:
+        """Return what shows no training photographs, for where they are gone, or not to be seen."""
+        zoom = refiner.zoom
+        return cls(run, refiner, PoolFeatures.none(zoom.evidence_cnn, zoom.transforms.input_size))
 
     def explain(
         self, image: Image.Image, title: str, truth: str | None = None, besides: Path | None = None

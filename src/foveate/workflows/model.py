@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from io import IOBase
 from itertools import islice
 from os import PathLike
@@ -41,8 +41,8 @@ from foveate.workflows.load_guided_zoom import load_guided_zoom
 from foveate.workflows.together import joint_answers
 
 
-class _Decoded(NamedTuple):
-    """Of one photograph."""
+class Decoded(NamedTuple):
+    """What a model looks at of one photograph: a few hundred kilobytes, however large that is."""
 
     pixels: tuple[np.ndarray, ...]
     """For each size, (v, H, W, 3)."""
@@ -50,7 +50,7 @@ class _Decoded(NamedTuple):
     """That it is nearly blank."""
 
 
-_Submitted = list[tuple[str, Future[_Decoded]]]
+_Submitted = list[tuple[str, Future[Decoded]]]
 
 
 class Remarks(NamedTuple):
@@ -184,6 +184,28 @@ class Model:
             raise UserError("an object is answered for by its photographs; got none; give at least one")
         return joint
 
+    def decoded(self, image: Image.Image) -> Decoded:
+        """Return what it looks at of an upright photograph, as `read_photograph` returns it; from any thread."""
+        return self._viewed(image, "the photograph", TestViews.CENTRE)
+
+    def predict_decoded(self, photographs: Sequence[Decoded], names: Sequence[str], *, top: int) -> list[Prediction]:
+        """Answer for photographs in one pass, each by its name.
+
+        Raises:
+            UserError: The network's answer is not finite.
+        """
+        rule = self._rule(top, Doubt(), TestViews.CENTRE)
+        sizes = zip(*(each.pixels for each in photographs), strict=True)
+        pixels = [torch.from_numpy(np.stack(size)) for size in sizes]
+        return list(map(rule.prediction, names, self._probabilities(*pixels).numpy()))
+
+    def unrefined(self) -> Model:
+        """Return what answers as the run alone does, without the evidence of a Guided Zoom; of a run, itself."""
+        if self.refiner is None:
+            return self
+        classifier = replace(self.classifier, calibration=read_calibration(self.run.path))
+        return Model(self.run, classifier)
+
     def classify_many(
         self,
         photographs: Iterable[Photograph],
@@ -274,7 +296,7 @@ class Model:
         with _workers() as pool:
             this: _Submitted = []
 
-            def submit(photograph: Photograph) -> Future[_Decoded]:
+            def submit(photograph: Photograph) -> Future[Decoded]:
                 return pool.submit(self._decoded, photograph, views, largest_megapixels)
 
             for following in _submitted(photographs, batch_size, submit):
@@ -287,11 +309,14 @@ class Model:
     def _largest(self, megapixels: int | None) -> int:
         return RunContext(largest_megapixels=megapixels).largest_of(self.run)
 
-    def _decoded(self, photograph: Photograph, views: TestViews, largest_megapixels: int) -> _Decoded:
+    def _decoded(self, photograph: Photograph, views: TestViews, largest_megapixels: int) -> Decoded:
         image = read_photograph(photograph, largest_megapixels=largest_megapixels)
+        return self._viewed(image, shown_path(name_of(photograph)), views)
+
+    def _viewed(self, image: Image.Image, name: str, views: TestViews) -> Decoded:
         geometries = (evaluation_geometries(Size(*image.size), each, views) for each in self._transforms)
         pixels = tuple(np.stack([np.asarray(view.pixels(image)) for view in each]) for each in geometries)
-        return _Decoded(pixels, blank_warning(image, shown_path(name_of(photograph))))
+        return Decoded(pixels, blank_warning(image, name))
 
 
 def load(
@@ -356,7 +381,7 @@ def _check_several(photographs: Iterable[Photograph], batch_size: int) -> None:
 
 
 def _submitted(
-    photographs: Iterable[Photograph], batch_size: int, submit: Callable[[Photograph], Future[_Decoded]]
+    photographs: Iterable[Photograph], batch_size: int, submit: Callable[[Photograph], Future[Decoded]]
 ) -> Iterator[_Submitted]:
     """Yield batches whose decoding has begun, each when it is asked for, and an empty one at the end."""
     waiting = iter(photographs)
