@@ -25,6 +25,7 @@ from foveate.commands.parsing import parsed
 from foveate.commands.predict import Predict
 from foveate.commands.recipes import Recipes
 from foveate.commands.reproduce import reproduce_command
+from foveate.commands.serve import Serve
 from foveate.commands.train import train_command
 from foveate.data.paths import with_home
 from foveate.errors import UserError
@@ -56,6 +57,7 @@ def commands(words: Sequence[str]) -> dict[str, Callable[..., Command]]:
         "compare": Compare,
         "predict": Predict,
         "explain": Explain,
+        "serve": Serve,
         "localise": Localise,
         "attention": Attention,
         "adopt": Adopt,

@@ -79,7 +79,9 @@ class MACNNExplanation(Explanation):
         panels = (
             Panel(crop.view, f"{name}: {crop.answer.class_name} {crop.answer.probability:.0%}") for name, crop in named
         )
-        return (PanelGroup("Parts it looked at", "Each crop lies around the peak of one group of channels.", tuple(panels)),)
+        return (
+            PanelGroup("Parts it looked at", "Each crop lies around the peak of one group of channels.", tuple(panels)),
+        )
 
 
 _SHOWN = 5  # classes of the decision

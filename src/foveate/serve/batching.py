@@ -14,6 +14,7 @@ from foveate.errors import UserError
 
 _Item = TypeVar("_Item")
 _Answer = TypeVar("_Answer")
+_Other = TypeVar("_Other")
 
 
 @dataclass(eq=False)
@@ -58,7 +59,7 @@ class Batcher(Generic[_Item, _Answer]):
         """Have an item answered together with others of its key; a cancelled one is passed over."""
         return self._put(_Job(key, item))
 
-    def call(self, work: Callable[[], _Answer]) -> Future[_Answer]:
+    def call(self, work: Callable[[], _Other]) -> Future[_Other]:
         """Have something else done by the thread, alone."""
         return self._put(_Job(None, work))
 

@@ -53,7 +53,9 @@ class ServeConfig:
     @property
     def allowed_hosts(self) -> tuple[str, ...] | None:
         """The names that it may be called by; None: any."""
-        return (*_LOOPBACK, *self.hosts) if self.host in _LOOPBACK else ((self.host, *self.hosts) if self.hosts else None)
+        return (
+            (*_LOOPBACK, *self.hosts) if self.host in _LOOPBACK else ((self.host, *self.hosts) if self.hosts else None)
+        )
 
     @property
     def largest_bytes(self) -> int:

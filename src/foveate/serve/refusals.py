@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from foveate.data.images import ImageError
 from foveate.data.image_files import NoPictureError, TooManyPixelsError
+from foveate.data.images import ImageError
 
 
 class Refusal(Exception):
@@ -44,7 +44,7 @@ def too_large(largest_megabytes: float, number: int | None = None) -> Refusal:
 
 def overdue(seconds: float) -> Refusal:
     """Return the refusal of a request that was not answered in time."""
-    sentence = f"an answer is given within {seconds:g} seconds; this one took longer; try again, or a smaller photograph"
+    sentence = f"an answer is given within {seconds:g} seconds; this took longer; try again, or a smaller photograph"
     return Refusal(503, "overdue", sentence, retry_after=5)
 
 

@@ -108,9 +108,7 @@ async def _of_form(request: Request, config: ServeConfig, place: Place, most: in
     return _checked(uploads)
 
 
-async def _limited(
-    request: Request, largest: int, config: ServeConfig, place: Place
-) -> AsyncGenerator[bytes, None]:
+async def _limited(request: Request, largest: int, config: ServeConfig, place: Place) -> AsyncGenerator[bytes, None]:
     """Yield a request's body, as far as it may be held."""
     said = request.headers.get("content-length", "")
     if said.isdecimal() and int(said) > largest:

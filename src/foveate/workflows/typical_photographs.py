@@ -58,9 +58,11 @@ class TypicalPhotographs:
 
     def _choose(self, label: int) -> ImageRecord | None:
         records = self.records.get(label, [])
-        spread = np.unique(np.linspace(0, len(records) - 1, _CANDIDATES).round().astype(int)) if records else []
+        count = min(_CANDIDATES, len(records))
+        spread = [number * (len(records) - 1) // max(count - 1, 1) for number in range(count)]
         transforms = replace(self.run.config.transforms, source_size=None)  # what the backbone sees
-        views, read = [], []
+        views: list[np.ndarray] = []
+        read: list[ImageRecord] = []
         for record in (records[place] for place in spread):
             try:
                 image = read_image(record.image, record.id)
