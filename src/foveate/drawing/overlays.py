@@ -74,7 +74,7 @@ def heat_alone(values: Float[np.ndarray, "h w"], size: Size) -> Image.Image:
     """Return a map in [0, 1] as a picture to lay over a photograph in colour: nothing to see at 0, glowing at 1."""
     heat = np.asarray(Image.fromarray(values.astype(np.float32)).resize(size, Image.Resampling.BICUBIC)).clip(0, 1)
     pixels = _COLOURS(0.25 + 0.7 * heat, bytes=True)
-    pixels[..., 3] = (255 * 0.85 * heat**0.75).astype(np.uint8)
+    pixels[..., 3] = (255 * 0.9 * heat**1.1).astype(np.uint8)
     return Image.fromarray(pixels)
 
 

@@ -85,6 +85,10 @@ _Client = Annotated[str, Depends(_client_of)]
 _Top = Annotated[int, Query(ge=1, le=1000, description="How many classes each answer ranks.")]
 _Refine = Annotated[bool, Query(description="Of a Guided Zoom: let its evidence decide.")]
 _Together = Annotated[bool, Query(description="Also answer once for all, as photographs of one object.")]
+_Classes = Annotated[
+    tuple[int, ...],
+    Query(max_length=5, description="Numbers of the classes whose evidence is shown; none: the three best."),
+]
 
 pages = APIRouter()
 api = APIRouter(prefix="/v1", responses=_REFUSALS)
@@ -137,10 +141,10 @@ async def predict(
 
 @api.post("/explain", openapi_extra=_body(several=False))
 async def explain(
-    request: Request, desk: _TheDesk, client: _Client, top: _Top = 5, refine: _Refine = True
+    request: Request, desk: _TheDesk, client: _Client, classes: _Classes = (), top: _Top = 5, refine: _Refine = True
 ) -> Explained:
     """Name what is in one photograph, and say why."""
-    return await desk.explain(request, client, top, refined=refine)
+    return await desk.explain(request, client, top, refined=refine, classes=classes)
 
 
 @api.get("/classes/{number}/photograph", response_class=Response, responses={200: {"content": {"image/jpeg": {}}}})

@@ -81,17 +81,23 @@ class Desk:
             seconds=time.perf_counter() - began,
         )
 
-    async def explain(self, request: Request, client: str, top: int, *, refined: bool) -> Explained:
-        """Answer for one photograph, with its evidence.
+    async def explain(
+        self, request: Request, client: str, top: int, *, refined: bool, classes: Sequence[int] = ()
+    ) -> Explained:
+        """Answer for one photograph, with its evidence; `classes` as in `explained`.
 
         Raises:
-            Refusal: As `predict`.
+            Refusal: As `predict`, or there is no such class.
         """
+        count = len(self.service.model.class_names)
+        if unknown := [number for number in classes if not 0 <= number < count]:
+            words = f"classes are numbers from 0 to {count - 1}; got {unknown[0]}; see /v1/model"
+            raise Refusal(422, "wrong-parameter", words)
         began = time.perf_counter()
         with self._admitted(client) as place:
             uploads = await read_uploads(request, self.config, place, 1)
             _note(request, uploads)
-            fields = await self._attended(request, self._explained(uploads[0], top, refined))
+            fields = await self._attended(request, self._explained(uploads[0], top, refined, classes))
         self.metrics.photographs.inc()
         return Explained(**fields, seconds=time.perf_counter() - began)
 
@@ -147,10 +153,10 @@ class Desk:
             words = f"{upload.name} needs more memory than there is; scale it down"
             raise Refusal(413, "too-many-pixels", words, photograph=number) from error
 
-    async def _explained(self, upload: Upload, top: int, refined: bool) -> dict[str, Any]:
+    async def _explained(self, upload: Upload, top: int, refined: bool, classes: Sequence[int]) -> dict[str, Any]:
         async with self._explaining:
             received = await self._received(upload, 0)
-            work = partial(explained, self.service, received, top, refined=refined)
+            work = partial(explained, self.service, received, top, refined=refined, classes=classes)
             fields: dict[str, Any] = await asyncio.wrap_future(self._networks.call(work))
             return fields
 

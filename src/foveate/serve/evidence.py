@@ -55,7 +55,9 @@ def answer_of(prediction: Prediction, service: Service, top: int, warning: str |
     )
 
 
-def explained(service: Service, received: Received, top: int, *, refined: bool) -> dict[str, Any]:
+def explained(
+    service: Service, received: Received, top: int, *, refined: bool, classes: Sequence[int] = ()
+) -> dict[str, Any]:
     """Return the fields of `Explained`, but for how long it took.
 
     Args:
@@ -63,6 +65,7 @@ def explained(service: Service, received: Received, top: int, *, refined: bool) 
         received: The photograph.
         top: How many classes the answers rank.
         refined: Of a Guided Zoom: whether its evidence decides.
+        classes: Numbers of those whose maps are shown, and the first two of which are twins; empty: the best.
 
     Raises:
         UserError: The network's answer is not finite.
@@ -71,9 +74,11 @@ def explained(service: Service, received: Received, top: int, *, refined: bool) 
     refined = refined and service.zoom is not None
     (answer,) = service.answers(refined, [(name, decoded)])
     first = service.answers(False, [(name, decoded)])[0] if refined else None
-    shares = shares_of(answer, service, max(top, _CLASSES))
+    every = shares_of(answer, service, len(service.model.class_names))
+    by_number = {each.number: each for each in every}
+    shares = [by_number[number] for number in dict.fromkeys(classes)] or every[:_CLASSES]
     view = torch.from_numpy(decoded.pixels[0])
-    maps = evidence_maps(service.unrefined.classifier, view, [each.number for each in shares[:_CLASSES]])
+    maps = evidence_maps(service.unrefined.classifier, view, [each.number for each in shares])
     window = _window(service, Size(*image.size))
     return {
         "answer": answer_of(answer, service, top, decoded.warning),
@@ -105,7 +110,7 @@ def _rectangle(box: Box, size: Size) -> Rectangle:
 def _maps(maps: EvidenceMaps, shares: Sequence[ClassShare]) -> list[ClassMap]:
     return [
         ClassMap(class_name=share.class_name, picture=pictures.heat(maps.heat(index)))
-        for index, share in enumerate(shares[: len(maps.classes)])
+        for index, share in enumerate(shares)
     ]
 
 

@@ -83,10 +83,11 @@ class Guard:
 
     def _tell(self, scope: Scope, status: int, seconds: float, number: str) -> None:
         route = scope.get("route")
-        path = getattr(route, "path", None) or "other"  # a path that nobody knows would be a new count each time
+        static = scope["path"].startswith("/static/")
+        path = "/static" if static else getattr(route, "path", None) or "other"  # each unknown one would be a new count
         self._metrics.requests.labels(path, str(status or 499)).inc()
         self._metrics.seconds.labels(path).observe(seconds)
-        if status < 400 and scope["path"] in _QUIET:
+        if status < 400 and (static or scope["path"] in _QUIET):
             return
         facts = scope.get("state", {}).get("facts", {})
         log(

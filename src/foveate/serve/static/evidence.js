@@ -57,7 +57,7 @@ const cropped = (explained, heat, words) => {
   const whole = placed({ left: -left / width, top: -top / height, right: (1 - left) / width, bottom: (1 - top) / height });
   return element(
     "div",
-    { class: "stage" },
+    { class: "stage", vars: { ratio: (width * explained.photograph.width) / (height * explained.photograph.height) } },
     element("div", { class: "layer", vars: whole }, picture(explained.photograph, words)),
     element("div", { class: "layer", vars: placed({ left: 0, top: 0, right: 1, bottom: 1 }) }, picture(heat, "")),
   );
@@ -138,7 +138,7 @@ const judged = (each, best) => {
   return element(
     "li",
     { class: `card${each.chosen ? " chosen" : ""}` },
-    element("h3", {}, each.class_name, element("small", {}, `score ${each.score.toFixed(3)}${each.chosen ? ", chosen" : ""}`)),
+    element("h3", {}, each.class_name, element("small", {}, `Score ${each.score.toFixed(3)}${each.chosen ? ", chosen" : ""}`)),
     element("div", { class: "rounds" }, each.rounds.map(round)),
     terms
       ? element(

@@ -72,11 +72,13 @@ const askAll = async (signal) => {
 
 const showEvidence = async (signal) => {
   const view = state.selected;
-  if (!view.explained || view.explained.asked !== state.refine) {
+  // Of several photographs: the evidence for what they say together.
+  const classes = state.joint ? state.joint.top.slice(0, 3).map((each) => each.number) : [];
+  const asked = [state.refine, ...classes].join();
+  if (view.explained?.asked !== asked) {
     view.explained = null;
     render();
-    const explained = await explain(view.file, state.refine, signal);
-    view.explained = { ...explained, asked: state.refine };
+    view.explained = { ...(await explain(view.file, state.refine, classes, signal)), asked };
   }
   render();
 };

@@ -37,8 +37,8 @@ const form = (files) => {
 export const predict = async (files, refine, signal) =>
   (await ask(`/v1/predict?top=5&together=${files.length > 1}&refine=${refine}`, { method: "POST", body: form(files), signal })).json();
 
-export const explain = async (file, refine, signal) =>
-  (await ask(`/v1/explain?top=5&refine=${refine}`, { method: "POST", body: form([file]), signal })).json();
+export const explain = async (file, refine, classes, signal) =>
+  (await ask(`/v1/explain?top=5&refine=${refine}${classes.map((number) => `&classes=${number}`).join("")}`, { method: "POST", body: form([file]), signal })).json();
 
 const typical = new Map();
 
