@@ -26,6 +26,7 @@ from foveate.commands.predict import Predict
 from foveate.commands.recipes import Recipes
 from foveate.commands.report import Report
 from foveate.commands.reproduce import reproduce_command
+from foveate.commands.serve import Serve
 from foveate.commands.train import train_command
 from foveate.data.paths import with_home
 from foveate.errors import UserError
@@ -58,6 +59,7 @@ def commands(words: Sequence[str]) -> dict[str, Callable[..., Command]]:
         "report": Report,
         "predict": Predict,
         "explain": Explain,
+        "serve": Serve,
         "localise": Localise,
         "attention": Attention,
         "adopt": Adopt,

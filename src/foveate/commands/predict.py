@@ -41,6 +41,9 @@ class Predict:
     branch: Branch | None = None
     """The one branch that answers: `original` is the first look of an S3N run, for one pass instead of three; None: all
     decide together."""
+    group_by: str | None = None
+    """Answer once for several photographs of one object: `folder`, where each folder holds those of one; else a regular
+    expression whose first group, such as in '(plant\\d+)_', names the object in each path."""
     names_only: bool = False
     """Name each photograph's class and nothing else. A Guided Zoom of several rounds then looks at less evidence,
     for the same classes."""
@@ -80,10 +83,10 @@ class Predict:
 
         if self.names_only:
             doubt = (self.entropy_threshold, self.error_rate, self.coverage)
-            if (self.top, *doubt, self.views) != (5, None, None, None, TestViews.CENTRE):
+            if (self.top, *doubt, self.views, self.group_by) != (5, None, None, None, TestViews.CENTRE, None):
                 raise UserError(
                     "--names-only names one class of one view, whatever the doubt; leave it out, or leave out --top, "
-                    "--entropy-threshold, --error-rate, --coverage and --views"
+                    "--entropy-threshold, --error-rate, --coverage, --views and --group-by"
                 )
             name_paths(
                 self.run_folder,
@@ -104,6 +107,7 @@ class Predict:
             views=self.views,
             zoom_entropy_threshold=self.zoom_entropy_threshold,
             branch=self.branch,
+            group_by=self.group_by,
             out=self.out,
             context=context_of(self),
         )

@@ -41,6 +41,14 @@ class ImageError(UserError):
     """A photograph that is missing, cannot be decoded, or is too small, too long or too large to be one."""
 
 
+class NoPictureError(ImageError):
+    """What is given as a photograph is of no kind of picture that is read here, such as a text or a drawing in SVG."""
+
+
+class TooManyPixelsError(ImageError):
+    """A photograph with more pixels than are read."""
+
+
 def with_image(
     source: Path | bytes | ArchiveMember,
     name: str,
@@ -87,7 +95,9 @@ def decoding(name: str, size: tuple[int, int] = (0, 0), kind: str | None = None)
     except Image.DecompressionBombError:
         raise
     except UnidentifiedImageError as error:
-        raise _undecodable(name, f"it is a damaged {kind}" if kind else "it is no picture of a known kind") from error
+        if kind is None:
+            raise NoPictureError(_words(name, "it is no picture of a known kind")) from error
+        raise _undecodable(name, f"it is a damaged {kind}") from error
     except MemoryError as error:
         if size[0] * size[1] > _SMALL:
             raise
@@ -155,7 +165,7 @@ def _kind(stream: BinaryIO, name: str) -> str | None:
     if kind is None:
         return None
     if not kind.readable:
-        raise ImageError(
+        raise NoPictureError(
             f"image cannot be decoded: {name} (it is {kind.name}); {kind.mend}, or leave it out (on-error skip)"
         )
     if kind.name == "HEIC":
@@ -207,12 +217,16 @@ def _reason(error: Exception) -> str:
 
 
 def _undecodable(name: str, reason: str) -> ImageError:
-    return ImageError(f"image cannot be decoded: {name} ({reason}); {_MEND}")
+    return ImageError(_words(name, reason))
+
+
+def _words(name: str, reason: str) -> str:
+    return f"image cannot be decoded: {name} ({reason}); {_MEND}"
 
 
 def _too_large(name: str, largest_megapixels: int | None, size: tuple[int, int] | None = None) -> ImageError:
     shape = f" is {size[0]}x{size[1]}" if size else " has more"
-    return ImageError(
+    return TooManyPixelsError(
         f"an image may have at most {largest_megapixels} megapixels; {name}{shape}; scale it down, raise "
         "largest-megapixels, or leave it out (on-error skip)"
     )

@@ -70,6 +70,14 @@ def heated_by_cells(image: Image.Image, values: Float[np.ndarray, "h w"]) -> Ima
     return _glowing(image.convert("L"), np.asarray(heat))
 
 
+def heat_alone(values: Float[np.ndarray, "h w"], size: Size) -> Image.Image:
+    """Return a map in [0, 1] as a picture to lay over a photograph in colour: nothing to see at 0, glowing at 1."""
+    heat = np.asarray(Image.fromarray(values.astype(np.float32)).resize(size, Image.Resampling.BICUBIC)).clip(0, 1)
+    pixels = _COLOURS(0.25 + 0.7 * heat, bytes=True)
+    pixels[..., 3] = (255 * 0.9 * heat**1.1).astype(np.uint8)
+    return Image.fromarray(pixels)
+
+
 def heat_scale(size: Size) -> Image.Image:
     """Return the colours of `heated` from 0, left, to 1, right, over the middle of grey."""
     return _glowing(Image.new("L", size, "gray"), np.broadcast_to(np.linspace(0, 1, size.width), size[::-1]))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -59,13 +59,25 @@ class ZoomExplainer:
             UserError: The Guided Zoom is unfinished, or what it was made of has changed or is gone.
         """
         networks = load_guided_zoom(zoom, context.hardware)
-        pool = pool_features(zoom, networks.evidence_cnn, workers=context.hardware.workers, say=context.say)
-        run, refiner = zoom.base_run(), Refiner.of(networks, zoom.description.refinement)
+        return cls.put_together(zoom, Refiner.of(networks, zoom.description.refinement), context)
+
+    @classmethod
+    def put_together(cls, zoom: GuidedZoomRun, refiner: Refiner, context: RunContext = HERE) -> ZoomExplainer:
+        """Load the pool for networks that are loaded; errors as in `of`."""
+        workers, evidence_cnn = context.hardware.workers, refiner.zoom.evidence_cnn
+        pool = pool_features(zoom, evidence_cnn, workers=workers, say=context.say)
+        bare = cls.without_pool(zoom.base_run(), refiner, read_calibration(zoom.path))
+        return replace(bare, pool=pool)
+
+    @classmethod
+    def without_pool(cls, run: Run, refiner: Refiner, calibration: Calibration) -> ZoomExplainer:
+        """Return what shows no training photographs, for where they are gone, or not to be seen."""
+        zoom = refiner.zoom
         return cls(
             run,
             refiner,
-            pool,
-            calibration=read_calibration(zoom.path),
+            PoolFeatures.none(zoom.evidence_cnn, zoom.transforms.input_size),
+            calibration=calibration,
             first_calibration=calibration_of_first(run),
         )
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from io import IOBase
 from itertools import islice
 from os import PathLike
@@ -38,10 +38,11 @@ from foveate.runs.run import Run
 from foveate.types import Prediction, Size
 from foveate.workflows.answer_rules import AnswerRule, Doubt, held_out_of
 from foveate.workflows.load_guided_zoom import load_guided_zoom
+from foveate.workflows.together import joint_answers
 
 
-class _Decoded(NamedTuple):
-    """Of one photograph."""
+class Decoded(NamedTuple):
+    """What a model looks at of one photograph: a few hundred kilobytes, however large that is."""
 
     pixels: tuple[np.ndarray, ...]
     """For each size, (v, H, W, 3)."""
@@ -49,7 +50,7 @@ class _Decoded(NamedTuple):
     """That it is nearly blank."""
 
 
-_Submitted = list[tuple[str, Future[_Decoded]]]
+_Submitted = list[tuple[str, Future[Decoded]]]
 
 
 class Remarks(NamedTuple):
@@ -154,6 +155,61 @@ class Model:
             before = [None] * len(names) if first is None else first.numpy()
             yield from map(rule.prediction, names, probabilities.numpy(), before)
 
+    def predict_together(
+        self,
+        photographs: Iterable[Photograph],
+        *,
+        name: str = "object",
+        top: int = 5,
+        entropy_threshold: float | None = None,
+        views: TestViews = TestViews.CENTRE,
+        largest_megapixels: int | None = None,
+    ) -> Prediction:
+        """Answer once for several photographs of one object, by the mean of their log probabilities (`JointAnswer`).
+
+        Args:
+            photographs: Each in any of the forms of `read_photograph`, such as a path; at least one.
+            name: What the answer calls the object.
+            top: As in `predict_many`.
+            entropy_threshold: As there, of the joint answer.
+            views: As there.
+            largest_megapixels: As there.
+
+        Raises:
+            UserError: As in `predict_many`, or there is no photograph.
+        """
+        Doubt(entropy_threshold=entropy_threshold)
+        require(top >= 1, "top must be at least 1", top)
+        answers = self.predict_many(
+            photographs, top=len(self.class_names), views=views, largest_megapixels=largest_megapixels
+        )
+        joint = next(joint_answers(answers, lambda _: name, self.class_names, top, entropy_threshold), None)
+        if joint is None:
+            raise UserError("an object is answered for by its photographs; got none; give at least one")
+        return joint
+
+    def decoded(self, image: Image.Image) -> Decoded:
+        """Return what it looks at of an upright photograph, as `read_photograph` returns it; from any thread."""
+        return self._viewed(image, "the photograph", TestViews.CENTRE)
+
+    def predict_decoded(self, photographs: Sequence[Decoded], names: Sequence[str], *, top: int) -> list[Prediction]:
+        """Answer for photographs in one pass, each by its name.
+
+        Raises:
+            UserError: The network's answer is not finite.
+        """
+        rule = self._rule(top, Doubt(), TestViews.CENTRE)
+        sizes = zip(*(each.pixels for each in photographs), strict=True)
+        pixels = [torch.from_numpy(np.stack(size)) for size in sizes]
+        return list(map(rule.prediction, names, self._probabilities(*pixels).numpy()))
+
+    def unrefined(self) -> Model:
+        """Return what answers as the run alone does, without the evidence of a Guided Zoom; of a run, itself."""
+        if self.refiner is None:
+            return self
+        classifier = replace(self.classifier, calibration=read_calibration(self.run.path))
+        return Model(self.run, classifier)
+
     def classify_many(
         self,
         photographs: Iterable[Photograph],
@@ -246,7 +302,7 @@ class Model:
         with _workers() as pool:
             this: _Submitted = []
 
-            def submit(photograph: Photograph) -> Future[_Decoded]:
+            def submit(photograph: Photograph) -> Future[Decoded]:
                 return pool.submit(self._decoded, photograph, views, largest_megapixels)
 
             for following in _submitted(photographs, batch_size, submit):
@@ -259,11 +315,14 @@ class Model:
     def _largest(self, megapixels: int | None) -> int:
         return RunContext(largest_megapixels=megapixels).largest_of(self.run)
 
-    def _decoded(self, photograph: Photograph, views: TestViews, largest_megapixels: int) -> _Decoded:
+    def _decoded(self, photograph: Photograph, views: TestViews, largest_megapixels: int) -> Decoded:
         image = read_photograph(photograph, largest_megapixels=largest_megapixels)
+        return self._viewed(image, shown_path(name_of(photograph)), views)
+
+    def _viewed(self, image: Image.Image, name: str, views: TestViews) -> Decoded:
         geometries = (evaluation_geometries(Size(*image.size), each, views) for each in self._transforms)
         pixels = tuple(np.stack([np.asarray(view.pixels(image)) for view in each]) for each in geometries)
-        return _Decoded(pixels, blank_warning(image, shown_path(name_of(photograph))))
+        return Decoded(pixels, blank_warning(image, name))
 
 
 def load(
@@ -330,7 +389,7 @@ def _check_several(photographs: Iterable[Photograph], batch_size: int) -> None:
 
 
 def _submitted(
-    photographs: Iterable[Photograph], batch_size: int, submit: Callable[[Photograph], Future[_Decoded]]
+    photographs: Iterable[Photograph], batch_size: int, submit: Callable[[Photograph], Future[Decoded]]
 ) -> Iterator[_Submitted]:
     """Yield batches whose decoding has begun, each when it is asked for, and an empty one at the end."""
     waiting = iter(photographs)

@@ -37,11 +37,21 @@ class PoolFeatures:
     features: Float[Tensor, "p d"]
     """The input of the Evidence CNN's classifier, of length 1, on the CPU."""
 
+    @classmethod
+    def none(cls, evidence_cnn: Classifier, side: int) -> PoolFeatures:
+        """Return those of no patch, for where the training photographs are gone.
+
+        Args:
+            evidence_cnn: The Evidence CNN.
+            side: Of what it takes, in pixels.
+        """
+        return cls((), evidence_cnn.features(torch.zeros(1, side, side, 3, dtype=torch.uint8))[:0])
+
     def nearest(
         self, features: Float[Tensor, "n d"], classes: Int64[Tensor, " n"], count: int, besides: Path | None = None
     ) -> Nearest:
         """Return the nearest patches of the class of each; those of the photograph `besides` do not count."""
-        labels = torch.tensor(labels_of(self.records))
+        labels = torch.tensor(labels_of(self.records), dtype=torch.int64)
         if besides is not None:
             own = torch.tensor([_is_of(record, besides.resolve()) for record in self.records])
             labels = labels.masked_fill(own, -1)

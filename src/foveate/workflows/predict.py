@@ -28,6 +28,7 @@ from foveate.workflows.answer_files import (
     rows_of,
 )
 from foveate.workflows.model import Model, Named, load
+from foveate.workflows.together import grouping, joint_answers
 
 _Answer = TypeVar("_Answer", Named, Prediction)
 
@@ -78,23 +79,32 @@ def predict_paths(
     views: TestViews = TestViews.CENTRE,
     zoom_entropy_threshold: float | None = None,
     branch: Branch | None = None,
+    group_by: str | None = None,
     out: Path | None = None,
     context: RunContext = HERE,
 ) -> Answered:
     """Answer for files, folders and globs; write the answers to `out`, or say them. None is kept in memory.
 
     Arguments as in `load`, `Model.predict_many` and `find_photographs`; where they are said there, the context says
-    them here. Photographs that cannot be read are left out and named: one by one (`skip`), or all at the end, as an
-    error (`stop`); the answers to the others are there.
+    them here. `group_by`, as in `grouping`, has the photographs of one object answered together, by its name.
+    Photographs that cannot be read are left out and named: one by one (`skip`), or all at the end, as an error
+    (`stop`); the answers to the others are there.
 
     Raises:
-        UserError: Some photographs cannot be read and that stops, or none can be, or as those do.
+        UserError: Some photographs cannot be read and that stops, or none can be, or as those do; or held-out answers,
+            which are to one photograph each, are to say how sure an answer to several is.
     """
+    if group_by is not None and (error_rate is not None or coverage is not None):
+        raise UserError(
+            "an error rate and a coverage rest on answers to one photograph each, group-by answers for several; leave "
+            "it out, or leave out error-rate and coverage"
+        )
     model, paths = _prepared(run, patterns, _Answering(zoom_entropy_threshold, branch), out, context)
     problems = _Problems(context.on_error_of_named, context.say)
+    object_of = None if group_by is None else grouping(group_by, paths.names)
     answers = model.predict_many(
         paths,
-        top=top,
+        top=top if object_of is None else len(model.class_names),
         entropy_threshold=entropy_threshold,
         error_rate=error_rate,
         coverage=coverage,
@@ -103,7 +113,10 @@ def predict_paths(
         unreadable=problems.add,
         doubtful=problems.doubt,
     )
-    schema = answers_schema(sets=coverage is not None, first=model.refiner is not None)
+    if object_of is not None:
+        answers = joint_answers(answers, object_of, model.class_names, top, entropy_threshold)
+    first = model.refiner is not None and object_of is None
+    schema = answers_schema(sets=coverage is not None, first=first)
     form = _Form(schema, rows_of, _line if error_rate is None else _bare_line)
     return _written(answers, len(paths), problems, form, out, context.say)
 

@@ -1,0 +1,1 @@
+"""A page and an API that answer for photographs, with their evidence."""

@@ -1,0 +1,186 @@
+"""An answer with its evidence, ready to be sent: maps, views, patches, the two best classes side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from foveate.config.data import TestViews
+from foveate.data.images import ImageError
+from foveate.data.transforms import evaluation_geometries
+from foveate.errors import UserError
+from foveate.guided_zoom.explanation import ClassEvidence, ExplainedRound, ZoomExplanation
+from foveate.guided_zoom.reasons import reason
+from foveate.serve import pictures
+from foveate.serve.schemas import (
+    Answer,
+    ClassMap,
+    ClassShare,
+    EvidenceForClass,
+    EvidenceRound,
+    Panel,
+    PanelGroup,
+    Rectangle,
+    TrainingPatch,
+    Twins,
+    ZoomEvidence,
+)
+from foveate.serve.service import Received, Service
+from foveate.types import Box, Prediction, Size
+from foveate.workflows.evidence_maps import EvidenceMaps, evidence_maps
+from foveate.workflows.explain_zoom import ZoomExplainer
+
+_CLASSES = 3
+"""Whose maps are shown."""
+
+
+def shares_of(prediction: Prediction, service: Service, top: int) -> list[ClassShare]:
+    """Return the best classes of an answer that ranks all."""
+    numbers = {name: number for number, name in enumerate(service.model.class_names)}
+    return [
+        ClassShare(class_name=each.class_name, number=numbers[each.class_name], probability=min(each.probability, 1.0))
+        for each in prediction.top[:top]
+    ]
+
+
+def answer_of(prediction: Prediction, service: Service, top: int, warning: str | None = None) -> Answer:
+    """Return an answer as it is sent."""
+    return Answer(
+        photograph=prediction.image,
+        top=shares_of(prediction, service, top),
+        entropy=prediction.entropy,
+        warning=warning,
+    )
+
+
+def explained(
+    service: Service, received: Received, top: int, *, refined: bool, classes: Sequence[int] = ()
+) -> dict[str, Any]:
+    """Return the fields of `Explained`, but for how long it took.
+
+    Args:
+        service: What answers.
+        received: The photograph.
+        top: How many classes the answers rank.
+        refined: Of a Guided Zoom: whether its evidence decides.
+        classes: Numbers of those whose maps are shown, and the first two of which are twins; empty: the best.
+
+    Raises:
+        UserError: The network's answer is not finite.
+    """
+    name, image, decoded = received
+    refined = refined and service.zoom is not None
+    (answer,) = service.answers(refined, [(name, decoded)])
+    first = service.answers(False, [(name, decoded)])[0] if refined else None
+    every = shares_of(answer, service, len(service.model.class_names))
+    by_number = {each.number: each for each in every}
+    shares = [by_number[number] for number in dict.fromkeys(classes)] or every[:_CLASSES]
+    view = torch.from_numpy(decoded.pixels[0])
+    maps = evidence_maps(service.unrefined.classifier, view, [each.number for each in shares])
+    window = _window(service, Size(*image.size))
+    return {
+        "answer": answer_of(answer, service, top, decoded.warning),
+        "first_answer": None if first is None else answer_of(first, service, top),
+        "refined": refined,
+        "photograph": pictures.shown(image),
+        "window": _rectangle(window, Size(*image.size)),
+        "maps": [] if maps is None else _maps(maps, shares),
+        "twins": None if maps is None or len(maps.classes) < 2 else _twins(maps, shares),
+        "groups": _groups(service, received),
+        "evidence": _zoom_evidence(service, received) if refined else None,
+    }
+
+
+def _window(service: Service, size: Size) -> Box:
+    (view,) = evaluation_geometries(size, service.model.run.config.transforms, TestViews.CENTRE)
+    return view.window
+
+
+def _rectangle(box: Box, size: Size) -> Rectangle:
+    return Rectangle(
+        left=box.left / size.width,
+        top=box.top / size.height,
+        right=box.right / size.width,
+        bottom=box.bottom / size.height,
+    )
+
+
+def _maps(maps: EvidenceMaps, shares: Sequence[ClassShare]) -> list[ClassMap]:
+    return [
+        ClassMap(class_name=share.class_name, picture=pictures.heat(maps.heat(index)))
+        for index, share in enumerate(shares)
+    ]
+
+
+def _twins(maps: EvidenceMaps, shares: Sequence[ClassShare]) -> Twins:
+    for_first, for_second = maps.contrast(0, 1)
+    return Twins(
+        first=shares[0], second=shares[1], for_first=pictures.heat(for_first), for_second=pictures.heat(for_second)
+    )
+
+
+def _groups(service: Service, received: Received) -> list[PanelGroup]:
+    """Return what the network looked at beside the photograph; nothing of one that looks once."""
+    classifier, pixels = service.unrefined.classifier, torch.from_numpy(received.decoded.pixels[0])
+    try:
+        classifier.network.check_explains()
+        explanation = classifier.explanation(pixels, service.model.class_names, received.name)
+    except UserError:
+        return []
+    return [
+        PanelGroup(
+            title=group.title,
+            words=group.words,
+            panels=[Panel(picture=pictures.panel(each.picture), words=each.words) for each in group.panels],
+        )
+        for group in explanation.groups()
+    ]
+
+
+def _zoom_evidence(service: Service, received: Received) -> ZoomEvidence | None:
+    if service.zoom is None:
+        return None
+    explanation = _explanation(service, service.zoom, received)
+    return ZoomEvidence(
+        reason=reason(explanation),
+        changed=explanation.changed,
+        classes=[_class(explanation, each) for each in explanation.classes],
+    )
+
+
+def _explanation(service: Service, zoom: ZoomExplainer, received: Received) -> ZoomExplanation:
+    try:
+        return zoom.explain(received.image, received.name)
+    except ImageError as error:
+        service.say(f"the nearest training evidence is not shown any more: {error}")
+        service.zoom = ZoomExplainer.without_pool(zoom.run, zoom.refiner, zoom.calibration)
+        return service.zoom.explain(received.image, received.name)
+
+
+def _class(explanation: ZoomExplanation, each: ClassEvidence) -> EvidenceForClass:
+    return EvidenceForClass(
+        class_name=each.class_name,
+        chosen=each is explanation.classes[explanation.chosen],
+        terms=list(each.terms),
+        score=each.score,
+        rounds=[_round(explanation, evidence) for evidence in each.rounds],
+    )
+
+
+def _round(explanation: ZoomExplanation, evidence: ExplainedRound) -> EvidenceRound:
+    """Return one round; its box is in shares of the window that the network looks at."""
+    nearest = evidence.nearest[:1]
+    return EvidenceRound(
+        box=_rectangle(evidence.box, Size(*explanation.image.size)),
+        patch=pictures.panel(evidence.patch),
+        probability=evidence.probability,
+        nearest=next(
+            (
+                TrainingPatch(photograph=near.id, distance=near.distance, picture=pictures.panel(near.picture))
+                for near in nearest
+            ),
+            None,
+        ),
+    )

@@ -1,0 +1,183 @@
+"""The API answers what the model answers, and says why."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import logging
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+from PIL import Image
+
+import foveate
+from foveate.errors import UserError
+from foveate.runs.guided_zoom_run import GuidedZoomRun
+from foveate.runs.run import Run
+from foveate.serve.config import ServeConfig
+from foveate.serve.logs import JSONLines
+from foveate.serve.server import serve
+from foveate.serve.service import Service
+from foveate.types import Prediction
+from serving import loaded, serving
+from zooms import QUIET, SLOW
+
+
+def files(paths: list[Path]) -> list[tuple[str, tuple[str, bytes]]]:
+    return [("photographs", (path.name, path.read_bytes())) for path in paths]
+
+
+def shares(answer: dict[str, object]) -> dict[str, float]:
+    return {each["class_name"]: each["probability"] for each in answer["top"]}  # type: ignore[attr-defined]
+
+
+def said(prediction: Prediction) -> dict[str, float]:
+    return {each.class_name: pytest.approx(each.probability, abs=1e-5) for each in prediction.top}
+
+
+def test_predict_answers_as_the_model_does(address: str, made: GuidedZoomRun, birds: list[Path]) -> None:
+    model = foveate.load(made.path, hardware=SLOW)
+    url = f"{address}/v1/predict"
+    response = httpx.post(url, params={"top": 3, "together": True}, files=files(birds[:5]), timeout=30)
+    content = response.json()
+    assert response.status_code == 200, content
+    direct = list(model.predict_many(birds[:5], top=3))
+    assert [each["photograph"] for each in content["answers"]] == [path.name for path in birds[:5]]
+    assert [shares(each) for each in content["answers"]] == [said(each) for each in direct]
+    assert shares(content["together"]) == said(model.predict_together(birds[:5], top=3))
+    assert content["together"]["photographs"] == 5
+    bare = httpx.post(url, params={"refine": False, "top": 3}, files=files(birds[:2]), timeout=30).json()
+    base = foveate.load(made.base_run().path, hardware=SLOW)
+    assert [shares(each) for each in bare["answers"]] == [said(each) for each in base.predict_many(birds[:2], top=3)]
+    assert (content["refined"], bare["refined"]) == (True, False)
+
+
+def test_explain_says_why(address: str, made: GuidedZoomRun, birds: list[Path]) -> None:
+    content = httpx.post(f"{address}/v1/explain", files=files(birds[:1]), timeout=30).json()
+    assert [len(content["maps"]), len(content["evidence"]["classes"])] == [3, 3]
+    assert content["twins"]["first"] == content["answer"]["top"][0]
+    chosen = [each["class_name"] for each in content["evidence"]["classes"] if each["chosen"]]
+    assert chosen == [content["answer"]["top"][0]["class_name"]]
+    rounds = content["evidence"]["classes"][0]["rounds"]
+    assert len(rounds) == 3
+    assert all(0 <= each["box"]["left"] < each["box"]["right"] <= 1 for each in rounds)
+    assert content["first_answer"]["top"]
+    assert content["window"] == pytest.approx({"left": 1 / 18, "top": 1 / 18, "right": 17 / 18, "bottom": 17 / 18})
+    for source in (content["photograph"], content["maps"][0]["picture"], content["twins"]["for_first"]):
+        kind, _, code = source["source"].partition(";base64,")
+        assert kind in ("data:image/jpeg", "data:image/png")
+        assert Image.open(io.BytesIO(base64.b64decode(code))).size == (source["width"], source["height"])
+    asked = {"refine": False, "classes": [2, 0]}
+    bare = httpx.post(f"{address}/v1/explain", params=asked, files=files(birds[:1]), timeout=30).json()
+    names = loaded_names(made)
+    assert (bare["evidence"], bare["first_answer"]) == (None, None)
+    assert [each["class_name"] for each in bare["maps"]] == [names[2], names[0]]
+    assert bare["twins"]["second"]["number"] == 0
+    typical = httpx.get(f"{address}/v1/classes/1/photograph")
+    assert Image.open(io.BytesIO(typical.content)).format == "JPEG"
+
+
+def loaded_names(made: GuidedZoomRun) -> tuple[str, ...]:
+    return made.base_run().class_names
+
+
+def test_an_s3n_run_shows_its_views(s3n_run: Run, birds: list[Path]) -> None:
+    with serving(loaded(s3n_run.path)) as url:
+        content = httpx.post(f"{url}/v1/explain", files=files(birds[:1]), timeout=30).json()
+    assert len(content["groups"][0]["panels"]) == 3
+    assert content["evidence"] is None
+    assert len(content["maps"]) == 3
+
+
+def test_a_network_without_class_maps_is_grounded(macnn_run: Run, birds: list[Path]) -> None:
+    with serving(loaded(macnn_run.path)) as url:
+        content = httpx.post(f"{url}/v1/explain", files=files(birds[:1]), timeout=30).json()
+    assert len(content["maps"]) == 3
+    assert content["groups"]
+
+
+def test_training_photographs_can_be_kept_back_or_gone(made: GuidedZoomRun, birds: list[Path], plumage: Path) -> None:
+    with serving(loaded(made.path, ServeConfig(training_photographs=False))) as url:
+        content = httpx.post(f"{url}/v1/explain", files=files(birds[:1]), timeout=30).json()
+        assert content["evidence"]["classes"][0]["rounds"][0]["nearest"] is None
+        assert httpx.get(f"{url}/v1/classes/1/photograph").status_code == 404
+        assert httpx.get(f"{url}/v1/model").json()["training_photographs"] is False
+
+
+def test_the_state_of_the_server(address: str) -> None:
+    assert httpx.get(f"{address}/health").json() == {"status": "alive"}
+    assert httpx.get(f"{address}/ready").json() == {"status": "ready"}
+    counts = httpx.get(f"{address}/metrics").text
+    assert 'foveate_requests_total{path="/ready",status="200"}' in counts
+    description = httpx.get(f"{address}/openapi.json").json()
+    operation = description["paths"]["/v1/predict"]["post"]
+    assert {"200", "401", "413", "415", "422", "429", "503"} <= operation["responses"].keys()
+    assert "multipart/form-data" in operation["requestBody"]["content"]
+    facts = httpx.get(f"{address}/v1/model").json()
+    assert (facts["refines"], facts["needs_key"], len(facts["class_names"])) == (True, False, 4)
+
+
+def test_the_page_takes_nothing_from_outside_and_escapes_names(zoom_service: Service, address: str) -> None:
+    response = httpx.get(address)
+    policy = response.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert "http:" not in response.text.replace('xmlns="http:', "")
+    assert "<script>" not in response.text
+    assert "style=" not in response.text
+    assert response.headers["cache-control"] == "no-store"
+    hostile = "<script>alert(1)</script>"
+    run = zoom_service.model.run
+    description = _renamed(run.description, hostile)
+    service = _with_names(zoom_service, description)
+    with serving(service) as url:
+        assert "<script>" not in httpx.get(url).text
+        assert "&lt;script&gt;" in httpx.get(url).text
+
+
+def _renamed(description: object, name: str) -> object:
+    from dataclasses import replace
+
+    return replace(description, class_names=(name, *description.class_names[1:]))  # type: ignore[type-var,attr-defined]
+
+
+def _with_names(service: Service, description: object) -> Service:
+    from dataclasses import replace
+
+    run = replace(service.model.run, description=description)  # type: ignore[arg-type]
+    return replace(service, model=replace(service.model, run=run))
+
+
+def test_a_port_in_use_is_said_before_the_model_is_loaded(address: str, made: GuidedZoomRun) -> None:
+    port = int(address.rpartition(":")[2])
+    with pytest.raises(UserError, match=f"{port} of 127.0.0.1 is in use; name another with --port"):
+        serve(made.path, ServeConfig(port=port), context=QUIET)
+    with pytest.raises(UserError, match="host must be an address"):
+        serve(made.path, ServeConfig(host="203.0.113.7", port=0), context=QUIET)
+
+
+def test_a_log_is_a_line_of_json() -> None:
+    record = logging.LogRecord("foveate.serve", logging.INFO, "", 0, "a\nrequest", (), None)
+    record.facts = {"path": "/v1/predict", "status": 200}
+    line = JSONLines().format(record)
+    assert "\n" not in line
+    assert json.loads(line).items() >= {"event": "a\nrequest", "level": "info", "status": 200}.items()
+
+
+def test_concurrent_answers_are_not_mixed_up(address: str, made: GuidedZoomRun, birds: list[Path]) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    direct = [said(each) for each in foveate.load(made.path, hardware=SLOW).predict_many(birds, top=4)]
+
+    def ask(path: Path) -> dict[str, float]:
+        response = httpx.post(f"{address}/v1/predict", params={"top": 4}, files=files([path]), timeout=30)
+        assert response.status_code == 200, response.text
+        return shares(response.json()["answers"][0])
+
+    with ThreadPoolExecutor(6) as pool:
+        answers = list(pool.map(ask, birds))
+    assert answers == direct
+    assert len({tuple(np.round(list(each.values()), 4)) for each in answers}) > 10, "the answers tell them apart"
