@@ -41,6 +41,9 @@ from .grounding.grad_cam import GradCAM as GradCAM
 from .grounding.gradients import InputGradients as InputGradients
 from .grounding.ground import ground as ground
 from .grounding.rise import RISE as RISE
+from .grounding.twins import TwinContrast as TwinContrast
+from .grounding.twins import TwinMaps as TwinMaps
+from .grounding.twins import twin_maps as twin_maps
 from .guided_zoom.config import EvidenceStart as EvidenceStart
 from .guided_zoom.config import Keep as Keep
 from .guided_zoom.config import PatchConfig as PatchConfig

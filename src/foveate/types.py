@@ -145,6 +145,15 @@ class Grounded(NamedTuple):
     """Relevance on the grounding layer's cells, which cover the image; float32, not negative."""
 
 
+class SignedMaps(NamedTuple):
+    """Where a network sees what tells two classes of each image apart, and its answer in the same pass."""
+
+    logits: Float[Tensor, "b c"]
+    maps: Float[Tensor, "b h w"]
+    """On the grounding layer's cells, which cover the image; float32. Positive: for the first class of a pair and
+    against the second; negative: the other way round."""
+
+
 @runtime_checkable
 class Grounding(Protocol):
     """A way to find the evidence for a class in a network."""

@@ -70,6 +70,18 @@ def naive_map(
     return np.asarray(np.maximum(cells.sum(axis=0), 0))
 
 
+def naive_difference(network: nn.Sequential, layer: int, image: Tensor, first: int, second: int) -> Matrix:
+    """The map, with its sign, of a unit that has the difference of two classes' last weights, less that of its dual."""
+    layers = list(network)[layer + 1 :]
+    given = _run(list(network)[: layer + 1], image)
+    last = max(index for index, each in enumerate(layers) if isinstance(each, WEIGHTED))
+    features = _run(layers[:last], given)
+    matrix, values = _weights(layers, last, features), _vector(features)
+    unit, one = (matrix[first] - matrix[second])[None], np.ones(1)
+    relevance = naive_excitation(unit, values, one) - naive_excitation(-unit, values, one)
+    return np.asarray(_back(layers[:last], given, relevance, raw=False).reshape(given.shape).sum(axis=0))
+
+
 def naive_excitation(matrix: Matrix, values: Vector, relevance: Vector) -> Vector:
     """Each output shares its relevance among the inputs in proportion to what they add to it, where they add."""
     out = np.zeros(len(values))

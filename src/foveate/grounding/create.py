@@ -48,7 +48,7 @@ class ClassMaps:
 
 
 def _excitation(backbone: Backbone | OwnCNN, config: GroundingConfig, *, contrast: bool) -> ExcitationBackprop:
-    return ExcitationBackprop(cast(nn.Module, backbone.network), _layer(backbone, config), contrast=contrast)
+    return ExcitationBackprop(cast(nn.Module, backbone.network), grounding_layer(backbone, config), contrast=contrast)
 
 
 def _rise(backbone: Backbone | OwnCNN, config: GroundingConfig, dtype: torch.dtype) -> RISE:
@@ -66,7 +66,7 @@ GROUNDINGS: dict[str, Callable[[Backbone | OwnCNN, GroundingConfig, torch.dtype]
     GroundingMethod.EB: lambda backbone, config, _: _excitation(backbone, config, contrast=False),
     GroundingMethod.CEB: lambda backbone, config, _: _excitation(backbone, config, contrast=True),
     GroundingMethod.GRAD_CAM: lambda backbone, config, _: GradCAM(
-        cast(nn.Module, backbone.network), _layer(backbone, config)
+        cast(nn.Module, backbone.network), grounding_layer(backbone, config)
     ),
     GroundingMethod.CLASS_MAPS: lambda backbone, config, _: ClassMaps(backbone.with_linear_head()),
     GroundingMethod.GRADIENTS: lambda backbone, config, _: InputGradients(cast(nn.Module, backbone.network)),
@@ -95,7 +95,12 @@ def create_grounding(
     return GROUNDINGS[config.method](backbone, config, dtype)
 
 
-def _layer(backbone: Backbone | OwnCNN, config: GroundingConfig) -> str:
+def grounding_layer(backbone: Backbone | OwnCNN, config: GroundingConfig) -> str:
+    """Return the name of the layer that is grounded: the configuration's, or the last one of stride 16.
+
+    Raises:
+        UserError: None is given and none found.
+    """
     if config.layer is not None:
         return config.layer
     if backbone.stride16 is not None:

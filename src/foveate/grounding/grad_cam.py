@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from foveate.grounding.gradients import class_gradients
 from foveate.grounding.layers import OutputOf, chosen_classes, is_map, no_map, private_copy, submodule
-from foveate.types import Grounded
+from foveate.types import Grounded, SignedMaps
 
 
 class GradCAM:
@@ -39,6 +39,23 @@ class GradCAM:
         Raises:
             UserError: Also where the layer gives no feature map; those that do are named.
         """
+        logits, chosen, maps = self._signed(images, classes)
+        return Grounded(logits, chosen, maps.clamp(min=0))
+
+    def between(self, images: Float[Tensor, "b 3 H W"], pairs: Int64[Tensor, "b 2"]) -> SignedMaps:
+        """Return where two classes of each image differ: Grad-CAM of the difference of their logits, with its sign.
+
+        Args:
+            images: Normalised.
+            pairs: What speaks for the first class and against the second is positive.
+
+        Raises:
+            UserError: As `__call__`.
+        """
+        logits, _, maps = self._signed(images, pairs)
+        return SignedMaps(logits, maps[:, 0] - maps[:, 1])
+
+    def _signed(self, images: Float[Tensor, "b 3 H W"], classes: Int64[Tensor, "b k"] | int) -> Grounded:
         with torch.inference_mode(mode=False), torch.enable_grad(), torch.autocast(images.device.type, enabled=False):
             with self._output.kept() as outputs:
                 logits = self._network(images.clone().requires_grad_())
@@ -47,5 +64,4 @@ class GradCAM:
                 raise no_map(self._network, self._layer, output, images)
             chosen = chosen_classes(logits, classes)
             weights = class_gradients(logits, chosen, output).mean(dim=(3, 4))
-        maps = torch.einsum("bkd,bdhw->bkhw", weights, output.detach()).clamp(min=0)
-        return Grounded(logits.detach(), chosen, maps.float())
+        return Grounded(logits.detach(), chosen, torch.einsum("bkd,bdhw->bkhw", weights, output.detach()).float())

@@ -17,11 +17,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from foveate.errors import UserError
+from foveate.grounding.excitation.contrast import contrast, contrast_of_pairs
 from foveate.grounding.excitation.recorder import Recorder, leaves
 from foveate.grounding.excitation.relevance import Relevance
 from foveate.grounding.excitation.tape import Entry, Tape
 from foveate.grounding.layers import check_classes, check_images, chosen_classes, no_map, private_copy, submodule
-from foveate.types import Grounded
+from foveate.types import Grounded, SignedMaps
 
 _TAPE: ContextVar[Tape | None] = ContextVar("tape of the running forward pass", default=None)
 
@@ -111,6 +112,32 @@ class ExcitationBackprop:
             grounded = map(self._ground, parts, chosen)
             return Grounded(*map(torch.cat, zip(*grounded, strict=True)))
 
+    def between(self, images: Tensor, pairs: Tensor) -> SignedMaps:
+        """Return where two classes of each image differ: cEB of the difference of their logits (`contrast_of_pairs`).
+
+        A map adds up to 0, less what is lost as in `__call__`, and changes its sign where a pair is turned round.
+
+        Args:
+            images: As in `__call__`.
+            pairs: (b, 2) in int64: what speaks for the first class and against the second is positive.
+
+        Raises:
+            UserError: As `__call__`, or the logits are not those of one last linear layer.
+        """
+        check_images(images)
+        check_classes(pairs, len(images))
+        parts = torch.split(images, _at_once(images, 1)), torch.split(pairs, _at_once(images, 1))
+        with _undisturbed(images.device):
+            return SignedMaps(*map(torch.cat, zip(*map(self._between, *parts), strict=True)))
+
+    def _between(self, images: Float[Tensor, "b 3 H W"], pairs: Int64[Tensor, "b 2"]) -> SignedMaps:
+        tape = Tape(len(images), raw=self._raw)
+        logits = self._forward(images, tape)
+        chosen = chosen_classes(logits, pairs)
+        seed = Relevance(logits.new_ones(len(logits), 1, logits.shape[1], dtype=self._dtype_of(logits)))
+        relevance = tape.back(seed, logits, partial(contrast_of_pairs, pairs=chosen))
+        return SignedMaps(logits, relevance.total().sum(2)[:, 0].float())
+
     def _ground(self, images: Float[Tensor, "b 3 H W"], classes: Int64[Tensor, "b k"] | int) -> Grounded:
         tape = Tape(len(images), raw=self._raw)
         logits = self._forward(images, tape)
@@ -141,11 +168,13 @@ class ExcitationBackprop:
     def _maps(
         self, logits: Float[Tensor, "b c"], classes: Int64[Tensor, "b k"], tape: Tape
     ) -> Float[Tensor, "b k h w"]:
-        dtype = self._dtype or torch.promote_types(logits.dtype, torch.float32)
-        seed = Relevance(functional.one_hot(classes, logits.shape[1]).to(dtype))
-        relevance = tape.back(seed, logits, contrasted=self._contrast)
+        seed = Relevance(functional.one_hot(classes, logits.shape[1]).to(self._dtype_of(logits)))
+        relevance = tape.back(seed, logits, contrast if self._contrast else None)
         maps: Tensor = relevance.total().sum(2).clamp(min=0).float()
         return maps
+
+    def _dtype_of(self, logits: Tensor) -> torch.dtype:
+        return self._dtype or torch.promote_types(logits.dtype, torch.float32)
 
 
 def _at_once(images: Float[Tensor, "b 3 H W"], classes: int) -> int:

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from foveate.errors import UserError
-from foveate.grounding.excitation.contrast import contrast, no_contrast
+from foveate.grounding.excitation.contrast import no_contrast
 from foveate.grounding.excitation.convolution import Linear
 from foveate.grounding.excitation.relevance import Relevance, Saved
 from foveate.grounding.excitation.steps import Step
@@ -34,6 +34,9 @@ class Entry(NamedTuple):
 Rule = Callable[..., Entry]
 """Says what a call of a torch function means for relevance: the entry of its output, given the tape and the call's own
 arguments. It is asked before the call, which may overwrite its input."""
+
+Contrast = Callable[[Linear, Relevance], Relevance]
+"""Says what the last weights hand down in place of their own rule, given the relevance of what they give."""
 
 
 class _Place(NamedTuple):
@@ -108,13 +111,13 @@ class Tape:
         """Keep an activation for the way back."""
         return Saved(tensor, tensor._version, self.module)
 
-    def back(self, seed: Relevance, output: Tensor, *, contrasted: bool) -> Relevance:
+    def back(self, seed: Relevance, output: Tensor, contrast: Contrast | None = None) -> Relevance:
         """Return the relevance of the grounding layer's output, and use up the tape.
 
         Args:
             seed: The relevance of `output`.
             output: A recorded activation.
-            contrasted: Whether the last weights hand down what excites the output less what excites its opposite.
+            contrast: What the last weights hand down; None: as all others do.
 
         Raises:
             UserError: There are no last weights, or several beside each other.
@@ -127,16 +130,16 @@ class Tape:
             relevance = waiting.pop(len(self._entries), None)
             if relevance is None or step is None:
                 continue
-            if contrasted and isinstance(step, Linear):
+            if contrast is not None and isinstance(step, Linear):
                 if waiting:
                     break
-                contrasted = False
                 shares: tuple[Relevance, ...] = (contrast(step, relevance),)
+                contrast = None
             else:
                 shares = step.back(relevance)
             for source, part in zip(sources, shares, strict=True):
                 if source is not None:
                     waiting[source] = waiting[source].plus(part) if source in waiting else part
-        if contrasted:
+        if contrast is not None:
             raise no_contrast()
         return waiting[0]
