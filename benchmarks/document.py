@@ -1,4 +1,4 @@
-"""Make the table and plots of docs/performance.md anew from the kept lines in benchmarks/results: `make docs`."""
+"""Make the table and plots of docs/performance.md anew from the kept lines in benchmarks/results: `make tables`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from foveate.files.documents import read_json_lines
 from foveate.report.tables import markdown_table
 
 ROOT = Path(__file__).parents[1]
-BEGIN, END = "<!-- benchmarks: made by `make docs` -->", "<!-- end of benchmarks -->"
+BEGIN, END = "<!-- benchmarks: made by `make tables` -->", "<!-- end of benchmarks -->"
 HEADER = ("case", "side", "median", "middle half", "unit", "times as long as", "MB", "GFLOP/s", "of the best")
 Lines = Mapping[str, Mapping[str, Any]]
 
