@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from foveate.report.result_versions import read_rows
-from foveate.report.results import BEGIN, END, row_table, summary_table, with_block, with_results
+from foveate.report.results import BEGIN, END, row_table, summary_table, with_results
 
 
 def row(seed: int, top1: float, **changes: object) -> dict[str, object]:
@@ -171,7 +171,7 @@ def test_guided_zooms_are_a_table_of_their_own() -> None:
 
 
 def test_a_row_shows_what_trained_apart_from_what_measured() -> None:
-    """A column that no row knows is left out; a cell that a row does not know is a dash; equal commands have one number."""
+    """A column that no row knows is left out; an unknown cell is a dash; equal commands have one number."""
     measured = {"measured_command": "__main__.py evaluate plain", "measured_commit": "def", "measured_hardware": "Xeon"}
     rows = [row(0, 76.0), row(1, 77.0, **measured), row(0, 75.0)]
     *table, blank, first, second = row_table(rows).splitlines()

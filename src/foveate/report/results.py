@@ -118,8 +118,8 @@ _COLUMNS = {
 def row_table(rows: Sequence[Mapping[str, Any]]) -> str:
     """Return every row: seed, result and cost; below, by number, the commands that trained and that measured.
 
-    What trained and what measured are two processes, each `at` a commit and `on` hardware. A column that no row knows is
-    left out.
+    What trained and what measured are two processes, each `at` a commit and `on` hardware. A column that no row knows
+    is left out.
     """
     numbers: dict[str, int] = {}
     for row in rows:
@@ -163,10 +163,11 @@ def refinement_table(rows: Sequence[Mapping[str, Any]]) -> str:
         weights = () if _freely_fitted(row) else tuple(row["weights"])  # what is fitted differs from seed to seed
         groups[*(row.get(name) for name in _ONE_ZOOM), _preset(row), _evidence(row), weights].append(row)
     several = len({row.get("dataset") for row in rows}) > 1
+    where = ("data set",) if several else ()
     header = (
         *(
             "network",
-            *(["data set"] if several else []),
+            *where,
             "source",
             "grounding",
             "evidence",
