@@ -57,6 +57,7 @@ docs: install
 # What is made from kept rows: the tables of the documents in docs/, the plots, and the pictures.
 tables: install
 	$(BIN)/python docs/rooms.py
+	$(BIN)/python docs/figures.py
 	$(BIN)/python docs/update.py
 	$(BIN)/python benchmarks/document.py
 	$(BIN)/python -m fuzz.document
