@@ -5,7 +5,7 @@ unexport PYTHONDONTWRITEBYTECODE
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test install lint types wheel docs bench bench-compare fuzz clean
+.PHONY: demo test install lint types wheel docs tables bench bench-compare fuzz clean
 
 demo: install
 	$(BIN)/foveate demo --out demo
@@ -50,10 +50,14 @@ wheel: install
 	cd build && wheel/bin/python -c "import foveate; print('foveate', foveate.__version__, foveate.load.__name__, foveate.__file__)"
 	cd build && wheel/bin/foveate --help
 
-# The tables of docs/results.md, docs/reproduction.md, docs/performance.md and docs/robustness.md from what is kept, the plots, and the
-# README's picture.
+# The site, into site/: warnings are errors, and no page fetches anything from elsewhere. `make docs SERVE=1` shows it while you write.
 docs: install
+	$(BIN)/mkdocs $(if $(SERVE),serve,build --strict --quiet)
+
+# What is made from kept rows: the tables of the documents in docs/, the plots, and the pictures.
+tables: install
 	$(BIN)/python docs/rooms.py
+	$(BIN)/python docs/figures.py
 	$(BIN)/python docs/update.py
 	$(BIN)/python benchmarks/document.py
 	$(BIN)/python -m fuzz.document
@@ -71,4 +75,4 @@ fuzz: install
 	OMP_NUM_THREADS=1 $(BIN)/python -m fuzz $(FUZZ)
 
 clean:
-	rm -rf .venv build dist demo
+	rm -rf .venv build dist demo site

@@ -1,4 +1,4 @@
-"""Make the table and plots of docs/performance.md anew from the kept lines in benchmarks/results: `make docs`."""
+"""Make the tables and plots of docs/performance-lines.md anew from benchmarks/results: `make tables`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from foveate.files.documents import read_json_lines
 from foveate.report.tables import markdown_table
 
 ROOT = Path(__file__).parents[1]
-BEGIN, END = "<!-- benchmarks: made by `make docs` -->", "<!-- end of benchmarks -->"
+BEGIN, END = "<!-- benchmarks: made by `make tables` -->", "<!-- end of benchmarks -->"
 HEADER = ("case", "side", "median", "middle half", "unit", "times as long as", "MB", "GFLOP/s", "of the best")
 Lines = Mapping[str, Mapping[str, Any]]
 
@@ -120,9 +120,10 @@ def main() -> None:
         for (name, axis), points in growth(lines).items():
             picture = f"images/performance-{name}-{axis}.svg"
             if picture not in pictures:  # of several machines the first
-                plot(axis, points).savefig(ROOT / "docs" / picture, metadata={"Date": None})
+                with mpl.rc_context({"svg.hashsalt": "foveate"}):  # the same numbers give the same bytes
+                    plot(axis, points).savefig(ROOT / "docs" / picture, metadata={"Date": None})
             pictures[picture] = None
-    document = ROOT / "docs/performance.md"
+    document = ROOT / "docs/performance-lines.md"
     document.write_text(with_benchmarks(document.read_text(), machines, list(pictures)))
 
 

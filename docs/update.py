@@ -1,7 +1,8 @@
-"""Make docs/results.md and the tables of docs/reproduction.md anew from results/, and the pictures: `make docs`."""
+"""Make the tables of docs/results.md, docs/reproduction.md and their appendices anew from results/: `make tables`."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from foveate.plumage import Drawing, PlumageConfig, distinguishing_parts, render
 from foveate.report import accuracy_against_compute as compute
 from foveate.report import learning_curve
 from foveate.report.result_versions import read_rows
-from foveate.report.results import results_markdown, with_block, with_results
+from foveate.report.results import with_block, with_results
 from foveate.reproduction import report as reproduction
 
 DOCS = Path(__file__).parent
@@ -92,14 +93,31 @@ def measured_sets() -> list[compute.Measured]:
 
 
 def results_document(document: str, measured: list[compute.Measured]) -> str:
-    """Return docs/results.md with its tables and its appendix made anew."""
+    """Return docs/results.md with its tables made anew."""
     tables = "\n".join(compute.compute_markdown(each) for each in measured)
-    appendix = results_markdown(_floor()) or "There are none yet.\n"
     text = with_block(document, compute.BEGIN, compute.END, tables)
     curve = RESULTS / "learning_curve.jsonl"
     table = learning_curve.learning_curve_markdown(read_json_lines(curve)) if curve.exists() else "There is none yet.\n"
-    text = with_block(text, learning_curve.BEGIN, learning_curve.END, table)
-    return with_block(text, compute.APPENDIX_BEGIN, compute.APPENDIX_END, appendix)
+    return with_block(text, learning_curve.BEGIN, learning_curve.END, table)
+
+
+def rows_document(document: str) -> str:
+    """Return docs/results-rows.md with every row of today's recipes."""
+    return with_results(document, _floor())
+
+
+def reproduction_document(document: str) -> str:
+    """Return docs/reproduction.md with the papers' tables made anew."""
+    for table in reproduction.kept_tables(RESULTS / "tables"):
+        document = with_block(document, *table.markers, reproduction.short_table(table.cells))
+    return document
+
+
+def reproduction_rows_document(document: str) -> str:
+    """Return docs/reproduction-rows.md with every number of the papers' tables and every row of the slice."""
+    text = with_results(document, read_rows(RESULTS / "slice.jsonl"))
+    tables = reproduction.tables_markdown(reproduction.kept_tables(RESULTS / "tables"))
+    return with_block(text, reproduction.BEGIN, reproduction.END, tables)
 
 
 def _floor() -> list[dict[str, Any]]:
@@ -109,15 +127,19 @@ def _floor() -> list[dict[str, Any]]:
 
 def main() -> None:
     """Write the documents and the pictures."""
-    document, pictures = DOCS / "reproduction.md", DOCS / "images"
-    text = with_results(document.read_text(), read_rows(RESULTS / "slice.jsonl"))
-    tables = reproduction.kept_tables(RESULTS / "tables")
-    document.write_text(with_block(text, reproduction.BEGIN, reproduction.END, tables))
-    measured, document = measured_sets(), DOCS / "results.md"
-    document.write_text(results_document(document.read_text(), measured))
+    measured = measured_sets()
+    documents: dict[str, Callable[[str], str]] = {
+        "results": lambda text: results_document(text, measured),
+        "results-rows": rows_document,
+        "reproduction": reproduction_document,
+        "reproduction-rows": reproduction_rows_document,
+    }
+    for name, made_anew in documents.items():
+        document = DOCS / f"{name}.md"
+        document.write_text(made_anew(document.read_text(encoding="utf-8")), encoding="utf-8")
     for each in measured:
-        compute.save_picture(each, pictures / each.picture_name)
-    picture().save(pictures / "plumage.jpg", quality=90)
+        compute.save_picture(each, DOCS / "images" / each.picture_name)
+    picture().save(DOCS / "images" / "plumage.jpg", quality=90)
 
 
 if __name__ == "__main__":

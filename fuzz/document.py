@@ -1,4 +1,4 @@
-"""Make the table of docs/robustness.md anew from `fuzz/results.json`; the whole fuzz does it, and `make docs`."""
+"""Make the table of docs/robustness.md anew from `fuzz/results.json`; the whole fuzz does it, and `make tables`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from foveate.report.tables import markdown_table
 
 RESULTS = Path(__file__).parent / "results.json"
 DOCUMENT = Path(__file__).parents[1] / "docs/robustness.md"
-BEGIN, END = "<!-- fuzz: made by `make docs` -->", "<!-- end of fuzz -->"
+BEGIN, END = "<!-- fuzz: made by `make tables` -->", "<!-- end of fuzz -->"
 
 
 def table(counts: Mapping[str, Any]) -> str:

@@ -24,7 +24,7 @@ def rooms() -> ModuleType:
 
 
 def test_the_picture_is_that_of_the_code(rooms: ModuleType) -> None:
-    assert rooms.PICTURE.read_text(encoding="utf-8") == rooms.picture(), "run `make docs`"
+    assert rooms.PICTURE.read_text(encoding="utf-8") == rooms.picture(), "run `make tables`"
 
 
 def test_every_room_has_a_paragraph_in_their_order(rooms: ModuleType) -> None:

@@ -8,10 +8,7 @@ from pathlib import Path
 import pytest
 
 from foveate.report.result_versions import read_rows
-from foveate.report.results import BEGIN, END, row_table, summary_table, with_block, with_results
-from foveate.reproduction import report as reproduction
-
-ROOT = Path(__file__).parents[2]
+from foveate.report.results import BEGIN, END, row_table, summary_table, with_results
 
 
 def row(seed: int, top1: float, **changes: object) -> dict[str, object]:
@@ -87,10 +84,11 @@ def test_what_the_tables_compare_is_told_apart() -> None:
         "s3n (foveate, o+d+c, random)",
         "s3n (foveate, o+d+c, closer above 0.7 nats)",
     ]
-    assert ["--zoom-entropy-threshold 0.7" in line for line in row_table([old, new[-1]]).splitlines()[2:]] == [
-        False,
-        True,
-    ]
+    *_, first, second = row_table([old, new[-1]]).splitlines()
+    assert (first, second) == (
+        "1. trained by `foveate train --seed 0`",
+        "2. trained by `foveate train --seed 0`, evaluated with `--zoom-entropy-threshold 0.7`",
+    )
     assert "81.0 ± 1.4" in lines[0]
 
 
@@ -173,20 +171,35 @@ def test_guided_zooms_are_a_table_of_their_own() -> None:
 
 
 def test_a_row_shows_what_trained_apart_from_what_measured() -> None:
-    """A column that no row knows is left out; a cell that a row does not know is a dash."""
-    measured = {"measured_command": "foveate evaluate plain", "measured_commit": "def", "measured_hardware": "Xeon"}
-    lines = [
-        [cell.strip() for cell in line.strip("|\n").split("|")]
-        for line in row_table([row(0, 76.0), row(1, 77.0, **measured)]).splitlines()
-    ]
+    """A column that no row knows is left out; an unknown cell is a dash; equal commands have one number."""
+    measured = {"measured_command": "__main__.py evaluate plain", "measured_commit": "def", "measured_hardware": "Xeon"}
+    rows = [row(0, 76.0), row(1, 77.0, **measured), row(0, 75.0)]
+    *table, blank, first, second = row_table(rows).splitlines()
+    lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in table]
     ends = ("trained at", "trained on", "measured at", "measured on")
-    assert lines[0] == ["trained by", "measured by", "seed", "top-1", "top-5", "minutes", *ends]
+    assert lines[0] == ["command", "seed", "top-1", "top-5", "minutes", *ends]
     costs = ["90.0", "6.0", "abc", "EPYC"]
-    assert lines[2] == ["`foveate train --seed 0`", "-", "0", "76.0", *costs, "-", "-"]
-    assert lines[3] == ["`foveate train --seed 1`", "`foveate evaluate plain`", "1", "77.0", *costs, "def", "Xeon"]
+    assert lines[2] == ["1", "0", "76.0", *costs, "-", "-"]
+    assert lines[3] == ["2", "1", "77.0", *costs, "def", "Xeon"]
+    assert lines[4][0] == "1"
+    assert not blank
+    assert first == "1. trained by `foveate train --seed 0`"
+    assert second == "2. trained by `foveate train --seed 1`, measured by `foveate evaluate plain`"
     older = row(0, 82.0, trained_command=None, measured_command="foveate guided-zoom plain", top5=None)
     head = [cell.strip() for cell in row_table([older]).splitlines()[0].strip("|").split("|")]
-    assert head == ["measured by", "seed", "top-1", "minutes", "trained at", "trained on"]
+    assert head == ["command", "seed", "top-1", "minutes", "trained at", "trained on"]
+
+
+def test_where_rows_are_of_several_data_sets_a_summary_says_which() -> None:
+    birds = [row(0, 76.0, dataset="birds"), row(0, 77.0, dataset="birds"), row(1, 78.0, dataset="birds")]
+    one, other = (
+        [[cell.strip() for cell in line.strip("|").split("|")] for line in summary_table(rows).splitlines()]
+        for rows in (birds, [*birds, row(0, 60.0, dataset="cars", views="flip")])
+    )
+    assert one[0][:2] == ["method", "base"]
+    assert one[2][5] == "0, 1 (3 runs)"
+    assert other[0][:4] == ["method", "data set", "views", "base"]
+    assert [line[1:3] for line in other[2:]] == [["birds", "centre"], ["cars", "flip"]]
 
 
 def test_rows_of_other_measurements_are_in_no_table() -> None:
@@ -207,10 +220,3 @@ def test_only_what_lies_between_the_markers_is_made_anew() -> None:
 def test_a_document_without_markers_is_refused() -> None:
     with pytest.raises(ValueError, match="must hold the markers"):
         with_results("no markers", [row(0, 76.0)])
-
-
-def test_the_document_shows_the_rows_of_the_file() -> None:
-    document = (ROOT / "docs" / "reproduction.md").read_text()
-    assert with_results(document, read_rows(ROOT / "results" / "slice.jsonl")) == document, "run `make docs`"
-    tables = reproduction.kept_tables(ROOT / "results" / "tables")
-    assert with_block(document, reproduction.BEGIN, reproduction.END, tables) == document, "run `make docs`"

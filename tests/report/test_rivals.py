@@ -196,10 +196,19 @@ def update() -> ModuleType:
     return module
 
 
-def test_the_document_is_that_of_the_rows(update: ModuleType) -> None:
-    document, measured = (ROOT / "docs" / "results.md").read_text(encoding="utf-8"), update.measured_sets()
-    assert update.results_document(document, measured) == document, "run `make docs`"
-    assert [name for each in measured if not (ROOT / "docs" / "images" / (name := each.picture_name)).exists()] == []
+def test_the_documents_are_those_of_the_rows(update: ModuleType) -> None:
+    measured = update.measured_sets()
+    documents = {
+        "results": lambda text: update.results_document(text, measured),
+        "results-rows": update.rows_document,
+        "reproduction": update.reproduction_document,
+        "reproduction-rows": update.reproduction_rows_document,
+    }
+    for name, made_anew in documents.items():
+        document = (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8")
+        assert made_anew(document) == document, f"{name}: run `make tables`"
+    names = {each.picture_name for each in measured}
+    assert names <= {path.name for path in (ROOT / "docs" / "images").iterdir()}
 
 
 def test_a_pass_is_counted_without_computing(update: ModuleType) -> None:

@@ -16,8 +16,7 @@ from foveate.config.data import Split
 from foveate.report.rivals import PLAIN, PassGflop, Rival, Row, front, not_measured, rivals
 from foveate.report.tables import markdown_table
 
-BEGIN, END = "<!-- accuracy against compute: made by `make docs` -->", "<!-- end of accuracy against compute -->"
-APPENDIX_BEGIN, APPENDIX_END = "<!-- appendix: made by `make docs` -->", "<!-- end of the appendix -->"
+BEGIN, END = "<!-- accuracy against compute: made by `make tables` -->", "<!-- end of accuracy against compute -->"
 _MARKERS = "os^vD<>pP*XhH8d"
 
 

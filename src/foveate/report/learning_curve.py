@@ -8,7 +8,7 @@ from typing import Any
 
 from foveate.report.tables import markdown_table
 
-BEGIN, END = "<!-- learning curve: made by `make docs` -->", "<!-- end of learning curve -->"
+BEGIN, END = "<!-- learning curve: made by `make tables` -->", "<!-- end of learning curve -->"
 
 
 def learning_curve_markdown(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -12,21 +12,23 @@ from foveate.guided_zoom.config import RefinementConfig
 from foveate.report.result_versions import Measured
 from foveate.report.tables import markdown_table
 
-BEGIN, END = "<!-- results: made by `make docs` -->", "<!-- end of results -->"
+BEGIN, END = "<!-- results: made by `make tables` -->", "<!-- end of results -->"
 
 # A row without "views" is of a centre crop.
 _ONE_METHOD = (
     *("method", "decides_from", "attention", "partition", "base", "dataset", "split", "views"),
     *("input_size", "source_size", "epochs", "schedule", "zoom_entropy_threshold", "branch", "members"),
 )
+_WHERE = {"data set": "dataset", "views": "views"}
+"""Columns of a summary in which more than one of them is."""
 _BRANCHES = ("original", "discriminative", "complementary", "joint", "mean")
 
 
 def summary_table(rows: Sequence[Mapping[str, Any]]) -> str:
     """Return one line for each method and setting: mean over seeds and spread; on whatever machine they were run."""
-    groups = _groups(rows)
-    header = ("method", "base", "input", "source", "epochs", "seeds", "top-1", "top-5")
-    return markdown_table(header, [_line(group) for group in groups.values()])
+    several = [head for head, name in _WHERE.items() if len({row.get(name, "centre") for row in rows}) > 1]
+    header = ("method", *several, "base", "input", "source", "epochs", "seeds", "top-1", "top-5")
+    return markdown_table(header, [_line(group, several) for group in _groups(rows).values()])
 
 
 def _groups(rows: Sequence[Mapping[str, Any]]) -> dict[tuple[Any, ...], list[Mapping[str, Any]]]:
@@ -37,11 +39,19 @@ def _groups(rows: Sequence[Mapping[str, Any]]) -> dict[tuple[Any, ...], list[Map
     return groups
 
 
-def _line(group: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+def _line(group: Sequence[Mapping[str, Any]], several: Sequence[str]) -> tuple[str, ...]:
     first = group[0]
-    settings = (_name(first), first["base"], first["input_size"], first["source_size"], first["epochs"])
-    seeds = ", ".join(str(seed) for seed in sorted(row["seed"] for row in group))
-    return (*map(str, settings), seeds, *(_spread(group, name) for name in ("top1", "top5")))
+    where = [first.get(_WHERE[head], "centre") for head in several]
+    settings = (*where, first["base"], first["input_size"], first["source_size"], first["epochs"])
+    shown = ("-" if each is None else str(each) for each in settings)
+    return (_name(first), *shown, _seeds(group), *(_spread(group, name) for name in ("top1", "top5")))
+
+
+def _seeds(group: Sequence[Mapping[str, Any]]) -> str:
+    """Return the seeds; how many runs there are where a seed has several."""
+    seeds = sorted({int(row["seed"]) for row in group})
+    named = ", ".join(map(str, seeds))
+    return named if len(seeds) == len(group) else f"{named} ({len(group)} runs)"
 
 
 def _name(row: Mapping[str, Any]) -> str:
@@ -94,8 +104,6 @@ def branch_table(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 _COLUMNS = {
-    "trained by": "trained_command",
-    "measured by": "measured_command",
     "seed": "seed",
     "top-1": "top1",
     "top-5": "top5",
@@ -108,22 +116,36 @@ _COLUMNS = {
 
 
 def row_table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Return every row: what trained, what measured, seed, result and cost; a column that no row knows is left out.
+    """Return every row: seed, result and cost; below, by number, the commands that trained and that measured.
 
-    What trained and what measured are two processes; `by` which command, `at` which commit and `on` what hardware.
+    What trained and what measured are two processes, each `at` a commit and `on` hardware. A column that no row knows
+    is left out.
     """
+    numbers: dict[str, int] = {}
+    for row in rows:
+        numbers.setdefault(_commands(row), len(numbers) + 1)
     columns = {head: name for head, name in _COLUMNS.items() if any(row.get(name) is not None for row in rows)}
-    return markdown_table(tuple(columns), [[_cell(row, name) for name in columns.values()] for row in rows])
+    cells = [
+        (str(numbers[_commands(row)]), *("-" if row.get(name) is None else str(row[name]) for name in columns.values()))
+        for row in rows
+    ]
+    lines = "".join(f"{number}. {commands}\n" for commands, number in numbers.items())
+    return f"{markdown_table(('command', *columns), cells)}\n{lines}"
 
 
-def _cell(row: Mapping[str, Any], name: str) -> str:
-    value = row.get(name)
-    if value is None:
-        return "-"
-    if not name.endswith("_command"):
-        return str(value)
-    above = row.get("zoom_entropy_threshold") if row.get("measured_command") is None else None
-    return f"`{value}`" + ("" if above is None else f", evaluated with `--zoom-entropy-threshold {above:g}`")
+def _commands(row: Mapping[str, Any]) -> str:
+    """Return what trained and what measured, as far as the row says so."""
+    made = {name: row.get(f"{name}_command") for name in ("trained", "measured")}
+    told = [f"{name} by `{_shown(command)}`" for name, command in made.items() if command is not None]
+    above = row.get("zoom_entropy_threshold")
+    if above is not None and made["measured"] is None:
+        told.append(f"evaluated with `--zoom-entropy-threshold {above:g}`")
+    return ", ".join(told)
+
+
+def _shown(command: str) -> str:
+    """Return a command as one would type it."""
+    return re.sub(r"^__main__\.py\b", "foveate", command)
 
 
 _ONE_ZOOM = (
@@ -140,14 +162,29 @@ def refinement_table(rows: Sequence[Mapping[str, Any]]) -> str:
     for row in rows:
         weights = () if _freely_fitted(row) else tuple(row["weights"])  # what is fitted differs from seed to seed
         groups[*(row.get(name) for name in _ONE_ZOOM), _preset(row), _evidence(row), weights].append(row)
+    several = len({row.get("dataset") for row in rows}) > 1
+    where = ("data set",) if several else ()
     header = (
-        *("network", "source", "grounding", "evidence", "k", "L", "weights", "seeds", "before", "after", "gain"),
+        *(
+            "network",
+            *where,
+            "source",
+            "grounding",
+            "evidence",
+            "k",
+            "L",
+            "weights",
+            "seeds",
+            "before",
+            "after",
+            "gain",
+        ),
         *("changed", "mended", "spoiled", "p", "peaks in the box", "near a part", "passes"),
     )
-    return markdown_table(header, [_refinement_line(group) for group in groups.values()])
+    return markdown_table(header, [_refinement_line(group, several) for group in groups.values()])
 
 
-def _refinement_line(group: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+def _refinement_line(group: Sequence[Mapping[str, Any]], several: bool) -> tuple[str, ...]:
     first = group[0]
     named = _name({**first, "method": first["conventional"]})
     weights = " ".join(f"{weight:g}" for weight in first["weights"])
@@ -155,8 +192,8 @@ def _refinement_line(group: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
         weights = f"fitted to {first['tuned_on']}" if _freely_fitted(first) else f"{weights}, k fitted"
     settings = (first["base_source_size"], first["grounding"], _evidence(first), first["top_k"], first["rounds"])
     return (
-        *(named, *map(str, settings), weights),
-        ", ".join(str(row["seed"]) for row in sorted(group, key=lambda row: int(row["seed"]))),
+        *(named, *([str(first["dataset"])] if several else []), *map(str, settings), weights),
+        _seeds(group),
         *(_spread(group, name) for name in ("before", "top1")),
         f"{mean(row['top1'] - row['before'] for row in group):+.1f}",
         *(f"{mean(row[name] for row in group):.0f}" for name in ("changed", "mended", "spoiled")),

@@ -10,7 +10,7 @@ from statistics import mean, stdev
 from foveate.files.documents import read_json
 from foveate.report.tables import markdown_table
 
-BEGIN, END = "<!-- papers' tables: made by `make docs` -->", "<!-- end of papers' tables -->"
+BEGIN, END = "<!-- papers' tables: made by `make tables` -->", "<!-- end of papers' tables -->"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,13 +44,55 @@ def _line(cell: MeasuredCell) -> tuple[str, ...]:
     return cell.row, cell.column, published, measured, str(len(cell.values)), difference, command
 
 
-def kept_tables(folder: Path) -> str:
-    """Return the tables that `foveate reproduce` wrote into a folder as JSON, as Markdown, one after the other."""
-    tables = [read_json(file) for file in sorted(folder.glob("*.json"))]
-    return "\n".join(
-        reproduction_markdown(
+def short_table(cells: Sequence[MeasuredCell]) -> str:
+    """Return a paper's table as it was printed: what was measured, and behind it in brackets what was published.
+
+    Rows of which nothing was measured are left out.
+    """
+    known = {(cell.row, cell.column): cell for cell in cells if cell.values}
+    columns = list(dict.fromkeys(column for _, column in known))
+    rows = [
+        (row, *(_short(known.get((row, column))) for column in columns))
+        for row in dict.fromkeys(row for row, _ in known)
+    ]
+    return markdown_table(("", *columns), rows)
+
+
+def _short(cell: MeasuredCell | None) -> str:
+    if cell is None:
+        return "-"
+    _, _, published, measured, *_ = _line(cell)
+    return measured if cell.published is None else f"{measured} ({published})"
+
+
+@dataclass(frozen=True)
+class KeptTable:
+    """A paper's table as `foveate reproduce` kept it."""
+
+    name: str
+    """The file's, such as s3n-2-slice."""
+    title: str
+    cells: tuple[MeasuredCell, ...]
+
+    @property
+    def markers(self) -> tuple[str, str]:
+        """The comments between which a document shows it."""
+        return f"<!-- {self.name}: made by `make tables` -->", f"<!-- end of {self.name} -->"
+
+
+def kept_tables(folder: Path) -> list[KeptTable]:
+    """Return the tables that `foveate reproduce` wrote into a folder as JSON, by name."""
+    tables = ((file.stem, read_json(file)) for file in sorted(folder.glob("*.json")))
+    return [
+        KeptTable(
+            name,
             f"{table['title']} ({table['scale']})",
-            [MeasuredCell(**{**cell, "values": tuple(cell["values"])}) for cell in table["cells"]],
+            tuple(MeasuredCell(**{**cell, "values": tuple(cell["values"])}) for cell in table["cells"]),
         )
-        for table in tables
-    )
+        for name, table in tables
+    ]
+
+
+def tables_markdown(tables: Sequence[KeptTable]) -> str:
+    """Return every number of the tables, one table after the other."""
+    return "\n".join(reproduction_markdown(table.title, table.cells) for table in tables)
