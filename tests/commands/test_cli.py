@@ -184,8 +184,8 @@ def test_a_mistake_ends_with_status_2_and_a_reason(
         ("train plain --out x --batch-size=0", "--batch-size must be at least 1; got 0"),
         ("train plain --out x --hardware.workers -1", "--hardware.workers must not be negative; got -1"),
         (
-            "train plain --out x --transforms.input-size 300",
-            "--transforms.input-size: resize_size must be at least input_size (300); got 256",
+            "train plain --out x --transforms.input-size 300 --transforms.resize-size 256",
+            "--transforms.resize-size must be at least input_size (300); got 256",
         ),
         ("train s3n --out x --network.radius 3", "--network.radius must be in [0.001, 1)"),
         ("evaluate x --batch-size 0", "--batch-size must be at least 1; got 0"),

@@ -21,6 +21,8 @@ from foveate.s3n.config import S3NConfig
 TINY = ["--epochs", "1", "--transforms.input-size", "64", "--transforms.resize-size", "72", "--hardware.workers", "0"]
 TINY += ["--network.backbone.architecture", "test_efficientnet", "--network.backbone.weights", "none"]
 
+HALF = ["train", "s3n", "birds", "--transforms.input-size", "128"]
+
 
 @pytest.fixture
 def given(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Path | None, TrainConfig, str]]:
@@ -160,3 +162,51 @@ def test_a_long_name_is_a_folder_still(tmp_path: Path, monkeypatch: pytest.Monke
     path.mkdir(parents=True)
     (path / "other").touch()
     assert run_folder(TrainConfig(data=DataConfig(root=Path("birds"))), "é" * 120 + "-plain") != path
+
+
+@pytest.mark.parametrize(
+    ("words", "sides"),
+    [
+        (["train", "plain", "birds", "--transforms.input-size", "448"], (448, 512, None)),
+        (["train", "s3n", "birds", "--transforms.input_size=448"], (448, 512, 896)),
+        (
+            [*HALF, "--transforms.source-size", "300"],
+            (128, 146, 300),
+        ),
+        (
+            [*HALF, "--transforms.resize-size", "128"],
+            (128, 128, 256),
+        ),
+        (["train", "plain", "birds", "--preset", "lite2", "--transforms.input-size", "520"], (520, 594, None)),
+        (["train", "s3n", "birds", "--transforms.source-size", "500"], (224, 256, 500)),
+        (["reproduce", "training", "macnn-vgg19-cub", "--transforms.input-size", "224"], (224, 238, None)),
+    ],
+)
+def test_other_sides_follow_the_one_that_is_given(
+    words: list[str],
+    sides: tuple[int, int, int | None],
+    given: list[tuple[Path | None, TrainConfig, str]],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert status(*words) == 0, capsys.readouterr().err
+    ((_, config, _),) = given
+    transforms = config.transforms
+    assert (transforms.input_size, transforms.resize_size, transforms.source_size) == sides
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--transforms.input-size", "8"), "--transforms.input-size must be at least 16 pixels; got 8"),
+        (("--transforms.input-size", "wide"), "--transforms.input-size must be a whole number; got 'wide'"),
+        (
+            ("--transforms.input-size", "448", "--transforms.resize-size", "300"),
+            "--transforms.resize-size must be at least input_size (448); got 300",
+        ),
+    ],
+)
+def test_a_side_that_cannot_be_is_named(
+    options: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert status("train", "plain", "birds", *options) == 2
+    assert message in capsys.readouterr().err

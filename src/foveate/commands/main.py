@@ -15,6 +15,7 @@ from foveate.commands.compare import Compare
 from foveate.commands.data import Data
 from foveate.commands.defects import raised_as_they_are, reported
 from foveate.commands.demo import Demo
+from foveate.commands.derived_sizes import with_derived_sizes
 from foveate.commands.evaluate import Evaluate
 from foveate.commands.explain import Explain
 from foveate.commands.fit import Fit
@@ -117,6 +118,7 @@ def _interrupted(error: KeyboardInterrupt) -> int:
 def _run(words: list[str]) -> None:
     refuse_old_words(words)
     refuse_unknown_words(words)
+    words = with_derived_sizes(words)
     known = commands(words)
     command: Command = parsed(
         {name: each for name, each in known.items() if words[:1] == [name]} or known,  # suggests no other's options

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import NoReturn
@@ -128,7 +128,8 @@ class TransformConfig:
     input_size: int = 224
     """Side of the view that the network sees."""
     resize_size: int = 256
-    """Side to which the whole photograph is squashed before the centre (and `offset`) crop of `input_size`."""
+    """Side to which the whole photograph is squashed before the centre (and `offset`) crop of `input_size`. On the
+    command line it follows input_size, and so does source_size, where that alone is given."""
     source_size: int | None = None
     """Side of the pixels that S3N's zoom reads from, for the same part of the photograph as the view; the larger they
     are the more detail a zoom can show, at no more cost to the network. None: `input_size`, the paper's case."""
@@ -159,6 +160,16 @@ class TransformConfig:
         require(1 <= self.aspect_jitter <= 10, "aspect_jitter must be in [1, 10]", self.aspect_jitter)
         require(0 <= self.flip <= 1, "flip must be a probability", self.flip)
         require_finite(self)
+
+    def at(self, side: int) -> TransformConfig:
+        """Return the same views with another `input_size`: the other sides stay in proportion to it.
+
+        Raises:
+            UserError: A side is out of range.
+        """
+        scale = side / self.input_size
+        source = None if self.source_size is None else round(scale * self.source_size)
+        return replace(self, input_size=side, resize_size=round(scale * self.resize_size), source_size=source)
 
     @property
     def source(self) -> int:

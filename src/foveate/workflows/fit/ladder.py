@@ -179,11 +179,7 @@ def configured(recipe: Callable[[Path], TrainConfig], fit: FitConfig, data: Data
 
 def of_size(transforms: TransformConfig, size: int | None) -> TransformConfig:
     """Return the same views with another side, all other sides in proportion; None: as they are."""
-    if size is None:
-        return transforms
-    scale = size / transforms.input_size
-    source = None if transforms.source_size is None else round(scale * transforms.source_size)
-    return replace(transforms, input_size=size, resize_size=round(scale * transforms.resize_size), source_size=source)
+    return transforms if size is None else transforms.at(size)
 
 
 def answers_of(
