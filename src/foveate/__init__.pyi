@@ -31,6 +31,11 @@ from .evaluation.config import Background as Background
 from .evaluation.config import CurveConfig as CurveConfig
 from .evaluation.config import GroundingStudy as GroundingStudy
 from .evaluation.config import TrustStudy as TrustStudy
+from .evaluation.data_report import DataReport as DataReport
+from .evaluation.data_report import Finding as Finding
+from .evaluation.data_report import FindingKind as FindingKind
+from .evaluation.data_report import SplitSummary as SplitSummary
+from .evaluation.data_report import TypicalPhotograph as TypicalPhotograph
 from .evaluation.view_weights import ChosenWeights as ChosenWeights
 from .evaluation.view_weights import TriedWeights as TriedWeights
 from .grounding.config import GroundingConfig as GroundingConfig
@@ -108,6 +113,7 @@ from .workflows.analysis.measure_trust import TrustReport as TrustReport
 from .workflows.analysis.measure_trust import measure_trust as measure_trust
 from .workflows.build_guided_zoom import build_guided_zoom as build_guided_zoom
 from .workflows.build_pool import build_pool as build_pool
+from .workflows.check.check import check as check
 from .workflows.compare import Comparison as Comparison
 from .workflows.compare import compare as compare
 from .workflows.evaluate import Evaluation as Evaluation

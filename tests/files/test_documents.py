@@ -31,20 +31,22 @@ from foveate.s3n.config import CellPlacement, Fusion, S3NConfig
 OLD = Path(__file__).parent / "old_documents"
 CLASSES = ("wren", "owl")
 BACKBONE = BackboneConfig(architecture="test_resnet", weights="none")
+DATA = DataConfig(root=Path("/data/birds"), relabel=Path("/lists/new.csv"), group_column="nest")
 POOL = PoolConfig(grounding=GroundingConfig(layer="layer3"))
 REFINEMENT = RefinementConfig(entropy_threshold=0.5)
 WRONG: tuple[object, ...] = (None, True, 1.5, "5", [1], {"a": 1}, 10**30, float("nan"))
 """Each is refused wherever something of another type is due."""
 OPTIONAL = {
     *("source_size", "gradient_clip", "workers", "ema_decay", "response_grid", "part_size", "projection", "mean"),
-    *("std", "layer", "entropy_threshold", "tuned_on", "given"),
+    *("std", "layer", "entropy_threshold", "tuned_on", "given", "relabel"),
+    "group_column",
 }
 """Fields that may be null."""
 
 
 def trained(network: NetworkConfig) -> TrainConfig:
     return TrainConfig(
-        data=DataConfig(root=Path("/data/birds")),
+        data=DATA,
         transforms=TransformConfig(source_size=224),
         network=network,
         optimiser=OptimiserConfig(gradient_clip=1.0),
@@ -77,7 +79,7 @@ def write_guided_zoom(path: Path) -> Path:
 def write_pool(path: Path) -> Path:
     description = PoolDescription(
         config=POOL,
-        data=DataConfig(root=Path("/data/birds")),
+        data=DATA,
         transforms=TransformConfig(source_size=448),
         dataset="birds",
         class_names=CLASSES,
@@ -188,6 +190,7 @@ def test_an_old_run_opens(tmp_path: Path, name: str) -> None:
     old = json.loads((OLD / name).read_text())
     assert run.class_names == CLASSES
     assert run.config.network.method == old["config"]["network"].get("method", "plain")
+    assert run.config.data == DataConfig(root=Path("/data/birds"))
     assert run.config.transforms.source_size is None
     assert run.config.keep_epochs == ()
 
@@ -238,10 +241,14 @@ def test_the_gate_of_an_old_guided_zoom_has_its_present_name(tmp_path: Path) -> 
         GuidedZoomRun.open(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["pool-1.json", "pool-1-first.json"])
+@pytest.mark.parametrize("name", ["pool-1.json", "pool-1-first.json", "pool-2.json"])
 def test_an_old_pool_opens(tmp_path: Path, name: str) -> None:
     (tmp_path / "pool.json").write_bytes((OLD / name).read_bytes())
-    config = EvidencePool.open(tmp_path).description.config
+    description = EvidencePool.open(tmp_path).description
+    config = description.config
+    assert description.data == DataConfig(root=Path("/data/birds"))
+    if name == "pool-2.json":
+        return
     assert config.patches.stretch is False
     assert config.whole is ("first" not in name)
 

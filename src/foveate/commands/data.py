@@ -18,7 +18,14 @@ class Data:
     format: DatasetFormat = DatasetFormat.AUTO
     """How it is laid out; auto: recognised by what lies there."""
     exclude: tuple[str, ...] = ()
-    """Of class folders: names of folders to leave out, at any depth, or their paths below the root; * is any text."""
+    """Lists of photographs to leave out (.txt or .csv); of class folders also names of folders, at any depth, or their
+    paths below the root; * is any text."""
+    relabel: Path | None = None
+    """A CSV of photographs that have another class: image, class_name."""
+    group_column: str | None = None
+    """Of lists: the column that names what stays together where a split is cut."""
+    group_level: int = 0
+    """Of class folders: how many folders below that of the class name it; 0: none do."""
     validation_fraction: float = 0.0
     """Share of each class's training photographs to hold out for validation, as `train` would."""
     test_fraction: float = 0.2
@@ -46,6 +53,9 @@ class Data:
             root=self.root,
             format=self.format,
             exclude=self.exclude,
+            relabel=self.relabel,
+            group_column=self.group_column,
+            group_level=self.group_level,
             validation_fraction=self.validation_fraction,
             test_fraction=self.test_fraction,
             on_error=self.on_error,

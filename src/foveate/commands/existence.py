@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from foveate.config.data import DataConfig
 from foveate.config.networks import NAMED_WEIGHTS
 from foveate.data.paths import expanded, holds
 from foveate.data.roots import existing_root
@@ -43,9 +44,16 @@ def check_data(root: Path | None) -> None:
         existing_root(root)
 
 
+def check_lists(data: DataConfig) -> None:
+    """Refuse lists of photographs that were named and are not there."""
+    for path in (*data.excluded_lists, *([data.relabel] if data.relabel else ())):
+        check_there(path, "a list of photographs")
+
+
 def check_training(config: TrainConfig) -> None:
     """Refuse a training whose photographs or first weights are not there."""
     check_data(config.data.root)
+    check_lists(config.data)
     backbone = config.network.trained_backbone
     if backbone is not None and backbone.weights not in NAMED_WEIGHTS:
         check_there(

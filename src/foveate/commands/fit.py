@@ -45,6 +45,7 @@ class Fit:
                 f"the photographs are given as FOLDER; got --data.root {str(self.data.root)[:200]} too; leave it out"
             )
         existence.check_data(self.folder)
+        existence.check_lists(self.data)
         from foveate.workflows.fit.fit import fit
 
         fit(

@@ -11,6 +11,7 @@ import tyro
 from foveate import __version__
 from foveate.commands.adopt import Adopt
 from foveate.commands.analysis import Attention, Grounding, Localise, Trust
+from foveate.commands.check import Check
 from foveate.commands.compare import Compare
 from foveate.commands.data import Data
 from foveate.commands.defects import raised_as_they_are, reported
@@ -54,6 +55,7 @@ def commands(words: Sequence[str]) -> dict[str, Callable[..., Command]]:
     return {
         "fit": Fit,
         "data": Data,
+        "check": Check,
         "train": train_command(words),
         "evaluate": Evaluate,
         "compare": Compare,

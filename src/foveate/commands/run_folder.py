@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
@@ -45,6 +46,7 @@ def run_folder(config: TrainConfig, name: str) -> Path:
     """
     from foveate.recipes.datasets import load_splits
 
+    config = replace(config, data=config.data.resolved())
     if not config.epochs:
         config = config.counted(len(load_splits(config.data).named("train")))
     names = (safe_name(name if number == 1 else f"{name}-{number}") for number in count(1))

@@ -14,6 +14,10 @@ LARGEST_MEGAPIXELS = 200
 """A photograph with more is refused unless that is asked for: a small file may be made to fill the memory."""
 
 
+LIST_SUFFIXES = (".txt", ".csv")
+"""By which a list of photographs is told from the name of a folder."""
+
+
 class DatasetFormat(StrEnum):
     """How photographs and labels are kept; AUTO looks at what lies in the folder."""
 
@@ -99,8 +103,17 @@ class DataConfig:
     format: DatasetFormat = DatasetFormat.AUTO
     """How the data set is laid out; auto: recognised by what lies there."""
     exclude: tuple[str, ...] = ()
-    """Of class folders: names of folders that are left out, at any depth, or their paths below the root; * is any
-    text."""
+    """What is left out: lists of photographs (.txt, one id a line, or .csv with a column image, as `foveate check`
+    writes them); of class folders also names of folders, at any depth, or their paths below the root; * is any text."""
+    relabel: Path | None = None
+    """A list of photographs that have another class than their place says: a CSV with the columns image and
+    class_name, as `foveate check` writes it."""
+    group_column: str | None = None
+    """Of lists: the column that says what a photograph is of (an individual, a video, a place); photographs of one
+    group stay together wherever a test or validation split or folds are cut. None: each stands for itself."""
+    group_level: int = 0
+    """Of class folders, in place of a column: how many folders below that of the class name a group
+    (1: class/GROUP/photograph.jpg); 0: each photograph stands for itself."""
     validation_fraction: float = 0.0
     """Share of each class's training photographs held out to choose the epoch (stratified, seeded); 0: none. Where the
     data set has a validation split of its own, that one is taken."""
@@ -117,8 +130,39 @@ class DataConfig:
         require_fraction("validation_fraction", self.validation_fraction)
         require_fraction("test_fraction", self.test_fraction)
         require(all(self.exclude), "names in exclude must not be empty", self.exclude)
+        require(self.group_column != "", "group_column must be the name of a column, or None", self.group_column)
+        require_count("group_level", self.group_level, least=0)
+        require(
+            self.group_column is None or not self.group_level,
+            "groups are named by a column or by folders, so group_level must be 0 beside group_column",
+            self.group_level,
+        )
         require_seed("split_seed", self.split_seed)
         require_count("largest_megapixels", self.largest_megapixels)
+
+    @property
+    def excluded_folders(self) -> tuple[str, ...]:
+        """Of `exclude` the folders."""
+        return tuple(each for each in self.exclude if not each.lower().endswith(LIST_SUFFIXES))
+
+    @property
+    def excluded_lists(self) -> tuple[Path, ...]:
+        """Of `exclude` the lists of photographs."""
+        return tuple(Path(each) for each in self.exclude if each.lower().endswith(LIST_SUFFIXES))
+
+    def resolved(self) -> DataConfig:
+        """Return the same with whole paths: of the photographs, and of the lists that say something of them."""
+        lists = {str(path): str(_whole(path)) for path in self.excluded_lists}
+        return replace(
+            self,
+            root=_whole(self.root),
+            exclude=tuple(lists.get(each, each) for each in self.exclude),
+            relabel=None if self.relabel is None else _whole(self.relabel),
+        )
+
+
+def _whole(path: Path) -> Path:
+    return path.expanduser().resolve()
 
 
 @dataclass(frozen=True, kw_only=True)

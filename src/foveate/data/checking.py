@@ -95,14 +95,15 @@ def _checked(records: Sequence[ImageRecord], verdicts: Iterator[_Verdict]) -> Ch
 
 
 def _verdict(record: ImageRecord, largest: int | None) -> _Verdict:
-    name = _place(record)
+    name = place_of(record)
     try:
         return _Verdict(None, blank_warning(read_image(record.image, name, largest_megapixels=largest), name))
     except ImageError as error:
         return _Verdict(str(error), None)
 
 
-def _place(record: ImageRecord) -> str:
+def place_of(record: ImageRecord) -> str:
+    """Return what a message calls a photograph: its path, or where it lies in an archive."""
     image = photograph_of(record.image)
     if isinstance(image, bytes):
         return record.id

@@ -6,19 +6,21 @@ with that of a fold.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from foveate.config.data import DataConfig
+from foveate.data import migrations
 from foveate.data.datasets.checks import first_few
 from foveate.data.preparation import Splits
 from foveate.data.records import ImageDataset, ImageRecord
-from foveate.data.splits import rank_of
+from foveate.data.splits import grouped
 from foveate.errors import UserError
 from foveate.files.documents import read_json, structured, unstructured, write_json
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 FOLD = "fold.json"
 """The file that makes a folder a fold."""
 
@@ -38,26 +40,28 @@ class Fold:
 def cut_folds(records: Sequence[ImageRecord], folds: int, seed: int) -> tuple[int | None, ...]:
     """Return in which fold each photograph is held out, 0 to `folds` - 1; None: in no one.
 
-    Each class is dealt out evenly, in an order that depends on the seed and the ids only. The only photograph of a
-    class is in no fold, since nothing could learn that class without it.
+    Each class is dealt out evenly, in an order that depends on the seed and the ids only; photographs of one group are
+    in one fold. The only photograph, or group, of a class is in no fold, since nothing could learn that class without
+    it.
 
     Args:
         records: The photographs.
         folds: 2 at least; a class with fewer photographs is in as many folds as it has photographs.
         seed: Of the order.
     """
-    classes: dict[int, list[int]] = {}
-    for place, record in enumerate(records):
-        classes.setdefault(record.label, []).append(place)
-    fold_of: list[int | None] = [None] * len(records)
-    dealt = 0
-    for _, places in sorted(classes.items()):
-        if len(places) < 2:
-            continue
-        for place in sorted(places, key=lambda each: rank_of(records[each], seed)):
-            fold_of[place] = dealt % folds  # goes on from class to class, so that small ones fill all folds alike
-            dealt += 1
-    return tuple(fold_of)
+    groups = grouped(records, seed)
+    counts = {members[0].id: Counter(record.label for record in members) for members in groups}
+    several = Counter(label for each in counts.values() for label in each)  # groups that a class is in
+    divisible = [members for members in groups if all(several[label] > 1 for label in counts[members[0].id])]
+    held: list[Counter[int]] = [Counter() for _ in range(folds)]
+    fold_of: dict[str, int] = {}
+    # Class by class, large groups first; a fold that has fewest of the class, and of these the emptiest.
+    for members in sorted(divisible, key=lambda each: (min(counts[each[0].id]), -len(each))):
+        own = counts[members[0].id]
+        fold = min(range(folds), key=lambda each: (sum(held[each][label] for label in own), held[each].total()))
+        held[fold] += own
+        fold_of |= {record.id: fold for record in members}
+    return tuple(fold_of.get(record.id) for record in records)
 
 
 def write_fold(folder: Path, fold: Fold) -> None:
@@ -72,7 +76,7 @@ def load_fold(root: Path, load: Callable[[DataConfig], Splits]) -> ImageDataset:
         UserError: The document is damaged, or a photograph of it is no training photograph of the data set any more.
     """
     file = root / FOLD
-    fold = structured(read_json(file, SCHEMA_VERSION), Fold, file, "a fold")
+    fold = structured(read_json(file, SCHEMA_VERSION, migrations.FOLD), Fold, file, "a fold")
     splits = load(fold.data)
     known = {record.id: record for record in splits.train}
     if missing := [each for each in (*fold.train, *fold.held_out) if each not in known]:

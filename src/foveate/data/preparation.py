@@ -67,6 +67,7 @@ def split_dataset(dataset: ImageDataset, config: DataConfig, say: Callable[[str]
     train, validation, test = dataset.train, dataset.validation, dataset.test
     _check_trainable(dataset)
     _check_common(dataset)
+    notes += _torn_groups(dataset)
     if not test and config.test_fraction > 0:
         train, test = hold_out(train, config.test_fraction, config.split_seed, option="test-fraction")
         notes.append(f"the data set has no test split: {config.test_fraction:.0%} of each class are held out as one")
@@ -94,6 +95,23 @@ def _check_trainable(dataset: ImageDataset) -> None:
             f"{dataset.class_names[first]!r} of {first_few(dataset.class_names)}. Divide the photographs so that every "
             "class is in every split"
         )
+
+
+def _torn_groups(dataset: ImageDataset) -> list[str]:
+    """Warn of groups that the data set's own division tears apart."""
+    parts = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
+    splits: dict[str, set[str]] = {}
+    for name, records in parts.items():
+        for record in records:
+            if record.group is not None:
+                splits.setdefault(record.group, set()).add(name)
+    torn = sorted(group for group, inside in splits.items() if len(inside) > 1)
+    if not torn:
+        return []
+    return [
+        f"warning: {len(torn)} groups have photographs in several splits, so that a test is no test of new ones: "
+        f"{first_few(torn)}. Divide the data set by groups"
+    ]
 
 
 def _check_common(dataset: ImageDataset) -> None:

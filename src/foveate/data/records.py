@@ -63,6 +63,8 @@ class ImageRecord:
     class_name: str
     box: Box | None = None
     parts: tuple[PartPoint, ...] = ()
+    group: str | None = None
+    """What it is of, where photographs of one thing stay together; None: it stands for itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,3 +89,12 @@ class ImageDataset:
 def labels_of(records: Sequence[ImageRecord]) -> list[int]:
     """Return the label of each record."""
     return [record.label for record in records]
+
+
+def groups_of(records: Sequence[ImageRecord]) -> list[int] | None:
+    """Return the number of each record's group, one that stands for itself having its own; None: all do."""
+    if all(record.group is None for record in records):
+        return None
+    numbers: dict[tuple[str | None, str], int] = {}
+    keys = ((record.group, record.id if record.group is None else "") for record in records)
+    return [numbers.setdefault(key, len(numbers)) for key in keys]

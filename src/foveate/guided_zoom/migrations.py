@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from foveate.data.migrations import with_groups_and_labels
 from foveate.files.documents import Migration
 from foveate.files.migrating import add_fields, inside
 
@@ -29,5 +30,5 @@ def complete_pool_config(config: dict[str, Any]) -> None:
         add_fields(patches, elsewhere=False, stretch=False)
 
 
-POOL: Mapping[int, Migration] = {1: _with_every_choice_of_a_pool}
+POOL: Mapping[int, Migration] = {1: _with_every_choice_of_a_pool, 2: with_groups_and_labels("data")}
 """Of `pool.json`."""

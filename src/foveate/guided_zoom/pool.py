@@ -33,7 +33,7 @@ from foveate.guided_zoom.config import PoolConfig
 from foveate.guided_zoom.patch_records import WHOLE, PatchRecords
 
 _PARTS = "parts"
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Of the files written; raised where their columns change."""
 
 SCHEMA = pa.schema(

@@ -18,5 +18,5 @@ def load_pool(root: Path, load: Callable[[Path, DatasetFormat, tuple[str, ...]],
     """
     pool = EvidencePool.open(root)
     data = pool.description.data
-    photographs = load(data.root, data.format, data.exclude)
+    photographs = load(data.root, data.format, data.excluded_folders)
     return pool.dataset([*photographs.train, *photographs.validation, *photographs.test])

@@ -137,13 +137,20 @@ class Network(nn.Module, ABC):
         """Return what a training step learns from: the cross entropy of every branch; arguments as in `forward`."""
         return Losses(self(images, step))
 
-    def solve(self, frozen: FrozenFeatures, labels: Int64[Tensor, " n"], seed: int = 0) -> Solved:
+    def solve(
+        self,
+        frozen: FrozenFeatures,
+        labels: Int64[Tensor, " n"],
+        seed: int = 0,
+        groups: Int64[Tensor, " n"] | None = None,
+    ) -> Solved:
         """Fit the heads at once, where the configuration says so (`solved`, `begins_with_probe`).
 
         Args:
             frozen: What parts of the network make of the training photographs.
             labels: The classes of these.
             seed: Of whatever is random.
+            groups: Of each photograph the group that is held out as a whole; None: each stands for itself.
         """
         raise NotImplementedError
 

@@ -55,10 +55,16 @@ class PlainNetwork(Network):
         features = self.backbone(images)
         return BranchLogits(self.backbone.classifier(self.dropout(pool(features))))
 
-    def solve(self, frozen: FrozenFeatures, labels: Int64[Tensor, " n"], seed: int = 0) -> Solved:
+    def solve(
+        self,
+        frozen: FrozenFeatures,
+        labels: Int64[Tensor, " n"],
+        seed: int = 0,
+        groups: Int64[Tensor, " n"] | None = None,
+    ) -> Solved:
         """Fit the head as a probe; arguments as in `Network.solve`."""
         features = frozen("features", lambda network, images, _: network.backbone.pooled(images))
-        probe = fit_probe(features, labels, self.strengths, self.folds, seed)
+        probe = fit_probe(features, labels, self.strengths, self.folds, seed, groups)
         probe.head.put_into(self.backbone.classifier)
         unseen = probe.out_of_fold
         held_out = {} if unseen is None else {Branch.ORIGINAL: unseen.probabilities}

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float, Int64
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
-from sklearn.model_selection import StratifiedKFold
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from sklearn.neighbors import KNeighborsClassifier
 from torch import Tensor, nn
 from torch.nn import functional
@@ -93,7 +93,12 @@ class Probe(NamedTuple):
 
 
 def fit_probe(
-    features: Float[Tensor, "n v d"], labels: Int64[Tensor, " n"], strengths: Sequence[float], folds: int, seed: int = 0
+    features: Float[Tensor, "n v d"],
+    labels: Int64[Tensor, " n"],
+    strengths: Sequence[float],
+    folds: int,
+    seed: int = 0,
+    groups: Int64[Tensor, " n"] | None = None,
 ) -> Probe:
     """Fit a probe; features are standardised over all photographs, before folds are cut.
 
@@ -103,11 +108,12 @@ def fit_probe(
         strengths: Those to choose from; the smallest cross-validated loss wins, and of equals the weakest.
         folds: How often photographs are held out; fewer where a class has fewer photographs.
         seed: Of the folds.
+        groups: Of each photograph its group, which is in one fold as a whole; None: each stands for itself.
     """
     values, classes = features.double().numpy(), labels.numpy()
     mean, spread = values.mean((0, 1)), np.maximum(values.std((0, 1)), _SMALLEST_SPREAD)
     values = (values - mean) / spread
-    cuts = _cuts(classes, folds, seed)
+    cuts = _cuts(classes, folds, seed, None if groups is None else groups.numpy())
     tried = [_cross_validated(values, classes, each, cuts) for each in sorted(strengths)] if cuts else []
     best = min(tried, key=lambda each: each.held.loss) if tried else None
     strength = _middle(strengths) if best is None else best.held.strength
@@ -135,10 +141,16 @@ class _CrossValidated(NamedTuple):
     """Of each fold."""
 
 
-def _cuts(classes: np.ndarray, folds: int, seed: int) -> _Cuts:
-    fewest = int(np.bincount(classes).min())
+def _cuts(classes: np.ndarray, folds: int, seed: int, groups: np.ndarray | None = None) -> _Cuts:
+    groups = np.arange(len(classes)) if groups is None else groups
+    fewest = int(np.bincount(np.unique(np.stack([classes, groups]), axis=1)[0]).min())
     if fewest < 2:
         return []
+    if len(np.unique(groups)) < len(groups):
+        whole = StratifiedGroupKFold(min(folds, fewest), shuffle=True, random_state=seed)
+        cuts = list(whole.split(np.zeros((len(classes), 1)), classes, groups))
+        # A group of several classes may leave a fold without one of them, which nothing could learn then.
+        return cuts if all(len(np.unique(classes[inside])) == classes.max() + 1 for inside, _ in cuts) else []
     split = StratifiedKFold(min(folds, fewest), shuffle=True, random_state=seed)
     return list(split.split(np.zeros((len(classes), 1)), classes))
 

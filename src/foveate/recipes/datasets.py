@@ -7,6 +7,7 @@ from pathlib import Path
 
 from foveate.config.data import DataConfig, DatasetFormat
 from foveate.data import datasets
+from foveate.data.datasets.corrections import relabelled, without
 from foveate.data.datasets.formats import MARKS, Loader
 from foveate.data.folds import load_fold
 from foveate.data.preparation import Splits, split_dataset
@@ -29,8 +30,24 @@ LOADERS: dict[str, Loader] = {
 
 
 def load_dataset(config: DataConfig) -> ImageDataset:
-    """Read the data set; errors as `foveate.data.datasets.load_dataset`."""
-    return _load(config.root, config.format, config.exclude)
+    """Read the data set, without what is left out, under the labels that were corrected.
+
+    Raises:
+        UserError: As `foveate.data.datasets.load_dataset`, `without` and `relabelled`.
+    """
+    dataset = datasets.load_dataset(
+        config.root,
+        config.format,
+        config.excluded_folders,
+        LOADERS,
+        group_column=config.group_column,
+        group_level=config.group_level,
+    )
+    if config.relabel is not None:
+        dataset = relabelled(dataset, config.relabel)
+    for path in config.excluded_lists:
+        dataset = without(dataset, path)
+    return dataset
 
 
 def load_splits(config: DataConfig, say: Callable[[str], None] | None = None) -> Splits:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from foveate.data.migrations import with_groups_and_labels
 from foveate.files.documents import Migration
 from foveate.files.migrating import add_fields, inside, rename_field
 from foveate.guided_zoom.migrations import complete_data, complete_pool_config
@@ -81,6 +82,7 @@ RUN: Mapping[int, Migration] = {
     2: _with_every_choice_of_a_run,
     3: _with_new_heads,
     4: _with_all_layers_learning,
+    5: with_groups_and_labels("config", "data"),
 }
 """Of `run.json`."""
 GUIDED_ZOOM: Mapping[int, Migration] = {1: _with_every_choice_of_a_guided_zoom, 2: _with_entropy_thresholds}

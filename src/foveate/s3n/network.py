@@ -102,13 +102,19 @@ class S3N(Network):
         """Return what `forward` does, and all that led to it (Figure 3, left to right)."""
         return self._zoom(images, self._first_pass(images), step)
 
-    def solve(self, frozen: FrozenFeatures, labels: Int64[Tensor, " n"], seed: int = 0) -> Solved:
+    def solve(
+        self,
+        frozen: FrozenFeatures,
+        labels: Int64[Tensor, " n"],
+        seed: int = 0,
+        groups: Int64[Tensor, " n"] | None = None,
+    ) -> Solved:
         """Fit a probe for each view; arguments as in `Network.solve`.
 
         What draws a photograph's zoomed views here is a head that was not fitted to it, as at test
         time: that of its fold of the cross-validation. Afterwards the head that was fitted to all of them does.
         """
-        fit = partial(fit_probe, labels=labels, strengths=STRENGTHS, folds=FOLDS, seed=seed)
+        fit = partial(fit_probe, labels=labels, strengths=STRENGTHS, folds=FOLDS, seed=seed, groups=groups)
         first = fit(frozen("original", lambda network, images, _: network.backbone.pooled(network.first_view(images))))
         first.head.put_into(self.backbone.classifier)
         probes = {Branch.ORIGINAL: first}

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from jaxtyping import Int64
+from torch import Tensor
 
-from foveate.data.records import ImageRecord, labels_of
+from foveate.data.records import ImageRecord, groups_of, labels_of
 from foveate.errors import UserError
 from foveate.files.documents import read_json, write_json
 from foveate.networks.network import Network, Solved
@@ -76,11 +78,17 @@ def solve(
     """
     began = time.perf_counter()
     frozen = KeptFeatures(network, train, config.transforms, config.hardware, folder / _FOLDER, say)
-    solved = network.solve(frozen, torch.tensor(labels_of(train)), config.seed)
+    solved = network.solve(frozen, torch.tensor(labels_of(train)), config.seed, group_numbers(train))
     say(", ".join(f"{name} {value:.4g}" for name, value in solved.measured.items()))
     measured = {"minutes": round((time.perf_counter() - began) / 60, 2), **solved.measured}
     write_json(folder / _FOLDER / _MEASURED, measured)
     return solved._replace(measured=measured)
+
+
+def group_numbers(records: Sequence[ImageRecord]) -> Int64[Tensor, " n"] | None:
+    """Return the number of each photograph's group; None: each stands for itself."""
+    groups = groups_of(records)
+    return None if groups is None else torch.tensor(groups)
 
 
 def with_head_start(metrics: dict[str, Any], folder: Path) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -73,7 +72,7 @@ def adopt(
         UserError: The checkpoint does not fit, a photograph cannot be read, or the folder holds something else.
     """
     checkpoint, out, hardware = Path(checkpoint).expanduser().resolve(), Path(out), hardware or HardwareConfig()
-    data = replace(data, root=data.root.expanduser().resolve())
+    data = data.resolved()
     own = OwnConfig(architecture=architecture, library=library, mean=mean, std=std)
     config = TrainConfig(data=data, transforms=transforms or TransformConfig(), network=own, seed=seed)
     file = _Checkpoint(checkpoint, _hash(checkpoint), weights_key)

@@ -56,7 +56,7 @@ def train(config: TrainConfig, out: Path | str, *, say: Callable[[str], None] = 
         )
     if config.network.solved:
         check_solved(config)
-    config = replace(config, data=replace(config.data, root=config.data.root.expanduser().resolve()))
+    config = replace(config, data=config.data.resolved())
     splits = load_splits(config.data, say)
     photographs = len(splits.named(Split.TRAIN))
     if not config.epochs:

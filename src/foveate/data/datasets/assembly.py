@@ -24,6 +24,7 @@ class Row(NamedTuple):
     split: Split
     box: Box | None = None
     parts: tuple[PartPoint, ...] = ()
+    group: str | None = None
 
 
 def assemble(
@@ -49,8 +50,8 @@ def assemble(
     _check_once(name, rows, class_names)
     labels = {class_id: label for label, class_id in enumerate(used)}
     divisions: dict[Split, list[ImageRecord]] = {split: [] for split in Split}
-    for id, image, class_id, split, box, parts in rows:
-        record = ImageRecord(id, image, labels[class_id], class_names[class_id], box, parts)
+    for id, image, class_id, split, box, parts, group in rows:
+        record = ImageRecord(id, image, labels[class_id], class_names[class_id], box, parts, group)
         divisions[split].append(record)
     names = tuple(class_names[class_id] for class_id in used)
     return ImageDataset(

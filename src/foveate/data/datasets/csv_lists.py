@@ -6,11 +6,11 @@ import codecs
 import csv
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from foveate.data.datasets.checks import first_few
-from foveate.data.datasets.columns import Columns, is_list, wanted_columns
+from foveate.data.datasets.columns import Columns, check_group_column, is_list, wanted_columns
 from foveate.errors import UserError
 
 _DELIMITERS = ",;\t|"
@@ -29,8 +29,12 @@ def csv_header(path: Path) -> list[str]:
     return _header(next(csv.reader(io.StringIO(_first_line(text)), delimiter=_delimiter(text)), []))
 
 
-def read_csv(path: Path) -> Columns:
+def read_csv(path: Path, group: str | None = None) -> Columns:
     """Read the known columns of a list; what is empty is None.
+
+    Args:
+        path: The list.
+        group: Its column of groups, if it has one.
 
     Raises:
         UserError: A column is missing or there twice, a row has more or fewer fields than the header, or the text is in
@@ -40,12 +44,45 @@ def read_csv(path: Path) -> Columns:
     delimiter = _delimiter(text)
     rows = _rows(path, text, delimiter)
     header = _header(next(rows, (0, []))[1])
-    columns = wanted_columns(header)
+    group = None if group is None else group.strip().casefold()
+    check_group_column(header, group, path)
+    columns = wanted_columns(header, group)
     if columns is None:
         raise UserError(
             f"a list must have the columns image and label or class_name, each once; {path} has "
             f"{first_few(header, 12) or 'none'}. Rename its columns"
         )
+    numbers, values = _values(path, rows, header, columns)
+    return Columns(path, values, numbers, group=group, notes=notes)
+
+
+def read_csv_columns(path: Path, names: Sequence[str]) -> list[list[str]]:
+    """Return columns of a CSV, by names in lower case; an empty cell is refused.
+
+    Raises:
+        UserError: One is not there, or the file is no such table.
+    """
+    text, _ = _text(path)
+    rows = _rows(path, text, _delimiter(text))
+    header = _header(next(rows, (0, []))[1])
+    if absent := [name for name in names if name not in header]:
+        raise UserError(
+            f"the list must have the columns {' and '.join(names)}; {path} has {first_few(header, 12) or 'none'}, and "
+            f"no {absent[0]}. Rename its columns"
+        )
+    numbers, values = _values(path, rows, header, names)
+    columns = [[value or "" for value in values[name]] for name in names]
+    for name, column in zip(names, columns, strict=True):
+        if "" in column:
+            place = numbers[column.index("")]
+            raise UserError(f"{name} must be given in every row of {path}; row {place} has none. Fill it in")
+    return columns
+
+
+def _values(
+    path: Path, rows: Iterator[tuple[int, list[str]]], header: Sequence[str], columns: Sequence[str]
+) -> tuple[list[int], dict[str, list[str | None]]]:
+    """Return the number of each row and the values of some columns; what is empty is None."""
     places = [header.index(name) for name in columns]
     numbers: list[int] = []
     values: dict[str, list[str | None]] = {name: [] for name in columns}
@@ -58,7 +95,7 @@ def read_csv(path: Path) -> Columns:
         numbers.append(number)
         for name, place in zip(columns, places, strict=True):
             values[name].append(row[place] or None)
-    return Columns(path, values, numbers, notes=notes)
+    return numbers, values
 
 
 def _rows(path: Path, text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:

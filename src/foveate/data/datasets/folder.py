@@ -18,7 +18,9 @@ from foveate.data.roots import is_not_text, shown_path
 from foveate.errors import UserError
 
 
-def load_folder(root: Path, exclude: Sequence[str] = (), *, folders: Folders | None = None) -> ImageDataset:
+def load_folder(
+    root: Path, exclude: Sequence[str] = (), *, folders: Folders | None = None, group_level: int = 0
+) -> ImageDataset:
     """Read ``root/<class>/**``, or ``root/<split>/<class>/**`` where folders are called as splits are.
 
     Those are train, test and validation, in any of the ways of `divisions`. A validation folder is the test split where
@@ -29,6 +31,7 @@ def load_folder(root: Path, exclude: Sequence[str] = (), *, folders: Folders | N
         root: The folder.
         exclude: Names of folders that are left out.
         folders: How folders are entered, where some above the root were looked at already; None: as `exclude` says.
+        group_level: How many folders below a class folder name the group of a photograph; 0: each stands for itself.
 
     Raises:
         UserError: There are no class folders, one holds no photograph, or links put a photograph into two classes (or
@@ -46,12 +49,19 @@ def load_folder(root: Path, exclude: Sequence[str] = (), *, folders: Folders | N
     numbers = {name: number for number, name in enumerate(classes)}
     once = _Once(root)
     rows = [
-        Row(path.relative_to(root).as_posix(), path, numbers[folder.name], split)
+        Row(
+            path.relative_to(root).as_posix(),
+            path,
+            numbers[folder.name],
+            split,
+            group=_group(path, folder, group_level),
+        )
         for split, inside in divided_into.items()
         for folder in inside
         for path in once.new(photographs_below(folder, folders), split, folder.name)
     ]
     once.check(folders)
+    _check_groups(root, rows, group_level)
     barren = sorted(set(classes) - {classes[row.class_id] for row in rows})
     if barren:
         raise UserError(
@@ -64,6 +74,20 @@ def load_folder(root: Path, exclude: Sequence[str] = (), *, folders: Folders | N
     if idle := [each for each in folders.exclude if each not in folders.matched]:
         notes.append(f"warning: no folder is called {first_few(idle)}, which exclude names")
     return assemble(root.resolve().name, rows, dict(enumerate(classes)), notes=notes)
+
+
+def _group(path: Path, class_folder: Path, level: int) -> str | None:
+    """Return the name of a photograph's group, the same in every split; None: it lies not so deep."""
+    inside = path.relative_to(class_folder).parent.parts
+    return "/".join((class_folder.name, *inside[:level])) if level and len(inside) >= level else None
+
+
+def _check_groups(root: Path, rows: Sequence[Row], level: int) -> None:
+    if level and all(row.group is None for row in rows):
+        raise UserError(
+            f"group_level must be a depth below the class folders at which there are folders; {root} has no "
+            f"photograph in a folder {level} below its class; got {level}. Give a smaller one, or leave it out"
+        )
 
 
 def _divisions(root: Path, folders: Folders) -> dict[Split, Path]:

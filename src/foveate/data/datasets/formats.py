@@ -58,6 +58,9 @@ def load_dataset(
     format: DatasetFormat = DatasetFormat.AUTO,
     exclude: tuple[str, ...] = (),
     loaders: Mapping[str, Loader] = LOADERS,
+    *,
+    group_column: str | None = None,
+    group_level: int = 0,
 ) -> ImageDataset:
     """Read the data set in a folder, or in a list (a CSV or Parquet file); no photograph is opened.
 
@@ -66,6 +69,8 @@ def load_dataset(
         format: How it is kept; AUTO finds it out.
         exclude: Names of folders that are left out of class folders.
         loaders: What reads a folder of each format.
+        group_column: Of lists: the column that names the group of a photograph.
+        group_level: Of class folders: how many folders below that of the class name it; 0: none do.
 
     Raises:
         UserError: There is no such folder, it is empty or of no known format, or it breaks a rule of its
@@ -73,13 +78,34 @@ def load_dataset(
     """
     root = existing_root(root)
     if root.is_file():
-        return _load_file(root, format, exclude)
+        return _load_file(root, format, exclude, group_column, group_level)
     folders = Folders(root, exclude)
-    folders, kept_as = _archive(folders, format) or _own_format(folders, format)
+    folders, kept_as = _archive(folders, format) or _own_format(folders, format, group_level)
     if kept_as == DatasetFormat.FOLDER:
-        return load_folder(folders.root, folders=folders)
+        _check_no_group_column(group_column, kept_as)
+        return load_folder(folders.root, folders=folders, group_level=group_level)
     _check_no_exclude([each for each in exclude if each not in folders.matched], kept_as)
+    _check_no_group_level(group_level, kept_as)
+    if kept_as == DatasetFormat.TABLE and group_column is not None:
+        return load_table(folders.root, group_column)
+    _check_no_group_column(group_column, kept_as)
     return loaders[kept_as](folders.root)
+
+
+def _check_no_group_column(group_column: str | None, format: str) -> None:
+    if group_column is not None:
+        raise UserError(
+            f"group_column names a column of a list; {format} has none; got {group_column!r}. Leave it out; of class "
+            "folders, group_level says how deep the folders lie that name groups"
+        )
+
+
+def _check_no_group_level(group_level: int, format: str) -> None:
+    if group_level:
+        raise UserError(
+            f"group_level counts folders below class folders; {format} has its photographs listed; got {group_level}. "
+            "Leave it out; of a CSV or Parquet list, group_column names groups"
+        )
 
 
 def _check_no_exclude(exclude: Sequence[str], format: str) -> None:
@@ -90,14 +116,17 @@ def _check_no_exclude(exclude: Sequence[str], format: str) -> None:
         )
 
 
-def _load_file(path: Path, format: DatasetFormat, exclude: tuple[str, ...]) -> ImageDataset:
+def _load_file(
+    path: Path, format: DatasetFormat, exclude: tuple[str, ...], group_column: str | None, group_level: int
+) -> ImageDataset:
     if path.suffix.lower() not in SUFFIXES or format not in (DatasetFormat.AUTO, DatasetFormat.TABLE):
         raise UserError(
             f"a data set must be a folder, or a list ({' or '.join(SUFFIXES)}); "
             f"got the file {path} for format {format}. Unpack an archive, or give the folder that holds a shard"
         )
     _check_no_exclude(exclude, DatasetFormat.TABLE)
-    return load_table(path)
+    _check_no_group_level(group_level, DatasetFormat.TABLE)
+    return load_table(path, group_column)
 
 
 def _archive(folders: Folders, format: str) -> tuple[Folders, str] | None:
@@ -123,8 +152,8 @@ def _marked(folder: Path, wanted: tuple[str, ...]) -> str | None:
     return None
 
 
-def _own_format(folders: Folders, format: str) -> tuple[Folders, str]:
-    """Tell the formats of people's own data apart: shards, a list, class folders."""
+def _own_format(folders: Folders, format: str, group_level: int) -> tuple[Folders, str]:
+    """Tell the formats of people's own data apart: shards, a list, class folders, in which there may be groups."""
     if format != DatasetFormat.AUTO:
         return folders, format
     root, inside, shards = folders.root, folders.inside(folders.root), shards_in(folders.root)
@@ -142,9 +171,9 @@ def _own_format(folders: Folders, format: str) -> tuple[Folders, str]:
     if len(inside) == 1 and not divided and _is_parent(inside[0]):
         folders.inside(root, count=True)
         folders.passed_over.add_files(root)
-        return _own_format(replace(folders, root=inside[0]), format)
+        return _own_format(replace(folders, root=inside[0]), format, group_level)
     if inside:
-        if not divided:
+        if not divided and not group_level:
             _check_no_divisions(folders, inside)
         return folders, DatasetFormat.FOLDER
     formats = ", ".join(DatasetFormat)

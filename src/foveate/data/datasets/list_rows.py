@@ -32,6 +32,7 @@ class Listed(NamedTuple):
     split: Split
     spelled: str | None
     box: Box | None
+    group: str | None
 
 
 def rows_of(columns: Columns, split: Split | None) -> Iterator[Listed]:
@@ -45,9 +46,9 @@ def rows_of(columns: Columns, split: Split | None) -> Iterator[Listed]:
     images: Sequence[ImageSource] = columns.images or [folder / id for id in ids]
     labels, names = _labels(columns, count), _class_names(columns, count)
     splits = _splits(columns, split, count)
-    for row in zip(ids, images, labels, names, splits, _boxes(columns, count), strict=True):
-        id, image, label, name, (own, spelled), box = row
-        yield Listed(id, image, label, name, own, spelled, box)
+    for row in zip(ids, images, labels, names, splits, _boxes(columns, count), _groups(columns, count), strict=True):
+        id, image, label, name, (own, spelled), box, group = row
+        yield Listed(id, image, label, name, own, spelled, box, group)
 
 
 def _image_names(columns: Columns) -> list[str]:
@@ -148,6 +149,13 @@ def _boxes(columns: Columns, count: int) -> list[Box | None]:
         empty = all(edge is None or edge != edge for edge in edges)
         boxes.append(None if empty else checked_box(edges, columns.place(index)))
     return boxes
+
+
+def _groups(columns: Columns, count: int) -> list[str | None]:
+    """Return the group of each row; one that names none stands for itself."""
+    if columns.group is None:
+        return [None] * count
+    return [None if value in (None, "") else str(value) for value in columns.values[columns.group]]
 
 
 def _edge(value: Any) -> Any:

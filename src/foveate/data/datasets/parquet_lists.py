@@ -10,7 +10,7 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from foveate.data.datasets.checks import first_few
-from foveate.data.datasets.columns import Columns, wanted_columns
+from foveate.data.datasets.columns import Columns, check_group_column, wanted_columns
 from foveate.data.parquet_images import COLUMN, FIELD, ParquetImage
 from foveate.errors import UserError
 
@@ -20,15 +20,20 @@ def parquet_header(path: Path) -> list[str]:
     return list(parquet.read_schema(path).names)
 
 
-def read_parquet(path: Path) -> Columns:
+def read_parquet(path: Path, group: str | None = None) -> Columns:
     """Read the known columns of a list; of photographs in it no byte is read.
+
+    Args:
+        path: The list.
+        group: Its column of groups, if it has one.
 
     Raises:
         UserError: A column is missing or there twice, the photographs are neither paths nor bytes, or a text
             is damaged.
     """
     schema = parquet.read_schema(path)
-    columns = wanted_columns(schema.names)
+    check_group_column(schema.names, group, path)
+    columns = wanted_columns(schema.names, group)
     if columns is None:
         raise UserError(
             f"a list must have the columns image and label or class_name, each once; {path} has "
@@ -48,10 +53,11 @@ def read_parquet(path: Path) -> Columns:
     rows = range(1, count + 1)
     names = _class_names(schema) if "class_name" not in columns else ()
     if not inside:
-        return Columns(path, values, rows, class_names=names)
+        return Columns(path, values, rows, class_names=names, group=group)
     values[COLUMN] = _names(path, values.get(COLUMN, []), count)
     size = path.stat().st_size
-    return Columns(path, values, rows, [ParquetImage(path, row, size) for row in range(count)], names)
+    images = [ParquetImage(path, row, size) for row in range(count)]
+    return Columns(path, values, rows, images, class_names=names, group=group)
 
 
 def _holds_bytes(path: Path, kind: pa.DataType) -> bool:

@@ -25,7 +25,7 @@ SUFFIXES = (".csv", ".tsv", ".parquet")
 _UNREADABLE = (pa.ArrowException, csv.Error, OSError, UnicodeDecodeError)  # the last: names of columns in Parquet
 
 
-def load_table(root: Path) -> ImageDataset:
+def load_table(root: Path, group_column: str | None = None) -> ImageDataset:
     """Read a list, or the lists in a folder; image paths are relative to the list's folder.
 
     Columns: ``image``; ``label`` (whole numbers), ``class_name`` or both; optionally ``split`` (train, validation or
@@ -36,6 +36,10 @@ def load_table(root: Path) -> ImageDataset:
     Several lists in a folder are one data set where each is called as a split is: ``train.csv`` and ``test.csv``, or
     ``train-00000-of-00002.parquet``. A validation split is the test split where there is none.
 
+    Args:
+        root: The list, or the folder of lists.
+        group_column: What names the group of a photograph; None: each stands for itself.
+
     Raises:
         UserError: A column is missing, or a value is not as said (or see `number_classes` and `assemble`).
     """
@@ -43,7 +47,7 @@ def load_table(root: Path) -> ImageDataset:
     named = file_splits([path.stem for path in lists]) if len(lists) > 1 else {}
     rows: list[Listed] = []
     for path in lists:
-        columns, split = _read(path), named.get(path.stem)
+        columns, split = _read(path, group_column), named.get(path.stem)
         notes += columns.notes
         if split in (Split.TEST, Split.VALIDATION) and _is_unlabelled(columns):
             notes.append(_without_labels(path))
@@ -56,7 +60,7 @@ def load_table(root: Path) -> ImageDataset:
         [row.id for row in rows], [row.label for row in rows], [row.class_name for row in rows]
     )
     assembled = [
-        Row(row.id, row.image, class_id, used[row.split], row.box)
+        Row(row.id, row.image, class_id, used[row.split], row.box, group=row.group)
         for row, class_id in zip(rows, class_ids, strict=True)
     ]
     check_one_class_each(assembled, class_names, str(root))
@@ -111,9 +115,9 @@ def _header(path: Path) -> list[str]:
         raise _unreadable(path, error) from error
 
 
-def _read(path: Path) -> Columns:
+def _read(path: Path, group: str | None) -> Columns:
     try:
-        return read_parquet(path) if path.suffix.lower() == ".parquet" else read_csv(path)
+        return read_parquet(path, group) if path.suffix.lower() == ".parquet" else read_csv(path, group)
     except _UNREADABLE as error:
         raise _unreadable(path, error) from error
 

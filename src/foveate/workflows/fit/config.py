@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from foveate.config.checks import require, require_finite, require_seed, require_side
 from foveate.config.data import DataConfig
 from foveate.config.hardware import HardwareConfig
+from foveate.data.migrations import with_groups_and_labels
+from foveate.files.documents import Migration
 
 MINUTES = 15.0
 _MOST_MINUTES = 100_000.0
+
+MIGRATIONS: Mapping[int, Migration] = {1: with_groups_and_labels("settings", "data")}
+"""Of the documents that hold what a fit was asked for."""
 
 
 class Prefer(StrEnum):

@@ -85,7 +85,8 @@ def fit(
         KeyboardInterrupt: It was interrupted; call again to continue.
     """
     began, root = time.perf_counter(), Path(folder).expanduser().resolve()
-    data, hardware = replace(data or DataConfig(root=root), root=root), hardware or HardwareConfig()
+    data = replace(data or DataConfig(root=root), root=root).resolved()
+    hardware = hardware or HardwareConfig()
     prefer, minutes = _preferred(prefer), float(minutes)
     config = FitConfig(data=data, minutes=minutes, prefer=prefer, size=size, seed=seed, hardware=hardware)
     out = default_folder(config) if out is None else Path(out).expanduser()

@@ -12,10 +12,10 @@ from foveate.data.records import ImageRecord
 from foveate.errors import UserError
 from foveate.files.documents import read_json, structured, unstructured, write_json
 from foveate.guided_zoom.pool import hash_of_photographs
-from foveate.workflows.fit.config import FitConfig
+from foveate.workflows.fit.config import MIGRATIONS, FitConfig
 from foveate.workflows.fit.time_model import Machine, Speed
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 class RungState(StrEnum):
@@ -91,7 +91,8 @@ class Journal:
             UserError: It is damaged, or of another version.
         """
         file = folder / "journal.json"
-        return cls(folder, structured(read_json(file, SCHEMA_VERSION), JournalContent, file, "a fit"), began)
+        content = read_json(file, SCHEMA_VERSION, MIGRATIONS)
+        return cls(folder, structured(content, JournalContent, file, "a fit"), began)
 
     def check(self, settings: FitConfig, records: Sequence[ImageRecord]) -> None:
         """Refuse to go on with other settings or photographs.

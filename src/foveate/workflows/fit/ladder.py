@@ -80,8 +80,12 @@ class Ladder:
         root = self.out.resolve() / WORK / "folds" / f"fold-{fold + 1}"
         ids = (tuple(each.id for each in part) for part in (inside, outside))
         write_fold(root, Fold(data=self.config.data, train=next(ids), held_out=next(ids)))
-        # What cannot be read is left out of the folds already.
-        return replace(self.config.data, root=root, format=DatasetFormat.FOLD, exclude=(), test_fraction=0.0)
+        # What cannot be read is left out of the folds already, and what is said of photographs is said in the fold.
+        plain = DataConfig(root=root, format=DatasetFormat.FOLD, test_fraction=0.0)
+        data = self.config.data
+        return replace(
+            plain, split_seed=data.split_seed, on_error=data.on_error, largest_megapixels=data.largest_megapixels
+        )
 
     def divided(self, fold: int) -> tuple[list[ImageRecord], list[ImageRecord]]:
         """Return the training photographs that a fold learns from, and those that it holds out."""

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from foveate.files.documents import read_json, structured, unstructured, write_json, write_text
 from foveate.report.tables import markdown_table
-from foveate.workflows.fit.config import FitConfig
+from foveate.workflows.fit.config import MIGRATIONS, FitConfig
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 _FILE = "ladder.json"
 
 
@@ -122,4 +122,4 @@ class LadderTable:
             UserError: It is damaged, or of another version.
         """
         file = folder / _FILE
-        return structured(read_json(file, SCHEMA_VERSION), LadderTable, file, "a ladder")
+        return structured(read_json(file, SCHEMA_VERSION, MIGRATIONS), LadderTable, file, "a ladder")

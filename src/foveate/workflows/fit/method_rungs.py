@@ -22,6 +22,7 @@ from foveate.recipes.methods import create_network
 from foveate.runs.context import RunContext
 from foveate.runs.run import Run
 from foveate.training.frozen_features import KeptFeatures
+from foveate.training.solve import group_numbers
 from foveate.workflows.evaluate import evaluate
 from foveate.workflows.fit.ladder import Answers, Ladder, Rung
 from foveate.workflows.fit.time_model import RungTime, Speed
@@ -134,7 +135,8 @@ class SolvedRung(MethodRung):
             torch.manual_seed(config.seed)  # as its training does: what is kept rests on the weights it begins with
             network = create_network(config.network, config.transforms, len(ladder.splits.class_names))
             frozen = KeptFeatures(network, records, config.transforms, config.hardware, features, ladder.detail)
-            network.solve(PartOfFeatures(frozen, rows, len(records)), labels, config.seed)
+            groups = group_numbers([records[row] for row in rows.tolist()])
+            network.solve(PartOfFeatures(frozen, rows, len(records)), labels, config.seed, groups)
         return Classifier.place(network, config.hardware), config
 
     @override

@@ -1,0 +1,56 @@
+"""`foveate check`: what is wrong with a data set, before anything is trained on it."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from foveate.commands import existence
+from foveate.config.data import DataConfig
+from foveate.config.hardware import HardwareConfig
+from foveate.errors import UserError
+
+_FOLDER = Path("FOLDER")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """Find leaks, copies, suspected labels and unusable photographs; write lists that `train` takes.
+
+    Equal and nearly equal photographs within and across splits and classes, mirrored ones too; labels that networks
+    which did not learn from the photograph contradict; what is unreadable, nearly blank or tiny. `foveate data` is the
+    short summary of the same folder.
+    """
+
+    folder: tyro.conf.Positional[Path]
+    """The photographs: a folder of class folders, an archive as its authors made it, or a CSV or Parquet list."""
+    run_folder: Annotated[Path | None, tyro.conf.arg(name="run")] = None
+    """A run on these photographs, whose held-out answers judge the labels; None: probes do, in a minute or two."""
+    out: Path | None = None
+    """Folder for the table, the lists and the sheet: new or empty; None: check, or with the next free number."""
+    labels: bool = True
+    """Whether labels are looked at, which takes a minute or more."""
+    data: DataConfig = field(default_factory=lambda: DataConfig(root=_FOLDER))
+    hardware: HardwareConfig = field(default_factory=HardwareConfig)
+
+    def run(self) -> None:
+        """Do it."""
+        if self.data.root != _FOLDER:
+            raise UserError(
+                f"the photographs are given as FOLDER; got --data.root {str(self.data.root)[:200]} too; leave it out"
+            )
+        existence.check_data(self.folder)
+        existence.check_lists(self.data)
+        if self.run_folder is not None:
+            existence.check_run(self.run_folder)
+        from foveate.workflows.check.check import check
+
+        check(
+            self.folder,
+            run=self.run_folder,
+            out=self.out,
+            labels=self.labels,
+            data=self.data,
+            hardware=self.hardware,
+        )

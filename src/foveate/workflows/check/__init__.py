@@ -1,0 +1,1 @@
+"""A data set looked over: equal photographs, leaks, suspected labels."""

@@ -1,0 +1,96 @@
+"""What a check leaves in its folder: a table of all findings, lists that a training takes, and a sheet of suspects."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from PIL import Image
+
+from foveate.data.datasets.corrections import cell
+from foveate.data.images import ImageError, read_image
+from foveate.data.records import ImageRecord
+from foveate.evaluation.data_report import DataReport, Finding, FindingKind
+from foveate.files.atomic import atomic_path
+from foveate.files.documents import write_text
+from foveate.report.data_check import data_check_markdown
+from foveate.report.suspected_labels import Suspect, suspect_sheet
+
+FINDINGS, EXCLUDE, SUSPECTS, RELABEL, SHEET, SUMMARY = (
+    *("findings.csv", "exclude.txt", "suspects.txt", "relabel.csv", "suspects.png", "check.md"),
+)
+_COLUMNS = (
+    *("kind", "photograph", "split", "class_name", "suggested_class", "score", "other_photograph", "other_split"),
+    *("other_class", "note"),
+)
+_SHOWN = 24  # suspects on the sheet
+_SIDE = 600  # pixels that a photograph on the sheet has at most
+
+
+def write_check(report: DataReport, records: Mapping[str, ImageRecord]) -> tuple[Path, ...]:
+    """Write everything into the report's folder; return the files.
+
+    Args:
+        report: What was found.
+        records: The photographs by their ids.
+    """
+    folder, suspects = report.path, report.of(FindingKind.LABEL)
+    rows = [_row(each) for each in report.findings]
+    _write_csv(folder / FINDINGS, _COLUMNS, rows)
+    relabelled = [(each.photograph, each.suggested or "", each.class_name, f"{each.score:.3f}") for each in suspects]
+    _write_csv(folder / RELABEL, ("image", "class_name", "label_now", "score"), relabelled)
+    _write_list(folder / EXCLUDE, report.excluded)
+    _write_list(folder / SUSPECTS, [each.photograph for each in suspects])
+    write_text(folder / SUMMARY, f"# {' '.join(report.name.split())}\n\n{data_check_markdown(report)}")
+    files = [folder / each for each in (FINDINGS, EXCLUDE, SUSPECTS, RELABEL, SUMMARY)]
+    if shown := _shown(report, suspects[:_SHOWN], records):
+        suspect_sheet(shown, folder / SHEET, report.name)
+        files.append(folder / SHEET)
+    report.write(folder)
+    return tuple(files)
+
+
+def _row(finding: Finding) -> tuple[str, ...]:
+    score = "" if finding.score is None else f"{finding.score:.3f}"
+    texts = (finding.kind.value, finding.photograph, finding.split, finding.class_name, finding.suggested, score)
+    return (*(each or "" for each in texts), *(each or "" for each in _others(finding)))
+
+
+def _others(finding: Finding) -> tuple[str | None, ...]:
+    return finding.other, finding.other_split, finding.other_class, finding.words
+
+
+def _write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows([cell(each) for each in row] for row in rows)
+
+
+def _write_list(path: Path, names: Sequence[str]) -> None:
+    write_text(path, "".join(f"{name}\n" for name in names))
+
+
+def _shown(report: DataReport, suspects: Sequence[Finding], records: Mapping[str, ImageRecord]) -> list[Suspect]:
+    typical = {each.class_name: each.photograph for each in report.typical}
+    shown = []
+    for each in suspects:
+        image, suggested = _image(records, each.photograph), each.suggested
+        if image is None or suggested is None or each.score is None:
+            continue
+        own, other = (_image(records, typical.get(name)) for name in (each.class_name, suggested))
+        shown.append(Suspect(image, each.photograph, each.class_name, suggested, each.score, own, other))
+    return shown
+
+
+def _image(records: Mapping[str, ImageRecord], name: str | None) -> Image.Image | None:
+    """Return a photograph, small enough for a sheet; None: there is none, or it cannot be read any more."""
+    if name is None or name not in records:
+        return None
+    try:
+        image = read_image(records[name].image, name, largest_megapixels=None)
+    except ImageError:
+        return None
+    image.thumbnail((_SIDE, _SIDE))
+    return image

@@ -1,0 +1,96 @@
+"""Findings that rest on the photographs alone: equal ones, leaks, and what cannot be used."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from foveate.data.fingerprints import Fingerprint
+from foveate.data.near_duplicates import Pair
+from foveate.data.records import ImageRecord
+from foveate.evaluation.data_report import Finding, FindingKind
+
+TINY = 64
+"""Pixels; a photograph with a shorter side shows little of anything."""
+_PRECEDENCE = ("test", "validation", "train")
+"""Of equal photographs the one of the first of these splits is the other one, that stays."""
+
+
+class Looked(NamedTuple):
+    """A photograph, its split, and what is remembered of it."""
+
+    record: ImageRecord
+    split: str
+    print: Fingerprint | str
+    """Or why it cannot be read."""
+
+
+def unusable(photographs: Sequence[Looked]) -> Iterator[Finding]:
+    """Yield what cannot be read, what is nearly blank, and what is tiny."""
+    for record, split, seen in photographs:
+        about = {"photograph": record.id, "split": split, "class_name": record.class_name}
+        if isinstance(seen, str):
+            yield Finding(kind=FindingKind.UNREADABLE, words=seen, **about)
+        elif seen.blank is not None:
+            yield Finding(kind=FindingKind.BLANK, words=seen.blank, **about)
+        elif min(seen.size) < TINY:
+            yield Finding(kind=FindingKind.TINY, words=f"{seen.size.width} x {seen.size.height} pixels", **about)
+
+
+def equal(photographs: Sequence[Looked], pairs: Sequence[Pair]) -> Iterator[Finding]:
+    """Yield a finding for each photograph that is equal to one that goes before it: of a test split, or listed first.
+
+    Args:
+        photographs: All of them can be read.
+        pairs: Of their places.
+    """
+    partners: dict[int, list[tuple[int, Pair]]] = {}
+    for pair in pairs:
+        late, early = sorted(pair[:2], key=lambda place: _rank(photographs, place), reverse=True)
+        partners.setdefault(late, []).append((early, pair))
+    for late, before in sorted(partners.items()):
+        early, pair = min(before, key=lambda each: _rank(photographs, each[0]))
+        record, split, _ = photographs[late]
+        other, other_split, _ = photographs[early]
+        leaks, torn = split != other_split, record.label != other.label
+        kind = FindingKind.LEAK if leaks else FindingKind.CLASSES if torn else FindingKind.COPY
+        yield Finding(
+            kind=kind,
+            photograph=record.id,
+            split=split,
+            class_name=record.class_name,
+            score=round(min(max(pair.correlation, 0.0), 1.0), 4),
+            other=other.id,
+            other_split=other_split,
+            other_class=other.class_name,
+            words=f"{pair.words}{', and of another class' if leaks and torn else ''}",
+        )
+
+
+def torn_groups(photographs: Sequence[Looked]) -> Iterator[Finding]:
+    """Yield a finding for each group that has photographs in two splits."""
+    members: dict[str, list[Looked]] = {}
+    for each in photographs:
+        if each.record.group is not None:
+            members.setdefault(each.record.group, []).append(each)
+    for group, inside in members.items():
+        by_split: Mapping[str, list[Looked]] = {
+            name: [each for each in inside if each.split == name] for name in _PRECEDENCE
+        }
+        present = [own for own in by_split.values() if own]
+        if len(present) > 1:
+            late, early = present[-1], present[0]
+            yield Finding(
+                kind=FindingKind.GROUP,
+                photograph=late[0].record.id,
+                split=late[0].split,
+                class_name=late[0].record.class_name,
+                other=early[0].record.id,
+                other_split=early[0].split,
+                other_class=early[0].record.class_name,
+                words=f"group {group}: " + ", ".join(f"{len(own)} in {own[0].split}" for own in present),
+            )
+
+
+def _rank(photographs: Sequence[Looked], place: int) -> tuple[int, int]:
+    return _PRECEDENCE.index(photographs[place].split), place
