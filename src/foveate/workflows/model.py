@@ -151,9 +151,7 @@ class Model:
         rule = self._rule(top, doubt, views)
         remarks, largest = Remarks(unreadable, doubtful), self._largest(largest_megapixels)
         for names, pixels in self._decoded_batches(photographs, views, batch_size, remarks, largest):
-            first, probabilities = self._probabilities(*pixels)
-            before = [None] * len(names) if first is None else first.numpy()
-            yield from map(rule.prediction, names, probabilities.numpy(), before)
+            yield from self._answers(rule, names, pixels)
 
     def predict_together(
         self,
@@ -201,7 +199,7 @@ class Model:
         rule = self._rule(top, Doubt(), TestViews.CENTRE)
         sizes = zip(*(each.pixels for each in photographs), strict=True)
         pixels = [torch.from_numpy(np.stack(size)) for size in sizes]
-        return list(map(rule.prediction, names, self._probabilities(*pixels).numpy()))
+        return list(self._answers(rule, names, pixels))
 
     def unrefined(self) -> Model:
         """Return what answers as the run alone does, without the evidence of a Guided Zoom; of a run, itself."""
@@ -242,6 +240,13 @@ class Model:
             else:
                 best = self.refiner.classes(*(each[:, 0] for each in pixels))
             yield from map(Named, names, (self.class_names[label] for label in best.tolist()))
+
+    def _answers(
+        self, rule: AnswerRule, names: Sequence[str], pixels: Sequence[UInt8[Tensor, "b v H W 3"]]
+    ) -> Iterator[Prediction]:
+        first, probabilities = self._probabilities(*pixels)
+        before = [None] * len(names) if first is None else first.numpy()
+        return map(rule.prediction, names, probabilities.numpy(), before)
 
     def _probabilities(
         self, images: UInt8[Tensor, "b v H W 3"], source: UInt8[Tensor, "b 1 Hs Ws 3"] | None = None
