@@ -54,6 +54,7 @@ def test_data_train_evaluate_predict(plumage: Path, tmp_path: Path, capsys: pyte
     assert status("train", "plain", "--data.root", plumage, "--out", run, "--seed", 3, *TINY) == 0
     told = capsys.readouterr()
     assert "4 classes, 24 training, 0 validation and 12 test photographs" in told.out
+    assert told.out.startswith("no photographs are held out: what rests on some cannot be had of this run later")
     assert told.err == ""
     config = Run.open(run).config
     assert (config.seed, config.epochs, config.batch_size, config.hardware.workers) == (3, 1, 16, 0)

@@ -500,7 +500,9 @@ def test_tuning_writes_down_what_fits_and_plots_the_rest(
     assert main(["tune", str(zoom), "--split", "test"]) == 2
     assert "says nothing about other photographs" in capsys.readouterr().err
     assert main(["tune", str(zoom)]) == 2
-    assert "the validation split must hold photographs" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert f"--out {zoom}-held-out --tuned`, then `foveate guided-zoom " in told
+    assert f"--out {zoom} --tuned-by {zoom}-held-out`" in told
 
 
 def test_what_was_fitted_elsewhere_is_taken_over(

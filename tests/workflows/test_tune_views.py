@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from command_line import status
 from foveate.config.branches import Branch
 from foveate.data.images import read_image
 from foveate.errors import UserError
+from foveate.evaluation.gating import SHARES
 from foveate.evaluation.predictions import PredictionTable
 from foveate.recipes.config import TrainConfig
 from foveate.runs.context import RunContext
@@ -79,6 +81,10 @@ def test_the_joint_answer_stays_where_nothing_is_clearly_better(s3n_run: Run, tm
     assert choice is not None
     assert choice.weights is None
     assert said[1].startswith("the joint answer stays: ")
+    # What looks closer at none, one of ten and so on of the photographs; the first look and all together are as right.
+    rows = [line for line in said[3].splitlines() if line.startswith("| ")][2:]
+    assert len(rows) == len(SHARES)
+    assert [float(row.split("|")[4]) for row in (rows[0], rows[-1])] == [50.0, 50.0]
     assert read_calibration(own.path).view_weights is None
 
 
@@ -122,7 +128,9 @@ def test_of_a_network_that_looks_once_a_temperature_alone_is_fitted(quick_run: R
 
 def test_without_anything_held_out_it_is_refused(s3n_run: Run, tmp_path: Path) -> None:
     own = copied(s3n_run, tmp_path / "own")
-    with pytest.raises(UserError, match=r"validation split must hold photographs.*--data.validation-fraction 0.2"):
+    root = own.config.data.root
+    training = f"foveate train s3n {root} --data.validation-fraction 0.2 --out {own.path}-held-out"
+    with pytest.raises(UserError, match=re.escape(f"`{training}`, then `foveate tune {own.path}-held-out`")):
         tune_views(own, context=RunContext(say=lambda line: None))
     assert not (own.path / "calibration.json").exists()
 

@@ -8,6 +8,7 @@ from itertools import count
 from pathlib import Path
 
 from foveate.commands import existence
+from foveate.config.data import DatasetFormat
 from foveate.files.file_names import safe_name
 from foveate.recipes.config import TrainConfig
 
@@ -31,11 +32,25 @@ def train_in(out: Path | None, config: TrainConfig, name: Callable[[Path], str])
     from foveate.hardware import first_process
     from foveate.workflows.train import train
 
+    if first_process() and not config.network.solved and (out is None or not (out / "metrics.json").exists()):
+        _say_what_needs_held_out(config)
     if out is None:
         out = run_folder(config, name(config.data.root))
         if first_process():
             print(f"run folder {out}")
     train(config, out)
+
+
+def _say_what_needs_held_out(config: TrainConfig) -> None:
+    """Say what cannot be done later, where the training is to learn from every photograph."""
+    from foveate.recipes.datasets import has_validation
+
+    if config.data.format is not DatasetFormat.POOL and not has_validation(config.data):
+        print(
+            "no photographs are held out: what rests on some cannot be had of this run later (foveate tune, predict "
+            "--error-rate and --coverage, a threshold for --zoom-entropy-threshold); to have it, add "
+            "--data.validation-fraction 0.2"
+        )
 
 
 def run_folder(config: TrainConfig, name: str) -> Path:

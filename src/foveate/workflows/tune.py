@@ -18,6 +18,7 @@ from foveate.guided_zoom.weight_tuning import CachedScores, TriedSetting, choose
 from foveate.runs.context import HERE, RunContext
 from foveate.runs.guided_zoom_run import GuidedZoomRun
 from foveate.workflows.held_out_answers import keep_refined_answers
+from foveate.workflows.nothing_held_out import check_fits_decision
 from foveate.workflows.split_evidence import evidence_of_split
 
 
@@ -45,6 +46,8 @@ def tune(
             "what is fitted to the test split says nothing about other photographs; give --split validation, and "
             "train the network with data.validation_fraction above 0"
         )
+    if split is Split.VALIDATION:
+        check_fits_decision(zoom, context)
     with working_in(zoom.path, lambda: any(zoom.path.glob("splits/*/*.parquet"))):
         refinement = zoom.description.given or zoom.description.refinement
         table = evidence_of_split(zoom, split, refinement, context=context)

@@ -7,17 +7,21 @@ from pathlib import Path
 
 from foveate.config.branches import Branch
 from foveate.config.data import Split
+from foveate.evaluation.gating import gate_curve
 from foveate.evaluation.view_weights import ChosenWeights, Difference, TriedWeights, choose_view_weights
+from foveate.report.tables import gate_markdown
 from foveate.runs.context import HERE, RunContext
 from foveate.runs.held_out import HeldOut, keep_calibrated, read_held_out
 from foveate.runs.run import Run
 from foveate.workflows.held_out_answers import keep_validation_answers
+from foveate.workflows.nothing_held_out import check_fits_views
 
 
 def tune_views(run: Run | Path | str, *, context: RunContext = HERE) -> ChosenWeights | None:
     """Weigh the views of a run by its held-out answers, fit a temperature to what then decides, and keep both.
 
-    The joint answer stays where nothing is better by more than one standard error (`choose_view_weights`). From then on
+    Of a network that looks closer it is also said what thresholds of the first look's entropy would do to them. The
+    joint answer stays where nothing is better by more than one standard error (`choose_view_weights`). From then on
     what answers for photographs decides as was chosen; `calibration.json` in the run folder holds it, and without that
     file all is as it was. A run that has no held-out answers first answers for its validation split.
 
@@ -34,6 +38,7 @@ def tune_views(run: Run | Path | str, *, context: RunContext = HERE) -> ChosenWe
     run = Run.of(run)
     held_out = read_held_out(run.path)
     if held_out is None:
+        check_fits_views(run, context)
         context.say(f"{run.path} has no held-out answers; its network answers for the validation split")
         records = context.readable(run, context.photographs_of(run, Split.VALIDATION))
         keep_validation_answers(run, run.load_network(), records, context.hardware, context.say)
@@ -44,7 +49,15 @@ def tune_views(run: Run | Path | str, *, context: RunContext = HERE) -> ChosenWe
     told = keep_calibrated(run.path, held_out, weights)
     for line in (*([] if chosen is None else _summary(held_out, chosen)), told):
         context.say(line)
+    if chosen is not None and weights is None and (views := run.load_network().skippable_views):
+        context.say(_thresholds(held_out, views))
     return chosen
+
+
+def _thresholds(held_out: HeldOut, views: int) -> str:
+    """Return what each threshold of `--zoom-entropy-threshold` would do to the held-out photographs."""
+    first, decision = held_out.answers[Branch.ORIGINAL], held_out.decision
+    return gate_markdown(gate_curve(first.probabilities, decision.probabilities, decision.labels, views))
 
 
 def _chosen(held_out: HeldOut) -> ChosenWeights | None:
