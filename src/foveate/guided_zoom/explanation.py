@@ -9,8 +9,17 @@ import numpy as np
 from jaxtyping import Float
 from PIL import Image
 
+from foveate.grounding.twins import TwinEvidence
 from foveate.guided_zoom.config import RefinementConfig
 from foveate.types import Box, RankedClass
+
+ALIKE = 0.9
+"""From which mean rank correlation on the maps of several classes are called nearly equal."""
+ON_OBJECT = 0.25
+"""Below which share of a patch on the object its evidence is called off it. Of random patches of 585 birds, 56% have
+their middle outside the annotated box: 78% of those so called, and 81% of the 56% are called so."""
+_SAME_PLACE = 0.6
+_APART = 0.1  # intersection over union of two patches
 
 
 class PoolPatch(NamedTuple):
@@ -31,7 +40,8 @@ class ExplainedRound:
     cells cover it. ``place`` is the peak, ``box`` the patch around it, in pixels of the source view; where the map had
     no peak, ``found`` is False and both are of the middle. ``probability`` is the Evidence CNN's for the class,
     ``score`` what of it is weighed. ``nearest`` are patches of the class in the pool, the nearest first; there may be
-    none.
+    none. ``on_object`` is the share of the patch, in [0, 1], on what the network takes for the object, whatever its
+    class; None where that is not known.
     """
 
     erased: Image.Image
@@ -43,6 +53,24 @@ class ExplainedRound:
     probability: float
     score: float
     nearest: tuple[PoolPatch, ...]
+    on_object: float | None = None
+
+    @property
+    def off_object(self) -> bool:
+        """Whether most of the patch lies beside what the network takes for the object."""
+        return self.on_object is not None and self.on_object < ON_OBJECT
+
+    def at_place_of(self, other: ExplainedRound) -> bool:
+        """Whether both patches are nearly the same."""
+        return overlap(self.box, other.box) >= _SAME_PLACE
+
+
+def overlap(one: Box, other: Box) -> float:
+    """Return the area that two boxes share, as a share of what they cover together."""
+    width = min(one.right, other.right) - max(one.left, other.left)
+    height = min(one.bottom, other.bottom) - max(one.top, other.top)
+    shared = max(0.0, width) * max(0.0, height)
+    return shared / (one.width * one.height + other.width * other.height - shared)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +96,9 @@ class ZoomExplanation:
     ``image`` is the source view, square, and ``window`` the part of the photograph that it shows, in pixels of the
     upright photograph. ``classes`` are ordered by the network's own probability; ``chosen`` is the place of the
     refined one among them. ``considered`` is False where the entropy gate left the network's answer as it was;
-    ``entropy`` is in nats. ``truth`` is None where the true class is not known.
+    ``entropy`` is in nats. ``truth`` is None where the true class is not known. ``twins`` says why the chosen class and
+    not its rival, and ``map_correlation`` how alike the classes' first maps are: the mean rank correlation of two; both
+    are None where one class was considered, or the network cannot be asked.
 
     Raises:
         ValueError: There is no class, or the chosen one is not one of them.
@@ -83,6 +113,8 @@ class ZoomExplanation:
     entropy: float
     config: RefinementConfig
     truth: str | None = None
+    twins: TwinEvidence | None = None
+    map_correlation: float | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.chosen < len(self.classes):
@@ -98,3 +130,28 @@ class ZoomExplanation:
     def changed(self) -> bool:
         """Whether the evidence changed the network's own answer, the first class."""
         return self.chosen != 0
+
+    @property
+    def rival(self) -> ClassEvidence | None:
+        """The class that the chosen one is compared with: the first answer, or the best of the others."""
+        others = [each for index, each in enumerate(self.classes) if index != self.chosen]
+        if self.changed:
+            return self.classes[0]
+        return max(others, key=lambda each: each.score) if others else None
+
+    @property
+    def maps_alike(self) -> bool:
+        """Whether the maps of the classes are nearly equal, so that they do not say what tells the classes apart."""
+        return self.map_correlation is not None and self.map_correlation >= ALIKE
+
+    @property
+    def shown_classes(self) -> tuple[ClassEvidence, ...]:
+        """The classes as they are compared: the chosen one, its rival, then the others by the first answer."""
+        first = [self.classes[self.chosen], *([] if self.rival is None else [self.rival])]
+        return (*first, *(each for each in self.classes if not any(each is other for other in first)))
+
+    @property
+    def judged_apart(self) -> bool:
+        """Whether the chosen class and its rival are judged on different places of the photograph."""
+        rival = self.rival
+        return rival is not None and overlap(self.classes[self.chosen].rounds[0].box, rival.rounds[0].box) < _APART
