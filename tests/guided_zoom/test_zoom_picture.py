@@ -9,7 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image, ImageColor
 
+from foveate.drawing.captions import CAPTION
 from foveate.drawing.overlays import heated_by_cells
+from foveate.drawing.page import Room
+from foveate.grounding.twins import TwinEvidence
 from foveate.guided_zoom import picture as module
 from foveate.guided_zoom.config import Rule, Scores
 from foveate.guided_zoom.explanation import ZoomExplanation
@@ -31,15 +34,56 @@ def shown(picture: Image.Image, colour: tuple[int, ...]) -> bool:
     return bool((np.asarray(picture) == colour).all(-1).any())
 
 
-def test_a_row_for_each_class_and_tiles_for_each_round(tmp_path: Path) -> None:
+def test_a_card_for_each_class_and_tiles_for_each_round(tmp_path: Path) -> None:
     one = drawn(tmp_path, explanation((0.3, 0.1)))
     rounds = drawn(tmp_path, explanation((0.3, 0.1, 0.2, 0.1)))
     two = drawn(tmp_path, explanation((0.3, 0.1, 0.2, 0.1), (0.2, 0.1, 0.2, 0.1)))
     assert two.height - rounds.height == module._CARD + module._GAP
-    assert rounds.width - one.width == 2 * (module._GROUP_WIDTH + module._GAP)
-    assert rounds.width <= 2000
+    assert one.width == module._INSIDE + 2 * 40 <= rounds.width <= 2000
     assert [shown(picture, BLUE) for picture in (one, rounds)] == [True, True]
     assert [shown(picture, PINK) for picture in (one, rounds)] == [False, True]
+
+
+def test_two_cards_stand_side_by_side_where_one_map_does_for_all(tmp_path: Path) -> None:
+    example = explanation((0.3, 0.1), (0.2, 0.1), (0.1, 0.1))
+    alike = replace(example, map_correlation=0.95)
+    apart, together = (drawn(tmp_path, each) for each in (example, alike))
+    assert apart.width == together.width
+    assert module._Layout.of(example).columns == 1
+    layout = module._Layout.of(alike)
+    assert (layout.columns, layout.height(3)) == (2, 2 * module._CARD + module._GAP)
+    assert layout.room(1, 0).left - layout.room(0, 0).right == module._GAP
+
+
+def coloured(picture: Image.Image, room: Room) -> float:
+    """The spread of the colours of a part of a picture: 0 where it is grey."""
+    part = np.asarray(picture.crop(tuple(map(int, room)))).astype(int)  # type: ignore[arg-type]
+    return float((part.max(-1) - part.min(-1)).mean())
+
+
+def test_the_photograph_is_in_colour_and_beside_it_what_tells_the_twins_apart(tmp_path: Path) -> None:
+    example = explanation((0.3, 0.1), (0.2, 0.1))
+    nothing, everything = np.zeros((4, 4), np.float32), np.ones((4, 4), np.float32)
+    twins = TwinEvidence("wren", "robin", everything, nothing)
+    example = replace(example, twins=twins, map_correlation=0.99)
+    picture, layout = drawn(tmp_path, example), module._Layout.of(example)
+    assert layout.panels == 4
+    cards = picture.height - 40 - layout.height(2)
+    bottom = cards - module._GAP - module._PADDING - 10 - CAPTION.line_height
+    lefts = [60 + column * (layout.panel + module._GAP) for column in range(4)]
+    middle = [Room(left + 100, bottom - 60, left + layout.panel - 100, bottom - 10) for left in lefts]
+    photograph, _, first, second = (coloured(picture, each) for each in middle)
+    assert photograph == pytest.approx(80, abs=2)  # (90, 140, 60)
+    assert first > 50
+    assert second < 10
+
+
+def test_nearly_equal_patches_have_one_letter_and_are_drawn_once() -> None:
+    example = explanation((0.3, 0.1, 0.2), (0.2, 0.1, 0.2))
+    places = module._Places.of(example)
+    (first, second), again = example.classes[0].rounds, example.classes[1].rounds[0]
+    assert [places.letter(each) for each in (first, second, again)] == ["A", "B", "A"]
+    assert [places.is_first(each) for each in (first, second, again)] == [True, True, False]
 
 
 def test_right_and_wrong_are_marked_where_the_truth_is_known(tmp_path: Path) -> None:
@@ -49,18 +93,6 @@ def test_right_and_wrong_are_marked_where_the_truth_is_known(tmp_path: Path) -> 
         for truth in (None, "robin", "wren", "kite")
     }
     assert colours == {None: [False, False], "robin": [True, False], "wren": [True, True], "kite": [False, True]}
-
-
-def test_numbers_of_peaks_in_one_place_stand_side_by_side(tmp_path: Path) -> None:
-    example = explanation((0.3, 0.1, 0.1))
-    first = example.classes[0].rounds[0]
-    for side, step in ((10.0, 1), (70.0, -1)):
-        each = replace(example.classes[0], rounds=(replace(first, place=(side, 40.0)),) * 2)
-        picture = drawn(tmp_path, replace(example, classes=(each,)))
-        top = picture.height - 40 - module._CARD + module._PANELS + 150
-        x = round(60 + side * module._MAP / 80)
-        assert picture.getpixel((x, top + 8)) == BLUE
-        assert picture.getpixel((x + step * module._APART, top + 8)) == ORANGE
 
 
 def test_a_map_lies_where_its_cells_are() -> None:

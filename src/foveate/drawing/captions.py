@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from foveate.drawing.names import apart
 from foveate.drawing.overlays import heat_scale
 from foveate.drawing.page import PALE_INK, SOFT_INK, TRACK, Page, Room, TextStyle
 from foveate.types import RankedClass, Size
@@ -81,12 +82,13 @@ def draw_answers(
 ) -> None:
     """Draw a bar for each answer from the top of a box; the first is judged, and the true class wherever it is."""
     top = box.top
-    for rank, answer in enumerate(answers):
+    taken = page.length(f"{WRONG.text}100.0%", best) + 12
+    names = apart(page, [answer.class_name for answer in answers], best, box.width - taken)
+    for rank, (answer, name) in enumerate(zip(answers, names, strict=True)):
         judged = rank == 0 or answer.class_name == truth
         mark = judge(answer.class_name, truth) if judged else Mark("", PALE_INK)
         style, percentage = best if rank == 0 else CLASS, f"{answer.probability:.1%}"
-        room = box.width - page.length(percentage, style) - 12
-        page.write((box.left, top), page.fitted(f"{mark.text}{answer.class_name}", style, room), style)
+        page.write((box.left, top), f"{mark.text}{name}", style)
         page.write((box.right, top), percentage, style, align="right")
         bar = top + style.line_height + 2
         page.fill(Room(box.left, bar, box.right, bar + _BAR), TRACK)

@@ -27,7 +27,7 @@ INK, SOFT_INK, PALE_INK = "#1B1F24", "#59616C", "#9BA3AF"
 
 _DPI = 64  # a power of two: a whole number of pixels stays whole on its way through matplotlib's inches
 _POINTS = 72 / _DPI
-_GROUND_LAYER, _TEXT_LAYER = -1, 3  # pictures lie between them
+_GROUND_LAYER, _BADGE_LAYER, _TEXT_LAYER = -1, 2, 3  # pictures lie between the first two
 
 
 class TextStyle(NamedTuple):
@@ -107,9 +107,18 @@ class Page:
         """Draw a filled circle."""
         self._add(Circle((centre[0], self.size.height - centre[1]), radius, linewidth=0, facecolor=colour))
 
-    def _add(self, shape: Patch) -> None:
+    def badge(self, centre: tuple[float, float], radius: float, letter: str, colour: str) -> None:
+        """Draw a filled circle with a white rim above every picture, and a letter in it."""
+        x, y = centre[0], self.size.height - centre[1]
+        self._add(Circle((x, y), radius + 2, linewidth=0, facecolor="white"), _BADGE_LAYER)
+        self._add(Circle((x, y), radius, linewidth=0, facecolor=colour), _BADGE_LAYER)
+        style = TextStyle(round(1.2 * radius), bold=True, ink="white")
+        corner = (centre[0] - self.length(letter, style) / 2, centre[1] - 0.63 * style.size)
+        self.write(corner, letter, style)
+
+    def _add(self, shape: Patch, layer: float = _GROUND_LAYER) -> None:
         shape.set_transform(IdentityTransform())
-        shape.set_zorder(_GROUND_LAYER)
+        shape.set_zorder(layer)
         self._figure.add_artist(shape)
 
     def panel(self, box: Room, image: Image.Image) -> Axes:

@@ -6,8 +6,10 @@ what moves the difference of their logits.
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol, cast
+from dataclasses import dataclass
+from typing import NamedTuple, cast
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -44,8 +46,16 @@ class TwinMaps(NamedTuple):
         return cls(shares.clamp(min=0), (-shares).clamp(min=0), signed.logits)
 
 
-class _Contrast(Protocol):
-    def between(self, images: Tensor, pairs: Tensor) -> SignedMaps: ...
+@dataclass(frozen=True, slots=True)
+class TwinEvidence:
+    """Why one class and not another in one view; the maps are as in `TwinMaps`, their cells cover the view."""
+
+    first_class: str
+    second_class: str
+    first: Float[np.ndarray, "h w"]
+    """What speaks for the first class rather than the second, in [0, 1]."""
+    second: Float[np.ndarray, "h w"]
+    """What speaks for the second rather than the first, in [0, 1]."""
 
 
 class TwinContrast:

@@ -6,8 +6,10 @@ import math
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from foveate.files.documents import unstructured
+from foveate.grounding.twins import TwinEvidence
 from foveate.guided_zoom.config import Rule
 from foveate.guided_zoom.explanation import ClassEvidence, ExplainedRound, ZoomExplanation
 
@@ -26,8 +28,8 @@ def reason(explanation: ZoomExplanation) -> str:
         )
     if len(classes) == 1:
         return f"Kept {best.class_name}: no other class was considered."
-    others = [each for each in classes if each is not best]
-    rival = classes[0] if explanation.changed else max(others, key=lambda each: each.score)
+    rival = explanation.rival
+    assert rival is not None  # there are several
     words = (
         f"Changed from {rival.class_name} to {best.class_name}" if explanation.changed else f"Kept {best.class_name}"
     )
@@ -35,6 +37,33 @@ def reason(explanation: ZoomExplanation) -> str:
         return f"{words}: it scores as high as {rival.class_name}, {best.score:.3f}, and the network ranks it higher."
     scores = f"{words}: it scores {best.score:.3f}, {rival.class_name} {rival.score:.3f}"
     return f"{scores}; {_largest(best, rival) if config.rule is Rule.MAX else _margins(best, rival)}."
+
+
+def remarks(explanation: ZoomExplanation) -> list[str]:
+    """Say what to be careful of: nearly equal maps, different places, evidence off the object; a sentence each."""
+    said = []
+    if explanation.maps_alike:
+        said.append(
+            f"The maps of these classes are nearly equal (mean rank correlation {explanation.map_correlation:.2f}): "
+            "they show where the network looks, not what tells the classes apart."
+        )
+    best, rival = explanation.classes[explanation.chosen], explanation.rival
+    if explanation.judged_apart and rival is not None:
+        said.append(
+            f"{best.class_name} and {rival.class_name} are judged on different places: their evidence does not compare "
+            "the same part."
+        )
+    off = [
+        f"{term_name(number)} of {each.class_name}"
+        for each in (best, *((rival,) if rival is not None else ()))
+        for number, evidence in enumerate(each.rounds, start=1)
+        if evidence.off_object
+    ]
+    if off:
+        lies = "lies" if len(off) == 1 else "lie"
+        words = _listed(off)
+        said.append(f"{words[:1].upper()}{words[1:]} {lies} beside what the network takes for the object.")
+    return said
 
 
 def term_name(index: int) -> str:
@@ -87,9 +116,29 @@ def zoom_document(explanation: ZoomExplanation) -> dict[str, Any]:
             "before": explanation.classes[0].class_name,
             "changed": explanation.changed,
             "reason": reason(explanation),
+            "remarks": remarks(explanation),
         },
+        "maps_of_classes": {
+            "mean_rank_correlation": explanation.map_correlation,
+            "nearly_equal": explanation.maps_alike,
+        },
+        "judged_on_different_places": explanation.judged_apart,
+        "twins": None if explanation.twins is None else _twins_document(explanation.twins),
         "classes": [_class_document(each) for each in explanation.classes],
     }
+
+
+def _twins_document(twins: TwinEvidence) -> dict[str, Any]:
+    return {
+        "first_class": twins.first_class,
+        "second_class": twins.second_class,
+        "first_rather_than_second": _map_document(twins.first),
+        "second_rather_than_first": _map_document(twins.second),
+    }
+
+
+def _map_document(cells: Float[np.ndarray, "h w"]) -> list[list[float]] | None:
+    return np.round(cells.astype(float), 3).tolist() if max(cells.shape) <= _MAP_CELLS else None
 
 
 def _class_document(each: ClassEvidence) -> dict[str, Any]:
@@ -110,7 +159,9 @@ def _round_document(number: int, each: ExplainedRound) -> dict[str, Any]:
         "found": each.found,
         "place_in_source_view_pixels": list(each.place),
         "box_in_source_view_pixels": list(each.box),
-        "map": np.round(each.heat.astype(float), 3).tolist() if max(each.heat.shape) <= _MAP_CELLS else None,
+        "map": _map_document(each.heat),
+        "share_of_patch_on_object": each.on_object,
+        "off_object": each.off_object,
         "evidence_probability": each.probability,
         "evidence_score": each.score if math.isfinite(each.score) else None,
         "nearest_in_pool": [{"id": near.id, "cosine_distance": near.distance} for near in each.nearest],

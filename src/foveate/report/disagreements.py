@@ -10,6 +10,7 @@ from typing import NamedTuple
 from PIL import Image
 
 from foveate.drawing.captions import CAPTION, RIGHT, WRONG, Mark, judge
+from foveate.drawing.names import wrapped_name
 from foveate.drawing.page import SOFT_INK, Page, Room, TextStyle
 from foveate.report.cards import PADDING, TEXT_WIDTH, Section, card_sheet
 from foveate.types import RankedClass
@@ -95,13 +96,13 @@ class _Card:
 
     def _lines(self, page: Page) -> tuple[list[str], ...]:
         """Return the lines of the true class, and of each answer's."""
-        truth = page.wrapped(self.disagreement.truth, _TRUTH, TEXT_WIDTH, lines=2)
+        truth = wrapped_name(page, self.disagreement.truth, _TRUTH, TEXT_WIDTH, 2)
         return (truth, *(_answer_lines(page, each) for each in (self.disagreement.better, self.disagreement.worse)))
 
 
 def _answer_lines(page: Page, answer: ModelAnswer) -> list[str]:
     taken = sum(page.length(text, _ANSWER) for text in (RIGHT.text, _percentage(answer)))
-    return page.wrapped(answer.best.class_name, _ANSWER, TEXT_WIDTH - taken - 12, lines=2)
+    return wrapped_name(page, answer.best.class_name, _ANSWER, TEXT_WIDTH - taken - 12, 2)
 
 
 def _percentage(answer: ModelAnswer) -> str:

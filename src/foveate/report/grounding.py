@@ -12,6 +12,7 @@ from PIL import Image
 
 from foveate.drawing.captions import CAPTION, MARGIN, Mark, draw_header, draw_scale, judge
 from foveate.drawing.charts import COLOURS, bare, new_chart, save_chart
+from foveate.drawing.names import apart
 from foveate.drawing.overlays import draw_box, heated_by_cells
 from foveate.drawing.page import SOFT_INK, Page, Room, TextStyle
 from foveate.evaluation.bootstrap import Estimate
@@ -142,7 +143,7 @@ def map_sheet(examples: Sequence[MapExample], path: Path, title: str) -> None:
             if example.box is not None:
                 draw_box(axes, example.box, _BOX)
         mark = judge(example.class_name, example.truth)
-        caption = page.fitted(f"{mark.text}{example.class_name}", CAPTION, _TILE)
+        (caption,) = apart(page, [f"{mark.text}{example.class_name}"], CAPTION, _TILE)
         page.write((MARGIN, upper + _TILE + 4), caption, CAPTION._replace(ink=mark.colour))
     draw_scale(page, (MARGIN, page.size.height - MARGIN - 8), "least", "most")
     page.save(path)

@@ -19,6 +19,7 @@ from foveate.drawing.captions import (
     draw_answers,
     judge,
 )
+from foveate.drawing.names import wrapped_name
 from foveate.drawing.page import SOFT_INK, Page, Room, TextStyle
 from foveate.report.cards import PADDING, TEXT_WIDTH, Section, card_sheet
 from foveate.types import RankedClass
@@ -111,6 +112,6 @@ class _AnswerCard:
         best, truth = self.answer.top[0], "not known" if self.answer.truth is None else self.answer.truth
         room = TEXT_WIDTH - page.length(self.mark.text, _ANSWER)
         beside = room - page.length(f"{best.probability:.1%}", _ANSWER) - 12
-        name = page.wrapped(best.class_name, _ANSWER, beside, lines=2)
+        name = wrapped_name(page, best.class_name, _ANSWER, beside, 2)
         file = page.wrapped(self.answer.name, CAPTION, room, lines=2) if self.answer.name else []
-        return name, [*page.wrapped(f"true class: {truth}", CAPTION, room, lines=2), *file]
+        return name, [*wrapped_name(page, f"true class: {truth}", CAPTION, room, 2), *file]

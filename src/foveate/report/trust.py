@@ -91,7 +91,7 @@ def pairs_markdown(pairs: Sequence[NamedPair], answers: str) -> str:
 
 def plot_reliability(measures: Mapping[str, TrustMeasures], path: Path) -> None:
     """Plot accuracy against confidence, a diagram for each kind of answers, and below how many answers a bin holds."""
-    figure = new_chart(4.6 * len(measures), 5)
+    figure = new_chart(max(6, 4.6 * len(measures)), 5)  # narrower ones would clip the legend
     grid = figure.subplots(2, len(measures), sharex=True, squeeze=False, height_ratios=(4, 1))
     for column, (name, each) in enumerate(measures.items()):
         above, below = grid[:, column]

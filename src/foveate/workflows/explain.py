@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from foveate.runs.run import Run
 from foveate.types import Size
 from foveate.workflows.explain_zoom import explain_zoom
 from foveate.workflows.explanation_pictures import Draw, draw_photographs, shown_name
+from foveate.workflows.true_classes import true_classes
 
 
 @dataclass(frozen=True)
@@ -79,17 +80,22 @@ def explain(
             raise UserError("evidence over training is shown of S3N runs; a Guided Zoom keeps no epochs; leave it out")
         return explain_zoom(run, patterns, out=out, context=context)
     run, photographs = Run.of(run), find_photographs(patterns, context.say)
-    draw = _drawing(run, context) if epochs is None else _drawing_over_training(run, epochs, context)
+    truths = true_classes(run, photographs, context)
+    draw = _drawing(run, truths, context) if epochs is None else _drawing_over_training(run, epochs, truths, context)
     ending = "explained" if epochs is None else "epochs"
     return draw_photographs(photographs, run, out or run.path / "explanations", ending, draw, context)
 
 
-def _drawing(run: Run, context: RunContext) -> Draw:
+def _drawing(run: Run, truths: Mapping[Path, str], context: RunContext) -> Draw:
     explainer = Explainer.of(run, context)
-    return lambda image, photograph, picture: explainer.explain(image, shown_name(photograph)).draw(picture)
+
+    def draw(image: Image.Image, photograph: Path, picture: Path) -> None:
+        explainer.explain(image, shown_name(photograph), truths.get(photograph)).draw(picture)
+
+    return draw
 
 
-def _drawing_over_training(run: Run, epochs: Sequence[int], context: RunContext) -> Draw:
+def _drawing_over_training(run: Run, epochs: Sequence[int], truths: Mapping[Path, str], context: RunContext) -> Draw:
     if not run.kept_epochs():
         raise UserError(
             f"evidence over training needs the weights of several epochs; {run.path} kept none; "
@@ -99,8 +105,8 @@ def _drawing_over_training(run: Run, epochs: Sequence[int], context: RunContext)
     explainers = {epoch: Explainer.of(run, context, epoch, over_training=True) for epoch in shown}
 
     def draw(image: Image.Image, photograph: Path, picture: Path) -> None:
-        title = shown_name(photograph)
-        stages = [(f"epoch {epoch}", each.explain(image, title)) for epoch, each in explainers.items()]
+        title, truth = shown_name(photograph), truths.get(photograph)
+        stages = [(f"epoch {epoch}", each.explain(image, title, truth)) for epoch, each in explainers.items()]
         stages[0][1].draw_stages(stages, picture)
 
     return draw

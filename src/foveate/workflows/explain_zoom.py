@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from PIL import Image
 from torch import Tensor
 
@@ -17,11 +17,14 @@ from foveate.data.images import read_image, upright_rgb
 from foveate.data.paths import find_photographs
 from foveate.data.roots import shown_path
 from foveate.data.transforms import evaluation_geometries
+from foveate.evaluation.rank_correlation import rank_correlation
 from foveate.files.documents import write_json
+from foveate.grounding.twins import TwinEvidence
 from foveate.guided_zoom.algorithm_1 import decide, own_scores, terms_of
 from foveate.guided_zoom.explanation import ClassEvidence, ExplainedRound, PoolPatch, ZoomExplanation
 from foveate.guided_zoom.guided_zoom import GuidedZoomOutput
 from foveate.guided_zoom.nearest_patches import Nearest
+from foveate.guided_zoom.object_region import object_region, share_on
 from foveate.guided_zoom.picture import zoom_picture
 from foveate.guided_zoom.reasons import zoom_document
 from foveate.guided_zoom.refined_probabilities import refined_probabilities
@@ -34,6 +37,8 @@ from foveate.types import Box, Size
 from foveate.workflows.explanation_pictures import draw_photographs, shown_name
 from foveate.workflows.load_guided_zoom import load_guided_zoom
 from foveate.workflows.pool_features import PoolFeatures, pool_features
+from foveate.workflows.true_classes import true_classes
+from foveate.workflows.twins import TwinExplainer
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,7 @@ class ZoomExplainer:
     """Of the conventional network."""
     refiner: Refiner
     pool: PoolFeatures
+    twins: TwinExplainer
     nearest: int = 1
     """How many patches of the pool are shown for each patch."""
     calibration: Calibration = field(default_factory=Calibration)
@@ -77,6 +83,7 @@ class ZoomExplainer:
             run,
             refiner,
             PoolFeatures.none(zoom.evidence_cnn, zoom.transforms.input_size),
+            TwinExplainer.of(zoom.conventional.classifier, run.class_names),
             calibration=calibration,
             first_calibration=calibration_of_first(run),
         )
@@ -101,7 +108,7 @@ class ZoomExplainer:
         own = evidence.logits.float().softmax(1)
         refined_ones = refined_probabilities(own, evidence.classes, refined, config.scores)
         shown = self.first_calibration.tempered(own), self.calibration.tempered(refined_ones)
-        return ZoomExplanation(
+        explanation = ZoomExplanation(
             title=title,
             image=view,
             window=large.window,
@@ -111,7 +118,16 @@ class ZoomExplainer:
             entropy=float(torch.special.entr(own[0].double()).sum()),
             config=config,
             truth=truth,
+            map_correlation=_correlation(output.maps[0, :, 0]),
         )
+        return replace(explanation, twins=self._twins(explanation, small.pixels(image)))
+
+    def _twins(self, explanation: ZoomExplanation, view: Image.Image) -> TwinEvidence | None:
+        """Say why the chosen class and not its rival; None where there is no other, or the network cannot be asked."""
+        rival = explanation.rival
+        if rival is None:
+            return None
+        return self.twins.evidence(view, explanation.classes[explanation.chosen].class_name, rival.class_name)
 
     def _classes(
         self,
@@ -127,6 +143,7 @@ class ZoomExplainer:
         classes = evidence.classes[0, :, None].expand(evidence.scores.shape[1:]).flatten()
         near = self.pool.nearest(output.features.flatten(0, 2), classes, self.nearest, besides)
         rounds = terms.shape[1] - 1
+        region = object_region(output.maps[0, :, 0].cpu().numpy())
         return tuple(
             ClassEvidence(
                 class_name=self.run.class_names[label],
@@ -134,29 +151,37 @@ class ZoomExplainer:
                 refined=float(probabilities[1, label]),
                 terms=tuple(terms[rank].tolist()),
                 score=scores[rank],
-                rounds=tuple(self._round(output, view, rank, number, near) for number in range(rounds)),
+                rounds=tuple(self._round(output, view, rank, number, near, region) for number in range(rounds)),
             )
             for rank, label in enumerate(evidence.classes[0].tolist())
         )
 
     def _round(
-        self, output: GuidedZoomOutput, view: Image.Image, rank: int, number: int, near: Nearest
+        self,
+        output: GuidedZoomOutput,
+        view: Image.Image,
+        rank: int,
+        number: int,
+        near: Nearest,
+        region: Bool[np.ndarray, "g g"] | None,
     ) -> ExplainedRound:
         evidence, each = output.evidence, (0, rank, number)
         x, y = evidence.places[each].tolist()
         box = evidence.boxes[each].tolist()
+        frame = Box(*map(float, box))
         row = rank * evidence.scores.shape[2] + number
         heat = output.maps[each].clamp(min=0).nan_to_num(0.0)
         return ExplainedRound(
             erased=Image.fromarray(output.erased[each].cpu().numpy()),
             heat=(heat / heat.max().clamp(min=torch.finfo(heat.dtype).tiny)).cpu().numpy(),
             place=(x, y),
-            box=Box(*map(float, box)),
+            box=frame,
             found=bool(evidence.found[each]),
             patch=self._patch(view, box),
             probability=float(output.probabilities[each]),
             score=float(evidence.scores[each]),
             nearest=self._patches(near.rows[row].tolist(), near.distances[row].tolist()),
+            on_object=None if region is None else share_on(region, frame, view.width),
         )
 
     def _patch(self, view: Image.Image, box: Sequence[int]) -> Image.Image:
@@ -198,15 +223,22 @@ def explain_zoom(
     """
     zoom = GuidedZoomRun.of(zoom)
     photographs, explainer = find_photographs(patterns, context.say), ZoomExplainer.of(zoom, context)
+    truths = true_classes(explainer.run, photographs, context)
 
     def draw(image: Image.Image, photograph: Path, picture: Path) -> None:
-        explanation = explainer.explain(image, shown_name(photograph), besides=photograph)
+        explanation = explainer.explain(image, shown_name(photograph), truths.get(photograph), photograph)
         zoom_picture(explanation, picture)
         document = {"path": shown_path(photograph.absolute()), **zoom_document(explanation)}
         write_json(picture.with_suffix(".json"), document)
 
     folder = out or zoom.path / "explanations"
     return draw_photographs(photographs, explainer.run, folder, "explained", draw, context)
+
+
+def _correlation(maps: Float[Tensor, "k h w"]) -> float | None:
+    """Return the mean rank correlation of two of some maps; None where there is one."""
+    first, second = torch.triu_indices(len(maps), len(maps), offset=1)
+    return float(rank_correlation(maps[first], maps[second]).mean()) if len(first) else None
 
 
 def _pixels(view: Image.Image) -> Tensor:

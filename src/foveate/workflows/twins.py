@@ -7,24 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float
 from PIL import Image
 
 from foveate.errors import UserError
-from foveate.grounding.twins import TwinContrast
+from foveate.grounding.twins import TwinContrast, TwinEvidence
 from foveate.inference.classifier import Classifier
-
-
-@dataclass(frozen=True, slots=True)
-class TwinEvidence:
-    """Why one class and not another in one view; the maps are as in `TwinMaps`, their cells cover the view."""
-
-    first_class: str
-    second_class: str
-    first: Float[np.ndarray, "h w"]
-    """What speaks for the first class rather than the second, in [0, 1]."""
-    second: Float[np.ndarray, "h w"]
-    """What speaks for the second rather than the first, in [0, 1]."""
 
 
 @dataclass(frozen=True)
