@@ -14,7 +14,7 @@ class Difference(StrEnum):
     FORM = "form"
     """Two forms of a mark, drawn with the same amount of the same colours: fine structure alone."""
     PRESENCE = "presence"
-    """One has the mark, the other has none; of the beak, a hook."""
+    """One has a mark and the other has none: a bar across the wing or the tail, a crest."""
 
 
 @dataclass(frozen=True, slots=True)

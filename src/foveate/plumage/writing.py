@@ -104,8 +104,7 @@ def _is_finished(root: Path, config: PlumageConfig) -> bool:
 
 
 def _identity(config: PlumageConfig) -> str:
-    """A config in words, as those of edition 1 had it before there was more to say: what was added since is left out
-    where it is as usual."""
+    """Say what was drawn; fields that were added since the first sets are left out where they are as usual."""
     usual = asdict(PlumageConfig())
     said = {name: value for name, value in asdict(config).items() if name not in _ADDED or value != usual[name]}
     return json.dumps({"edition": _EDITION, **said}, indent=2) + "\n"
