@@ -15,8 +15,19 @@ from PIL import Image
 
 from foveate.data.datasets.cub import load_cub
 from foveate.errors import UserError
-from foveate.plumage import PART_NAMES, Drawing, PlumageConfig, distinguishing_parts, draw_plumage, render, species_at
+from foveate.plumage import (
+    PART_NAMES,
+    Difference,
+    Drawing,
+    PlumageConfig,
+    Traits,
+    distinguishing_parts,
+    draw_plumage,
+    render,
+    species_at,
+)
 from foveate.plumage.canvas import Frame, curve, lighten, mix
+from foveate.plumage.writing import _identity
 
 SMALL = PlumageConfig(species=5, train_per_species=1, test_per_species=1, size=64)
 CLOSE = PlumageConfig(species=44, train_per_species=9, test_per_species=1, size=320)
@@ -67,8 +78,15 @@ class TestConfig:
         with pytest.raises(UserError, match=rf"{field} must be a whole number from \d+ to \d+; got {value!r}"):
             PlumageConfig(**{field: value})  # type: ignore[arg-type]
 
+    @pytest.mark.parametrize(
+        ("field", "value"), [("bird", 0.39), ("bird", 1.3), ("marks", 0.4), ("marks", float("nan"))]
+    )
+    def test_bad_factor_is_named(self, field: str, value: float) -> None:
+        with pytest.raises(UserError, match=rf"{field} must be a number from [\d.]+ to [\d.]+; got {value!r}"):
+            PlumageConfig(**{field: value})  # type: ignore[arg-type]
+
     def test_default_is_the_documented_one(self) -> None:
-        assert PlumageConfig() == PlumageConfig(20, 30, 30, 512, 0)
+        assert PlumageConfig() == PlumageConfig(20, 30, 30, 512, 0, 1.0, 1.0, Difference.FORM)
 
 
 class TestSpecies:
@@ -94,6 +112,13 @@ class TestSpecies:
             *(distinguishing_parts(PlumageConfig(), 4 * g, 4 * g + 3) for g in range(5)),
         )
         assert used == {"beak", "crown", "eye", "leg", "tail", "throat", "wing"}
+
+    def test_twins_have_a_mark_or_none(self) -> None:
+        config = PlumageConfig(species=12, difference=Difference.PRESENCE)
+        for group, parts in enumerate(({"wing", "tail"}, {"crown", "wing"}, {"tail", "crown"})):
+            assert distinguishing_parts(config, 4 * group, 4 * group + 3) == parts
+            assert species_at(4 * group, Difference.PRESENCE).traits == Traits()
+            assert species_at(4 * group + 1, Difference.PRESENCE).name == species_at(4 * group + 1).name
 
     @pytest.mark.parametrize("index", [-1, 20])
     def test_unknown_species_is_refused(self, index: int) -> None:
@@ -155,6 +180,20 @@ class TestRender:
         assert_allclose(np.array(first.box) * 2, second.box, atol=6)
         for name in PART_NAMES:
             assert_allclose(np.array(place_of(first, name)) * 2, place_of(second, name))
+
+    def test_a_smaller_bird_stands_in_the_same_scene(self) -> None:
+        usual, small = (render(PlumageConfig(species=4, size=128, bird=bird), 0, 1) for bird in (1.0, 0.5))
+        sides = [max(each.box.width, each.box.height) for each in (usual, small)]
+        assert sides[1] / sides[0] == pytest.approx(0.5, abs=0.06)
+        assert np.median(np.abs(pixels(usual) - pixels(small))) < 8
+
+    def test_a_larger_mark_covers_more(self) -> None:
+        def covered(marks: float) -> int:
+            config = PlumageConfig(species=4, size=128, marks=marks, difference=Difference.PRESENCE)
+            without, barred = (pixels(render(config, 0, 1, dressed_as=twin)) for twin in (0, 1))
+            return int((np.abs(without - barred).max(axis=2) > 10).sum())
+
+        assert covered(2.0) > 1.5 * covered(1.0) > 0
 
     def test_hiding_does_not_favour_a_part(self) -> None:
         config = PlumageConfig(species=40, size=64)
@@ -258,6 +297,11 @@ class TestWriting:
     def test_no_workers_draw_nothing(self, tmp_path: Path) -> None:
         with pytest.raises(UserError, match="workers must be at least 1, or None for one per core; got 0"):
             draw_plumage(tmp_path, SMALL, workers=0)
+
+    def test_the_marker_says_what_is_unusual_only(self) -> None:
+        usual, other = (json.loads(_identity(PlumageConfig(bird=bird))) for bird in (1.0, 0.5))
+        assert other == usual | {"bird": 0.5}
+        assert list(usual) == ["edition", "species", "train_per_species", "test_per_species", "size", "seed"]
 
     def test_the_marker_holds_the_config(self, drawn: Path) -> None:
         marker = json.loads((drawn / "plumage.json").read_text())

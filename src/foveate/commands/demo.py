@@ -6,7 +6,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, kw_only=True)
 class Demo:
-    """Draw birds, train on them, evaluate, and show right and wrong answers: minutes on two cores."""
+    """Draw birds, train on them, compare, refine, and write a report to open: minutes on two cores."""
 
     out: Path = Path("demo")
     """Folder for everything that is made; what an earlier call finished is used again."""

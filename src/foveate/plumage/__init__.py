@@ -4,13 +4,14 @@
 `distinguishing_parts` says what tells two species apart.
 """
 
-from foveate.plumage.config import PlumageConfig
+from foveate.plumage.config import Difference, PlumageConfig
 from foveate.plumage.rendering import Drawing, render
 from foveate.plumage.species import PART_NAMES, Species, Traits, distinguishing_parts, species_at
 from foveate.plumage.writing import draw_plumage
 
 __all__ = [
     "PART_NAMES",
+    "Difference",
     "Drawing",
     "PlumageConfig",
     "Species",

@@ -43,12 +43,12 @@ class Pose:
     perch_slope: float
 
 
-def draw_pose(rng: np.random.Generator) -> Pose:
-    """A random posture."""
+def draw_pose(rng: np.random.Generator, bird: float = 1.0) -> Pose:
+    """A random posture of a bird that is ``bird`` times as long as usual."""
     turn = rng.uniform(0.74, 1.0) * (-1.0 if rng.random() < 0.16 else 1.0)
     return Pose(
         facing=float(rng.choice([-1.0, 1.0])),
-        span=rng.uniform(0.40, 0.68),
+        span=bird * rng.uniform(0.40, 0.68),
         place=(rng.random(), rng.random()),
         roll=rng.normal(0.0, 0.07),
         tilt=rng.normal(0.0, 0.16),

@@ -88,8 +88,11 @@ def plan_of(group: int) -> BodyPlan:
     return _PLANS[group % len(_PLANS)]
 
 
-def palette_of(group: int, rng: np.random.Generator) -> Palette:
-    """The colours of one bird of this group: individuals of one species differ in tint and depth."""
+def palette_of(group: int, rng: np.random.Generator, marks: float = 1.0) -> Palette:
+    """The colours of one bird of this group: individuals of one species differ in tint and depth.
+
+    Its marks are ``marks`` times as large as usual.
+    """
     row = _PALETTES[(group + group // len(_PLANS)) % len(_PALETTES)]
     tint = rng.normal(0.0, 5.0, size=3)
     colours: dict[str, Rgb] = {}
@@ -98,7 +101,7 @@ def palette_of(group: int, rng: np.random.Generator) -> Palette:
         colours[field.name] = (int(shifted[0]), int(shifted[1]), int(shifted[2]))
     return Palette(
         **colours,
-        marks=rng.uniform(0.78, 1.28),
+        marks=marks * rng.uniform(0.78, 1.28),
         strength=rng.uniform(0.65, 0.95),
         leg_tone=rng.uniform(-0.3, 0.2),
     )

@@ -46,15 +46,18 @@ def render(config: PlumageConfig, species: int, index: int, *, dressed_as: int |
     check_species(config, species)
     if not 0 <= index < config.per_species:
         raise UserError(f"a picture index must be from 0 to {config.per_species - 1}; got {index}")
-    kind, traits = species_at(species), species_at(species).traits
+    kind = species_at(species, config.difference)
+    traits = kind.traits
     if dressed_as is not None:
         check_species(config, dressed_as)
-        if species_at(dressed_as).group != kind.group:
+        other = species_at(dressed_as, config.difference)
+        if other.group != kind.group:
             raise UserError(f"dressed_as must be of the same group as species {species}; got {dressed_as}")
-        traits = species_at(dressed_as).traits
+        traits = other.traits
     size = config.size
     streams = np.random.default_rng([config.seed, species, index]).spawn(10)
-    pose, palette, place = draw_pose(streams[0]), palette_of(kind.group, streams[1]), choose_place(streams[2])
+    pose, palette = draw_pose(streams[0], config.bird), palette_of(kind.group, streams[1], config.marks)
+    place = choose_place(streams[2])
     anatomy = place_bird(plan_of(kind.group), pose, size)
     light = float(streams[3].uniform(-1.1, 1.1))
     picture = _behind(place, anatomy, streams[4:7], size)

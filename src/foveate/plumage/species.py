@@ -2,6 +2,7 @@
 
 The two forms of a part are drawn with the same amount of the same colours (one broad bar or two narrow ones, a
 whole eye ring or a broken one), so what tells twins apart is fine structure, which a small picture does not hold.
+`Difference.PRESENCE` is easier: a bar or a crest, or none.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from dataclasses import dataclass, fields, replace
 from enum import Enum
 
 from foveate.errors import UserError
-from foveate.plumage.config import PlumageConfig
+from foveate.plumage.config import Difference, PlumageConfig
 
 _GROUP_SIZE = 4
 PART_NAMES = ("back", "beak", "belly", "breast", "crown", "eye", "leg", "nape", "tail", "throat", "wing")
@@ -95,6 +96,12 @@ _FORMS: dict[str, tuple[Traits, Traits]] = {
     "tail": (Traits(tail=Bars.ONE_BROAD), Traits(tail=Bars.TWO_NARROW)),
     "leg": (Traits(leg=LegColour.DARK_TOES), Traits(leg=LegColour.PALE_TOES)),
 }
+_LARGE: dict[str, tuple[Traits, Traits]] = {
+    "crown": (Traits(), Traits(crown=Crest.POINTED)),
+    "wing": (Traits(), Traits(wing=Bars.ONE_BROAD)),
+    "tail": (Traits(), Traits(tail=Bars.ONE_BROAD)),
+}
+_FREE_LARGE = (("wing", "tail"), ("crown", "wing"), ("tail", "crown"))
 _FREE_PARTS = (
     ("beak", "wing"),
     ("eye", "tail"),
@@ -153,12 +160,13 @@ _ADJECTIVES = (
 )
 
 
-def species_at(index: int) -> Species:
-    """The species of this index, counted from 0; it is the same in every data set and for every seed."""
+def species_at(index: int, difference: Difference = Difference.FORM) -> Species:
+    """The species of this index, counted from 0; it is the same in every data set of a difference, for every seed."""
     group, member = divmod(index, _GROUP_SIZE)
     traits = Traits()
-    for bit, part in enumerate(_FREE_PARTS[group % len(_FREE_PARTS)]):
-        form = _FORMS[part][(member >> bit) & 1]
+    forms, parts = (_LARGE, _FREE_LARGE) if difference is Difference.PRESENCE else (_FORMS, _FREE_PARTS)
+    for bit, part in enumerate(parts[group % len(parts)]):
+        form = forms[part][(member >> bit) & 1]
         traits = replace(traits, **{part: getattr(form, part)})
     # 11 nouns and 11 runs of four adjectives: the shift keeps the 121 first groups' names apart.
     run = group + group // len(_NOUNS)
@@ -177,7 +185,7 @@ def distinguishing_parts(config: PlumageConfig, a: int, b: int) -> frozenset[str
     """
     for index in (a, b):
         check_species(config, index)
-    first, second = species_at(a), species_at(b)
+    first, second = (species_at(index, config.difference) for index in (a, b))
     if first.group != second.group:
         return frozenset(PART_NAMES)
     names = (field.name for field in fields(Traits))

@@ -29,6 +29,7 @@ from foveate.types import Box, PartPoint
 _FINISHED = "plumage.json"
 _UNFINISHED = "plumage.unfinished.json"
 _EDITION = 1  # raise it when a change of the code changes the pictures
+_ADDED = ("bird", "marks", "difference")  # fields of the config that there were not at first
 _CHUNK = 8
 
 
@@ -103,7 +104,10 @@ def _is_finished(root: Path, config: PlumageConfig) -> bool:
 
 
 def _identity(config: PlumageConfig) -> str:
-    return json.dumps({"edition": _EDITION, **asdict(config)}, indent=2) + "\n"
+    """Say what was drawn; fields that were added since the first sets are left out where they are as usual."""
+    usual = asdict(PlumageConfig())
+    said = {name: value for name, value in asdict(config).items() if name not in _ADDED or value != usual[name]}
+    return json.dumps({"edition": _EDITION, **said}, indent=2) + "\n"
 
 
 def _notes(draw: Callable[[tuple[int, int]], Note], tasks: list[tuple[int, int]], workers: int) -> Iterator[Note]:
