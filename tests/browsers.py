@@ -31,4 +31,6 @@ def chromium() -> Iterator[Browser]:
 def violations(page: Page) -> list[str]:
     """Return what axe finds wrong with a page for people who see, hear or move otherwise."""
     found = Axe().run(page).response["violations"]
-    return [f"{each['id']}: {node['html'][:200]} {node['failureSummary'][:300]}" for each in found for node in each["nodes"]]
+    return [
+        f"{each['id']}: {node['html'][:200]} {node['failureSummary'][:300]}" for each in found for node in each["nodes"]
+    ]
