@@ -18,6 +18,7 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import foveate
@@ -25,11 +26,13 @@ from foveate.data.images import ImageError
 from foveate.errors import UserError
 from foveate.runs.guided_zoom_run import GuidedZoomRun
 from foveate.runs.run import Run
+from foveate.serve import pictures
 from foveate.serve.config import ServeConfig
 from foveate.serve.logs import JSONLines
 from foveate.serve.server import serve
 from foveate.serve.service import Service
 from foveate.types import Prediction
+from foveate.workflows.evidence_maps import evidence_maps
 from foveate.workflows.typical_photographs import TypicalPhotographs
 from serving import loaded, serving
 from zooms import QUIET, SLOW
@@ -64,7 +67,7 @@ def test_predict_answers_as_the_model_does(address: str, made: GuidedZoomRun, bi
     assert (content["refined"], bare["refined"]) == (True, False)
 
 
-def test_explain_says_why(address: str, made: GuidedZoomRun, birds: list[Path]) -> None:
+def test_explain_says_why(address: str, zoom_service: Service, made: GuidedZoomRun, birds: list[Path]) -> None:
     content = httpx.post(f"{address}/v1/explain", files=files(birds[:1]), timeout=30).json()
     assert [len(content["maps"]), len(content["evidence"]["classes"])] == [3, 3]
     assert content["twins"]["first"] == content["answer"]["top"][0]
@@ -85,6 +88,12 @@ def test_explain_says_why(address: str, made: GuidedZoomRun, birds: list[Path]) 
     assert (bare["evidence"], bare["first_answer"]) == (None, None)
     assert [each["class_name"] for each in bare["maps"]] == [names[2], names[0]]
     assert bare["twins"]["second"]["number"] == 0
+    view = torch.from_numpy(zoom_service.read("bird", birds[0].read_bytes()).decoded.pixels[0])
+    maps = evidence_maps(zoom_service.unrefined.classifier, view, [2, 0])
+    assert maps is not None
+    twins = [pictures.heat(each).model_dump() for each in maps.contrast(0, 1)]
+    assert [bare["twins"][name] for name in ("for_first", "for_second")] == twins
+    assert twins[0] != twins[1]
     typical = httpx.get(f"{address}/v1/classes/1/photograph")
     assert Image.open(io.BytesIO(typical.content)).format == "JPEG"
 

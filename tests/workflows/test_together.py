@@ -35,11 +35,8 @@ def joint(*answers: Prediction) -> Prediction:
 def test_by_hand() -> None:
     """Shares of 0.8 0.1 0.1 and 0.2 0.4 0.4: the roots of the products are 0.4, 0.2 and 0.2."""
     both = joint(answer("a", 0.8, 0.1, 0.1), answer("b", 0.2, 0.4, 0.4))
-    assert [(each.class_name, pytest.approx(each.probability)) for each in both.top] == [
-        ("ani", 0.5),
-        ("crow", 0.25),
-        ("wren", 0.25),
-    ]
+    assert [each.class_name for each in both.top] == ["ani", "crow", "wren"]
+    assert [each.probability for each in both.top] == pytest.approx([0.5, 0.25, 0.25])
     assert both.entropy == pytest.approx(1.5 * math.log(2))
     assert not both.sure
 
@@ -90,7 +87,7 @@ def test_predict_answers_by_folder(quick_run: Run, plumage: Path, tmp_path: Path
     out = tmp_path / "answers.csv"
     photographs = str(plumage / "images")
     main(["predict", str(quick_run.path), photographs, "--group-by", "folder", "--top", "1", "--out", str(out)])
-    rows = list(csv.DictReader(out.open()))
+    rows = list(csv.DictReader(out.read_text(encoding="utf-8").splitlines()))
     assert [Path(row["image"]).name for row in rows] == sorted(path.name for path in (plumage / "images").iterdir())
     model = foveate.load(quick_run.path)
     folder = sorted((plumage / "images").iterdir())[0]
