@@ -5,7 +5,7 @@ unexport PYTHONDONTWRITEBYTECODE
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test install lint types wheel docs tables bench bench-compare fuzz clean
+.PHONY: demo test install lint types wheel docs tables bench bench-compare fuzz load clean
 
 demo: install
 	$(BIN)/foveate demo --out demo
@@ -73,6 +73,10 @@ bench-compare: install
 # Hostile input of every kind, and its counts into docs/robustness.md; `make fuzz FUZZ="--only pictures"` for some.
 fuzz: install
 	OMP_NUM_THREADS=1 $(BIN)/python -m fuzz $(FUZZ)
+
+# A hundred clients at a time ask a server on this machine; the figures go into docs/robustness.md.
+load: install
+	$(BIN)/python -m fuzz.serving $(LOAD)
 
 clean:
 	rm -rf .venv build dist demo site

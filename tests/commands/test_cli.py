@@ -116,6 +116,7 @@ def test_data_draws_birds_where_asked(tmp_path: Path, capsys: pytest.CaptureFixt
         ("evaluate", ["RUN", "--split {train,validation,test}", "--views", "--root", "--results", "--sheet"]),
         ("compare", ["RUN_OR_ZOOM[+...]", "--split {train,validation,test}", "--out", "--root", "ensemble"]),
         ("predict", ["RUN", "PATHS", "--top", "--entropy-threshold", "--out", "--on-error"]),
+        ("serve", ["RUN_OR_ZOOM", "--port", "--host", "--api-key-file", "--largest-megapixels", "--queue"]),
         ("localise", ["RUN", "--split {train,validation,test}", "--root", "--results"]),
         ("attention", ["RUN", "--split {train,validation,test}", "--root", "--results"]),
         ("grounding", ["RUN", "--methods", "--photographs", "--masks", "--curves.deletion", "--sanity-photographs"]),
@@ -461,7 +462,7 @@ def test_help_comes_without_waiting_for_torch() -> None:
     assert "Fine-grained image recognition" in done.stdout
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
     assert "foveate.recipes" in imported
-    assert not imported & {"torch", "torchvision", "timm", "lightning", "matplotlib"}
+    assert not imported & {"torch", "torchvision", "timm", "lightning", "matplotlib", "fastapi", "uvicorn"}
 
 
 def test_a_reader_that_has_seen_enough_gets_no_traceback() -> None:

@@ -6,22 +6,34 @@ import base64
 import io
 import json
 import logging
+import os
+import signal
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import httpx
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import foveate
+from foveate.data.images import ImageError
 from foveate.errors import UserError
 from foveate.runs.guided_zoom_run import GuidedZoomRun
 from foveate.runs.run import Run
+from foveate.serve import pictures
 from foveate.serve.config import ServeConfig
 from foveate.serve.logs import JSONLines
 from foveate.serve.server import serve
 from foveate.serve.service import Service
 from foveate.types import Prediction
+from foveate.workflows.evidence_maps import evidence_maps
+from foveate.workflows.typical_photographs import TypicalPhotographs
 from serving import loaded, serving
 from zooms import QUIET, SLOW
 
@@ -34,7 +46,7 @@ def shares(answer: dict[str, object]) -> dict[str, float]:
     return {each["class_name"]: each["probability"] for each in answer["top"]}  # type: ignore[attr-defined]
 
 
-def said(prediction: Prediction) -> dict[str, float]:
+def said(prediction: Prediction) -> dict[str, Any]:
     return {each.class_name: pytest.approx(each.probability, abs=1e-5) for each in prediction.top}
 
 
@@ -55,7 +67,7 @@ def test_predict_answers_as_the_model_does(address: str, made: GuidedZoomRun, bi
     assert (content["refined"], bare["refined"]) == (True, False)
 
 
-def test_explain_says_why(address: str, made: GuidedZoomRun, birds: list[Path]) -> None:
+def test_explain_says_why(address: str, zoom_service: Service, made: GuidedZoomRun, birds: list[Path]) -> None:
     content = httpx.post(f"{address}/v1/explain", files=files(birds[:1]), timeout=30).json()
     assert [len(content["maps"]), len(content["evidence"]["classes"])] == [3, 3]
     assert content["twins"]["first"] == content["answer"]["top"][0]
@@ -70,18 +82,20 @@ def test_explain_says_why(address: str, made: GuidedZoomRun, birds: list[Path]) 
         kind, _, code = source["source"].partition(";base64,")
         assert kind in ("data:image/jpeg", "data:image/png")
         assert Image.open(io.BytesIO(base64.b64decode(code))).size == (source["width"], source["height"])
-    asked = {"refine": False, "classes": [2, 0]}
+    asked: dict[str, Any] = {"refine": False, "classes": [2, 0]}
     bare = httpx.post(f"{address}/v1/explain", params=asked, files=files(birds[:1]), timeout=30).json()
-    names = loaded_names(made)
+    names = made.base_run().class_names
     assert (bare["evidence"], bare["first_answer"]) == (None, None)
     assert [each["class_name"] for each in bare["maps"]] == [names[2], names[0]]
     assert bare["twins"]["second"]["number"] == 0
+    view = torch.from_numpy(zoom_service.read("bird", birds[0].read_bytes()).decoded.pixels[0])
+    maps = evidence_maps(zoom_service.unrefined.classifier, view, [2, 0])
+    assert maps is not None
+    twins = [pictures.heat(each).model_dump() for each in maps.contrast(0, 1)]
+    assert [bare["twins"][name] for name in ("for_first", "for_second")] == twins
+    assert twins[0] != twins[1]
     typical = httpx.get(f"{address}/v1/classes/1/photograph")
     assert Image.open(io.BytesIO(typical.content)).format == "JPEG"
-
-
-def loaded_names(made: GuidedZoomRun) -> tuple[str, ...]:
-    return made.base_run().class_names
 
 
 def test_an_s3n_run_shows_its_views(s3n_run: Run, birds: list[Path]) -> None:
@@ -99,7 +113,7 @@ def test_a_network_without_class_maps_is_grounded(macnn_run: Run, birds: list[Pa
     assert content["groups"]
 
 
-def test_training_photographs_can_be_kept_back_or_gone(made: GuidedZoomRun, birds: list[Path], plumage: Path) -> None:
+def test_training_photographs_can_be_kept_back(made: GuidedZoomRun, birds: list[Path]) -> None:
     with serving(loaded(made.path, ServeConfig(training_photographs=False))) as url:
         content = httpx.post(f"{url}/v1/explain", files=files(birds[:1]), timeout=30).json()
         assert content["evidence"]["classes"][0]["rounds"][0]["nearest"] is None
@@ -131,24 +145,11 @@ def test_the_page_takes_nothing_from_outside_and_escapes_names(zoom_service: Ser
     assert response.headers["cache-control"] == "no-store"
     hostile = "<script>alert(1)</script>"
     run = zoom_service.model.run
-    description = _renamed(run.description, hostile)
-    service = _with_names(zoom_service, description)
-    with serving(service) as url:
+    names = (hostile, *run.class_names[1:])
+    renamed = replace(run, description=replace(run.description, class_names=names))
+    with serving(replace(zoom_service, model=replace(zoom_service.model, run=renamed))) as url:
         assert "<script>" not in httpx.get(url).text
         assert "&lt;script&gt;" in httpx.get(url).text
-
-
-def _renamed(description: object, name: str) -> object:
-    from dataclasses import replace
-
-    return replace(description, class_names=(name, *description.class_names[1:]))  # type: ignore[type-var,attr-defined]
-
-
-def _with_names(service: Service, description: object) -> Service:
-    from dataclasses import replace
-
-    run = replace(service.model.run, description=description)  # type: ignore[arg-type]
-    return replace(service, model=replace(service.model, run=run))
 
 
 def test_a_port_in_use_is_said_before_the_model_is_loaded(address: str, made: GuidedZoomRun) -> None:
@@ -168,8 +169,7 @@ def test_a_log_is_a_line_of_json() -> None:
 
 
 def test_concurrent_answers_are_not_mixed_up(address: str, made: GuidedZoomRun, birds: list[Path]) -> None:
-    from concurrent.futures import ThreadPoolExecutor
-
+    birds = birds[::3]
     direct = [said(each) for each in foveate.load(made.path, hardware=SLOW).predict_many(birds, top=4)]
 
     def ask(path: Path) -> dict[str, float]:
@@ -180,4 +180,40 @@ def test_concurrent_answers_are_not_mixed_up(address: str, made: GuidedZoomRun, 
     with ThreadPoolExecutor(6) as pool:
         answers = list(pool.map(ask, birds))
     assert answers == direct
-    assert len({tuple(np.round(list(each.values()), 4)) for each in answers}) > 10, "the answers tell them apart"
+    assert len({tuple(np.round(list(each.values()), 4)) for each in answers}) > 6, "the answers tell them apart"
+
+
+def test_training_photographs_that_are_gone_are_said_and_not_shown(
+    zoom_service: Service, birds: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(*_: object, **__: object) -> None:
+        raise ImageError("image not found: bird.jpg; restore it")
+
+    lines: list[str] = []
+    monkeypatch.setattr("foveate.workflows.explain_zoom.read_image", gone)
+    monkeypatch.setattr("foveate.workflows.typical_photographs.read_image", gone)
+    service = replace(zoom_service, say=lines.append)
+    service.typical = TypicalPhotographs.of(service.model.run, service.model.classifier, QUIET)
+    with serving(service) as url:
+        for _ in range(2):
+            content = httpx.post(f"{url}/v1/explain", files=files(birds[:1]), timeout=30).json()
+            assert content["evidence"]["classes"][0]["rounds"][0]["nearest"] is None
+        assert httpx.get(f"{url}/v1/classes/1/photograph").status_code == 404
+    assert len(lines) == 1
+    assert "not shown any more: image not found" in lines[0]
+
+
+def test_the_command_answers_until_it_is_told_to_stop(made: GuidedZoomRun) -> None:
+    command = [sys.executable, "-m", "foveate", "serve", str(made.path), "--port", "0", "--no-training-photographs"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | {"PYTHONUNBUFFERED": "1"}
+    ) as server:
+        assert server.stdout is not None
+        assert server.stderr is not None
+        url = server.stdout.readline().split(" answers at ")[1].split()[0]
+        assert httpx.get(f"{url}/v1/model").status_code == 200
+        server.send_signal(signal.SIGTERM)
+        assert server.wait(30) == 0
+        assert server.stdout.read() == "stopped\n"
+        lines = [json.loads(line) for line in server.stderr]
+    assert [(line["event"], line["path"], line["status"]) for line in lines] == [("request", "/v1/model", 200)]

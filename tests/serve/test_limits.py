@@ -86,7 +86,7 @@ def test_requests_of_other_kinds_are_refused(address: str, birds: list[Path]) ->
         ({"files": {"photographs": data}, "params": {"top": 0}}, 422, "wrong-parameter"),
         ({"files": {"photographs": data}, "params": {"classes": 99}}, 422, "wrong-parameter"),
     ):
-        response = httpx.post(f"{address}/v1/explain", timeout=30, **options)  # type: ignore[arg-type]
+        response = httpx.post(f"{address}/v1/explain", timeout=30, **options)
         assert (response.status_code, error_of(response)["code"]) == (status, code), options
     assert httpx.get(f"{address}/v1/predict").status_code == 405
     assert error_of(httpx.get(f"{address}/docs"))["code"] == "no-such-request"
@@ -210,6 +210,6 @@ def test_foreign_pages_and_names_are_refused(address: str) -> None:
 def test_settings_are_checked() -> None:
     for name in ("queue", "per_client", "photographs", "seconds", "largest_megabytes", "batch_size"):
         with pytest.raises(UserError, match=name):
-            ServeConfig(**{name: 0})
+            ServeConfig(**{name: 0})  # type: ignore[arg-type]
     with pytest.raises(UserError, match="port"):
         ServeConfig(port=70_000)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, FilePayload, Page, expect
 
 from browsers import chromium, violations
 
@@ -96,9 +96,9 @@ def test_several_are_answered_together_and_what_is_none_is_said(opened: Opened, 
     page = opened.page
     page.evaluate(_PASTE, [encoded(birds[0])])
     expect(page.locator(".eyebrow")).to_have_text("This looks like")
-    text = {"name": "words.jpg", "mimeType": "image/jpeg", "buffer": b"a text named .jpg"}
-    others = [{"name": path.name, "mimeType": "image/jpeg", "buffer": path.read_bytes()} for path in birds[1:3]]
-    page.locator("#files").set_input_files([others[0], text, others[1]])  # type: ignore[list-item]
+    text = FilePayload(name="words.jpg", mimeType="image/jpeg", buffer=b"a text named .jpg")
+    others = [FilePayload(name=path.name, mimeType="image/jpeg", buffer=path.read_bytes()) for path in birds[1:3]]
+    page.locator("#files").set_input_files([others[0], text, others[1]])
     expect(page.locator(".eyebrow")).to_have_text("3 photographs together say")
     expect(page.locator(".thumbnail")).to_have_count(3)
     error = page.get_by_role("alert").locator("p")
@@ -115,7 +115,7 @@ def test_several_are_answered_together_and_what_is_none_is_said(opened: Opened, 
     expect(page.get_by_role("heading", name="What is it?")).to_be_visible()
     expect(page.get_by_role("button", name="Choose photographs")).to_be_focused()
     expect(error).to_have_count(0)
-    page.locator("#files").set_input_files(text)  # type: ignore[arg-type]
+    page.locator("#files").set_input_files(text)
     expect(error).to_contain_text("words.jpg")
     expect(page.get_by_role("heading", name="What is it?")).to_be_visible()
     refused = "Failed to load resource: the server responded with a status of 415 (Unsupported Media Type)"
