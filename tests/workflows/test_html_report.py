@@ -9,8 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from numpy.testing import assert_allclose
 
 from command_line import status
 from foveate.errors import UserError
@@ -23,7 +21,6 @@ from foveate.runs.guided_zoom_run import GuidedZoomRun
 from foveate.runs.run import Run
 from foveate.workflows.html_report import write_report as workflow
 from foveate.workflows.html_report.answers import accuracy_by_class, cards, refinement, risk_sentence
-from foveate.workflows.html_report.twins import contrast_maps
 from foveate.workflows.html_report.write_report import ReportConfig, write_report
 from zooms import QUIET, SLOW
 
@@ -183,15 +180,3 @@ def test_the_sentence_on_risk_by_hand() -> None:
         "Answer the surest 80% of the photographs, and 25.0% of the answers are wrong; answer all, and 40.0% are. "
         "At most 2% are wrong among the surest 60%."
     )
-
-
-def test_contrast_maps_are_the_difference_of_two_logits(quick_run: Run) -> None:
-    classifier = QUIET.classifier_of(quick_run)
-    images = torch.randint(0, 255, (3, 64, 64, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    maps = contrast_maps(classifier, images, 0, 2)
-    assert maps.shape == (3, 2, 32, 32)
-    assert_allclose(maps.max(axis=(1, 2, 3)), 1)
-    assert maps.min() == 0
-    assert ((maps[:, 0] == 0) | (maps[:, 1] == 0)).all()
-    assert_allclose(contrast_maps(classifier, images, 2, 0), maps[:, ::-1], atol=1e-6)
-    assert not contrast_maps(classifier, images, 1, 1).any()

@@ -10,16 +10,18 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from PIL import Image
+from torch import Tensor
 
 from foveate.config.data import TestViews
 from foveate.data.geometry import Geometry
 from foveate.data.records import ImageRecord
 from foveate.data.transforms import evaluation_geometries
-from foveate.drawing.overlays import heated
+from foveate.drawing.overlays import heated_by_cells
 from foveate.errors import UserError
 from foveate.evaluation.calibration import Judged
 from foveate.evaluation.confusion import ConfusedPair, confused_pairs
 from foveate.evaluation.predictions import PredictionTable
+from foveate.grounding.twins import TwinContrast, TwinMaps
 from foveate.inference.classifier import Classifier
 from foveate.progress import progress
 from foveate.report.html.contents import PhotographCard, Picture, TwinPhotograph, Twins
@@ -27,7 +29,6 @@ from foveate.report.html.pictures import PictureStore
 from foveate.types import Size
 from foveate.workflows.html_report.subject import Subject
 
-_PLACES = 32  # of a map, along each side
 _SIDE = 168  # pixels of a picture
 _TYPICAL, _LOOKED_AT, _WRONG = 2, 40, 6  # photographs of a class, those among which they are chosen, of a pair
 
@@ -53,13 +54,13 @@ class TwinView:
         return self.subject.model.context.classifier_of(self.subject.run)
 
     @cached_property
-    def has_maps(self) -> bool:
-        """Whether it says where it sees a class."""
+    def contrast(self) -> TwinContrast | None:
+        """What says where two classes differ; None where nothing sees through the network."""
         try:
-            self.classifier.network.check_class_maps()
-        except UserError:
-            return False
-        return True
+            return TwinContrast(self.classifier.network)
+        except UserError as error:
+            self.subject.notes.append(f"Where twins differ cannot be shown: {error}")
+            return None
 
     def pairs(self, table: PredictionTable, gallery: Sequence[PhotographCard], count: int) -> tuple[Twins, ...]:
         """Return the pairs of classes that are most often taken for each other, side by side."""
@@ -112,7 +113,7 @@ class TwinView:
         return views
 
     @staticmethod
-    def _pixels(shown: Sequence[_Shown]) -> torch.Tensor:
+    def _pixels(shown: Sequence[_Shown]) -> Tensor:
         return torch.from_numpy(np.stack([np.asarray(each.view) for each in shown]))
 
     def _photographs(
@@ -120,44 +121,27 @@ class TwinView:
     ) -> tuple[TwinPhotograph, ...]:
         if not shown:
             return ()
-        maps = contrast_maps(self.classifier, self._pixels(shown), first, second) if self.has_maps else None
+        maps = self._maps(shown, first, second)
         names = self.subject.run.class_names
         return tuple(
             TwinPhotograph(
                 name=each.record.id,
                 photograph=self.store.put(each.view, _SIDE, f"{each.record.class_name}, {each.record.id}"),
-                for_first=None if maps is None else self._heat(each, maps[row, 0], names[first], names[second]),
-                for_second=None if maps is None else self._heat(each, maps[row, 1], names[second], names[first]),
+                for_first=None if maps is None else self._heat(each, maps.first[row], names[first], names[second]),
+                for_second=None if maps is None else self._heat(each, maps.second[row], names[second], names[first]),
                 number=cards[each.record.id].number if each.record.id in cards else None,
                 answer=cards[each.record.id].answer if each.record.id in cards else "",
             )
             for row, each in enumerate(shown)
         )
 
-    def _heat(self, shown: _Shown, heat: Float[np.ndarray, "y y"], this: str, other: str) -> Picture:
+    def _maps(self, shown: Sequence[_Shown], first: int, second: int) -> TwinMaps | None:
+        """Return where each photograph speaks for one class and against the other, both ways."""
+        if self.contrast is None:
+            return None
+        pairs = torch.tensor([[first, second]], device=self.classifier.device).expand(len(shown), -1)
+        return self.contrast(self.classifier.inputs(self._pixels(shown)), pairs)
+
+    def _heat(self, shown: _Shown, heat: Float[Tensor, "h w"], this: str, other: str) -> Picture:
         words = f"where {shown.record.id} looks like {this} and not like {other}"
-        return self.store.put(heated(shown.view.resize((_SIDE, _SIDE)), heat), _SIDE, words)
-
-
-def contrast_maps(
-    classifier: Classifier, images: torch.Tensor, first: int, second: int
-) -> Float[np.ndarray, "n 2 y y"]:
-    """Return where images speak for one of two classes and against the other, both ways, each in [0, 1].
-
-    The difference of the two classes' maps: with a linear head on averaged features, its mean is the difference of
-    their logits, so it says exactly which places decide between them. Both ways are scaled by the larger of the two.
-
-    Args:
-        classifier: Of a network with class maps.
-        images: (n, H, W, 3), uint8.
-        first: A class.
-        second: Another.
-    """
-    sides = [
-        list(classifier.branch_maps(images, torch.full((len(images),), label), _PLACES).maps.values())[-1]
-        for label in (first, second)
-    ]
-    difference = (sides[0] - sides[1]).float().nan_to_num().cpu().numpy()
-    both = np.stack([difference, -difference], axis=1).clip(min=0)
-    largest = both.max(axis=(1, 2, 3), keepdims=True)
-    return np.asarray(both / np.maximum(largest, np.finfo(np.float32).tiny), dtype=np.float32)
+        return self.store.put(heated_by_cells(shown.view.resize((_SIDE, _SIDE)), heat.cpu().numpy()), _SIDE, words)
