@@ -31,9 +31,9 @@ class Box(NamedTuple):
             f'fill="{self.colour}" stroke="#546e7a"/>'
         )
         middle, top = self.x + self.width // 2, self.y - 8 * len(self.lines) + 5
-        title = f'<text x="{middle}" y="{top}" font-size="14" font-weight="bold">{escape(self.title)}</text>'
+        title = f'<text x="{middle}" y="{top}" font-size="16" font-weight="bold">{escape(self.title)}</text>'
         lines = [
-            f'<text x="{middle}" y="{top + 17 * number}" font-size="12">{escape(line)}</text>'
+            f'<text x="{middle}" y="{top + 17 * number}" font-size="13.5">{escape(line)}</text>'
             for number, line in enumerate(self.lines, 1)
         ]
         return "\n".join([shape, title, *lines])
@@ -85,9 +85,9 @@ def s3n() -> str:
         Box("qc", 740, 238, _MAP, "sampling map Q_c", ["Gaussians (Eq. 5, 6)"], 160),
         Box("d", 935, 62, _PICTURE, "view D", ["enlarged where the", "class responds most"], 150, 74),
         Box("c", 935, 238, _PICTURE, "view C", ["enlarged where", "it responds less"], 150, 74),
-        Box("bd", 1120, 62, _NETWORK, "the same backbone", ["features F_D"]),
-        Box("bc", 1120, 238, _NETWORK, "the same backbone", ["features F_C"]),
-        Box("joint", 1120, 150, _ANSWER, "joint answer", ["F_O, F_D, F_C (Eq. 9)"]),
+        Box("bd", 1120, 62, _NETWORK, "the backbone again", ["features F_D"], 155),
+        Box("bc", 1120, 238, _NETWORK, "the backbone again", ["features F_C"], 155),
+        Box("joint", 1120, 150, _ANSWER, "joint answer", ["F_O, F_D, F_C (Eq. 9)"], 155),
     ]
     pairs = ["photo first", "first response", "response peaks", "peaks qd", "peaks qc", "qd d", "qc c", "d bd", "c bc"]
     arrows = [(one, other) for one, other in map(str.split, [*pairs, "bd joint", "bc joint"])]
@@ -103,8 +103,8 @@ def guided_zoom() -> str:
         Box("map", 515, 150, _MAP, "grounding", ["where is the evidence", "for class t? (EB, cEB)"], 160, 74),
         Box("patch", 710, 150, _PICTURE, "patch e_l", ["150 x 150 around", "the map's peak"], 140, 74),
         Box("erase", 540, 258, _PICTURE, "erase and look again", ["85 x 85 at the peak", "L further rounds"], 310),
-        Box("evidence", 885, 150, _NETWORK, "Evidence CNN", ["does it look like", "class t? v_l[t]"], 150, 74),
-        Box("pool", 885, 42, _PICTURE, "pool of patches", ["of training photographs"], 150, 58),
+        Box("evidence", 885, 150, _NETWORK, "Evidence CNN", ["does it look like", "class t? v_l[t]"], 155, 74),
+        Box("pool", 885, 42, _PICTURE, "pool of patches", ["of training photographs"], 155, 58),
         Box("sum", 1070, 150, _ANSWER, "refined class", ["argmax of", "w v_0 + sum w_l v_l"], 170, 74),
     ]
     pairs = ["photo cnn", "cnn top", "top map", "map patch", "patch evidence", "evidence sum", "pool evidence"]

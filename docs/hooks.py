@@ -13,6 +13,8 @@ from mkdocs.plugins import get_plugin_logger
 from mkdocs.structure.pages import Page
 
 _LOGGER = get_plugin_logger("site")
+_WIDE = ("s3n.md", "guided_zoom.md", "macnn.md")
+"""Pages whose figure takes the room of the table of contents."""
 _FORMULA = re.compile(r"^```math\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _ENTRY = re.compile(r"^## (\d{4}-\d\d-\d\d): (.*)$", re.MULTILINE)
 _FETCHED = re.compile(
@@ -24,6 +26,8 @@ _FETCHED = re.compile(
 
 def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
     """Put MathML in the place of equations, and the index before the log's first entry."""
+    if page.file.src_uri in _WIDE:
+        page.meta["hide"] = ["toc"]
     text = _FORMULA.sub(lambda found: formula(found[1]), markdown)
     return with_index(text) if page.file.src_uri == "log.md" else text
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -29,11 +30,16 @@ def table(counts: Mapping[str, Any]) -> str:
 def faults(counts: Mapping[str, Any]) -> str:
     """Return a line for each kind of fault; nothing where everything held."""
     lines = [
-        f"- {name}, {each['cases']}: {kind} ({each['first'].strip()[:200]})\n"
+        f"- {name}, {each['cases']}: {_one_line(kind)} (`{_one_line(each['first'])[:200]}`)\n"
         for name, part in counts["tried"].items()
         for kind, each in part["faults"].items()
     ]
     return f"\nWhat did not hold:\n\n{''.join(lines)}" if lines else ""
+
+
+def _one_line(text: str) -> str:
+    """Return a message without line breaks, frames and what Markdown would take for marks."""
+    return " ".join(re.sub(r"[\u2500-\u257f`]", " ", text).split())
 
 
 def with_counts(text: str, counts: Mapping[str, Any] | None) -> str:

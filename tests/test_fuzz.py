@@ -122,8 +122,8 @@ def test_manners(answer: Answer, fault: str | None) -> None:
 def test_the_document_shows_the_kept_counts() -> None:
     text = document.DOCUMENT.read_text(encoding="utf-8")
     assert document.with_counts(text, document.kept()) == text
-    tally = {"cases": 3, "outcomes": {"read": 2, "fault": 1}, "faults": {"raises": {"cases": 1, "first": "a.jpg"}}}
+    tally = {"cases": 3, "outcomes": {"read": 2, "fault": 1}, "faults": {"raises": {"cases": 1, "first": "a`.jpg\n╰─"}}}
     about = {"commit": "abc", "date": "2026-11-27", "hardware": "EPYC", "seed": 0, "minutes": 31.2}
     shown = document.with_counts(text, {**about, "tried": {"pictures": tally}})
     assert "2 read" in shown
-    assert "- pictures, 1: raises (a.jpg)" in shown
+    assert "- pictures, 1: raises (`a .jpg`)\n" in shown

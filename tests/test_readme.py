@@ -63,6 +63,7 @@ def loader() -> list[tuple[Tensor, Tensor, Tensor]]:
 
 def smaller(config: foveate.TrainConfig) -> foveate.TrainConfig:
     """The same method with a tiny backbone at 64 pixels."""
+    assert isinstance(config.network, foveate.BackboneNetworkConfig)
     quick = {name: value for name, value in QUICK.items() if name != "epochs"}
     return replace(config, network=replace(config.network, backbone=TINY), **quick)
 
