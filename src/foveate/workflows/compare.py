@@ -130,7 +130,7 @@ def _costs(groups: Sequence[ComparedGroup], records: Sequence[ImageRecord]) -> l
     spread = [records[index] for index in np.linspace(0, len(records) - 1, count).astype(int)]
     prepared = [group.models[0].prepared(spread) for group in groups]
     seconds: list[list[float]] = [[] for _ in groups]
-    with progress("timing", _TIMED_ROUNDS) as advance:
+    with progress("timing", _TIMED_ROUNDS, groups[0].models[0].context.say) as advance:
         for number in range(_TIMED_ROUNDS):
             for times, each in zip(seconds, prepared, strict=True):
                 began = time.perf_counter()
