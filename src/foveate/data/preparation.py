@@ -153,7 +153,7 @@ def checked_splits(
     """
     count = sum(map(len, splits.values()))
     say(f"reading {count} photographs once")
-    with progress("reading", count) as advance:
+    with progress("reading", count, say) as advance:
         checks = check_images(splits, on_error, advance, largest_megapixels)
     for name, (_, problems, blank) in checks.items():
         whole = f"{len(splits[name])} photographs" + (f" in {name}" if len(splits) > 1 else "")

@@ -15,6 +15,7 @@ from typing_extensions import override
 from foveate.backbones.weights import save_weights
 from foveate.data.loading import Batch
 from foveate.errors import UserError
+from foveate.progress import Expectation
 
 
 class EpochLines(Callback):
@@ -71,6 +72,24 @@ class EpochLines(Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.seconds, self.measured = state_dict["seconds"], state_dict["measured"]
         self.waited = state_dict.get("waited", 0.0)  # unknown of what was trained before it was measured
+
+
+class TimeLeft(Callback):
+    """Says how long the training still takes, once its pace is known, and then every minute."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self.say = say
+        self._expectation: Expectation | None = None
+
+    @override
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Batch, batch_idx: int
+    ) -> None:
+        batches, epochs = int(trainer.num_training_batches), trainer.max_epochs or 0
+        done = trainer.current_epoch * batches + batch_idx
+        if self._expectation is None:
+            self._expectation = Expectation("training, in batches", epochs * batches, self.say, done=done)
+        self._expectation.advance(done + 1)
 
 
 class KeptEpochs(Callback):

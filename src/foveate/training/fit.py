@@ -24,7 +24,7 @@ from foveate.hardware import autocast_dtype, device_of
 from foveate.inference.classifier import network_input
 from foveate.networks.network import Network
 from foveate.recipes.config import TrainConfig
-from foveate.training.callbacks import EpochLines, KeptEpochs
+from foveate.training.callbacks import EpochLines, KeptEpochs, TimeLeft
 from foveate.training.checkpoints import AtomicCheckpoints, read_checkpoint, resumed_from
 from foveate.training.frozen_layers import frozen
 from foveate.training.module import TrainingModule
@@ -64,8 +64,8 @@ def fit(
     layout = torch.channels_last if config.hardware.channels_last else torch.contiguous_format
     module = TrainingModule(network.to(memory_format=layout), config, labels_of(train))
     lines = EpochLines(say)
-    snapshots = KeptEpochs(folder / "epochs", config.keep_epochs)
-    trainer = _trainer(config, folder, [lines, snapshots, *([_best_checkpoint(folder)] if validation else [])])
+    callbacks = [lines, TimeLeft(say), KeptEpochs(folder / "epochs", config.keep_epochs)]
+    trainer = _trainer(config, folder, callbacks + ([_best_checkpoint(folder)] if validation else []))
     last, best = (folder / "checkpoints" / f"{name}.ckpt" for name in ("last", "best"))
     begin, resumed = 0, resumed_from(folder)
     if resumed is not None:

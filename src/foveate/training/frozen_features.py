@@ -64,7 +64,7 @@ class KeptFeatures:
     def _computed(self, classifier: Classifier, part: Part, name: str) -> Float[Tensor, "n v d"]:
         batches = []
         views = EvaluationViews(self.records, self.transforms, TestViews.FLIP)
-        with progress(name, len(self.records)) as advance:
+        with progress(name, len(self.records), self.say) as advance:
             for batch in evaluation_loader(views, _BATCH, workers=self.hardware.workers):
                 count, shown = batch.images.shape[:2]
                 positions = batch.position.repeat_interleave(shown)

@@ -78,10 +78,8 @@ def build_guided_zoom(
         zoom = _trained(zoom, run, config, context, tuned=tuned is True)
         if fitted:
             zoom = zoom.with_refinement(fitted.refinement, fitted.tuned_on)
-        if split is None:
-            return ()
         given = None if fitted else refinement
-        return evaluate_zoom(zoom, split=split, refinement=given, context=context).report.rows
+        return () if split is None else evaluate_zoom(zoom, split=split, refinement=given, context=context).report.rows
 
 
 def _named(context: RunContext, run: Run, split: Split | str) -> Split:

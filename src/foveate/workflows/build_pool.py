@@ -74,7 +74,7 @@ def build_pool(
         mine = [index for index in pool.parts.missing() if index % step == first]
         if mine:
             conventional = ConventionalCNN.place(network, config.grounding, hardware)
-            _build(pool, conventional, run, records, mine, hardware.workers)
+            _build(pool, conventional, run, records, mine, context)
     missing, parts = pool.parts.missing(), len(pool.parts)
     context.say(f"{pool.path}: {parts - len(missing)} of {parts} parts are built")
     if not missing:
@@ -148,16 +148,16 @@ def _build(
     run: Run,
     records: Sequence[ImageRecord],
     parts: Sequence[int],
-    workers: int | None,
+    context: RunContext,
 ) -> None:
     config = pool.description.config
     chunks = [records[pool.parts.members(index)] for index in parts]
     # One loader for all parts, so that its processes start once; photograph by photograph, since parts need not be
     # whole batches.
     views = EvaluationViews([record for chunk in chunks for record in chunk], run.config.transforms)
-    loaded = iter(evaluation_loader(views, 1, workers=workers))
+    loaded = iter(evaluation_loader(views, 1, workers=context.hardware.workers))
     count = 0
-    with progress("grounding", len(views)) as advance:
+    with progress("grounding", len(views), context.say) as advance:
         for index, chunk in zip(parts, chunks, strict=True):
             tables = []
             for start in range(0, len(chunk), config.batch_size):
@@ -183,7 +183,7 @@ def export_patches(pool: EvidencePool, out: Path, *, say: Callable[[str], None] 
     records = patches_alone(patches)
     folders = unique_names({name: name for name in pool.description.class_names})
     files = unique_names({each: _stem(each) for each in (record.id.rpartition("#")[0] for record in records)})
-    with progress("cutting", len(records)) as advance:
+    with progress("cutting", len(records), say) as advance:
         for count, record in enumerate(records, 1):
             photograph, _, number = record.id.rpartition("#")
             path = out / folders[record.class_name] / f"{files[photograph]}-round-{number}.png"

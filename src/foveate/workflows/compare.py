@@ -130,7 +130,7 @@ def answer_costs(models: Sequence[ComparedModel], records: Sequence[ImageRecord]
     spread = [records[index] for index in np.linspace(0, len(records) - 1, count).astype(int)]
     prepared = [each.prepared(spread) for each in models]
     seconds: list[list[float]] = [[] for _ in models]
-    with progress("timing", _TIMED_ROUNDS) as advance:
+    with progress("timing", _TIMED_ROUNDS, models[0].context.say) as advance:
         for number in range(_TIMED_ROUNDS):
             for times, each in zip(seconds, prepared, strict=True):
                 began = time.perf_counter()

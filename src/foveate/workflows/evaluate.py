@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from foveate.evaluation.predictions import PredictionTable, write_predictions
 from foveate.evaluation.view_weights import better_view
 from foveate.files.documents import unstructured, write_json, write_text
 from foveate.inference.classifier import Classifier
+from foveate.progress import progress
 from foveate.report.result_versions import Measured
 from foveate.report.tables import accuracy_markdown, calibration_markdown, gate_markdown
 from foveate.runs.context import HERE, RunContext
@@ -88,7 +89,7 @@ def evaluate(
     records = context.readable(run, context.photographs_of(run, split, announced=True))
     shown = EvaluationViews(records, run.config.transforms, views)
     loader = evaluation_loader(shown, context.batch_size, workers=context.hardware.workers)
-    answers, milliseconds = _answers(classifier, loader)
+    answers, milliseconds = _answers(classifier, loader, len(records), context.say)
     origin = {"run": run.path, "split": split, "views": views, "root": context.data_of(run).root}
     table = _table(run, records, _decided(classifier, answers), origin, classifier)
     name = f"{split}-{views.value}{_ending(classifier)}"
@@ -163,14 +164,18 @@ def _table(
     )
 
 
-def _answers(classifier: Classifier, loader: DataLoader[Batch]) -> tuple[dict[Branch, Float[np.ndarray, "n c"]], float]:
+def _answers(
+    classifier: Classifier, loader: DataLoader[Batch], photographs: int, say: Callable[[str], None]
+) -> tuple[dict[Branch, Float[np.ndarray, "n c"]], float]:
     """Return every branch's probabilities, and the milliseconds of one photograph in the network."""
     batches, seconds, count = [], 0.0, 0
-    for batch in loader:
-        began = time.perf_counter()
-        batches.append(classifier.branch_probabilities(batch.images))
-        seconds += time.perf_counter() - began
-        count += len(batch.images)
+    with progress("answering", photographs, say) as advance:
+        for batch in loader:
+            began = time.perf_counter()
+            batches.append(classifier.branch_probabilities(batch.images))
+            seconds += time.perf_counter() - began
+            count += len(batch.images)
+            advance(count)
     answers = {branch: torch.cat([each[branch] for each in batches]).numpy() for branch in batches[0]}
     return answers, round(1e3 * seconds / count, 2)
 

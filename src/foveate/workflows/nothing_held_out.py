@@ -25,8 +25,8 @@ def check_fits_views(run: Run, context: RunContext) -> None:
     held_out = _beside(run.path)
     steps = f"`{_training(run, context, held_out)}`, then `foveate tune {quote(str(held_out))}`"
     raise UserError(
-        f"{_RULE}; {run.path} learned from all of its own, and keeps no answers to others. Train it as before, but with "
-        f"a fifth held out: {steps}. Runs of `foveate fit`, and probes, hold out by themselves"
+        f"{_RULE}; {run.path} learned from all of its own, and keeps no answers to others. Train it as before, but "
+        f"with a fifth held out: {steps}. Runs of `foveate fit`, and probes, hold out by themselves"
     )
 
 

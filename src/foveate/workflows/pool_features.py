@@ -85,7 +85,7 @@ def pool_features(
     features = _kept(file, origin, say)
     if features is None:
         say(f"looking at the {len(records)} patches of the pool once")
-        features = _computed(evidence_cnn, records, run.config.transforms, workers)
+        features = _computed(evidence_cnn, records, run.config.transforms, workers, say)
         with atomic_path(file) as temporary:
             temporary.write_bytes(save({"features": features.half()}, metadata=origin))
     return PoolFeatures(records, features)
@@ -116,10 +116,14 @@ def _kept(file: Path, origin: dict[str, str], say: Callable[[str], None]) -> Flo
 
 
 def _computed(
-    evidence_cnn: Classifier, records: Sequence[ImageRecord], transforms: TransformConfig, workers: int | None
+    evidence_cnn: Classifier,
+    records: Sequence[ImageRecord],
+    transforms: TransformConfig,
+    workers: int | None,
+    say: Callable[[str], None],
 ) -> Float[Tensor, "p d"]:
     features = []
-    with progress("features", len(records)) as advance:
+    with progress("features", len(records), say) as advance:
         for batch in evaluation_loader(EvaluationViews(records, transforms), _BATCH, workers=workers):
             features.append(functional.normalize(evidence_cnn.features(batch.images[:, 0])))
             advance(int(batch.position[-1]) + 1)

@@ -175,7 +175,7 @@ def _written(
 ) -> Answered:
     """Write or say answers as they come, and then what could not be answered."""
     number = 0
-    with _taken(form, out, say) as take, _bar(count, shown=out is not None) as advance:
+    with _taken(form, out, say) as take, _bar(count, say, shown=out is not None) as advance:
         for number, answer in enumerate(answers, 1):
             take(answer)
             advance(number + len(problems.messages))
@@ -199,9 +199,9 @@ def _taken(form: _Form[_Answer], out: Path | None, say: Callable[[str], None]) -
             yield lambda answer: write(form.rows(answer))
 
 
-def _bar(count: int, *, shown: bool) -> AbstractContextManager[Callable[[int], None]]:
+def _bar(count: int, say: Callable[[str], None], *, shown: bool) -> AbstractContextManager[Callable[[int], None]]:
     """Show how far the work is where the answers do not say it."""
-    return progress("predicting", count) if shown else nullcontext(lambda count: None)
+    return progress("predicting", count, say) if shown else nullcontext(lambda count: None)
 
 
 def _name_line(named: Named) -> str:

@@ -57,7 +57,7 @@ def evidence_of_split(
         networks = replace(
             load_guided_zoom(zoom, context.hardware), scores=refinement.scores, mirrored=refinement.mirrored
         )
-        _score(networks, parts, records, run, top_k, context.hardware.workers)
+        _score(networks, parts, records, run, top_k, context)
     return EvidenceTable.of(parts.read(), rounds)
 
 
@@ -119,16 +119,18 @@ def _score(
     records: Sequence[ImageRecord],
     run: Run,
     top_k: int,
-    workers: int | None,
+    context: RunContext,
 ) -> None:
     chunks = {index: records[parts.members(index)] for index in parts.missing()}
     remaining = [record for chunk in chunks.values() for record in chunk]
     transforms = run.config.transforms
     source = replace(transforms, source_size=zoom.patches.source_size)
     views = (EvaluationViews(remaining, each) for each in (transforms, source))
-    batches = zip(*(iter(evaluation_loader(each, _PART, workers=workers)) for each in views), strict=True)
+    batches = zip(
+        *(iter(evaluation_loader(each, _PART, workers=context.hardware.workers)) for each in views), strict=True
+    )
     count = 0
-    with progress("scoring", len(remaining)) as advance:
+    with progress("scoring", len(remaining), context.say) as advance:
         for index, chunk in chunks.items():
             small, large = next(batches)
             evidence = zoom.evidence(small.images[:, 0], large.images[:, 0], top_k)

@@ -73,7 +73,7 @@ class Analysis:
         """Yield photographs, `batch_size` at a time, with the geometry of the first view of each."""
         views = EvaluationViews(records, self.run.config.transforms)
         count = 0
-        with progress(what, len(records)) as advance:
+        with progress(what, len(records), self.context.say) as advance:
             for batch in evaluation_loader(views, self.context.batch_size, workers=self.context.hardware.workers):
                 yield batch, tuple(self.first_view(records[index]) for index in batch.position.tolist())
                 count += len(batch.position)

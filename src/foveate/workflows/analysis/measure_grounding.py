@@ -17,7 +17,6 @@ from torch import Tensor, nn
 from foveate.backbones.backbone import Backbone
 from foveate.backbones.own_cnns import OwnCNN
 from foveate.config.data import Split, TestViews
-from foveate.config.hardware import HardwareConfig
 from foveate.data.geometry import Geometry
 from foveate.data.images import upright_size
 from foveate.data.loading import Batch, EvaluationViews, evaluation_loader
@@ -45,6 +44,7 @@ from foveate.runs.environment import environment
 from foveate.runs.run import Run
 from foveate.types import Box, BranchLogits, Grounded, Grounding, Size
 from foveate.workflows.analysis.analysed_run import boxes_in_view
+from foveate.workflows.analysis.grounding_time import said_before, seconds_of
 from foveate.workflows.report_paths import measured_with, report_path
 from foveate.workflows.result_rows import add_row, result_row
 
@@ -66,7 +66,7 @@ class _Subject:
     """From each photograph to the view of it that is grounded."""
     views: EvaluationViews
     study: GroundingStudy
-    workers: int | None
+    context: RunContext
 
     @property
     def backbone(self) -> Backbone | OwnCNN:
@@ -91,7 +91,7 @@ class _Subject:
     def batches(self, count: int | None = None) -> Iterator[Batch]:
         """Yield the views of the first photographs, or of all."""
         views = self.views if count is None else EvaluationViews(self.records[:count], self.views.transforms)
-        yield from evaluation_loader(views, self.study.batch_size, workers=self.workers)
+        yield from evaluation_loader(views, self.study.batch_size, workers=self.context.hardware.workers)
 
 
 class _Values(NamedTuple):
@@ -149,7 +149,9 @@ def measure_grounding(
     run, split, study = Run.of(run), Split(split), study or GroundingStudy()
     classifier = context.classifier_of(run)
     records = context.readable(run, _drawn(context.photographs_of(run, split), study))
-    subject = _subject(run, classifier, records, study, context.hardware)
+    subject = _subject(run, classifier, records, study, context)
+    if (expected := _expected(subject)) is not None:
+        context.say(expected)
     measures, examples, left_out = _by_method(subject, context.say)
     chance = _ChanceMaps(np.random.default_rng(study.seed))
     measures[CHANCE] = _summary(subject, _per_photograph(subject, chance, CHANCE)[0], (), None)
@@ -161,6 +163,13 @@ def measure_grounding(
         for row in _rows(subject, report, split):
             add_row(context.results, row)
     return report
+
+
+def _expected(subject: _Subject) -> str | None:
+    """Return a line of how long it takes, where that is worth a word."""
+    count = min(subject.study.batch_size, len(subject.records))
+    inputs = subject.classifier.inputs(next(iter(subject.batches(count))).images[:, 0])
+    return said_before(subject.study, len(subject.records), seconds_of(lambda: subject.answer(inputs), len(inputs)))
 
 
 def _by_method(
@@ -201,13 +210,13 @@ def _subject(
     classifier: Classifier,
     records: Sequence[ImageRecord],
     study: GroundingStudy,
-    hardware: HardwareConfig,
+    context: RunContext,
 ) -> _Subject:
     transforms = replace(run.config.transforms, source_size=None)
     sizes = (upright_size(record.image, record.id, largest_megapixels=None) for record in records)
     geometries = [evaluation_geometries(size, transforms, TestViews.CENTRE)[0] for size in sizes]
     views = EvaluationViews(records, transforms)
-    return _Subject(run, classifier, records, geometries, views, study, hardware.workers)
+    return _Subject(run, classifier, records, geometries, views, study, context)
 
 
 def _config(subject: _Subject, method: GroundingMethod) -> GroundingConfig:
@@ -231,7 +240,7 @@ def _per_photograph(
     measured, maps, seconds, count = _Values([], [], [], [], []), [], 0.0, 0
     size = Size(*[subject.views.transforms.input_size] * 2)
     boxes = torch.from_numpy(boxes_in_view(subject.records, subject.geometries))
-    with progress(f"grounding by {name}", len(subject.records)) as advance:
+    with progress(f"grounding by {name}", len(subject.records), subject.context.say) as advance:
         for batch in subject.batches():
             inputs = subject.classifier.inputs(batch.images[:, 0])
             classes = subject.grounded_classes(inputs, batch.labels)
@@ -269,7 +278,7 @@ def _correlations(subject: _Subject, config: GroundingConfig) -> tuple[float, ..
     correlations = []
     module = cast(nn.Module, network.backbone.network)
     stages = cascade(weighted_layers(module), subject.study.stages)
-    with progress(f"random weights, {config.method.value}", len(stages)) as advance:
+    with progress(f"random weights, {config.method.value}", len(stages), subject.context.say) as advance:
         for number, layers in enumerate(stages, start=1):
             backbone = randomised(network.backbone, [f"network.{each}" for each in layers], everyone, config.seed)
             correlations.append(float(rank_correlation(trained, maps_of(backbone)).mean()))
