@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -42,9 +41,15 @@ def test_the_demo_draws_trains_evaluates_and_shows(
             str(source),
             f"{100 * answers.accuracy.top1.value:.1f}",
         ]
-    hits = json.loads((tmp_path / "demo" / "s3n" / "evaluation" / "test-attention.json").read_text())["mean_hit_rate"]
-    assert lines[-2].startswith(f"peaks    {hits:.0%} of a picture's lie in the bird's box, on average: ")
-    assert lines[-1] == f"pictures {done.sheet}, {done.explanation}"
+    assert [str(done.sheet) in lines[-3], str(done.explanation) in lines[-2]] == [True, True]
+    right = [answers.table.probabilities.argmax(1) == answers.table.labels for answers in (done.plain, done.s3n)]
+    gained, lost = (int((one & ~other).sum()) for one, other in (right[::-1], right))
+    assert lines[-1] == (
+        f"Of 2 birds that neither had seen, S3N named {gained} right where plain was wrong, and {lost} wrong where "
+        "plain was right."
+    )
+    assert any(line.startswith("plumage: 2 classes") for line in lines)
+    assert "CUB-200-2011" not in told
     again: list[str] = []
     demo(tmp_path / "demo", say=again.append)
     assert not any(line.startswith("epoch") for line in again)  # what is finished is used again

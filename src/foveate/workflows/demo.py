@@ -16,7 +16,6 @@ from foveate.recipes import plain_plumage, s3n_plumage
 from foveate.report.tables import markdown_table
 from foveate.runs.context import RunContext
 from foveate.runs.run import Run
-from foveate.workflows.analysis.analyse_attention import analyse_attention
 from foveate.workflows.evaluate import Evaluation, evaluate
 from foveate.workflows.explain import Explainer
 from foveate.workflows.shown_answers import answer_sheet_of
@@ -63,10 +62,9 @@ def _demo(out: Path, say: Callable[[str], None]) -> Demo:
     say("")
     say(_comparison({"plain": (plain, plain_answers), "S3N": (s3n, answers)}))
     say(f"numbers  {plain_answers.report}, {answers.report}")
-    attention = analyse_attention(s3n, context=RunContext(say=lambda line: None))
-    rate = attention.summary.mean_hit_rate
-    say(f"peaks    {rate:.0%} of a picture's lie in the bird's box, on average: {attention.report}")
-    say(f"pictures {sheet}, {explanation}")
+    say(f"pictures {sheet}: S3N's answers beside the truth")
+    say(f"         {explanation}: where it looked for one of them")
+    say(_gained(plain_answers, answers))
     return Demo(plain_answers, answers, sheet, explanation)
 
 
@@ -82,6 +80,15 @@ def _explained(run: Run, answers: Evaluation, plain: Evaluation, target: Path) -
     )
     explanation.draw(target)
     return target
+
+
+def _gained(plain: Evaluation, s3n: Evaluation) -> str:
+    """Say in one sentence what looking closer changed."""
+    before, after = (each.table.probabilities.argmax(1) == each.table.labels for each in (plain, s3n))
+    return (
+        f"Of {len(after)} birds that neither had seen, S3N named {int((after & ~before).sum())} right where plain was "
+        f"wrong, and {int((before & ~after).sum())} wrong where plain was right."
+    )
 
 
 def _comparison(measured: dict[str, tuple[Run, Evaluation]]) -> str:
