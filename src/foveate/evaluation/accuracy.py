@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy.typing import NDArray
 
+from foveate.drawing.notebook import html_table
 from foveate.errors import UserError
 from foveate.evaluation.bootstrap import Estimate, bootstrap_counts
 
@@ -30,6 +31,16 @@ class Accuracy:
     mean_per_class: Estimate
     images: int
     classes: int
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: per cent, with 95% intervals."""
+        names = {"top-1": self.top1, "top-3": self.top3, "top-5": self.top5, "mean of the classes": self.mean_per_class}
+        rows = [
+            (name, f"{100 * each.value:.1f}", f"{100 * each.low:.1f} to {100 * each.high:.1f}")
+            for name, each in names.items()
+        ]
+        caption = f"accuracy on {self.images:,} photographs of {self.classes:,} classes"
+        return html_table(("", "%", "95% interval"), rows, caption)
 
 
 def measure_accuracy(

@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar
 
+from PIL import Image
+
+from foveate.drawing.notebook import drawn, png_of
 from foveate.errors import UserError
 
 _Explanation = TypeVar("_Explanation", bound="Explanation")
@@ -22,6 +25,14 @@ class Explanation(ABC):
         Raises:
             UserError: The file cannot be written; what was there before is untouched.
         """
+
+    def picture(self) -> Image.Image:
+        """Return what `draw` writes."""
+        return drawn(self.draw)
+
+    def _repr_png_(self) -> bytes:
+        """Return what a notebook shows."""
+        return png_of(self.draw)
 
     @classmethod
     def draw_stages(cls: type[_Explanation], stages: Sequence[tuple[str, _Explanation]], path: Path) -> None:
