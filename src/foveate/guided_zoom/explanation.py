@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -13,6 +14,7 @@ from PIL import Image
 from foveate.drawing.notebook import drawn, png_of
 from foveate.grounding.twins import TwinEvidence
 from foveate.guided_zoom.config import RefinementConfig
+from foveate.networks.explanation import Panel, PanelGroup
 from foveate.types import Box, RankedClass
 
 ALIKE = 0.9
@@ -171,3 +173,39 @@ class ZoomExplanation:
         """Whether the chosen class and its rival are judged on different places of the photograph."""
         rival = self.rival
         return rival is not None and overlap(self.classes[self.chosen].rounds[0].box, rival.rounds[0].box) < _APART
+
+    def groups(self) -> tuple[PanelGroup, ...]:
+        """Return why the chosen class and not its rival, then each class's evidence, its patch, and what it is like."""
+        from foveate.drawing.overlays import heated_by_cells  # with matplotlib, for pictures alone
+
+        evidence = (
+            PanelGroup(
+                each.class_name,
+                f"before {each.probability:.0%}, after {each.refined:.0%}, score {each.score:.3f}",
+                tuple(panel for shown in each.rounds for panel in _panels(shown, heated_by_cells)),
+            )
+            for each in self.shown_classes
+        )
+        if self.twins is None:
+            return tuple(evidence)
+        twins = self.twins
+        panels = (
+            Panel(heated_by_cells(self.image, twins.first), f"{twins.first_class}, not {twins.second_class}"),
+            Panel(heated_by_cells(self.image, twins.second), f"{twins.second_class}, not {twins.first_class}"),
+        )
+        alike = (
+            "The maps of the classes are nearly equal; these say what tells the two apart." if self.maps_alike else ""
+        )
+        return (PanelGroup(f"Why {twins.first_class} and not {twins.second_class}", alike, panels), *evidence)
+
+
+def _panels(
+    shown: ExplainedRound, heated: Callable[[Image.Image, Float[np.ndarray, "h w"]], Image.Image]
+) -> tuple[Panel, ...]:
+    nearest = (Panel(each.picture, "most like it in training") for each in shown.nearest[:1])
+    beside = ", off the object" if shown.off_object else ""
+    return (
+        Panel(heated(shown.erased, shown.heat), "where the evidence lies"),
+        Panel(shown.patch, f"patch: {shown.probability:.0%} of this class{beside}"),
+        *nearest,
+    )
