@@ -10,14 +10,24 @@ upright image, that is after its EXIF orientation has been applied.
 
 from __future__ import annotations
 
+import base64
+import io
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol, runtime_checkable
+from html import escape
+from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from foveate.config.branches import PARTS, Branch
+
+if TYPE_CHECKING:  # heavy, and needed only where an answer is shown
+    from matplotlib.figure import Figure
+    from PIL import Image
+
+_SHOWN_SIDE = 320  # pixels of a photograph that is shown beside its answer
 
 
 class Size(NamedTuple):
@@ -88,6 +98,66 @@ class Prediction:
     def best(self) -> RankedClass:
         """The class with the highest probability."""
         return self.top[0]
+
+    def figure(self) -> Figure:
+        """Return the photograph, where its file is there, beside the best classes as bars; for `savefig`."""
+        from matplotlib.figure import Figure
+
+        photograph, figure = self._thumbnail(), Figure(figsize=(8, 3), layout="constrained")
+        *photo, bars = figure.subplots(1, 1 if photograph is None else 2, squeeze=False)[0]
+        for axes in photo:
+            axes.imshow(photograph)
+            axes.set_axis_off()
+        places = range(len(self.top))
+        bars.barh(places, [each.probability for each in self.top], color="#0072B2")
+        bars.set_yticks(places, [each.class_name for each in self.top], parse_math=False)
+        bars.set(xlim=(0, 1), xlabel="probability")
+        bars.invert_yaxis()
+        bars.spines[["top", "right"]].set_visible(False)
+        return figure
+
+    def show(self) -> None:
+        """Show the photograph and its answer: in a notebook below the cell, elsewhere in the viewer of images."""
+        from PIL import Image
+
+        notebook = sys.modules.get("IPython")
+        if notebook is not None and notebook.get_ipython() is not None:
+            notebook.display.display(self)
+            return
+        png = io.BytesIO()
+        self.figure().savefig(png, format="png")
+        with Image.open(png) as picture:
+            picture.show(title=self.image)
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: a small photograph, and the best classes as bars."""
+        photograph, picture = self._thumbnail(), ""
+        if photograph is not None:
+            jpeg = io.BytesIO()
+            photograph.save(jpeg, "JPEG", quality=80)
+            data = base64.b64encode(jpeg.getvalue()).decode()
+            picture = f'<img alt="{escape(self.image)}" src="data:image/jpeg;base64,{data}">'
+        rows = "".join(
+            f"<tr><td>{escape(name)}</td><td>{probability:.1%}</td>"
+            f'<td><meter value="{probability:.4f}" style="width:12em"></meter></td></tr>'
+            for name, probability in self.top
+        )
+        doubt = "" if self.sure else "<p>not sure</p>"
+        words = f"<p>{escape(self.image)}</p>{doubt}<table>{rows}</table>"
+        return f'<div style="display:flex;gap:1em;align-items:flex-start">{picture}<div>{words}</div></div>'
+
+    def _thumbnail(self) -> Image.Image | None:
+        """Return the photograph upright and small; None where its name is no file that can be read."""
+        from PIL import Image, ImageOps
+
+        try:
+            with Image.open(self.image) as photograph:
+                photograph.draft("RGB", (2 * _SHOWN_SIDE, 2 * _SHOWN_SIDE))
+                upright = ImageOps.exif_transpose(photograph).convert("RGB")
+        except (OSError, ValueError, Image.DecompressionBombError):
+            return None
+        upright.thumbnail((_SHOWN_SIDE, _SHOWN_SIDE))
+        return upright
 
 
 class BranchLogits(NamedTuple):

@@ -59,6 +59,8 @@ def test_the_demo_draws_trains_refines_and_reports(
     assert lines[-2] == f"open   {out}/report.html in a browser: what is right, what is wrong, and why"
     assert lines[-1].startswith(f"serve  foveate serve {out}/runs/s3n, ")
     assert done.report.read_text(encoding="utf-8").startswith("<!doctype html>")
+    assert any(line.startswith("plumage: ") for line in lines)
+    assert "CUB-200-2011" not in told
     again: list[str] = []
     demo(out, say=again.append)
     assert not any(line.startswith("epoch") for line in again)  # what is finished is used again

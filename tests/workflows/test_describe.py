@@ -42,7 +42,7 @@ def test_the_drawn_birds_are_counted(plumage: Path) -> None:
         "test": ["12", "4", "3", "3", "12", "12"],
     }
     names = "Amber Finch, Bracken Finch, Cinder Finch, Dune Finch"
-    assert said[-2].strip() == f"CUB-200-2011 in {plumage}: 4 classes: {names}"
+    assert said[-2].strip() == f"plumage in {plumage}: 4 classes: {names}"
     assert said[-1] == summary.markdown
 
 

@@ -75,7 +75,7 @@ def test_the_table_agrees_with_the_report(evaluated: Evaluation, own_run: Run) -
     assert told["accuracy"]["top3"]["value"] == pytest.approx(np.mean(within_three))
     assert told["accuracy"]["top5"]["value"] == 1
     assert (told["accuracy"]["images"], told["accuracy"]["classes"]) == (12, 4)
-    assert (told["split"], told["views"], told["dataset"]) == ("test", "centre", "CUB-200-2011")
+    assert (told["split"], told["views"], told["dataset"]) == ("test", "centre", "plumage")
     report = evaluated.report.read_text(encoding="utf-8")
     (top1,) = (line.split("|")[2].strip() for line in report.splitlines() if "top-1" in line)
     assert top1 == f"{100 * right.mean():.1f}"
@@ -365,7 +365,7 @@ def test_a_row_of_results_says_what_was_done(evaluated: Evaluation, own_run: Run
     known = {
         "method": "plain",
         "base": "tf_efficientnet_lite0",
-        "dataset": "CUB-200-2011",
+        "dataset": "plumage",
         "split": "test",
         "views": "centre",
         "input_size": 64,

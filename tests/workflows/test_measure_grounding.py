@@ -167,7 +167,10 @@ def test_photographs_without_boxes_have_no_pointing(own_run: Run, plumage: Path,
     done = measure_grounding(run, study, context=RunContext(hardware=EXACT, say=silent))
     found = done.measures["class-maps"]
     assert (found.in_box, found.near_part, found.energy, found.correlations) == (None, None, None, ())
-    assert "Boxes in 0, parts in 0 of them" in done.report.read_text(encoding="utf-8")
+    told = done.report.read_text(encoding="utf-8")
+    assert "No box is annotated in them." in told
+    assert "box |" not in told  # no column of what is not known
+    assert "near part" not in told
 
 
 def test_what_a_network_does_not_allow_is_named_or_left_out(own_run: Run) -> None:

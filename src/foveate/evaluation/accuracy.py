@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy.typing import NDArray
 
+from foveate.drawing.notebook import html_table
 from foveate.errors import UserError
 from foveate.evaluation.bootstrap import Estimate, bootstrap_counts
 
@@ -38,6 +39,16 @@ class Accuracy:
         """By their names those of top-1, 2, 3 and 5 that say something: k is smaller than the number of classes."""
         every = {1: self.top1, 2: self.top2, 3: self.top3, 5: self.top5}
         return {f"top-{k}": each for k, each in every.items() if each is not None and (k == 1 or k < self.classes)}
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: per cent, with 95% intervals."""
+        names = {"top-1": self.top1, "top-3": self.top3, "top-5": self.top5, "mean of the classes": self.mean_per_class}
+        rows = [
+            (name, f"{100 * each.value:.1f}", f"{100 * each.low:.1f} to {100 * each.high:.1f}")
+            for name, each in names.items()
+        ]
+        caption = f"accuracy on {self.images:,} photographs of {self.classes:,} classes"
+        return html_table(("", "%", "95% interval"), rows, caption)
 
 
 def measure_accuracy(

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 from PIL import Image
 
+from foveate.drawing.notebook import drawn, png_of
 from foveate.grounding.twins import TwinEvidence
 from foveate.guided_zoom.config import RefinementConfig
 from foveate.networks.explanation import Panel, PanelGroup
@@ -121,6 +123,20 @@ class ZoomExplanation:
     def __post_init__(self) -> None:
         if not 0 <= self.chosen < len(self.classes):
             raise ValueError(f"the chosen class must be one of {len(self.classes)}; got number {self.chosen}")
+
+    def draw(self, path: Path) -> None:
+        """Write a PNG, as `zoom_picture` does."""
+        from foveate.guided_zoom.picture import zoom_picture  # with matplotlib, for pictures alone
+
+        zoom_picture(self, path)
+
+    def picture(self) -> Image.Image:
+        """Return what `draw` writes."""
+        return drawn(self.draw)
+
+    def _repr_png_(self) -> bytes:
+        """Return what a notebook shows."""
+        return png_of(self.draw)
 
     @property
     def answer(self) -> RankedClass:

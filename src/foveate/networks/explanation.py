@@ -9,6 +9,7 @@ from typing import NamedTuple, TypeVar
 
 from PIL import Image
 
+from foveate.drawing.notebook import drawn, png_of
 from foveate.errors import UserError
 from foveate.types import RankedClass
 
@@ -41,6 +42,14 @@ class Explanation(ABC):
         Raises:
             UserError: The file cannot be written; what was there before is untouched.
         """
+
+    def picture(self) -> Image.Image:
+        """Return what `draw` writes."""
+        return drawn(self.draw)
+
+    def _repr_png_(self) -> bytes:
+        """Return what a notebook shows."""
+        return png_of(self.draw)
 
     def groups(self) -> tuple[PanelGroup, ...]:
         """Return its pictures one by one, for a page; each shows the view, or a part of it, and nothing is written.

@@ -48,15 +48,23 @@ class GroundingMeasures:
 
 
 def grounding_markdown(measures: Mapping[str, GroundingMeasures], title: str, basis: str) -> str:
-    """Return a heading, one row for each method in per cent, and what the numbers rest on."""
+    """Return a heading, one row for each method in per cent, and what the numbers rest on.
+
+    What rests on annotations stands there only where there are some.
+    """
+    fields = {"in box": "in_box", "near part": "near_part", "energy in box": "energy"}
+    annotated = {
+        words: field for words, field in fields.items() if any(getattr(each, field) for each in measures.values())
+    }
     header = (
-        *("method", "in box", "near part", "energy in box", "deletion", "insertion"),
+        *("method", *annotated, "deletion", "insertion"),
         *("rank correlation, head random", "all random", "ms"),
     )
     rows = [
         (
             name,
-            *map(_percentage, (each.in_box, each.near_part, each.energy, each.deletion, each.insertion)),
+            *(_percentage(getattr(each, field)) for field in annotated.values()),
+            *map(_percentage, (each.deletion, each.insertion)),
             *(f"{value:.2f}" for value in (each.correlations[:1] + each.correlations[-1:]) or ()),
             *(("-", "-") if not each.correlations else ()),
             "-" if each.milliseconds is None else f"{each.milliseconds:.0f}",
@@ -127,7 +135,8 @@ def map_sheet(examples: Sequence[MapExample], path: Path, title: str) -> None:
     names = list(examples[0].maps)
     step = Size(_TILE + _GAP, _TILE + CAPTION.line_height + _GAP + 6)
     width = 2 * MARGIN + (len(names) + 1) * step.width - _GAP
-    summary = Mark("each map from its own least value to its most; the object's box in blue", SOFT_INK)
+    boxed = "; the object's box in blue" if any(each.box is not None for each in examples) else ""
+    summary = Mark(f"each map from its own least value to its most{boxed}", SOFT_INK)
     below = round(draw_header(Page(Size(width, 1)), title, summary))  # which follows from the texts alone
     top = below + _NAME.line_height + 8
     page = Page(Size(width, top + len(examples) * step.height + CAPTION.line_height + MARGIN))

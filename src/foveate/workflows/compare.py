@@ -12,7 +12,9 @@ import numpy as np
 
 from foveate.config.data import Split
 from foveate.data.records import ImageRecord
+from foveate.drawing.notebook import html_table
 from foveate.errors import UserError
+from foveate.evaluation.bootstrap import Estimate
 from foveate.evaluation.mcnemar import mcnemar
 from foveate.evaluation.paired_difference import paired_difference
 from foveate.evaluation.predictions import check_classes
@@ -45,6 +47,22 @@ class Comparison:
     def markdown(self) -> str:
         """The report."""
         return self.report.read_text(encoding="utf-8")
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: each accuracy, and its difference from the first with its 95% interval."""
+        rows = [
+            (row.title, f"{100 * row.accuracy.value:.1f}", _points(row.difference), f"{row.cost.milliseconds:.1f}")
+            for row in self.rows
+        ]
+        header = ("", "top-1, %", f"minus {self.rows[0].name}, points", "ms a photograph")
+        return html_table(header, rows, f"compared on the same {self.photographs:,} photographs")
+
+
+def _points(difference: Estimate | None) -> str:
+    if difference is None:
+        return ""
+    value, low, high = (100 * each for each in (difference.value, difference.low, difference.high))
+    return f"{value:+.1f} ({low:+.1f} to {high:+.1f})"
 
 
 def compare(

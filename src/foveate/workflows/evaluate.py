@@ -16,6 +16,7 @@ from foveate.config.branches import Branch
 from foveate.config.data import Split, TestViews
 from foveate.data.loading import Batch, EvaluationViews, evaluation_loader
 from foveate.data.records import ImageRecord, labels_of
+from foveate.drawing.notebook import html_table
 from foveate.evaluation.accuracy import Accuracy, measure_accuracy
 from foveate.evaluation.bootstrap import Estimate
 from foveate.evaluation.calibration_check import CalibrationCheck, check_calibration
@@ -53,6 +54,13 @@ class Evaluation:
     """Whether the answers, and what the run's held-out answers promise of them, keep their word."""
     gate: tuple[Gated, ...] = ()
     """Of an S3N that looked closer: what the threshold that was asked for did; without one, what others would do."""
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: the accuracy, and each branch where there are several."""
+        if len(self.branches) < 2:
+            return self.accuracy._repr_html_()
+        rows = [(name, f"{100 * each.value:.1f}") for name, each in self.branches.items()]
+        return self.accuracy._repr_html_() + html_table(("", "top-1, %"), rows, "what each view says alone")
 
 
 def evaluate(

@@ -141,7 +141,9 @@ class RefinementReport:
             "mended": row.change.mended,
             "spoiled": row.change.spoiled,
             "in_box": None if hits is None else [round(100 * share, 2) for share in hits.in_box],
-            "near_part": None if hits is None else [round(100 * share, 2) for share in hits.near_part],
+            "near_part": None
+            if hits is None or not hits.parts
+            else [round(100 * share, 2) for share in hits.near_part],
             "evidence_start": _start_of(evidence, run),
             "minutes": round(run.metrics()["minutes"] + evidence.metrics()["minutes"], 2),
             **self._cost,
@@ -167,7 +169,7 @@ def refinement_markdown(rows: Sequence[RefinementRow], title: str) -> str:
 def hits_markdown(hits: HitSummary) -> str:
     """Return where the peaks of the network's own answers fall, round by round, as Markdown."""
     rounds = [f"round {number}" for number in range(len(hits.in_box))]
-    shares = {"inside the box": hits.in_box, "near an annotated part": hits.near_part}
+    shares = {"inside the box": hits.in_box} | ({"near an annotated part": hits.near_part} if hits.parts else {})
     lines = [(name, *(f"{100 * share:.1f}%" for share in each)) for name, each in shares.items()]
     lines += [(name, *map(str, counts)) for name, counts in hits.parts.items()]
     return f"#### Where the peaks fall ({hits.photographs} photographs)\n\n{markdown_table(('', *rounds), lines)}"

@@ -15,6 +15,8 @@ from foveate.types import Box, PartPoint
 IMAGES, CLASSES, LABELS = "images.txt", "classes.txt", "image_class_labels.txt"
 SPLITS, BOXES = "train_test_split.txt", "bounding_boxes.txt"
 PARTS, PART_LOCATIONS = "parts/parts.txt", "parts/part_locs.txt"
+DRAWN = "plumage.json"
+"""In the folder of drawn birds, which have the archive's layout and are not its photographs."""
 
 
 def load_cub(root: Path) -> ImageDataset:
@@ -22,7 +24,7 @@ def load_cub(root: Path) -> ImageDataset:
 
     The lists' coordinates are taken as offsets from the top-left corner. Names are made readable:
     ``004.Groove_billed_Ani`` is Groove billed Ani. A few boxes of the archive pass the photograph's edge by some
-    pixels and are left as they are, since no photograph is opened.
+    pixels and are left as they are, since no photograph is opened. A folder of drawn birds is named plumage.
     """
     require_files(root, IMAGES, CLASSES, LABELS, SPLITS, BOXES, PARTS, PART_LOCATIONS)
     images, classes, part_names = (read_pairs(root / name) for name in (IMAGES, CLASSES, PARTS))
@@ -41,7 +43,8 @@ def load_cub(root: Path) -> ImageDataset:
         for key in sorted(images, key=lambda key: whole_number(key, IMAGES))
     ]
     names = {whole_number(key, CLASSES): _readable(name) for key, name in classes.items()}
-    return assemble("CUB-200-2011", rows, names, tuple(part_names.values()))
+    name = "plumage" if (root / DRAWN).exists() else "CUB-200-2011"
+    return assemble(name, rows, names, tuple(part_names.values()))
 
 
 def _readable(folder: str) -> str:

@@ -355,11 +355,12 @@ def _basis(subject: _Subject, methods: Collection[str]) -> str:
     which = "the true class" if study.truth else "the network's own answer"
     draw = "all of the split" if study.photographs is None else f"drawn with seed {study.seed}"
     boxed, parted = (sum(bool(getattr(record, name)) for record in subject.records) for name in ("box", "parts"))
+    annotated = f"Boxes in {boxed}, parts in {parted} of them." if boxed else "No box is annotated in them."
     sanity = min(study.sanity_photographs, count)
     rise = f" RISE with {study.masks} masks." if GroundingMethod.RISE in methods else ""
     return (
-        f"{count} photographs ({draw}), {which}; per cent with 95% intervals (bootstrap over photographs). Boxes in "
-        f"{boxed}, parts in {parted} of them. Deletion to {study.curves.deletion}, insertion into "
+        f"{count} photographs ({draw}), {which}; per cent with 95% intervals (bootstrap over photographs). "
+        f"{annotated} Deletion to {study.curves.deletion}, insertion into "
         f"{study.curves.insertion}, {study.curves.steps} steps.{rise} Rank correlation on {sanity} photographs."
     )
 

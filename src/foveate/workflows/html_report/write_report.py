@@ -45,7 +45,6 @@ _MARK = '<meta name="generator" content="foveate report">'
 _CHUNK = 256  # photographs that are held at a time
 _LISTED = 1000  # wrong photographs that can be opened; the gallery has all
 _TOP5_ABOVE = 5  # classes: of fewer the first five hold them all
-_TIMED, _LONG = 3, 20  # photographs after which the time is guessed; seconds that are worth a word
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +205,7 @@ class _Gathering:
         """Return a small picture of each photograph that is there."""
         present = [self.subject.records[each] for each in table.ids if each in self.subject.records]
         pictures: dict[str, Picture] = {}
-        with progress("photographs", len(present)) as advance:
+        with progress("photographs", len(present), self.models[0].context.say) as advance:
             for start in range(0, len(present), _CHUNK):
                 chunk = present[start : start + _CHUNK]
                 for record, image in zip(chunk, self.subject.images(chunk), strict=True):
@@ -241,24 +240,12 @@ class _Gathering:
         explain = self.models[0].explainer() if shown else None
         shown_names = {card.name for card in shown}
         found: list[WrongPhotograph] = []
-        said = False
-        began = time.monotonic()
-        with progress("evidence", len(wrong)) as advance:
+        with progress("evidence of wrong photographs", len(wrong), self.models[0].context.say) as advance:
             for number, card in enumerate(wrong, 1):
                 asked = card.name in shown_names and not self.store.full
                 found.append(self._explained(card, explain) if asked else WrongPhotograph(card, None, ()))
-                if number == _TIMED and not said:
-                    self._announce(len(shown), (time.monotonic() - began) / number)
-                    said = True
                 advance(number)
         return tuple(found), _words_without(explain, self.models[0])
-
-    def _announce(self, count: int, seconds: float) -> None:
-        expected = seconds * (count - _TIMED)
-        if expected > _LONG:
-            self.models[0].context.say(
-                f"evidence for {count} wrong photographs: about {expected / 60:.1f} minutes more"
-            )
 
     def _explained(self, card: PhotographCard, explain: Explain | None) -> WrongPhotograph:
         record = self.subject.records[card.name]
