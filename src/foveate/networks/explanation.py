@@ -41,9 +41,12 @@ class Explanation(ABC):
             UserError: The file cannot be written; what was there before is untouched.
         """
 
-    @abstractmethod
     def groups(self) -> tuple[PanelGroup, ...]:
-        """Return its pictures one by one, for a page; each shows the view, or a part of it, and nothing is written."""
+        """Return its pictures one by one, for a page; each shows the view, or a part of it, and nothing is written.
+
+        None, where a method does not say how it is taken apart.
+        """
+        return ()
 
     @classmethod
     def draw_stages(cls: type[_Explanation], stages: Sequence[tuple[str, _Explanation]], path: Path) -> None:
