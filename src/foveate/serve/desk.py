@@ -24,7 +24,7 @@ from foveate.serve.schemas import Explained, JointAnswer, Predicted
 from foveate.serve.service import Received, Service
 from foveate.serve.uploads import Upload, read_uploads
 from foveate.types import Prediction
-from foveate.workflows.model import Decoded
+from foveate.workflows.decoded_batches import Decoded
 from foveate.workflows.together import joint_answers
 
 _T = TypeVar("_T")

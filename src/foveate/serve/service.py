@@ -15,8 +15,9 @@ from foveate.runs.context import RunContext
 from foveate.runs.guided_zoom_run import GuidedZoomRun
 from foveate.serve.config import ServeConfig
 from foveate.types import Prediction
+from foveate.workflows.decoded_batches import Decoded
 from foveate.workflows.explain_zoom import ZoomExplainer
-from foveate.workflows.model import Decoded, Model, load
+from foveate.workflows.model import Model, load
 from foveate.workflows.typical_photographs import TypicalPhotographs
 
 

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
-from io import IOBase
-from itertools import islice
-from os import PathLike
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,14 +18,13 @@ from foveate.config.branches import Branch
 from foveate.config.checks import require
 from foveate.config.data import TestViews, TransformConfig
 from foveate.config.hardware import HardwareConfig
-from foveate.data.images import ImageError, blank_warning
+from foveate.data.images import blank_warning
 from foveate.data.photographs import Photograph, name_of, read_photograph
 from foveate.data.roots import shown_path
 from foveate.data.transforms import evaluation_geometries
 from foveate.errors import UserError
 from foveate.evaluation.predictions import PredictionTable
 from foveate.guided_zoom.refiner import Refiner
-from foveate.hardware import processors
 from foveate.inference.classifier import Calibration, Classifier
 from foveate.runs.context import RunContext
 from foveate.runs.guided_zoom_run import GuidedZoomRun
@@ -37,27 +32,17 @@ from foveate.runs.held_out import read_calibration
 from foveate.runs.run import Run
 from foveate.types import Prediction, Size
 from foveate.workflows.answer_rules import AnswerRule, Doubt, held_out_of
+from foveate.workflows.decoded_batches import (
+    Decoded,
+    Remarks,
+    Submitted,
+    check_several,
+    readable,
+    submitted,
+    workers,
+)
 from foveate.workflows.load_guided_zoom import load_guided_zoom
 from foveate.workflows.together import joint_answers
-
-
-class Decoded(NamedTuple):
-    """What a model looks at of one photograph: a few hundred kilobytes, however large that is."""
-
-    pixels: tuple[np.ndarray, ...]
-    """For each size, (v, H, W, 3)."""
-    warning: str | None
-    """That it is nearly blank."""
-
-
-_Submitted = list[tuple[str, Future[Decoded]]]
-
-
-class Remarks(NamedTuple):
-    """Who is told what of photographs, in words that name them."""
-
-    unreadable: Callable[[str], None] | None = None
-    doubtful: Callable[[str], None] | None = None
 
 
 class Named(NamedTuple):
@@ -292,15 +277,15 @@ class Model:
         largest_megapixels: int,
     ) -> Iterator[tuple[list[str], list[UInt8[Tensor, "b v H W 3"]]]]:
         """Decode the next batch on all processors while the caller's network looks at this one."""
-        _check_several(photographs, batch_size)
-        with _workers() as pool:
-            this: _Submitted = []
+        check_several(photographs, batch_size)
+        with workers() as pool:
+            this: Submitted = []
 
             def submit(photograph: Photograph) -> Future[Decoded]:
                 return pool.submit(self._decoded, photograph, views, largest_megapixels)
 
-            for following in _submitted(photographs, batch_size, submit):
-                decoded = _readable(this, remarks)
+            for following in submitted(photographs, batch_size, submit):
+                decoded = readable(this, remarks)
                 this = following
                 if decoded:
                     each = zip(*(pixels for _, pixels in decoded), strict=True)
@@ -358,50 +343,3 @@ def load(
         return Model(zoom.base_run(), networks.conventional.classifier, refiner, path, read_calibration(path))
     run = Run.open(path)
     return Model(run, context.classifier_of(run, zoom_entropy_threshold=zoom_entropy_threshold, branch=branch))
-
-
-@contextmanager
-def _workers() -> Iterator[ThreadPoolExecutor]:
-    """Yield threads for all processors; what waits is not begun any more where the block fails or is left."""
-    pool = ThreadPoolExecutor(processors())
-    try:
-        yield pool
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _check_several(photographs: Iterable[Photograph], batch_size: int) -> None:
-    require(batch_size >= 1, "batch_size must be at least 1", batch_size)
-    one = isinstance(photographs, PathLike | str | bytes | bytearray | memoryview | Image.Image | IOBase)
-    if one or (isinstance(photographs, np.ndarray) and photographs.ndim != 4 and photographs.dtype.kind not in "OU"):
-        raise UserError(
-            f"many photographs are asked about at a time; got one {type(photographs).__name__}; put it in a list, or "
-            "take `predict`"
-        )
-
-
-def _submitted(
-    photographs: Iterable[Photograph], batch_size: int, submit: Callable[[Photograph], Future[Decoded]]
-) -> Iterator[_Submitted]:
-    """Yield batches whose decoding has begun, each when it is asked for, and an empty one at the end."""
-    waiting = iter(photographs)
-    while batch := list(islice(waiting, batch_size)):
-        yield [(name_of(each), submit(each)) for each in batch]
-    yield []
-
-
-def _readable(batch: _Submitted, remarks: Remarks) -> list[tuple[str, tuple[np.ndarray, ...]]]:
-    """Wait for a batch; leave out what cannot be read, where somebody is told."""
-    readable = []
-    for name, future in batch:
-        try:
-            pixels, warning = future.result()
-        except ImageError as error:
-            if remarks.unreadable is None:
-                raise
-            remarks.unreadable(str(error))
-            continue
-        if warning is not None and remarks.doubtful is not None:
-            remarks.doubtful(warning)
-        readable.append((name, pixels))
-    return readable
