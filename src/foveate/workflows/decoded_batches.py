@@ -50,6 +50,11 @@ def workers() -> Iterator[ThreadPoolExecutor]:
 
 
 def check_several(photographs: Iterable[Photograph], batch_size: int) -> None:
+    """Refuse one photograph where several are asked about, and a batch of none.
+
+    Raises:
+        UserError: It is one, or the batch is.
+    """
     require(batch_size >= 1, "batch_size must be at least 1", batch_size)
     one = isinstance(photographs, PathLike | str | bytes | bytearray | memoryview | Image.Image | IOBase)
     if one or (isinstance(photographs, np.ndarray) and photographs.ndim != 4 and photographs.dtype.kind not in "OU"):
