@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import io
 import json
 import logging
 import os
 import signal
-import subprocess
-import sys
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import httpx
@@ -24,6 +26,7 @@ from PIL import Image
 import foveate
 from foveate.data.images import ImageError
 from foveate.errors import UserError
+from foveate.runs.context import RunContext
 from foveate.runs.guided_zoom_run import GuidedZoomRun
 from foveate.runs.run import Run
 from foveate.serve import pictures
@@ -203,17 +206,25 @@ def test_training_photographs_that_are_gone_are_said_and_not_shown(
     assert "not shown any more: image not found" in lines[0]
 
 
-def test_the_command_answers_until_it_is_told_to_stop(made: GuidedZoomRun) -> None:
-    command = [sys.executable, "-m", "foveate", "serve", str(made.path), "--port", "0", "--no-training-photographs"]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | {"PYTHONUNBUFFERED": "1"}
-    ) as server:
-        assert server.stdout is not None
-        assert server.stderr is not None
-        url = server.stdout.readline().split(" answers at ")[1].split()[0]
-        assert httpx.get(f"{url}/v1/model").status_code == 200
-        server.send_signal(signal.SIGTERM)
-        assert server.wait(30) == 0
-        assert server.stdout.read() == "stopped\n"
-        lines = [json.loads(line) for line in server.stderr]
+def test_it_answers_until_it_is_told_to_stop(made: GuidedZoomRun, capsys: pytest.CaptureFixture[str]) -> None:
+    said: SimpleQueue[str] = SimpleQueue()
+    statuses: list[int] = []
+
+    def ask_and_stop() -> None:
+        url = said.get(timeout=60).split(" answers at ")[1].split()[0]
+        deadline = time.monotonic() + 30
+        while not statuses and time.monotonic() < deadline:
+            with contextlib.suppress(httpx.ConnectError):  # until it listens
+                statuses.append(httpx.get(f"{url}/v1/model", timeout=30).status_code)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    before, asking = signal.getsignal(signal.SIGTERM), threading.Thread(target=ask_and_stop)
+    asking.start()
+    config = ServeConfig(port=0, training_photographs=False)
+    serve(made.path, config, context=RunContext(hardware=SLOW, say=said.put))
+    asking.join(30)
+    assert statuses == [200]
+    assert said.get(timeout=1) == "stopped"
+    assert signal.getsignal(signal.SIGTERM) is before
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
     assert [(line["event"], line["path"], line["status"]) for line in lines] == [("request", "/v1/model", 200)]

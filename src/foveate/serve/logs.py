@@ -27,9 +27,9 @@ class JSONLines(logging.Formatter):
         return json.dumps(line, ensure_ascii=True, default=str)
 
 
-def write_logs(stream: TextIO = sys.stderr) -> None:
-    """Have the logs of this server, and uvicorn's from warnings on, written to a stream as JSON lines."""
-    handler = logging.StreamHandler(stream)
+def write_logs(stream: TextIO | None = None) -> None:
+    """Have the logs of this server, and uvicorn's from warnings on, written to a stream, or stderr, as JSON lines."""
+    handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(JSONLines())
     for name, level in (("foveate.serve", logging.INFO), ("uvicorn", logging.WARNING)):
         logger = logging.getLogger(name)

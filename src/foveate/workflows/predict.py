@@ -94,11 +94,7 @@ def predict_paths(
         UserError: Some photographs cannot be read and that stops, or none can be, or as those do; or held-out answers,
             which are to one photograph each, are to say how sure an answer to several is.
     """
-    if group_by is not None and (error_rate is not None or coverage is not None):
-        raise UserError(
-            "an error rate and a coverage rest on answers to one photograph each, group-by answers for several; leave "
-            "it out, or leave out error-rate and coverage"
-        )
+    _check_grouped(group_by, error_rate, coverage)
     model, paths = _prepared(run, patterns, _Answering(zoom_entropy_threshold, branch), out, context)
     problems = _Problems(context.on_error_of_named, context.say)
     object_of = None if group_by is None else grouping(group_by, paths.names)
@@ -119,6 +115,14 @@ def predict_paths(
     schema = answers_schema(sets=coverage is not None, first=first)
     form = _Form(schema, rows_of, _line if error_rate is None else _bare_line)
     return _written(answers, len(paths), problems, form, out, context.say)
+
+
+def _check_grouped(group_by: str | None, error_rate: float | None, coverage: float | None) -> None:
+    if group_by is not None and (error_rate is not None or coverage is not None):
+        raise UserError(
+            "an error rate and a coverage rest on answers to one photograph each, group-by answers for several; leave "
+            "it out, or leave out error-rate and coverage"
+        )
 
 
 def _prepared(
