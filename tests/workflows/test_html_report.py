@@ -50,6 +50,7 @@ def test_it_shows_every_photograph_and_explains_the_wrong_ones(reported: Path) -
     assert page.count("<figcaption>discriminative look:") == len(wrong)
     assert 'id="twins-1"' in page
     assert "typical training photographs" in page
+    assert 'id="labels"' in page
     assert "foveate" in page
     assert "ünder &lt;b&gt;" in page
     assert "<b>" not in page.split("<body>")[1].split("</h1>")[0]

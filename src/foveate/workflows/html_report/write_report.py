@@ -37,6 +37,7 @@ from foveate.workflows.compared_models import ComparedEntry, ComparedModel, Expl
 from foveate.workflows.html_report.answers import accuracy_by_class, cards, refinement, trust_charts
 from foveate.workflows.html_report.origin import data_glance, ladder_of, learning_charts, made_by, method_words
 from foveate.workflows.html_report.subject import Subject
+from foveate.workflows.html_report.suspected import suspects_of
 from foveate.workflows.html_report.twins import TwinView
 
 _IN_PAGE = 1500  # photographs, of more the pictures lie in a folder beside the page
@@ -198,6 +199,7 @@ class _Gathering:
             others=tuple(each.folders[0].name for each in others),
             trust=trust_charts(model.folders[0].name, table, before),
             refinement=refinement(gallery),
+            suspects=suspects_of(self.subject, table, self.store),
         )
         return report, words
 
