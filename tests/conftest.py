@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -23,6 +25,9 @@ from foveate.runs.run import Run
 from foveate.s3n.config import S3NConfig
 from foveate.workflows.train import train
 from zooms import SLOW, made_of
+
+if TYPE_CHECKING:
+    from foveate.serve.service import Service
 
 os.environ.setdefault("FOVEATE_DEBUG", "1")  # an error that nobody foresaw fails a test where it arises
 
@@ -129,6 +134,29 @@ def made(quick_run: Run, evidence: TrainConfig, tmp_path_factory: pytest.TempPat
     out = tmp_path_factory.mktemp("guided") / "zoom"
     made_of(quick_run, out, evidence)
     return GuidedZoomRun.open(out)
+
+
+@pytest.fixture(scope="session")
+def zoom_service(made: GuidedZoomRun) -> Service:
+    """What a server of `made` knows."""
+    from serving import loaded  # with a web framework, for these tests alone
+
+    return loaded(made.path)
+
+
+@pytest.fixture(scope="session")
+def address(zoom_service: Service) -> Iterator[str]:
+    """Of a server of `made`."""
+    from serving import serving
+
+    with serving(zoom_service) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def birds(plumage: Path) -> list[Path]:
+    """The photographs of `plumage`."""
+    return sorted(plumage.rglob("*.jpg"))
 
 
 @pytest.fixture(scope="session")
