@@ -24,6 +24,7 @@ from foveate.commands.old_spellings import refuse_old_words, refuse_unknown_word
 from foveate.commands.parsing import parsed
 from foveate.commands.predict import Predict
 from foveate.commands.recipes import Recipes
+from foveate.commands.report import Report
 from foveate.commands.reproduce import reproduce_command
 from foveate.commands.train import train_command
 from foveate.data.paths import with_home
@@ -54,6 +55,7 @@ def commands(words: Sequence[str]) -> dict[str, Callable[..., Command]]:
         "train": train_command(words),
         "evaluate": Evaluate,
         "compare": Compare,
+        "report": Report,
         "predict": Predict,
         "explain": Explain,
         "localise": Localise,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -10,6 +11,7 @@ from jaxtyping import Float
 from PIL import Image
 
 from foveate.guided_zoom.config import RefinementConfig
+from foveate.networks.explanation import Panel, PanelGroup
 from foveate.types import Box, RankedClass
 
 
@@ -98,3 +100,27 @@ class ZoomExplanation:
     def changed(self) -> bool:
         """Whether the evidence changed the network's own answer, the first class."""
         return self.chosen != 0
+
+    def groups(self) -> tuple[PanelGroup, ...]:
+        """Return the evidence for each class: where it lies, its patch, and the training evidence most like it."""
+        from foveate.drawing.overlays import heated_by_cells  # with matplotlib, for pictures alone
+
+        return tuple(
+            PanelGroup(
+                each.class_name,
+                f"before {each.probability:.0%}, after {each.refined:.0%}, score {each.score:.3f}",
+                tuple(panel for shown in each.rounds for panel in _panels(shown, heated_by_cells)),
+            )
+            for each in self.classes
+        )
+
+
+def _panels(
+    shown: ExplainedRound, heated: Callable[[Image.Image, Float[np.ndarray, "h w"]], Image.Image]
+) -> tuple[Panel, ...]:
+    nearest = (Panel(each.picture, "most like it in training") for each in shown.nearest[:1])
+    return (
+        Panel(heated(shown.erased, shown.heat), "where the evidence lies"),
+        Panel(shown.patch, f"patch: {shown.probability:.0%} of this class"),
+        *nearest,
+    )

@@ -18,7 +18,7 @@ from foveate.config.branches import LARGEST_PARTS, PARTS, Branch
 from foveate.drawing.pictures import picture_of
 from foveate.macnn.output import MACNNOutput
 from foveate.networks.answers import decision, ranked_classes
-from foveate.networks.explanation import Explanation
+from foveate.networks.explanation import Explanation, Panel, PanelGroup
 from foveate.types import Box, RankedClass
 
 
@@ -70,6 +70,18 @@ class MACNNExplanation(Explanation):
         from foveate.macnn.picture import parts_picture  # with matplotlib, for pictures alone
 
         parts_picture(self, path)
+
+    def groups(self) -> tuple[PanelGroup, ...]:
+        """Return the crop of each part, and of the object where the network looks at it."""
+        named = [(f"part {number}", each.crop) for number, each in enumerate(self.parts, 1)]
+        if self.object is not None:
+            named.insert(0, ("object", self.object))
+        panels = (
+            Panel(crop.view, f"{name}: {crop.answer.class_name} {crop.answer.probability:.0%}") for name, crop in named
+        )
+        return (
+            PanelGroup("Parts it looked at", "Each crop lies around the peak of one group of channels.", tuple(panels)),
+        )
 
 
 _SHOWN = 5  # classes of the decision

@@ -1,15 +1,33 @@
-"""How a network comes to an answer, ready to be drawn."""
+"""How a network comes to an answer, ready to be drawn, or to be shown as pictures with words."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
+
+from PIL import Image
 
 from foveate.errors import UserError
 
 _Explanation = TypeVar("_Explanation", bound="Explanation")
+
+
+class Panel(NamedTuple):
+    """One picture of an explanation, and what it shows in a few words."""
+
+    picture: Image.Image
+    words: str
+
+
+class PanelGroup(NamedTuple):
+    """Pictures that belong together, such as the evidence for one class."""
+
+    title: str
+    words: str
+    """A sentence about them; empty: there is nothing to say."""
+    panels: tuple[Panel, ...]
 
 
 class Explanation(ABC):
@@ -22,6 +40,13 @@ class Explanation(ABC):
         Raises:
             UserError: The file cannot be written; what was there before is untouched.
         """
+
+    def groups(self) -> tuple[PanelGroup, ...]:
+        """Return its pictures one by one, for a page; each shows the view, or a part of it, and nothing is written.
+
+        None, where a method does not say how it is taken apart.
+        """
+        return ()
 
     @classmethod
     def draw_stages(cls: type[_Explanation], stages: Sequence[tuple[str, _Explanation]], path: Path) -> None:

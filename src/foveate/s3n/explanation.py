@@ -18,7 +18,7 @@ from foveate.backbones.backbone import Normalisation
 from foveate.config.branches import Branch
 from foveate.drawing.pictures import picture_of
 from foveate.networks.answers import decision, ranked_classes
-from foveate.networks.explanation import Explanation
+from foveate.networks.explanation import Explanation, Panel, PanelGroup
 from foveate.s3n.config import AttentionKind, S3NConfig
 from foveate.s3n.output import S3NOutput
 from foveate.types import RankedClass
@@ -100,6 +100,15 @@ class S3NExplanation(Explanation):
 
         explanation_picture(self, path)
 
+    def groups(self) -> tuple[PanelGroup, ...]:
+        """Return where the predicted classes respond, and what is seen through each sampling grid."""
+        from foveate.drawing.overlays import heated  # with matplotlib, for pictures alone
+
+        first = Panel(heated(self.image, self.response), f"first look: {_said(self.original_answer)}")
+        closer = (Panel(each.view, f"{each.name} look: {_said(each.answer)}") for each in self.zoomed)
+        words = "Bright: where the likely classes respond. The closer looks enlarge these places."
+        return (PanelGroup("Where it looked", words if self.zoomed else "", (first, *closer)),)
+
     @classmethod
     def draw_stages(cls, stages: Sequence[tuple[str, S3NExplanation]], path: Path) -> None:
         """Write a PNG, as `evidence_picture` does."""
@@ -137,6 +146,10 @@ def explained(
 
 
 _SHOWN = 5  # classes of the decision
+
+
+def _said(answer: RankedClass) -> str:
+    return f"{answer.class_name} {answer.probability:.0%}"
 
 
 def _zoomed(output: S3NOutput, branch: Branch, normalisation: Normalisation, answer: RankedClass) -> ZoomedView:

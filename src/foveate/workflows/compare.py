@@ -88,7 +88,7 @@ def compare(
         check_classes(opened[0].runs[0].class_names, each.runs[0].class_names)  # before any of them is evaluated
     groups = compared_groups(opened)
     records = _records(groups[0].models[0])
-    costs = _costs(groups, records)
+    costs = answer_costs([group.models[0] for group in groups], records)
     rows = tuple(_row(groups[0], each, cost) for each, cost in zip(groups, costs, strict=True))
     folders = [" + ".join(str(folder.resolve()) for folder in each.folders) for each in opened]
     settings = {**measured_with(context, opened[0].runs[0]), "compared": folders}
@@ -124,12 +124,12 @@ def _records(model: ComparedModel) -> list[ImageRecord]:
     return [known[each] for each in table.ids]
 
 
-def _costs(groups: Sequence[ComparedGroup], records: Sequence[ImageRecord]) -> list[Cost]:
-    """Measure the first seed of each: all sides in turn, some photographs at a time; the median of the rounds."""
+def answer_costs(models: Sequence[ComparedModel], records: Sequence[ImageRecord]) -> list[Cost]:
+    """Measure what an answer of each costs: all in turn, some photographs at a time; the median of the rounds."""
     count = min(_TIMED_PHOTOGRAPHS, len(records))
     spread = [records[index] for index in np.linspace(0, len(records) - 1, count).astype(int)]
-    prepared = [group.models[0].prepared(spread) for group in groups]
-    seconds: list[list[float]] = [[] for _ in groups]
+    prepared = [each.prepared(spread) for each in models]
+    seconds: list[list[float]] = [[] for _ in models]
     with progress("timing", _TIMED_ROUNDS) as advance:
         for number in range(_TIMED_ROUNDS):
             for times, each in zip(seconds, prepared, strict=True):
@@ -138,8 +138,8 @@ def _costs(groups: Sequence[ComparedGroup], records: Sequence[ImageRecord]) -> l
                 times.append(time.perf_counter() - began)
             advance(number + 1)
     return [
-        Cost(float(each.passes), 1e3 * statistics.median(times[1:]) / count, group.models[0].megabytes)
-        for group, each, times in zip(groups, prepared, seconds, strict=True)
+        Cost(float(each.passes), 1e3 * statistics.median(times[1:]) / count, model.megabytes)
+        for model, each, times in zip(models, prepared, seconds, strict=True)
     ]
 
 

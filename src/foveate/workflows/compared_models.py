@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from jaxtyping import UInt8
+from PIL import Image
 from torch import Tensor
 
 from foveate.config.data import Split, TestViews, TransformConfig
@@ -22,6 +23,7 @@ from foveate.evaluation.predictions import PredictionTable, mean_answers, read_p
 from foveate.evaluation.refinement_cost import refinement_passes
 from foveate.guided_zoom.refined_probabilities import refined_probabilities
 from foveate.guided_zoom.refiner import Refiner
+from foveate.networks.explanation import PanelGroup
 from foveate.report.comparison import Cost
 from foveate.report.result_versions import Measured
 from foveate.runs.context import RunContext
@@ -29,6 +31,8 @@ from foveate.runs.guided_zoom_run import GuidedZoomRun
 from foveate.runs.held_out import read_calibration
 from foveate.runs.run import Run
 from foveate.workflows.evaluate import evaluate
+from foveate.workflows.explain import Explainer
+from foveate.workflows.explain_zoom import ZoomExplainer
 from foveate.workflows.load_guided_zoom import load_guided_zoom
 from foveate.workflows.report_paths import kept_report
 from foveate.workflows.result_rows import result_row
@@ -42,6 +46,10 @@ class Prepared(NamedTuple):
     """Answers for them once, and waits for the answers."""
     passes: float
     """How often a CNN looks, for one photograph on average of the whole split."""
+
+
+Explain = Callable[[Image.Image, str, str, Path | None], tuple[PanelGroup, ...]]
+"""From a photograph, its name, its true class and where it lies, to pictures of how an answer came about."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +85,24 @@ class ComparedModel(ABC):
     @abstractmethod
     def prepared(self, records: Sequence[ImageRecord]) -> Prepared:
         """Load its networks, and read photographs."""
+
+    @property
+    def prefix(self) -> str:
+        """What stands before its network's method where it is named; nothing for a run."""
+        return ""
+
+    @property
+    def first_answers(self) -> PredictionTable | None:
+        """What it answered before the evidence was weighed; None where no evidence is."""
+        return None
+
+    def explainer(self) -> Explain | None:
+        """Return what shows the way to its answer for a photograph; None where it cannot be shown.
+
+        Raises:
+            UserError: Its weights, or what it was made of, cannot be read.
+        """
+        return None
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -147,6 +173,15 @@ class ComparedRun(ComparedModel):
             kept.metadata.get(name) == (None if value is None else str(value)) for name, value in answering.items()
         )
 
+    def explainer(self) -> Explain | None:
+        """Return what shows where it looked; None where its method shows nothing."""
+        explainer = Explainer(self.run, self.context.classifier_of(self.run))
+        try:
+            explainer.classifier.network.check_explains()
+        except UserError:
+            return None
+        return lambda image, name, truth, _: explainer.explain(image, name, truth).groups()
+
     def prepared(self, records: Sequence[ImageRecord]) -> Prepared:
         """Load the network."""
         classifier = self.context.classifier_of(self.run)
@@ -199,6 +234,23 @@ class ComparedZoom(ComparedModel):
         answers = read_calibration(self.zoom.path).tempered(refined).numpy()
         origin = {"guided_zoom": str(self.zoom.path), "split": str(self.split)}
         return PredictionTable(found.ids, found.labels, answers, self.runs[0].class_names, origin)
+
+    @property
+    def prefix(self) -> str:
+        """A Guided Zoom is one of something."""
+        return "Guided Zoom of "
+
+    @property
+    def first_answers(self) -> PredictionTable | None:
+        """The conventional network's."""
+        found = self.evidence
+        origin = {"run": str(self.runs[0].path), "split": str(self.split)}
+        return PredictionTable(found.ids, found.labels, found.probabilities.numpy(), self.runs[0].class_names, origin)
+
+    def explainer(self) -> Explain | None:
+        """Return what shows the evidence for the best classes."""
+        explainer = ZoomExplainer.of(self.zoom, self.context)
+        return lambda image, name, truth, path: explainer.explain(image, name, truth, path).groups()
 
     def prepared(self, records: Sequence[ImageRecord]) -> Prepared:
         """Load both networks."""
