@@ -5,7 +5,11 @@ unexport PYTHONDONTWRITEBYTECODE
 PYTHON ?= python3
 BIN := .venv/bin
 
+<<<<<<< HEAD
 .PHONY: demo test install lint types wheel docs tables bench bench-compare fuzz load clean
+=======
+.PHONY: demo test install lint types wheel docs tables notebooks bench bench-compare fuzz clean
+>>>>>>> w22-site
 
 demo: install
 	$(BIN)/foveate demo --out demo
@@ -61,6 +65,11 @@ tables: install
 	$(BIN)/python docs/update.py
 	$(BIN)/python benchmarks/document.py
 	$(BIN)/python -m fuzz.document
+
+# The tutorials as executed notebooks, on drawn birds; minutes. `make notebooks PAGE=why` for one.
+notebooks: install
+	$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check --constraint constraints.txt --editable '.[notebooks]'
+	$(BIN)/python docs/notebooks.py $(PAGE)
 
 # One JSON line for each case, kept in benchmarks/results; `make bench BENCH="--only s3n_head"` for some.
 bench: install

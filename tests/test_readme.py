@@ -46,12 +46,13 @@ SMALLER = {
     'foveate.recipes.s3n("photographs")': "SMALL_S3N",
     "S3N.create(S3NConfig(), classes=200, input_size=224)": "S3N.create(S3NConfig(backbone=TINY), 5, 64)",
     "torch.randn(2, 3, 224, 224)": "torch.randn(2, 3, 64, 64)",
-    "species=8, train_per_species=20, test_per_species=10, size=448": (
+    "species=4, train_per_species=20, test_per_species=10, size=256": (
         "species=2, train_per_species=6, test_per_species=2, size=64"
     ),
     'RECIPES["probe"]["foveate"](birds)': 'smaller(RECIPES["probe"]["foveate"](birds))',
     'RECIPES["s3n"]["frozen"](birds)': 'smaller(RECIPES["s3n"]["frozen"](birds))',
-    'architecture="resnet50"': 'architecture="test_resnet", transforms=TRANSFORMS',
+    'architecture="tf_efficientnet_lite0"': 'architecture="test_resnet", transforms=TRANSFORMS',
+    "evidence=cheap": "evidence=EVIDENCE, pool=POOL",
 }
 """What pages say, and what stands in for it here."""
 
@@ -74,6 +75,8 @@ def given() -> dict[str, Any]:
     return {
         "TINY": TINY,
         "TRANSFORMS": QUICK["transforms"],
+        "EVIDENCE": foveate.EvidenceTraining(config=smaller(foveate.recipes.evidence())),
+        "POOL": foveate.PoolConfig(patches=foveate.PatchConfig(source_size=64), keep=foveate.Keep.ERASED_CORRECT),
         "smaller": smaller,
         "SMALL_S3N": foveate.TrainConfig(
             data=foveate.DataConfig(root=Path("photographs")), network=foveate.S3NConfig(backbone=TINY), **QUICK

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
 from pathlib import Path
 from types import ModuleType
@@ -90,3 +91,19 @@ def test_the_figures_are_those_of_the_script() -> None:
 def test_every_page_is_in_the_navigation() -> None:
     listed = re.findall(r": ([\w-]+\.md)$", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"), re.MULTILINE)
     assert sorted(listed) == sorted(path.name for path in (ROOT / "docs").glob("*.md"))
+
+
+@pytest.mark.parametrize("page", ["quickstart", "why", "improve"])
+def test_a_notebook_is_its_page_executed(page: str) -> None:
+    notebooks = module_of("notebooks")
+    assert page in notebooks.SETUP
+    path = notebooks.NOTEBOOKS / f"{page}.ipynb"
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    shown = [(cell["cell_type"], "".join(cell["source"])) for cell in cells]
+    assert shown == notebooks.cells_of(page), "run `make notebooks`"
+    code = [cell for cell in cells if cell["cell_type"] == "code"]
+    assert [cell["execution_count"] for cell in code] == list(range(1, len(code) + 1))
+    outputs = [output for cell in code for output in cell["outputs"]]
+    assert not [output for output in outputs if output["output_type"] == "error"]
+    assert path.stat().st_size < 1_000_000
+    assert not re.search(r"/(tmp|home|root|work)/", json.dumps(outputs))
