@@ -115,3 +115,13 @@ def test_whatever_there_is_fits(tmp_path: Path, truth: str | None) -> None:
     assert picture.width == plain.width
     raw = replace(example, config=replace(example.config, scores=Scores.LOGITS))
     assert drawn(tmp_path, raw).size == plain.size
+
+
+def test_evidence_off_the_object_is_marked_at_its_patch(tmp_path: Path) -> None:
+    example = explanation((0.3, 0.1))
+    (patch,) = example.classes[0].rounds
+    for share, marked in ((0.9, False), (0.1, True)):
+        each = replace(example.classes[0], rounds=(replace(patch, on_object=share),))
+        picture, layout = drawn(tmp_path, replace(example, classes=(each,))), module._Layout.of(example)
+        card = picture.height - 40 - layout.height(1)
+        assert shown(picture.crop((0, card, picture.width, card + 60)), VERMILION) == marked

@@ -191,7 +191,7 @@ def _draw_class(page: Page, card: Room, explanation: ZoomExplanation, each: Clas
     _draw_score(page, Room(left, below, left + words, card.bottom - _PADDING), explanation, each, places)
     tile = Room(left + words + _GAP, top + _ABOVE, left + words + _GAP + _TILE, top + _ABOVE + _TILE)
     if not explanation.maps_alike:
-        _caption(page, tile, "where it sees this class")
+        _caption(page, tile, "where it is seen")
         page.panel(tile, heated_by_cells(explanation.image, each.rounds[0].heat))
         tile = tile._replace(left=tile.right + _GAP, right=tile.right + _GAP + _TILE)
     for number, evidence in enumerate(each.rounds):
@@ -201,7 +201,10 @@ def _draw_class(page: Page, card: Room, explanation: ZoomExplanation, each: Clas
 
 def _draw_round(page: Page, tile: Room, number: int, evidence: ExplainedRound, places: _Places) -> None:
     """Draw the patch, how probable the class is to who sees it alone, and what of the pool looks most like it."""
-    _caption(page, tile, term_name(number + 1) + (", off the object" if evidence.off_object else ""))
+    if evidence.off_object:
+        _caption(page, tile, f"{number + 1}: off the object", WRONG.colour)
+    else:
+        _caption(page, tile, term_name(number + 1))
     page.fill(tile, TRACK)
     if places.is_first(evidence):
         page.panel(tile.letterbox(Size(*evidence.patch.size)), evidence.patch)
@@ -217,8 +220,9 @@ def _draw_round(page: Page, tile: Room, number: int, evidence: ExplainedRound, p
     _draw_nearest(page, nearest, evidence)
 
 
-def _caption(page: Page, tile: Room, words: str) -> None:
-    page.write((tile.left, tile.top - _ABOVE), page.fitted(words, CAPTION, tile.width), CAPTION)
+def _caption(page: Page, tile: Room, words: str, colour: str = SOFT_INK) -> None:
+    style = CAPTION._replace(ink=colour)
+    page.write((tile.left, tile.top - _ABOVE), page.fitted(words, style, tile.width), style)
 
 
 def _draw_likeness(page: Page, room: Room, evidence: ExplainedRound, colour: str) -> None:
@@ -252,7 +256,7 @@ def _draw_score(page: Page, room: Room, explanation: ZoomExplanation, each: Clas
     terms = [f"{term:.3f} {term_name(index)}" for index, term in enumerate(each.terms)]
     added = config.rule is Rule.SUM
     words = f"score {each.score:.3f}{' =' if added else ', the largest of'} {(' + ' if added else ', ').join(terms)}"
-    below = page.write(room[:2], page.wrapped(words, CAPTION, room.width, 3), CAPTION)
+    below = page.write(room[:2], page.wrapped(words, CAPTION, room.width, 4), CAPTION)
     if config.scores is Scores.LOGITS:
         return  # which may be negative
     top = below + 4
