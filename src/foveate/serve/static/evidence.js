@@ -63,7 +63,7 @@ const cropped = (explained, heat, words) => {
   );
 };
 
-const LITTLE = 0.1;
+const LITTLE = 0.25; // of the glow that is seen
 const SAME = 0.005; // cosine distance of a photograph to itself, rounded
 
 const twin = (explained, one, other, heat, most, typical) => {
@@ -74,7 +74,7 @@ const twin = (explained, one, other, heat, most, typical) => {
       "figure",
       {},
       cropped(explained, heat, `Where the photograph speaks for ${one.class_name} and not for ${other.class_name}`),
-      element("figcaption", {}, most < LITTLE ? "Your photograph: next to nothing speaks for it" : "Your photograph"),
+      element("figcaption", {}, most < LITTLE ? "Your photograph: little of it speaks for this one" : "Your photograph"),
     ),
   );
   if (typical) {
