@@ -201,6 +201,9 @@ def test_foreign_pages_and_names_are_refused(address: str) -> None:
     for headers in ({"Host": "evil.example"}, {"Host": "127.0.0.1.evil.example:80"}, {"Sec-Fetch-Site": "cross-site"}):
         response = httpx.get(f"{address}/v1/model", headers=headers)
         assert (response.status_code, error_of(response)["code"]) == (403, "foreign"), headers
+    link = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
+    assert httpx.get(address, headers=link).status_code == 200, "a link to the page may be followed"
+    assert httpx.post(f"{address}/v1/predict", headers=link).status_code == 403
     for headers in ({"Host": "localhost:1"}, {"Host": "[::1]:1"}, {"Sec-Fetch-Site": "same-origin"}):
         assert httpx.get(f"{address}/v1/model", headers=headers).status_code == 200, headers
     assert ServeConfig(host="0.0.0.0").allowed_hosts is None

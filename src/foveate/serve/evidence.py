@@ -117,7 +117,12 @@ def _maps(maps: EvidenceMaps, shares: Sequence[ClassShare]) -> list[ClassMap]:
 def _twins(maps: EvidenceMaps, shares: Sequence[ClassShare]) -> Twins:
     for_first, for_second = maps.contrast(0, 1)
     return Twins(
-        first=shares[0], second=shares[1], for_first=pictures.heat(for_first), for_second=pictures.heat(for_second)
+        first=shares[0],
+        second=shares[1],
+        for_first=pictures.heat(for_first),
+        for_second=pictures.heat(for_second),
+        most_for_first=float(for_first.max()),
+        most_for_second=float(for_second.max()),
     )
 
 

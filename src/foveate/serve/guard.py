@@ -63,7 +63,7 @@ class Guard:
             await send(message)
 
         try:
-            foreign = self._foreign(Headers(scope=scope))
+            foreign = self._foreign(scope["method"], Headers(scope=scope))
             if foreign is None:
                 await self._application(scope, receive, send_guarded)
             else:
@@ -71,13 +71,14 @@ class Guard:
         finally:
             self._tell(scope, status, time.perf_counter() - began, number)
 
-    def _foreign(self, headers: Headers) -> str | None:
+    def _foreign(self, method: str, headers: Headers) -> str | None:
         """Say why a request comes from where it should not."""
         host = headers.get("host", "")
         name = host.partition("]")[0].lstrip("[") if host.startswith("[") else host.rpartition(":")[0] or host
         if self._hosts is not None and name.lower() not in self._hosts:
             return "this server answers to its own names; start it with --hosts and the name that you call it by"
-        if headers.get("sec-fetch-site") == "cross-site" and headers.get("sec-fetch-mode") != "navigate":
+        followed = method == "GET" and headers.get("sec-fetch-mode") == "navigate"  # a link to the page
+        if headers.get("sec-fetch-site") == "cross-site" and not followed:
             return "another site's page may not ask this server"
         return None
 

@@ -15,7 +15,7 @@ from foveate.types import Size
 
 _LONGEST = 1280  # pixels of a photograph's longer side, as it is shown
 _PANEL = 320
-_MAP = Size(192, 192)
+_MAP = Size(128, 128)  # which the page enlarges smoothly
 
 
 def shown(image: Image.Image, longest: int = _LONGEST) -> Picture:
@@ -33,7 +33,7 @@ def panel(image: Image.Image) -> Picture:
 def heat(values: Float[np.ndarray, "y y"]) -> Picture:
     """Return a map in [0, 1] as a picture to lay over the photograph."""
     stream = io.BytesIO()
-    heat_alone(values, _MAP).quantize(96).save(stream, "PNG")
+    heat_alone(values, _MAP).save(stream, "PNG")
     return Picture(source=_address(stream.getvalue(), "image/png"), width=_MAP.width, height=_MAP.height)
 
 

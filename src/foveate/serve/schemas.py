@@ -70,6 +70,10 @@ class Twins(BaseModel):
     second: ClassShare
     for_first: Picture
     for_second: Picture
+    most_for_first: float = Field(
+        description="Where most speaks for it, as a share of the larger of the two, in [0, 1]."
+    )
+    most_for_second: float
 
 
 class Panel(BaseModel):

@@ -63,7 +63,10 @@ const cropped = (explained, heat, words) => {
   );
 };
 
-const twin = (explained, one, other, heat, typical) => {
+const LITTLE = 0.25; // of the glow that is seen
+const SAME = 0.005; // cosine distance of a photograph to itself, rounded
+
+const twin = (explained, one, other, heat, most, typical) => {
   const pair = element(
     "div",
     { class: "pair alone" },
@@ -71,7 +74,7 @@ const twin = (explained, one, other, heat, typical) => {
       "figure",
       {},
       cropped(explained, heat, `Where the photograph speaks for ${one.class_name} and not for ${other.class_name}`),
-      element("figcaption", {}, "Your photograph"),
+      element("figcaption", {}, most < LITTLE ? "Your photograph: little of it speaks for this one" : "Your photograph"),
     ),
   );
   if (typical) {
@@ -98,7 +101,7 @@ const twin = (explained, one, other, heat, typical) => {
 };
 
 export const twins = (explained, typical) => {
-  const { first, second, for_first: forFirst, for_second: forSecond } = explained.twins;
+  const { first, second } = explained.twins;
   return element(
     "section",
     { class: "part", "aria-labelledby": "twins" },
@@ -107,8 +110,8 @@ export const twins = (explained, typical) => {
     element(
       "ul",
       { class: "twins" },
-      twin(explained, first, second, forFirst, typical),
-      twin(explained, second, first, forSecond, typical),
+      twin(explained, first, second, explained.twins.for_first, explained.twins.most_for_first, typical),
+      twin(explained, second, first, explained.twins.for_second, explained.twins.most_for_second, typical),
     ),
   );
 };
@@ -128,7 +131,13 @@ const round = (each, number) =>
           "figure",
           {},
           picture(each.nearest.picture, `The nearest evidence in training, of ${each.nearest.photograph}`),
-          element("figcaption", {}, `Nearest in training, distance ${each.nearest.distance.toFixed(2)}`),
+          element(
+            "figcaption",
+            {},
+            each.nearest.distance < SAME
+              ? "Nearest in training: it may be this very photograph"
+              : `Nearest in training, distance ${each.nearest.distance.toFixed(2)}`,
+          ),
         )
       : null,
   );
