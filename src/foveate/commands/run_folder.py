@@ -43,9 +43,14 @@ def train_in(out: Path | None, config: TrainConfig, name: Callable[[Path], str])
 
 def _say_what_needs_held_out(config: TrainConfig) -> None:
     """Say what cannot be done later, where the training is to learn from every photograph."""
+    from foveate.errors import UserError
     from foveate.recipes.datasets import has_validation
 
-    if config.data.format is not DatasetFormat.POOL and not has_validation(config.data):
+    try:
+        held_out = config.data.format is DatasetFormat.POOL or has_validation(config.data)
+    except UserError:
+        return  # the training says what is wrong with the photographs
+    if not held_out:
         print(
             "no photographs are held out: what rests on some cannot be had of this run later (foveate tune, predict "
             "--error-rate and --coverage, a threshold for --zoom-entropy-threshold); to have it, add "

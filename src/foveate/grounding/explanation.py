@@ -26,7 +26,12 @@ from foveate.types import RankedClass
 
 MAPPED = 3
 """Classes whose maps are shown."""
-_PREFERRED = (GroundingMethod.CLASS_MAPS, GroundingMethod.CEB, GroundingMethod.GRAD_CAM)
+_PREFERRED = {
+    GroundingMethod.CLASS_MAPS: "class maps: what the last features add to each class",
+    GroundingMethod.CEB: "contrastive excitation backprop: what speaks for each class and not for all others",
+    GroundingMethod.GRAD_CAM: "Grad-CAM: what would make each class more probable",
+}
+"""The methods in the order in which they are tried, and what their maps show, in words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +39,8 @@ class MapsExplanation(Explanation):
     """Where the network sees each of its best classes in one photograph.
 
     ``image`` is its first view; ``answer`` the best classes by falling probability, ``maps`` those of the first of
-    them, which are not negative, their cells covering the image. ``method`` is how they were found; ``truth`` is None
-    where the true class is not known.
+    them, which are not negative, their cells covering the image. ``method`` is how they were found, ``words`` say what
+    that shows; ``truth`` is None where the true class is not known.
 
     Raises:
         ValueError: There is no map, there are more maps than classes, or one is negative or not finite.
@@ -47,6 +52,7 @@ class MapsExplanation(Explanation):
     answer: tuple[RankedClass, ...]
     method: GroundingMethod
     truth: str | None = None
+    words: str = ""
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.maps) <= len(self.answer):
@@ -107,6 +113,7 @@ def explained_by_maps(
         answer=ranked_classes(probabilities[0].cpu().numpy(), class_names, 5),
         method=method,
         truth=truth,
+        words=_PREFERRED[method],
     )
 
 

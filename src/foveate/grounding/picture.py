@@ -22,15 +22,9 @@ from foveate.drawing.captions import (
 )
 from foveate.drawing.overlays import heated_by_cells
 from foveate.drawing.page import CARD, SOFT_INK, Page, Room, TextStyle
-from foveate.grounding.config import GroundingMethod
 from foveate.grounding.explanation import MapsExplanation
 from foveate.types import Size
 
-_WORDS = {
-    GroundingMethod.CLASS_MAPS: "class maps: what the last features add to each class",
-    GroundingMethod.CEB: "contrastive excitation backprop: what speaks for each class and not for all others",
-    GroundingMethod.GRAD_CAM: "Grad-CAM: what would make each class more probable",
-}
 _NAME = TextStyle(17, bold=True)
 _PADDING, _GAP, _STRIPE, _BELOW = 20, 24, 8, 12
 _COLUMNS, _PANEL = 4, 400
@@ -65,7 +59,7 @@ def maps_picture(explanation: MapsExplanation, path: Path) -> None:
         draw_answers(page, _under(room), [answer], explanation.truth if number == 1 else None)
     below = _under(_column(1))
     draw_scale(page, (below.left, below.bottom + _BELOW), "nothing", "most of all")
-    page.write((_column(2).left, below.bottom + _BELOW), _WORDS[explanation.method], CAPTION)
+    page.write((_column(2).left, below.bottom + _BELOW), explanation.words, CAPTION)
     page.save(path)
 
 

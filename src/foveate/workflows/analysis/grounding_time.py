@@ -37,11 +37,11 @@ def said_before(study: GroundingStudy, photographs: int, seconds: float) -> str 
 def passes_of(study: GroundingStudy, photographs: int) -> Mapping[str, int]:
     """Return how many passes over one photograph each method costs, by its name, and so the maps of chance."""
     curves = 2 * (study.curves.steps + 1) + 1
-    maps = {each.value: study.masks + 1 if each is GroundingMethod.RISE else _MAP for each in GroundingMethod}
     randomised = min(study.sanity_photographs, photographs) * (study.stages + 1)
-    methods = [each.value for each in study.methods or GroundingMethod]
+    names = [each.value for each in study.methods or GroundingMethod]
+    maps = {name: study.masks + 1 if name == GroundingMethod.RISE.value else _MAP for name in names}
     return {
-        **{name: photographs * (maps[name] + curves) + randomised * maps[name] for name in methods},
+        **{name: photographs * (maps[name] + curves) + randomised * maps[name] for name in names},
         "chance": photographs * curves,
     }
 
