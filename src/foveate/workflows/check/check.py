@@ -210,7 +210,7 @@ def _say_end(report: DataReport, files: Sequence[Path], say: Callable[[str], Non
     lines = {
         FINDINGS: "every finding",
         SHEET: "suspected labels beside typical photographs: look at these first",
-        EXCLUDE: f"{len(report.excluded)} photographs better left out: foveate train METHOD ... --data.exclude {left_out}",
+        EXCLUDE: f"{len(report.excluded)} better left out: foveate train METHOD ... --data.exclude {left_out}",
         SUSPECTS: f"{suspects} suspected labels, to be left out in the same way once you have looked",
         RELABEL: f"or given the likelier class: foveate train METHOD ... --data.relabel {relabelled}",
     }

@@ -24,7 +24,7 @@ _COLUMNS = (
     *("kind", "photograph", "split", "class_name", "suggested_class", "score", "other_photograph", "other_split"),
     *("other_class", "note"),
 )
-_SHOWN = 24  # suspects on the sheet
+_SHOWN = 16  # suspects on the sheet
 _SIDE = 600  # pixels that a photograph on the sheet has at most
 
 
