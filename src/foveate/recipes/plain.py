@@ -23,7 +23,7 @@ def plain(folder: Path | str = "photographs") -> TrainConfig:
 
 
 def plain_plumage() -> TrainConfig:
-    """Fine-tune EfficientNet-Lite0 at 128 pixels on drawn birds: the demo."""
+    """Fine-tune EfficientNet-Lite0 at 128 pixels on drawn birds."""
     return TrainConfig(
         data=DataConfig(root=Path("plumage"), format=DatasetFormat.CUB),
         transforms=TransformConfig(input_size=128, resize_size=144),

@@ -47,6 +47,6 @@ def s3n_frozen(folder: Path | str = "photographs") -> TrainConfig:
 
 
 def s3n_plumage() -> TrainConfig:
-    """S3N with EfficientNet-Lite0 on drawn birds, views of 128 pixels from a source of 256: the demo."""
+    """S3N with EfficientNet-Lite0 on drawn birds, views of 128 pixels from a source of 256."""
     recipe = plain_plumage()
     return replace(recipe, network=S3NConfig(), transforms=replace(recipe.transforms, source_size=256))

@@ -129,18 +129,18 @@ def train_and_measure(birds: Path, runs: Path, seed: int, say: Callable[[str], N
         seed: Of the trainings.
         say: Receives lines of progress.
     """
-    context = RunContext(say=_nothing)
+    context, progress = RunContext(say=_nothing), _progress(say)
     say("2 of 4  a plain network looks at each picture once, small")
-    plain = trained(plain_demo(birds, seed), runs / "plain", say=say)
+    plain = trained(plain_demo(birds, seed), runs / "plain", say=progress)
     plain_answers = evaluate(plain, context=context)
     say("3 of 4  S3N looks again, closer, where it saw something")
-    s3n = trained(s3n_demo(birds, seed), runs / "s3n", say=say)
+    s3n = trained(s3n_demo(birds, seed), runs / "s3n", say=progress)
     s3n_answers = evaluate(s3n, context=context)
     say("4 of 4  Guided Zoom asks the plain network for its evidence, cuts it out, and has a second network judge it")
     zoom = runs / "plain-zoom"
     evidence = EvidenceTraining(config=evidence_demo(zoom / "pool", plain.path, seed))
     refined, *_ = build_guided_zoom(
-        plain, zoom, pool=POOL, evidence=evidence, refinement=REFINEMENT, context=RunContext(say=_progress(say))
+        plain, zoom, pool=POOL, evidence=evidence, refinement=REFINEMENT, context=RunContext(say=progress)
     )
     return Trained(plain, s3n, GuidedZoomRun.open(zoom), plain_answers, s3n_answers, refined)
 
@@ -204,8 +204,8 @@ def every(count: int, say: Callable[[str], None]) -> Callable[[int, int], None]:
 
 
 def _progress(say: Callable[[str], None]) -> Callable[[str], None]:
-    """Say lines that are no tables."""
-    return lambda line: None if "\n" in line or "|" in line else say(line)
+    """Return what passes on lines of progress, without tables and what was measured on the way."""
+    return lambda line: None if "|" in line or "held-out/" in line else say(line)
 
 
 def _nothing(line: str) -> None:
