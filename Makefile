@@ -5,11 +5,7 @@ unexport PYTHONDONTWRITEBYTECODE
 PYTHON ?= python3
 BIN := .venv/bin
 
-<<<<<<< HEAD
-.PHONY: demo test install lint types wheel docs tables bench bench-compare fuzz load clean
-=======
-.PHONY: demo test install lint types wheel docs tables notebooks bench bench-compare fuzz clean
->>>>>>> w22-site
+.PHONY: demo test install lint types wheel docs tables notebooks bench bench-compare fuzz load clean
 
 demo: install
 	$(BIN)/foveate demo --out demo
