@@ -52,7 +52,7 @@ wheel: install
 
 # The site, into site/: warnings are errors, and no page fetches anything from elsewhere. `make docs SERVE=1` shows it while you write.
 docs: install
-	$(BIN)/mkdocs $(if $(SERVE),serve,build --strict --quiet)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs $(if $(SERVE),serve,build --strict --quiet)
 
 # What is made from kept rows: the tables of the documents in docs/, the plots, and the pictures.
 tables: install

@@ -27,7 +27,7 @@ shutil.copy(next(photographs.glob("images/*/*.jpg")), "bird.jpg")
 """
 SETUP = {
     "quickstart": "",
-    "why": f'{_BIRDS}foveate.train(RECIPES["s3n"]["frozen"](photographs), "runs/mine")\n',
+    "why": f'{_BIRDS}run = foveate.train(RECIPES["s3n"]["frozen"](photographs), "runs/mine")\n',
     "improve": f"""{_BIRDS}
 # ... and a checkpoint of timm: here a network whose head is a probe
 import torch

@@ -160,7 +160,7 @@ def test_names_in_documents_are_there(path: Path) -> None:
 
 def test_the_api_shows_every_public_name_once() -> None:
     shown = re.findall(r"^::: foveate\.(\w+)$", PAGES["api.md"] + PAGES["api-settings.md"], re.MULTILINE)
-    assert sorted([*shown, "__version__"]) == dir(foveate)
+    assert sorted([*shown, "__version__"]) == dir(foveate), "add a line to docs/api.md"
 
 
 def test_the_readme_fits_on_two_screens() -> None:
