@@ -62,7 +62,12 @@ def suspect_sheet(suspects: Sequence[Suspect], path: Path, title: str) -> None:
 def _draw(page: Page, top: float, suspect: Suspect) -> None:
     page.fill(Room(MARGIN, top, _WIDTH - MARGIN, top + _ROW), CARD)
     columns = (
-        (suspect.image, f"labelled {suspect.class_name}", f"score {suspect.score:.2f}   {suspect.name.rpartition('/')[2]}", WRONG.colour),
+        (
+            suspect.image,
+            f"labelled {suspect.class_name}",
+            f"score {suspect.score:.2f}   {suspect.name.rpartition('/')[2]}",
+            WRONG.colour,
+        ),
         (suspect.typical, suspect.class_name, "typical of the label", SOFT_INK),
         (suspect.typical_suggested, suspect.suggested, "typical of the likelier class", RIGHT.colour),
     )
