@@ -49,13 +49,7 @@ def load_folder(
     numbers = {name: number for number, name in enumerate(classes)}
     once = _Once(root)
     rows = [
-        Row(
-            path.relative_to(root).as_posix(),
-            path,
-            numbers[folder.name],
-            split,
-            group=_group(path, folder, group_level),
-        )
+        _row(path, root, folder, numbers[folder.name], split, group_level)
         for split, inside in divided_into.items()
         for folder in inside
         for path in once.new(photographs_below(folder, folders), split, folder.name)
@@ -74,6 +68,10 @@ def load_folder(
     if idle := [each for each in folders.exclude if each not in folders.matched]:
         notes.append(f"warning: no folder is called {first_few(idle)}, which exclude names")
     return assemble(root.resolve().name, rows, dict(enumerate(classes)), notes=notes)
+
+
+def _row(path: Path, root: Path, folder: Path, number: int, split: Split, level: int) -> Row:
+    return Row(path.relative_to(root).as_posix(), path, number, split, group=_group(path, folder, level))
 
 
 def _group(path: Path, class_folder: Path, level: int) -> str | None:

@@ -27,14 +27,14 @@ class Looked(NamedTuple):
 
 def unusable(photographs: Sequence[Looked]) -> Iterator[Finding]:
     """Yield what cannot be read, what is nearly blank, and what is tiny."""
-    for record, split, seen in photographs:
-        about = {"photograph": record.id, "split": split, "class_name": record.class_name}
+    for each in photographs:
+        seen = each.print
         if isinstance(seen, str):
-            yield Finding(kind=FindingKind.UNREADABLE, words=seen, **about)
+            yield _alone(FindingKind.UNREADABLE, each, seen)
         elif seen.blank is not None:
-            yield Finding(kind=FindingKind.BLANK, words=seen.blank, **about)
+            yield _alone(FindingKind.BLANK, each, seen.blank)
         elif min(seen.size) < TINY:
-            yield Finding(kind=FindingKind.TINY, words=f"{seen.size.width} x {seen.size.height} pixels", **about)
+            yield _alone(FindingKind.TINY, each, f"{seen.size.width} x {seen.size.height} pixels")
 
 
 def equal(photographs: Sequence[Looked], pairs: Sequence[Pair]) -> Iterator[Finding]:
@@ -90,6 +90,11 @@ def torn_groups(photographs: Sequence[Looked]) -> Iterator[Finding]:
                 other_class=early[0].record.class_name,
                 words=f"group {group}: " + ", ".join(f"{len(own)} in {own[0].split}" for own in present),
             )
+
+
+def _alone(kind: FindingKind, photograph: Looked, words: str) -> Finding:
+    record, split, _ = photograph
+    return Finding(kind=kind, photograph=record.id, split=split, class_name=record.class_name, words=words)
 
 
 def _rank(photographs: Sequence[Looked], place: int) -> tuple[int, int]:

@@ -137,7 +137,7 @@ def _together(witnesses: Sequence[Float[np.ndarray, "n c"]]) -> Float[np.ndarray
 
 
 def _scaled(voices: Float[np.ndarray, "n c"]) -> Float[np.ndarray, "n c"]:
-    return voices / np.maximum(voices.sum(1, keepdims=True), _LEAST)
+    return np.asarray(voices / np.maximum(voices.sum(1, keepdims=True), _LEAST))
 
 
 def _counted(records: Sequence[ImageRecord]) -> tuple[tuple[str, ...], Int64[np.ndarray, " n"]]:
