@@ -20,7 +20,6 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 import foveate
@@ -35,7 +34,7 @@ from foveate.serve.logs import JSONLines
 from foveate.serve.server import serve
 from foveate.serve.service import Service
 from foveate.types import Prediction
-from foveate.workflows.evidence_maps import evidence_maps
+from foveate.workflows.twins import TwinExplainer
 from foveate.workflows.typical_photographs import TypicalPhotographs
 from serving import loaded, serving
 from zooms import QUIET, SLOW
@@ -91,10 +90,10 @@ def test_explain_says_why(address: str, zoom_service: Service, made: GuidedZoomR
     assert (bare["evidence"], bare["first_answer"]) == (None, None)
     assert [each["class_name"] for each in bare["maps"]] == [names[2], names[0]]
     assert bare["twins"]["second"]["number"] == 0
-    view = torch.from_numpy(zoom_service.read("bird", birds[0].read_bytes()).decoded.pixels[0])
-    maps = evidence_maps(zoom_service.unrefined.classifier, view, [2, 0])
-    assert maps is not None
-    twins = [pictures.heat(each).model_dump() for each in maps.contrast(0, 1)]
+    view = Image.fromarray(zoom_service.read("bird", birds[0].read_bytes()).decoded.pixels[0][0])
+    explainer = TwinExplainer.of(zoom_service.unrefined.classifier, names)
+    found = explainer.evidence(view, names[2], names[0])
+    twins = [pictures.heat(each).model_dump() for each in (found.first, found.second)]
     assert [bare["twins"][name] for name in ("for_first", "for_second")] == twins
     assert twins[0] != twins[1]
     typical = httpx.get(f"{address}/v1/classes/1/photograph")

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -45,6 +46,8 @@ class MapsExplanation(Explanation):
     Raises:
         ValueError: There is no map, there are more maps than classes, or one is negative or not finite.
     """
+
+    own: ClassVar[bool] = False
 
     title: str
     image: Image.Image

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import ClassVar, NamedTuple, TypeVar
 
 from PIL import Image
 
@@ -34,6 +34,9 @@ class PanelGroup(NamedTuple):
 
 class Explanation(ABC):
     """How a network came to its answer for one photograph; every method has its own."""
+
+    own: ClassVar[bool] = True
+    """Whether it shows more than maps of the best classes, which any network has."""
 
     @abstractmethod
     def draw(self, path: Path) -> None:

@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from jaxtyping import UInt8
+from PIL import Image
+from torch import Tensor
 
 from foveate.config.data import TestViews
 from foveate.data.images import ImageError
@@ -87,7 +90,7 @@ def explained(
         "photograph": pictures.shown(image),
         "window": _rectangle(window, Size(*image.size)),
         "maps": [] if maps is None else _maps(maps, shares),
-        "twins": None if maps is None or len(maps.classes) < 2 else _twins(maps, shares),
+        "twins": _twins(service, view, shares),
         "groups": _groups(service, received),
         "evidence": _zoom_evidence(service, received) if refined else None,
     }
@@ -114,15 +117,22 @@ def _maps(maps: EvidenceMaps, shares: Sequence[ClassShare]) -> list[ClassMap]:
     ]
 
 
-def _twins(maps: EvidenceMaps, shares: Sequence[ClassShare]) -> Twins:
-    for_first, for_second = maps.contrast(0, 1)
+def _twins(service: Service, view: UInt8[Tensor, "1 H W 3"], shares: Sequence[ClassShare]) -> Twins | None:
+    """Return where the first two classes differ; None of a single class, or where the network cannot be asked."""
+    if service.twins is None or len(shares) < 2:
+        return None
+    first, second = shares[:2]
+    try:
+        found = service.twins.evidence(Image.fromarray(view[0].numpy()), first.class_name, second.class_name)
+    except UserError:
+        return None
     return Twins(
-        first=shares[0],
-        second=shares[1],
-        for_first=pictures.heat(for_first),
-        for_second=pictures.heat(for_second),
-        most_for_first=float(for_first.max()),
-        most_for_second=float(for_second.max()),
+        first=first,
+        second=second,
+        for_first=pictures.heat(found.first),
+        for_second=pictures.heat(found.second),
+        most_for_first=float(found.first.max()),
+        most_for_second=float(found.second.max()),
     )
 
 
@@ -133,6 +143,8 @@ def _groups(service: Service, received: Received) -> list[PanelGroup]:
         classifier.network.check_explains()
         explanation = classifier.explanation(pixels, service.model.class_names, received.name)
     except UserError:
+        return []
+    if not explanation.own:  # the maps of its classes are shown already
         return []
     return [
         PanelGroup(

@@ -18,6 +18,7 @@ from foveate.types import Prediction
 from foveate.workflows.decoded_batches import Decoded
 from foveate.workflows.explain_zoom import ZoomExplainer
 from foveate.workflows.model import Model, load
+from foveate.workflows.twins import TwinExplainer
 from foveate.workflows.typical_photographs import TypicalPhotographs
 
 
@@ -41,6 +42,8 @@ class Service:
     """Of a Guided Zoom."""
     typical: TypicalPhotographs | None
     """None where training photographs are gone, or not to be shown."""
+    twins: TwinExplainer | None
+    """None where nothing sees through the network."""
     largest_megapixels: int
     say: Callable[[str], None]
 
@@ -58,6 +61,7 @@ class Service:
             unrefined=unrefined,
             zoom=_zoom_explainer(model, config, context),
             typical=_typical(unrefined, config, context),
+            twins=_twin_explainer(unrefined, context),
             largest_megapixels=min(config.largest_megapixels, context.largest_of(model.run)),
             say=context.say,
         )
@@ -109,6 +113,14 @@ def _zoom_explainer(model: Model, config: ServeConfig, context: RunContext) -> Z
     except UserError as error:
         context.say(f"the nearest training evidence is not shown: {error}")
         return bare
+
+
+def _twin_explainer(model: Model, context: RunContext) -> TwinExplainer | None:
+    try:
+        return TwinExplainer.of(model.classifier, model.class_names)
+    except UserError as error:
+        context.say(f"where two classes differ is not shown: {error}")
+        return None
 
 
 def _typical(model: Model, config: ServeConfig, context: RunContext) -> TypicalPhotographs | None:

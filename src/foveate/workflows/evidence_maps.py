@@ -1,4 +1,4 @@
-"""Where a network sees each of some classes in one photograph, and where it tells one from another."""
+"""Where a network sees each of some classes in one photograph."""
 
 from __future__ import annotations
 
@@ -25,9 +25,8 @@ _WAYS = (GroundingMethod.CEB, GroundingMethod.GRAD_CAM)
 class EvidenceMaps:
     """Maps of some classes over the first view of one photograph, whose cells cover it.
 
-    Of a network with class maps they are what each place adds to the class's logit (S3N, Eq. 1), so that the
-    difference of two of them is what each place adds to the difference of the logits: the evidence for one class and
-    not the other. Other networks are grounded, and the difference is that of the shares of two maps.
+    Of a network with class maps they are what each place adds to the class's logit (S3N, Eq. 1); other networks are
+    grounded.
     """
 
     classes: tuple[int, ...]
@@ -36,17 +35,6 @@ class EvidenceMaps:
     def heat(self, index: int) -> Float[np.ndarray, "y y"]:
         """Return what speaks for a class, by its place in `classes`, as a share of the most: in [0, 1]."""
         return _share(self.maps[index].clip(min=0), self.maps[index].max())
-
-    def contrast(self, first: int, second: int) -> tuple[Float[np.ndarray, "y y"], Float[np.ndarray, "y y"]]:
-        """Return what speaks for one class and not another, and the reverse, in [0, 1] on one scale.
-
-        Args:
-            first: A place in `classes`.
-            second: Another.
-        """
-        difference = self.maps[first] - self.maps[second]
-        most = np.abs(difference).max()
-        return _share(difference.clip(min=0), most), _share((-difference).clip(min=0), most)
 
 
 def evidence_maps(
