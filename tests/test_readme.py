@@ -33,9 +33,6 @@ PAGES = {
 }
 BLOCKS = {name: re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL) for name, text in PAGES.items()}
 PROGRAMS = {name: "\n".join(blocks) for name, blocks in BLOCKS.items() if blocks}
-COMING = {"check", "report", "serve"}
-"""Commands that pages name before they are there."""
-
 TINY = foveate.BackboneConfig(architecture="test_efficientnet", weights="none")
 QUICK: dict[str, Any] = {
     "transforms": foveate.TransformConfig(input_size=64, resize_size=72),
@@ -142,7 +139,7 @@ def parse(words: list[str]) -> None:
     refuse_old_words(words)
     refuse_unknown_words(words)
     known = commands(words)
-    if (words[0] in COMING and words[0] not in known) or words[0].startswith("--") or words[-1] == "--help":
+    if words[0].startswith("--") or words[-1] == "--help":
         return
     config = (tyro.conf.EnumChoicesFromValues, tyro.conf.AvoidSubcommands)
     parsed({words[0]: known[words[0]]}, words, prog="foveate", config=config)
