@@ -115,9 +115,8 @@ def _demo(out: Path, say: Callable[[str], None]) -> Demo:
 def drawn(out: Path, say: Callable[[str], None]) -> Path:
     """Draw the demo's birds into the folder `plumage` of another, and return it."""
     pictures = PLUMAGE.species * PLUMAGE.per_species
-    say(
-        f"1 of 4  drawing {pictures} birds: {PLUMAGE.species} species, twins by twins; one wing bar, or two narrow ones"
-    )
+    say(f"1 of 4  drawing {pictures} birds of {PLUMAGE.species} species, which are pairs of twins:")
+    say("        one has a broad bar across its wing, the other two narrow ones")
     return draw_plumage(out / "plumage", PLUMAGE, progress=every(pictures // 4, say))
 
 
