@@ -20,7 +20,6 @@ from foveate.plumage import (
     Difference,
     Drawing,
     PlumageConfig,
-    Traits,
     distinguishing_parts,
     draw_plumage,
     render,
@@ -86,7 +85,7 @@ class TestConfig:
             PlumageConfig(**{field: value})  # type: ignore[arg-type]
 
     def test_default_is_the_documented_one(self) -> None:
-        assert PlumageConfig() == PlumageConfig(20, 30, 30, 512, 0, 1.0, 1.0, Difference.FORM)
+        assert PlumageConfig() == PlumageConfig(20, 30, 30, 512, 0, 1.0, 1.0, Difference.PARTS)
 
 
 class TestSpecies:
@@ -113,12 +112,14 @@ class TestSpecies:
         )
         assert used == {"beak", "crown", "eye", "leg", "tail", "throat", "wing"}
 
-    def test_twins_have_a_mark_or_none(self) -> None:
-        config = PlumageConfig(species=12, difference=Difference.PRESENCE)
-        for group, parts in enumerate(({"wing", "tail"}, {"crown", "wing"}, {"tail", "crown"})):
-            assert distinguishing_parts(config, 4 * group, 4 * group + 3) == parts
-            assert species_at(4 * group, Difference.PRESENCE).traits == Traits()
-            assert species_at(4 * group + 1, Difference.PRESENCE).name == species_at(4 * group + 1).name
+    def test_twins_by_their_wings_come_in_pairs(self) -> None:
+        config = PlumageConfig(species=8, difference=Difference.WING)
+        for a, b in combinations(range(8), 2):
+            assert distinguishing_parts(config, a, b) == ({"wing"} if a // 2 == b // 2 else set(PART_NAMES))
+        names = {species_at(index, Difference.WING).name for index in range(200)}
+        assert len(names) == 200
+        with pytest.raises(UserError, match="of the same group as species 0; got 2"):
+            render(config, 0, 0, dressed_as=2)
 
     @pytest.mark.parametrize("index", [-1, 20])
     def test_unknown_species_is_refused(self, index: int) -> None:
@@ -189,9 +190,9 @@ class TestRender:
 
     def test_a_larger_mark_covers_more(self) -> None:
         def covered(marks: float) -> int:
-            config = PlumageConfig(species=4, size=128, marks=marks, difference=Difference.PRESENCE)
-            without, barred = (pixels(render(config, 0, 1, dressed_as=twin)) for twin in (0, 1))
-            return int((np.abs(without - barred).max(axis=2) > 10).sum())
+            config = PlumageConfig(species=2, size=256, marks=marks, difference=Difference.WING)
+            broad, narrow = (pixels(render(config, 0, 1, dressed_as=twin)) for twin in (0, 1))
+            return int((np.abs(broad - narrow).max(axis=2) > 10).sum())
 
         assert covered(2.0) > 1.5 * covered(1.0) > 0
 

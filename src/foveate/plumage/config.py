@@ -9,12 +9,12 @@ from foveate.errors import UserError
 
 
 class Difference(StrEnum):
-    """In what the twins' parts differ."""
+    """In what twins differ."""
 
-    FORM = "form"
-    """Two forms of a mark, drawn with the same amount of the same colours: fine structure alone."""
-    PRESENCE = "presence"
-    """One has a mark and the other has none: a bar across the wing or the tail, a crest."""
+    PARTS = "parts"
+    """Four twins a group, in one or two parts; which, that depends on the group."""
+    WING = "wing"
+    """Two twins a group: one broad bar across the wing, or two narrow ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class PlumageConfig:
     seed: int = 0  # 0 to 2**32 - 1
     bird: float = 1.0  # 0.4 to 1.2, of the usual length of a bird: 0.40 to 0.68 of the picture's side
     marks: float = 1.0  # 0.5 to 3, of the usual size of a mark: bars, ring, patch, crest and hook
-    difference: Difference = Difference.FORM
+    difference: Difference = Difference.PARTS
 
     def __post_init__(self) -> None:
         _check("species", self.species, 2, 200)

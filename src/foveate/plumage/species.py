@@ -2,7 +2,7 @@
 
 The two forms of a part are drawn with the same amount of the same colours (one broad bar or two narrow ones, a
 whole eye ring or a broken one), so what tells twins apart is fine structure, which a small picture does not hold.
-`Difference.PRESENCE` is easier: a bar or a crest, or none.
+With `Difference.WING` they come in pairs, and it is always the bars of the wing.
 """
 
 from __future__ import annotations
@@ -96,12 +96,6 @@ _FORMS: dict[str, tuple[Traits, Traits]] = {
     "tail": (Traits(tail=Bars.ONE_BROAD), Traits(tail=Bars.TWO_NARROW)),
     "leg": (Traits(leg=LegColour.DARK_TOES), Traits(leg=LegColour.PALE_TOES)),
 }
-_LARGE: dict[str, tuple[Traits, Traits]] = {
-    "crown": (Traits(), Traits(crown=Crest.POINTED)),
-    "wing": (Traits(), Traits(wing=Bars.ONE_BROAD)),
-    "tail": (Traits(), Traits(tail=Bars.ONE_BROAD)),
-}
-_FREE_LARGE = (("wing", "tail"), ("crown", "wing"), ("tail", "crown"))
 _FREE_PARTS = (
     ("beak", "wing"),
     ("eye", "tail"),
@@ -160,13 +154,13 @@ _ADJECTIVES = (
 )
 
 
-def species_at(index: int, difference: Difference = Difference.FORM) -> Species:
+def species_at(index: int, difference: Difference = Difference.PARTS) -> Species:
     """The species of this index, counted from 0; it is the same in every data set of a difference, for every seed."""
-    group, member = divmod(index, _GROUP_SIZE)
+    parts = ("wing",) if difference is Difference.WING else None
+    group, member = divmod(index, _GROUP_SIZE if parts is None else 2)
     traits = Traits()
-    forms, parts = (_LARGE, _FREE_LARGE) if difference is Difference.PRESENCE else (_FORMS, _FREE_PARTS)
-    for bit, part in enumerate(parts[group % len(parts)]):
-        form = forms[part][(member >> bit) & 1]
+    for bit, part in enumerate(parts or _FREE_PARTS[group % len(_FREE_PARTS)]):
+        form = _FORMS[part][(member >> bit) & 1]
         traits = replace(traits, **{part: getattr(form, part)})
     # 11 nouns and 11 runs of four adjectives: the shift keeps the 121 first groups' names apart.
     run = group + group // len(_NOUNS)

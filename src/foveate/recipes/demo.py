@@ -1,4 +1,4 @@
-"""The trainings of `foveate demo`: small birds, drawn, whose twins one mark tells apart."""
+"""The trainings of `foveate demo`: drawn birds, whose twins the bars of the wing tell apart."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from foveate.evaluation.mcnemar import PairedTest, mcnemar
 from foveate.files.locks import working_in
 from foveate.guided_zoom.config import Keep, PatchConfig, PoolConfig, RefinementConfig
 from foveate.plumage import Difference, PlumageConfig, draw_plumage
-from foveate.recipes.demo import SOURCE, evidence_demo, plain_demo, s3n_demo
+from foveate.recipes.demo import SOURCE, VIEW, evidence_demo, plain_demo, s3n_demo
 from foveate.report.tables import markdown_table
 from foveate.runs.context import RunContext
 from foveate.runs.guided_zoom_run import GuidedZoomRun
@@ -34,12 +34,11 @@ PLUMAGE = PlumageConfig(
     train_per_species=60,
     test_per_species=50,
     size=SOURCE,
-    bird=0.6,
-    marks=1.6,
-    difference=Difference.PRESENCE,
+    marks=1.5,
+    difference=Difference.WING,
 )
 POOL = PoolConfig(patches=PatchConfig(source_size=SOURCE), keep=Keep.FIRST_ALWAYS, whole=False)
-REFINEMENT = RefinementConfig(top_k=4)
+REFINEMENT = RefinementConfig(top_k=3)
 _EVIDENCE_SHOWN = 24  # wrong answers whose way is in the report
 _CHANCE = 0.05  # of the paired test, below which a difference is called one
 
@@ -74,7 +73,7 @@ class Demo:
 
 
 def demo(out: Path, *, say: Callable[[str], None] = print) -> Demo:
-    """Draw birds of 8 species, train the plain network and S3N, refine the plain one, and report on all three.
+    """Draw birds of 8 species, twins by their wings, train the plain network and S3N, refine the plain one, and report.
 
     What an earlier call finished is kept and used again.
 
@@ -116,7 +115,8 @@ def _demo(out: Path, say: Callable[[str], None]) -> Demo:
 def drawn(out: Path, say: Callable[[str], None]) -> Path:
     """Draw the demo's birds into the folder `plumage` of another, and return it."""
     pictures = PLUMAGE.species * PLUMAGE.per_species
-    say(f"1 of 4  drawing {pictures} small birds of {PLUMAGE.species} species; twins differ in one mark or two")
+    say(f"1 of 4  drawing {pictures} birds of {PLUMAGE.species} species, which are pairs of twins:")
+    say("        one has a broad bar across its wing, the other two narrow ones")
     return draw_plumage(out / "plumage", PLUMAGE, progress=every(pictures // 4, say))
 
 
@@ -130,10 +130,10 @@ def train_and_measure(birds: Path, runs: Path, seed: int, say: Callable[[str], N
         say: Receives lines of progress.
     """
     context, progress = RunContext(say=_nothing), _progress(say)
-    say("2 of 4  a plain network looks at each picture once, small")
+    say(f"2 of 4  a plain network looks at each picture once, at {VIEW} pixels")
     plain = trained(plain_demo(birds, seed), runs / "plain", say=progress)
     plain_answers = evaluate(plain, context=context)
-    say("3 of 4  S3N looks again, closer, where it saw something")
+    say("3 of 4  S3N looks at it too, and twice more, closer, where it saw something")
     s3n = trained(s3n_demo(birds, seed), runs / "s3n", say=progress)
     s3n_answers = evaluate(s3n, context=context)
     say("4 of 4  Guided Zoom asks the plain network for its evidence, cuts it out, and has a second network judge it")
