@@ -19,6 +19,7 @@ import torch
 from foveate.commands.main import main
 from foveate.errors import UserError
 from foveate.files.atomic import atomic_path
+from foveate.files.hashes import hash_of_file
 from foveate.files.locks import LOCK, working_in
 from foveate.guided_zoom.config import RefinementConfig
 from foveate.guided_zoom.pool import EvidencePool
@@ -104,7 +105,10 @@ def test_every_work_on_a_folder_asks(
         assert "one process at a time works in a folder" in capsys.readouterr().err
         assert [each.name for each in folder.iterdir()] == [LOCK]
         zoom = GuidedZoomDescription(
-            base=quick_run.path, network_hash="", pool=POOL, refinement=RefinementConfig.paper()
+            base=quick_run.path,
+            network_hash=hash_of_file(quick_run.weights),
+            pool=POOL,
+            refinement=RefinementConfig.paper(),
         )
         with pytest.raises(UserError, match="one process at a time works in a folder"):
             tune(GuidedZoomRun.start(folder, zoom), context=RunContext(say=silent))

@@ -190,7 +190,7 @@ def test_a_run_remembers_which_method_it_is_of(unfinished: Run, tmp_path: Path) 
         (lambda run: run["config"].pop("data"), r"required field missing.*config\.data"),
         (
             lambda run: run.update(schema_version=6),
-            r"reads run\.json of schema 5; .* has 6; use the version that wrote it",
+            r"reads run\.json of schema 6; .* has 7; use the version that wrote it",
         ),
         (
             lambda run: run["config"]["network"].update(method="s4n"),
