@@ -36,7 +36,7 @@ def test_the_demo_draws_trains_refines_and_reports(
     monkeypatch.setattr(demo_module, "POOL", replace(POOL, keep=Keep.FIRST_ALWAYS))
     monkeypatch.setattr(demo_module, "REFINEMENT", RefinementConfig(top_k=2))
     monkeypatch.setattr(demo_module, "plain_demo", lambda root, seed: of(quick, root))
-    monkeypatch.setattr(demo_module, "s3n_demo", lambda root, seed: of(quick_s3n, root))
+    monkeypatch.setattr(demo_module, "s3n_demo", lambda root, run, seed: of(quick_s3n, root))
     monkeypatch.setattr(demo_module, "evidence_demo", lambda pool, run, seed: of(evidence, pool))
     out, lines = tmp_path / "demo", list[str]()
     done = demo(out, say=lines.append)
@@ -66,10 +66,11 @@ def test_the_demo_draws_trains_refines_and_reports(
     assert not any(line.startswith("epoch") for line in again)  # what is finished is used again
 
 
-def test_the_demo_s_trainings_see_the_same_pictures_as_often(tmp_path: Path) -> None:
-    plain, s3n = plain_demo(tmp_path, 3), s3n_demo(tmp_path, 3)
-    assert plain == replace(s3n, network=plain.network, transforms=plain.transforms)
+def test_the_demo_s_trainings_go_on_from_plain(tmp_path: Path) -> None:
+    plain, s3n = plain_demo(tmp_path, 3), s3n_demo(tmp_path, tmp_path, 3)
+    assert plain == replace(s3n, network=plain.network, transforms=plain.transforms, epochs=plain.epochs)
     assert s3n.transforms == replace(plain.transforms, source_size=demo_module.PLUMAGE.size)
+    assert s3n.network.trained_backbone == BackboneConfig(weights=str(tmp_path))
     cnn = evidence_demo(tmp_path / "pool", tmp_path, 3)
     assert (cnn.seed, cnn.data.root) == (3, tmp_path / "pool")
     assert cnn.network.trained_backbone == BackboneConfig(weights=str(tmp_path))

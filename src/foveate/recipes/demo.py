@@ -13,7 +13,7 @@ from foveate.s3n.config import S3NConfig
 
 VIEW, SOURCE = 96, 256
 """Sides in pixels: of what the networks see, and of the pictures that are drawn."""
-_EPOCHS, _EVIDENCE_EPOCHS = 8, 6
+_EPOCHS, _S3N_EPOCHS, _EVIDENCE_EPOCHS = 8, 5, 6
 
 
 def plain_demo(birds: Path, seed: int = 0) -> TrainConfig:
@@ -29,10 +29,23 @@ def plain_demo(birds: Path, seed: int = 0) -> TrainConfig:
     )
 
 
-def s3n_demo(birds: Path, seed: int = 0) -> TrainConfig:
-    """Learn the same, from the same pictures as often, with two more looks of 96 pixels into the 256 that are there."""
-    recipe = plain_demo(birds, seed)
-    return replace(recipe, network=S3NConfig.from_probes(), transforms=replace(recipe.transforms, source_size=SOURCE))
+def s3n_demo(birds: Path, plain: Path, seed: int = 0) -> TrainConfig:
+    """Go on from what the plain network learned, with two more looks of 96 pixels into the 256 that are there.
+
+    The zoom is stronger than S3N's usual one: a mark is a pixel wide in the first look.
+
+    Args:
+        birds: The pictures.
+        plain: The run folder of the plain network.
+        seed: As in `TrainConfig`.
+    """
+    recipe, network = plain_demo(birds, seed), S3NConfig.from_probes(BackboneConfig(weights=str(plain.resolve())))
+    return replace(
+        recipe,
+        network=replace(network, radius=0.1, sampling_floor=0.01),
+        transforms=replace(recipe.transforms, source_size=SOURCE),
+        epochs=_S3N_EPOCHS,
+    )
 
 
 def evidence_demo(pool: Path, conventional: Path, seed: int = 0) -> TrainConfig:
