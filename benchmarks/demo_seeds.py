@@ -2,8 +2,8 @@
 
     PYTHONPATH=benchmarks python -m demo_seeds --out results/demo.jsonl
 
-`FOVEATE_PRECISION` says in which precision. With `--rival` also a plain network that looks at `RIVAL_VIEW` pixels, for
-about the time that S3N takes. A training that was interrupted goes on, and what has a row is not measured again.
+`FOVEATE_PRECISION` says in which precision. Beside them a control: the plain network, trained for as many epochs more as
+S3N has after it. With `--rival` also a plain network that looks at `RIVAL_VIEW` pixels. A training that was interrupted goes on, and what has a row is not measured again.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from foveate.config.hardware import HardwareConfig
+from foveate.config.networks import BackboneConfig, HeadStart, PlainConfig
 from foveate.files.documents import append_json_line, read_json_lines
 from foveate.hardware import autocast_dtype
-from foveate.recipes.demo import plain_demo
+from foveate.recipes.demo import plain_demo, s3n_demo
 from foveate.runs.context import RunContext
 from foveate.runs.environment import environment
 from foveate.workflows.demo import PLUMAGE, Trained, drawn, train_and_measure
@@ -43,6 +44,17 @@ def row_of(made: Trained) -> dict[str, Any]:
         "guided_zoom_p_value": made.refined.p_value,
         "minutes": {name: run.metrics()["minutes"] for name, run in runs.items()},
     }
+
+
+def control_of(birds: Path, runs: Path, plain: Path, seed: int) -> dict[str, Any]:
+    """Return what the plain network answers where it goes on as long as S3N does after it."""
+    config = plain_demo(birds, seed)
+    backbone = BackboneConfig(weights=str(plain.resolve()))
+    network = PlainConfig(backbone=backbone, head=HeadStart.PROBE)
+    longer = replace(config, network=network, epochs=s3n_demo(birds, plain, seed).epochs)
+    run = trained(longer, runs / "plain-longer")
+    accuracy = evaluate(run, context=RunContext(say=lambda line: None)).accuracy
+    return {"plain_longer": round(100 * accuracy.top1.value, 2), "plain_longer_minutes": run.metrics()["minutes"]}
 
 
 def rival_of(birds: Path, runs: Path, seed: int) -> dict[str, Any]:
@@ -74,7 +86,8 @@ def main() -> None:
         if any(asked.items() <= row.items() for row in known):
             continue
         runs = given.work / f"{precision}-{seed}"
-        row = asked | row_of(train_and_measure(birds, runs, seed, print))
+        made = train_and_measure(birds, runs, seed, print)
+        row = asked | row_of(made) | control_of(birds, runs, made.plain.path, seed)
         if given.rival:
             row |= rival_of(birds, runs, seed)
         where = {each: environment()[each] for each in ("command", "commit", "hardware")}

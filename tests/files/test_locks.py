@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -104,8 +106,12 @@ def test_every_work_on_a_folder_asks(
         assert main(["guided-zoom", str(quick_run.path), "--out", str(folder)]) == 2
         assert "one process at a time works in a folder" in capsys.readouterr().err
         assert [each.name for each in folder.iterdir()] == [LOCK]
+        held_out = shutil.copytree(quick_run.path, tmp_path / "held-out")
+        description = json.loads((held_out / "run.json").read_text())
+        description["config"]["data"]["validation_fraction"] = 0.2
+        (held_out / "run.json").write_text(json.dumps(description))
         zoom = GuidedZoomDescription(
-            base=quick_run.path,
+            base=held_out,
             network_hash=hash_of_file(quick_run.weights),
             pool=POOL,
             refinement=RefinementConfig.paper(),

@@ -189,7 +189,7 @@ def test_a_run_remembers_which_method_it_is_of(unfinished: Run, tmp_path: Path) 
         (lambda run: run["config"].update(epochs=-1), r"epochs must not be negative; got -1.*config"),
         (lambda run: run["config"].pop("data"), r"required field missing.*config\.data"),
         (
-            lambda run: run.update(schema_version=6),
+            lambda run: run.update(schema_version=7),
             r"reads run\.json of schema 6; .* has 7; use the version that wrote it",
         ),
         (
