@@ -2,7 +2,7 @@
 
     PYTHONPATH=benchmarks python -m demo_seeds --out results/demo.jsonl
 
-`FOVEATE_PRECISION` says in which precision. Beside them a control: the plain network, trained for as many more epochs as
+`FOVEATE_PRECISION` says in which precision. Beside them a control: the plain network, trained as many more epochs as
 S3N has after it. With `--rival` also a plain network that looks at `RIVAL_VIEW` pixels, for about the time that S3N
 takes. A training that was interrupted goes on, and what has a row is not measured again.
 """
