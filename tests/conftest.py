@@ -168,5 +168,6 @@ def workplace(
     shutil.copytree(plumage, folder / "photographs")
     shutil.copytree(s3n_run.path, folder / "runs" / "mine")
     shutil.copytree(quick_run.path, folder / "runs" / "plain")
+    shutil.copytree(quick_run.path, folder / "runs" / "photographs-fit")
     shutil.copy(next(plumage.rglob("*.jpg")), folder / "bird.jpg")
     return folder

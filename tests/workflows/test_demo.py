@@ -57,7 +57,7 @@ def test_the_demo_draws_trains_refines_and_reports(
     assert f"right on {made.looking_closer.only_a} pictures where plain is wrong" in told
     assert f"{made.refined.change.mended} wrong answers of plain mended" in told
     assert lines[-2] == f"open   {out}/report.html in a browser: what is right, what is wrong, and why"
-    assert lines[-1].startswith(f"serve  foveate serve {out}/runs/s3n, ")
+    assert lines[-1].startswith(f"serve  foveate serve {made.best_first[0].path}, ")
     assert done.report.read_text(encoding="utf-8").startswith("<!doctype html>")
     assert any(line.startswith("plumage: ") for line in lines)
     assert "CUB-200-2011" not in told

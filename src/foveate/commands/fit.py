@@ -19,7 +19,7 @@ class Fit:
     """Find the method that suits your photographs best, and train it; the same command resumes what was stopped.
 
     It measures this machine, says what it will do, tries methods from the cheapest on, chooses by photographs that they
-    did not learn from, and leaves one run folder for predict, evaluate and explain.
+    did not learn from, and leaves one run folder for report, serve, predict and explain.
     """
 
     folder: tyro.conf.Positional[Path]

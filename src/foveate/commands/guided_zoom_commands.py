@@ -143,7 +143,7 @@ class Tune(RunOptions):
     """
 
     folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN_OR_ZOOM")]
-    """The run folder, or the Guided Zoom's; the network was trained with --data.validation-fraction above 0."""
+    """The run folder, or the Guided Zoom's: a fit, a probe, or trained with --data.validation-fraction above 0."""
     split: Split = Split.VALIDATION
     """Of a Guided Zoom: what to fit to; the test split is refused."""
 

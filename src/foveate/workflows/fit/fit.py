@@ -19,7 +19,6 @@ from foveate.files.file_names import safe_name
 from foveate.files.locks import working_in
 from foveate.guided_zoom.pool import hash_of_photographs
 from foveate.recipes.datasets import load_splits
-from foveate.runs.guided_zoom_run import GuidedZoomRun
 from foveate.runs.run import finished_otherwise
 from foveate.workflows.fit.climb import climb
 from foveate.workflows.fit.config import MINUTES, FitConfig, Prefer
@@ -246,13 +245,16 @@ def _preferred(prefer: Prefer | str) -> Prefer:
 
 
 def _say_end(out: Path, table: LadderTable, splits: Splits, say: Callable[[str], None]) -> None:
-    zoom = GuidedZoomRun.is_at(out)
-    command = f"guided-zoom {out / 'network'} --out {out}" if zoom else f"evaluate {out} --sheet a.png"
     say(table.markdown())
     files = (each.image for each in splits.test or splits.train if isinstance(each.image, Path))
     photograph = shown_path(next(files, Path("PHOTOGRAPH")))
-    steps = [(f"predict {out} {photograph}", "or a folder of new photographs"), (command, "more of the test split")]
-    steps.insert(1, (f"explain {out} {photograph}", "where it looked"))
+    steps = [
+        (f"report {out}", "everything about it, in one HTML file"),
+        (f"serve {out}", "a page to drop a photograph on"),
+        (f"predict {out} {photograph}", "or a folder of new photographs"),
+        (f"explain {out} {photograph}", "where it looked"),
+        (f"evaluate {out} --sheet a.png", "more of the test split"),
+    ]
     say(
         "\n".join(
             [f"done in {table.minutes:.1f} minutes: {out}", *(f"  foveate {each}    # {why}" for each, why in steps)]
