@@ -7,6 +7,7 @@ import hashlib
 import io
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 from PIL import Image
 
@@ -56,7 +57,7 @@ class PictureStore:
         name = f"{hashlib.sha256(content).hexdigest()[:_HASHED]}.webp"  # two reports at once write the same
         with atomic_path(self.folder / name) as temporary:
             temporary.write_bytes(content)
-        return f"{self.folder.name}/{name}"
+        return f"{quote(self.folder.name)}/{name}"
 
 
 def _within(image: Image.Image, side: int) -> Image.Image:

@@ -50,12 +50,11 @@ def data_glance(subject: Subject, store: PictureStore) -> DataGlance | None:
         image, name = pictures.get(label), run.class_names[label]
         example = None if image is None else store.put(image, _SIDE, f"a photograph of {name}", square=True)
         classes.append(ClassGlance(name, train[label], of_test[label], example))
-    validation = sum(each not in _trained(run) for each in (record.id for record in subject.train))
     return DataGlance(
         name=run.description.dataset,
         root=shown_path(subject.model.context.data_of(run).root),
         train=len(subject.train),
-        validation=validation if run.config.data.validation_fraction else 0,
+        validation=len(subject.validation),
         test=len(test),
         classes=tuple(classes),
         total=len(run.class_names),
@@ -110,13 +109,6 @@ def _made_by(run: Run) -> MadeBy:
     except UserError as error:
         facts.append(("not known", str(error)))
     return MadeBy(run.path.name, tuple(facts), settings)
-
-
-def _trained(run: Run) -> frozenset[str]:
-    try:
-        return run.trained_ids()
-    except UserError:
-        return frozenset()
 
 
 def _logged(run: Run) -> dict[str, np.ndarray]:

@@ -31,6 +31,8 @@ class Subject:
     """The photographs of the split by id; none where they are not where they were."""
     train: Sequence[ImageRecord]
     """Those of the training, in the same way."""
+    validation: Sequence[ImageRecord]
+    """Those of the validation split; there may be none."""
     notes: list[str]
     """What cannot be shown, and why."""
     unread: list[str] = field(default_factory=list)
@@ -44,16 +46,18 @@ class Subject:
         """
         notes: list[str] = []
         try:
-            records, train = (model.context.photographs_of(model.runs[0], each) for each in (model.split, Split.TRAIN))
+            run, split = model.runs[0], model.split
+            records, train = (model.context.photographs_of(run, each) for each in (split, Split.TRAIN))
+            validation = _validation_of(model)
         except UserError as error:
             notes.append(f"Photographs cannot be shown: {error}")
-            records, train = (), ()
+            records, train, validation = (), (), ()
         try:
             table = model.table
         except UserError as error:
             notes.append(f"There are no answers to show: {error}")
             table = None
-        return cls(model, table, {record.id: record for record in records}, train, notes)
+        return cls(model, table, {record.id: record for record in records}, train, validation, notes)
 
     @property
     def run(self) -> Run:
@@ -81,3 +85,11 @@ class Subject:
         named = ", ".join(unread[:_NAMED]) + (f" and {len(unread) - _NAMED} more" if len(unread) > _NAMED else "")
         many = f"{len(unread)} photographs" if len(unread) > 1 else "One photograph"
         return (*self.notes, f"{many} cannot be read, and {'are' if len(unread) > 1 else 'is'} not shown: {named}")
+
+
+def _validation_of(model: ComparedModel) -> Sequence[ImageRecord]:
+    """Return the validation photographs; none where there is no such split."""
+    try:
+        return model.context.photographs_of(model.runs[0], Split.VALIDATION)
+    except UserError:
+        return ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -29,16 +30,12 @@ def suspects_of(subject: Subject, table: PredictionTable, store: PictureStore) -
         table: Its answers to the split.
         store: Takes the pictures.
     """
-    split = str(subject.model.split)
-    answered = [(subject.records[each], row, split) for each, row in _rows(table) if each in subject.records]
-    folder = subject.model.folders[0]
-    if split != Split.TRAIN and (held_out := read_held_out(folder)) is not None:
-        known = {record.id: record for record in subject.train}
-        kept = _rows(held_out.decided(read_calibration(folder)))
-        answered += [(known[each], row, str(Split.TRAIN)) for each, row in kept if each in known]
+    answered = _unlearned(subject, table)
     records = [record for record, _, _ in answered]
-    if not _can_be_judged(records):
+    answered = [answered[place] for place in _judgeable(records)]
+    if not answered:
         return ()
+    records = [record for record, _, _ in answered]
     rows = np.stack([row for _, row, _ in answered])
     evidence = evidence_by_answers(records, {Branch.ORIGINAL: rows}, "the network")
     found = suspected_labels(evidence, {record.id: where for record, _, where in answered})[:_SHOWN]
@@ -57,11 +54,34 @@ def suspects_of(subject: Subject, table: PredictionTable, store: PictureStore) -
     )
 
 
+def _unlearned(subject: Subject, table: PredictionTable) -> list[tuple[ImageRecord, np.ndarray, str]]:
+    """Return the photographs that the network did not learn from, its answer to each, and their split."""
+    split, folder = str(subject.model.split), subject.model.folders[0]
+    learned = {record.id for record in subject.train} if split == Split.TRAIN else set()
+    answered = [
+        (subject.records[each], row, split)
+        for each, row in _rows(table)
+        if each in subject.records and each not in learned
+    ]
+    held_out = read_held_out(folder)
+    if held_out is None:
+        return answered
+    named = {record.id: (record, str(Split.TRAIN)) for record in subject.train}
+    named |= {record.id: (record, str(Split.VALIDATION)) for record in subject.validation}
+    done = {record.id for record, _, _ in answered}
+    for each, row in _rows(held_out.decided(read_calibration(folder))):
+        if each in named and each not in done:
+            record, where = named[each]
+            answered.append((record, row, where))
+    return answered
+
+
 def _rows(table: PredictionTable) -> list[tuple[str, np.ndarray]]:
     return list(zip(table.ids, table.probabilities, strict=True))
 
 
-def _can_be_judged(records: Sequence[ImageRecord]) -> bool:
-    """Whether two classes have two photographs each, which confident learning needs."""
-    labels, counts = np.unique([record.label for record in records], return_counts=True)
-    return len(labels) > 1 and bool((counts > 1).all())
+def _judgeable(records: Sequence[ImageRecord]) -> list[int]:
+    """Return the places of the photographs whose class has two of them, which confident learning needs, and a rival."""
+    counts = Counter(record.label for record in records)
+    several = {label for label, count in counts.items() if count > 1}
+    return [place for place, record in enumerate(records) if record.label in several] if len(several) > 1 else []

@@ -140,7 +140,13 @@ class TwinView:
         if self.contrast is None:
             return None
         pairs = torch.tensor([[first, second]], device=self.classifier.device).expand(len(shown), -1)
-        return self.contrast(self.classifier.inputs(self._pixels(shown)), pairs)
+        try:
+            return self.contrast(self.classifier.inputs(self._pixels(shown)), pairs)
+        except UserError as error:
+            note = f"Where twins differ cannot be shown: {error}"
+            if note not in self.subject.notes:
+                self.subject.notes.append(note)
+            return None
 
     def _heat(self, shown: _Shown, heat: Float[Tensor, "h w"], this: str, other: str) -> Picture:
         words = f"where {shown.record.id} looks like {this} and not like {other}"
