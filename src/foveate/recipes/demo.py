@@ -32,8 +32,8 @@ def plain_demo(birds: Path, seed: int = 0) -> TrainConfig:
 def s3n_demo(birds: Path, plain: Path, seed: int = 0) -> TrainConfig:
     """Go on from what the plain network learned, with two more looks of 112 pixels into the 256 that are there.
 
-    The zoom is stronger than S3N's usual one: a mark is hardly wider than a pixel in the first look. At 96 pixels S3N learns
-    too little of it in this time, since its maps have 3 x 3 cells.
+    The zoom is stronger than S3N's usual one: a mark is hardly wider than a pixel in the first look. At 96
+    pixels S3N learns too little of it in this time: its maps have 3 x 3 cells.
 
     Args:
         birds: The pictures.
