@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -129,21 +128,6 @@ def test_many_photographs_lie_beside_the_page(reported: Path, tmp_path: Path, mo
     sources = set(re.findall(r'src="(many_files/\w+\.webp)"', page.read_text()))
     assert sources
     assert all((tmp_path / each).is_file() for each in sources)
-
-
-def test_two_reports_at_once_leave_a_whole_one(reported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workflow, "_IN_PAGE", 3)
-    config = ReportConfig(pairs=1, evidence=1)
-
-    def write(_: int) -> Path:
-        return write_report(reported.parent, out=tmp_path / "twice.html", config=config, context=QUIET)
-
-    with ThreadPoolExecutor(2) as pool:
-        pages = set(pool.map(write, range(2)))
-    assert pages == {tmp_path / "twice.html"}
-    page = (tmp_path / "twice.html").read_text()
-    assert page.endswith("</html>\n") or page.endswith("</html>")
-    assert all((tmp_path / each).is_file() for each in re.findall(r'src="(twice_files/[^"]+)"', page))
 
 
 @pytest.mark.parametrize(("field", "value"), [("pairs", -1), ("evidence", -2)])

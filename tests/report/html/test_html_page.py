@@ -129,6 +129,17 @@ def test_beside_the_page_lie_the_gallery_and_the_pictures(tmp_path: Path) -> Non
     assert not store.full
 
 
+def test_two_reports_at_once_share_their_folder(tmp_path: Path) -> None:
+    one, other = PictureStore(tmp_path / "a b_files"), PictureStore(tmp_path / "a b_files")
+    red, blue = (Image.new("RGB", (8, 8), colour) for colour in ("red", "blue"))
+    sources = [one.put(red, 8, "red"), other.put(blue, 8, "blue"), one.put(blue, 8, "blue"), other.put(red, 8, "red")]
+    assert sources[0] == sources[3]
+    assert sources[1] == sources[2]
+    assert sorted(each.name for each in (tmp_path / "a b_files").iterdir()) == sorted(
+        each.source.removeprefix("a%20b_files/") for each in sources[:2]
+    )
+
+
 def test_pictures_in_the_page_count_against_its_budget() -> None:
     store = PictureStore(budget=200)
     wide = store.put(Image.new("RGBA", (400, 100)), 40, "wide")
