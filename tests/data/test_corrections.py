@@ -114,3 +114,11 @@ def test_paths_of_lists_are_made_whole(monkeypatch: pytest.MonkeyPatch, tmp_path
     config = DataConfig(root=Path("birds"), exclude=("raven", "a/out.txt"), relabel=Path("new.csv")).resolved()
     assert config.exclude == ("raven", str(tmp_path / "a/out.txt"))
     assert (config.root, config.relabel) == (tmp_path / "birds", tmp_path / "new.csv")
+
+
+@pytest.mark.parametrize("spelled", ["./out.txt", "a//out.txt", "a/./out.CSV"])
+def test_a_list_is_made_whole_however_its_path_is_spelled(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, spelled: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert DataConfig(root=tmp_path, exclude=(spelled,)).resolved().exclude == (str(tmp_path / spelled),)
