@@ -28,7 +28,8 @@ class Check:
     run_folder: Annotated[Path | None, tyro.conf.arg(name="run")] = None
     """A run on these photographs, whose held-out answers judge the labels; None: probes do, in a minute or two."""
     out: Path | None = None
-    """Folder for the table, the lists and the sheet: new or empty; None: check, or with the next free number."""
+    """Folder for the table, the lists and the sheet: new or empty, and not among the photographs; None: check, or with
+    the next free number; where that would be among the photographs, beside their folder NAME as NAME-check."""
     labels: bool = True
     """Whether labels are looked at, which takes a minute or more."""
     data: DataConfig = field(default_factory=lambda: DataConfig(root=_FOLDER))

@@ -124,7 +124,18 @@ def test_a_folder_that_holds_something_is_left_alone(marsh: Path, monkeypatch: p
     with pytest.raises(UserError, match="a check needs a new or empty folder"):
         looked_over(marsh)
     monkeypatch.chdir(marsh.parent)
-    assert default_folder() == Path("check-2")
+    assert default_folder(marsh) == Path("check-2")
+
+
+def test_nothing_is_written_among_the_photographs(marsh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(marsh)
+    for out in (Path("check"), marsh / "train/check", marsh):
+        with pytest.raises(UserError, match="a check writes beside the photographs"):
+            check(".", out=out, labels=False, say=quiet)
+    report = check(".", labels=False, say=quiet)
+    assert report.path == marsh.parent / "marsh-check"
+    assert default_folder(marsh) == marsh.parent / "marsh-check-2"
+    assert set(load_dataset(DataConfig(root=marsh)).class_names) == set(CLASSES)
 
 
 def test_a_data_set_that_is_none_is_named(marsh: Path) -> None:

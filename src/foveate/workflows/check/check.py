@@ -58,7 +58,7 @@ def check(
         folder: The photographs, as `DataConfig.root` has it.
         run: A finished run on these photographs, whose held-out answers and answers to the test split judge the labels
             in place of the probes.
-        out: A new or empty folder; None: `check` below the current one or, with a number, the first after it that is.
+        out: A new or empty folder that is not among the photographs; None: as `default_folder` says.
         labels: Whether labels are looked at; without, a minute or more is saved.
         data: How the photographs are read and divided; its root is not used.
         hardware: Where to compute; None: as this machine does it fast.
@@ -66,12 +66,13 @@ def check(
         say: Receives lines of progress and the tables.
 
     Raises:
-        UserError: The data set is not as it should be, the folder holds something, or the run has no such answers.
+        UserError: The data set is not as it should be, the folder holds something or is among the photographs, or the
+            run has no such answers.
     """
     root = Path(folder).expanduser().resolve()
     config = replace(data or DataConfig(root=root), root=root).resolved()
-    place = default_folder() if out is None else Path(out).expanduser()
-    check_new(place)
+    place = default_folder(root) if out is None else Path(out).expanduser()
+    check_new(place, root)
     judge = None if run is None else Run.of(run)
     splits = load_splits(config, say)
     with working_in(place, lambda: (place / _FEATURES).exists()):
@@ -83,20 +84,34 @@ def check(
     return report
 
 
-def default_folder() -> Path:
-    """Return `check` below the current folder or, with a number, the first after it that is new or empty."""
-    names = (Path("check" if number == 1 else f"check-{number}") for number in count(1))
+def default_folder(root: Path) -> Path:
+    """Return `check` below the current folder or, with a number, the first after it that is new or empty.
+
+    Where the current folder is that of the photographs or below it, it is NAME-check beside the photographs' folder
+    NAME: whatever lies among them may be taken for a class.
+    """
+    first = root.with_name(f"{root.name}-check") if _is_among(Path(), root) else Path("check")
+    names = (first if number == 1 else first.with_name(f"{first.name}-{number}") for number in count(1))
     return next(path for path in names if _is_free(path))
 
 
-def check_new(out: Path) -> None:
-    """Refuse a folder that holds something: its lists may have been edited.
+def check_new(out: Path, root: Path) -> None:
+    """Refuse a folder that holds something, for its lists may have been edited, or that is among the photographs.
 
     Raises:
-        UserError: It does.
+        UserError: It does, or is.
     """
+    if _is_among(out, root):
+        raise UserError(
+            f"a check writes beside the photographs, for among them its pictures would be a class; {out} is in {root}; "
+            f"name another with --out, such as {root}-check"
+        )
     if not _is_free(out):
         raise UserError(f"a check needs a new or empty folder; {out} holds other files; name another with --out")
+
+
+def _is_among(path: Path, root: Path) -> bool:
+    return root.is_dir() and path.resolve().is_relative_to(root)
 
 
 def _is_free(path: Path) -> bool:
