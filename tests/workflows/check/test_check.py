@@ -17,14 +17,21 @@ from foveate.config.branches import Branch
 from foveate.config.data import DataConfig, TransformConfig
 from foveate.config.hardware import HardwareConfig
 from foveate.config.networks import BackboneConfig, ProbeConfig
-from foveate.data.records import ImageRecord
+from foveate.data.records import ImageRecord, labels_of
 from foveate.errors import UserError
 from foveate.evaluation.data_report import DataReport, FindingKind
+from foveate.evaluation.predictions import PredictionTable
+from foveate.files.hashes import hash_of_file
+from foveate.guided_zoom.config import PoolConfig, RefinementConfig
 from foveate.recipes.config import TrainConfig
 from foveate.recipes.datasets import load_dataset
+from foveate.runs.guided_zoom_run import GuidedZoomDescription, GuidedZoomRun
+from foveate.runs.held_out import HeldOutSource, write_held_out
 from foveate.runs.run import Run
 from foveate.workflows.check.check import check, default_folder
-from foveate.workflows.check.label_evidence import evidence_by_answers, neighbours_say
+from foveate.workflows.check.equal_photographs import Looked
+from foveate.workflows.check.label_evidence import evidence_by_answers, judgeable, neighbours_say
+from foveate.workflows.check.run_evidence import Judge, evidence_by_run
 from foveate.workflows.check.suspects import suspected_labels, suspicion, typical_photographs
 
 CLASSES = ("heron", "=stork", "<b>ibis")
@@ -203,6 +210,13 @@ def test_classes_that_are_not_judged_leave_no_gap() -> None:
     assert_allclose(evidence.joined, [[0.2, 0.8], [0.25, 0.75]])
 
 
+def test_a_class_of_one_photograph_is_not_judged() -> None:
+    assert judgeable(records([0, 1, 0, 1, 2])) == [0, 1, 2, 3]
+    assert judgeable(records([0, 0, 1])) == []
+    assert judgeable(records([0, 0, 1, 1, 2, 2]), [0, 0, 1, 2, 3, 4]) == [2, 3, 4, 5]
+    assert judgeable([]) == []
+
+
 @pytest.fixture(scope="module")
 def small_probe(plumage: Path) -> TrainConfig:
     return TrainConfig(
@@ -231,6 +245,42 @@ def test_a_run_judges_what_it_did_not_learn_from(plumage: Path, quick_run: Run, 
     report = check(plumage, run=quick_run, out=tmp_path / "check", say=quiet)
     assert report.labels_by == "quick: held-out answers to 12 of 36 photographs"
     assert all(each.split == "test" for each in report.of(FindingKind.LABEL))
+
+
+def test_a_run_that_answered_for_one_class_judges_none(plumage: Path, quick_run: Run) -> None:
+    """And computes where it is told to."""
+    tested = load_dataset(DataConfig(root=plumage)).test
+    others = [each.id for each in tested if each.label]
+    others += [each.id for each in tested if not each.label][2:]
+    unread = [Looked(each, "test", "") for each in tested if each.id not in others]
+    lines: list[str] = []
+    here, nowhere = HardwareConfig(accelerator="cpu", workers=0), HardwareConfig(accelerator="mps")
+    assert evidence_by_run(Judge.of(quick_run), unread, DataConfig(root=plumage), here, lines.append) is None
+    assert lines[-1].startswith("labels are not looked at")
+    with pytest.raises(UserError, match="accelerator must be"):
+        evidence_by_run(Judge.of(quick_run), unread, DataConfig(root=plumage), nowhere, quiet)
+
+
+def test_a_guided_zoom_judges_by_its_network_and_what_it_held_out(
+    plumage: Path, quick_run: Run, tmp_path: Path
+) -> None:
+    description = GuidedZoomDescription(
+        base=quick_run.path,
+        network_hash=hash_of_file(quick_run.weights),
+        pool=PoolConfig(),
+        refinement=RefinementConfig(),
+    )
+    zoom = GuidedZoomRun.start(tmp_path / "zoom", description)
+    train = load_dataset(DataConfig(root=plumage)).train[:6]
+    probabilities = np.full((6, 4), 0.25, dtype=np.float32)
+    table = PredictionTable(
+        tuple(each.id for each in train), np.array(labels_of(train)), probabilities, quick_run.class_names
+    )
+    write_held_out(zoom.path, {Branch.JOINT: table}, HeldOutSource.OUT_OF_FOLD, 2)
+    arguments = ["check", str(plumage), "--run", str(zoom.path), "--out", str(tmp_path / "check")]
+    assert main([*arguments, "--hardware.accelerator", "cpu", "--hardware.workers", "0"]) == 0
+    report = DataReport.read(tmp_path / "check")
+    assert report.labels_by == "zoom: held-out answers to 18 of 36 photographs"
 
 
 def test_a_run_of_other_classes_is_refused(marsh: Path, quick_run: Run) -> None:

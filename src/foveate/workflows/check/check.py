@@ -28,8 +28,8 @@ from foveate.report.data_check import data_check_markdown
 from foveate.runs.run import Run
 from foveate.workflows.check.check_files import EXCLUDE, FINDINGS, RELABEL, SHEET, SUSPECTS, write_check
 from foveate.workflows.check.equal_photographs import Looked, equal, torn_groups, unusable
-from foveate.workflows.check.label_evidence import LabelEvidence, evidence_by_probe, usual_method
-from foveate.workflows.check.run_evidence import evidence_by_run
+from foveate.workflows.check.label_evidence import LabelEvidence, evidence_by_probe, judgeable, usual_method
+from foveate.workflows.check.run_evidence import Judge, evidence_by_run
 from foveate.workflows.check.suspects import suspected_labels, typical_photographs
 
 _FEATURES = ".features"
@@ -56,8 +56,8 @@ def check(
 
     Args:
         folder: The photographs, as `DataConfig.root` has it.
-        run: A finished run on these photographs, whose held-out answers and answers to the test split judge the labels
-            in place of the probes.
+        run: A finished run on these photographs, or the folder of a Guided Zoom, whose held-out answers and answers to
+            the test split judge the labels in place of the probes.
         out: A new or empty folder that is not among the photographs; None: as `default_folder` says.
         labels: Whether labels are looked at; without, a minute or more is saved.
         data: How the photographs are read and divided; its root is not used.
@@ -73,7 +73,7 @@ def check(
     config = replace(data or DataConfig(root=root), root=root).resolved()
     place = default_folder(root) if out is None else Path(out).expanduser()
     check_new(place, root)
-    judge = None if run is None else Run.of(run)
+    judge = None if run is None else Judge.of(run)
     splits = load_splits(config, say)
     with working_in(place, lambda: (place / _FEATURES).exists()):
         report, records = _looked_over(splits, config, place, judge, labels, hardware, method, say)
@@ -122,7 +122,7 @@ def _looked_over(
     splits: Splits,
     config: DataConfig,
     out: Path,
-    run: Run | None,
+    judge: Judge | None,
     labels: bool,
     hardware: HardwareConfig | None,
     method: TrainConfig | None,
@@ -139,7 +139,7 @@ def _looked_over(
     if labels:
         method = method or usual_method(config.root)
         method = method if hardware is None else replace(method, hardware=hardware)
-        evidence = _evidence(readable, pairs, run, config, method, out, say)
+        evidence = _evidence(readable, pairs, judge, config, method, out, say)
     if evidence is not None:
         findings += suspected_labels(evidence, {each.record.id: each.split for each in photographs})
     sizes = sorted(((each.size.width, each.size.height) for each in prints), key=lambda size: size[0] * size[1])
@@ -171,7 +171,7 @@ def _read(splits: Splits, config: DataConfig, say: Callable[[str], None]) -> lis
 def _evidence(
     readable: Sequence[Looked],
     pairs: Sequence[Pair],
-    run: Run | None,
+    judge: Judge | None,
     config: DataConfig,
     method: TrainConfig,
     out: Path,
@@ -179,12 +179,12 @@ def _evidence(
 ) -> LabelEvidence | None:
     """Return what speaks for and against labels; None: too few photographs or classes can be judged."""
     records = [each.record for each in readable]
-    if run is not None:
-        return evidence_by_run(run, readable, config, say)
+    if judge is not None:
+        return evidence_by_run(judge, readable, config, method.hardware, say)
     groups = _held_out_together(records, pairs)
-    places = _judged(records, groups)
+    places = judgeable(records, groups.tolist())
     classes = len({records[place].label for place in places})
-    if classes < 2:
+    if not places:
         say("labels are not looked at: that takes two classes with two photographs each that are not equal")
         return None
     if passed := len({record.label for record in records}) - classes:
@@ -203,14 +203,6 @@ def _held_out_together(records: Sequence[ImageRecord], pairs: Sequence[Pair]) ->
             members.setdefault(record.group, []).append(place)
     links = [pair[:2] for pair in pairs] + [link for group in members.values() for link in pairwise(group)]
     return np.array(numbered_components(len(records), links))
-
-
-def _judged(records: Sequence[ImageRecord], groups: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " m"]:
-    """Return the places of photographs whose class is in two groups at least."""
-    several = Counter(
-        label for label, _ in {(each.label, group) for each, group in zip(records, groups.tolist(), strict=True)}
-    )
-    return np.array([place for place, record in enumerate(records) if several[record.label] > 1], dtype=np.int64)
 
 
 def _summary(name: str, records: Sequence[ImageRecord], class_names: Sequence[str]) -> SplitSummary:
