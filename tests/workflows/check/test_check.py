@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import io
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -108,6 +110,23 @@ def test_a_table_holds_no_formula(marsh: Path) -> None:
     report = looked_over(marsh)
     (row,) = csv.DictReader((report.path / "findings.csv").read_text().splitlines())
     assert (row["kind"], row["class_name"], row["photograph"]) == ("copy", "'=stork", "train/=stork/copy.png")
+
+
+def test_names_that_no_list_can_hold_are_left_out_of_the_lists(marsh: Path) -> None:
+    original = marsh / "train/heron/0.png"
+    odd = os.fsdecode(b"z\xff.png")
+    for name in (odd, "y\n.png", "x\u2028.png"):
+        shutil.copy(original, original.with_name(name))
+    lines: list[str] = []
+    report = check(marsh, out=marsh.parent / "check", labels=False, say=lines.append)
+    assert {each.photograph for each in report.findings} == {
+        f"train/heron/{name}" for name in (odd, "y\n.png", "x\u2028.png")
+    }
+    assert (report.path / "exclude.txt").read_text() == "train/heron/x\u2028.png\n"
+    assert any(line.startswith("note: 2 photographs are in findings.csv only") for line in lines)
+    rows = list(csv.DictReader(io.StringIO((report.path / "findings.csv").read_text())))
+    assert "train/heron/z\\xff.png" in {row["photograph"] for row in rows}
+    assert len(load_dataset(DataConfig(root=marsh, exclude=(str(report.path / "exclude.txt"),))).train) == 20
 
 
 def test_a_group_in_two_splits_is_a_leak(tmp_path: Path) -> None:

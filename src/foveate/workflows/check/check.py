@@ -14,10 +14,12 @@ from jaxtyping import Int64
 
 from foveate.config.data import DataConfig
 from foveate.config.hardware import HardwareConfig
+from foveate.data.datasets.checks import first_few
 from foveate.data.fingerprints import Fingerprint, fingerprints_of
 from foveate.data.near_duplicates import Pair, equal_pairs, numbered_components
 from foveate.data.preparation import Splits
 from foveate.data.records import ImageRecord
+from foveate.data.roots import shown_path
 from foveate.errors import UserError
 from foveate.evaluation.data_report import DataReport, FindingKind, SplitSummary, median_size, ordered
 from foveate.files.locks import working_in
@@ -26,7 +28,16 @@ from foveate.recipes.config import TrainConfig
 from foveate.recipes.datasets import load_splits
 from foveate.report.data_check import data_check_markdown
 from foveate.runs.run import Run
-from foveate.workflows.check.check_files import EXCLUDE, FINDINGS, RELABEL, SHEET, SUSPECTS, write_check
+from foveate.workflows.check.check_files import (
+    EXCLUDE,
+    FINDINGS,
+    RELABEL,
+    SHEET,
+    SUSPECTS,
+    is_listed,
+    printable,
+    write_check,
+)
 from foveate.workflows.check.equal_photographs import Looked, equal, torn_groups, unusable
 from foveate.workflows.check.label_evidence import LabelEvidence, evidence_by_probe, judgeable, usual_method
 from foveate.workflows.check.run_evidence import Judge, evidence_by_run
@@ -79,7 +90,7 @@ def check(
         report, records = _looked_over(splits, config, place, judge, labels, hardware, method, say)
         files = write_check(report, records)
         shutil.rmtree(place / _FEATURES, ignore_errors=True)
-    say(data_check_markdown(report))
+    say(data_check_markdown(printable(report)))
     _say_end(report, files, say)
     return report
 
@@ -225,3 +236,8 @@ def _say_end(report: DataReport, files: Sequence[Path], say: Callable[[str], Non
     for name, words in lines.items():
         if name in names and (suspects or name not in (SUSPECTS, RELABEL)):
             say(f"  {name:13} {words}")
+    if unlisted := {each.photograph for each in report.findings if not is_listed(each.photograph)}:
+        say(
+            f"note: {len(unlisted)} photographs are in {FINDINGS} only, since no list can name them (not UTF-8, or "
+            f"broken in two lines): {first_few(sorted(map(shown_path, unlisted)), 3)}. Rename them"
+        )
