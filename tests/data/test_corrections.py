@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from foveate.config.data import DataConfig
-from foveate.data.datasets.corrections import cell
 from foveate.errors import UserError
+from foveate.files.csv_cells import plain_cell
 from foveate.recipes.datasets import load_dataset
 
 ONE = "train/crow/0.png"
@@ -51,7 +51,7 @@ def test_a_list_and_a_folder_are_left_out_together(birds: Path, tmp_path: Path) 
 
 def test_listed_photographs_have_their_new_class(birds: Path, tmp_path: Path) -> None:
     """Also where what looks like a formula was guarded from spreadsheets."""
-    rows = [(ONE, "raven"), ("train/crow/1.png", cell("=rook")), ("test/crow/0.png", "crow")]
+    rows = [(ONE, "raven"), ("train/crow/1.png", plain_cell("=rook")), ("test/crow/0.png", "crow")]
     (tmp_path / "new.csv").write_text("image,class_name\n" + "\n".join(",".join(row) for row in rows))
     config = DataConfig(root=birds, relabel=tmp_path / "new.csv")
     assert ids(config) == ids(DataConfig(root=birds)) | {ONE: "raven", "train/crow/1.png": "=rook"}
@@ -68,8 +68,9 @@ def test_listed_photographs_have_their_new_class(birds: Path, tmp_path: Path) ->
             r"1 of 1 in .*out\.txt are not there: 'train/crow/9\.png' \(is train/crow/.\.png meant\?\)",
         ),
         ("\n".join(f"train/crow/{number}.png" for number in range(3)), "a training photograph must be left; .* crow"),
+        ("\n".join(f"test/{name}/0.png" for name in ("crow", "raven", "=rook")), "of a test split .* all 3 of birds"),
     ],
-    ids=["not there", "all of a class"],
+    ids=["not there", "all of a class", "all of a split"],
 )
 def test_what_cannot_be_left_out_is_named(birds: Path, tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "out.txt").write_text(text)
@@ -114,3 +115,21 @@ def test_paths_of_lists_are_made_whole(monkeypatch: pytest.MonkeyPatch, tmp_path
     config = DataConfig(root=Path("birds"), exclude=("raven", "a/out.txt"), relabel=Path("new.csv")).resolved()
     assert config.exclude == ("raven", str(tmp_path / "a/out.txt"))
     assert (config.root, config.relabel) == (tmp_path / "birds", tmp_path / "new.csv")
+
+
+@pytest.mark.parametrize("spelled", ["./out.txt", "a//out.txt", "a/./out.CSV"])
+def test_a_list_is_made_whole_however_its_path_is_spelled(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, spelled: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert DataConfig(root=tmp_path, exclude=(spelled,)).resolved().exclude == (str(tmp_path / spelled),)
+
+
+def test_ids_are_taken_as_they_are(birds: Path, tmp_path: Path) -> None:
+    """With blanks at their ends, or what only some call the end of a line; blanks of a hand are passed over."""
+    odd = ["train/crow/a\u2028b.png", "train/crow/c .png"]
+    for name in odd:
+        Image.new("RGB", (8, 8)).save(birds / name)
+    (tmp_path / "out.txt").write_text("\r\n".join([*odd, f"  {ONE} "]), encoding="utf-8")
+    before, after = ids(DataConfig(root=birds)), ids(DataConfig(root=birds, exclude=(str(tmp_path / "out.txt"),)))
+    assert before.keys() - after.keys() == {*odd, ONE}

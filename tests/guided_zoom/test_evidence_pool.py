@@ -136,6 +136,16 @@ def test_photographs_that_moved_are_found_again(description: PoolDescription, tm
     assert read_image(splits.train[0].image).size == (21, 21)
 
 
+def test_patches_have_the_classes_of_the_pools_photographs(description: PoolDescription, tmp_path: Path) -> None:
+    """A label that a list corrects is corrected in the patches too."""
+    (tmp_path / "new.csv").write_text("image,class_name\ntrain/owl/0.png,wren\n")
+    data = replace(description.data, relabel=tmp_path / "new.csv")
+    built(tmp_path / "pool", replace(description, data=data))
+    records = load_dataset(DataConfig(root=tmp_path / "pool")).train
+    assert {each.class_name for each in records if each.id.startswith("train/owl/0.png#")} == {"wren"}
+    assert {each.class_name for each in records if each.id.startswith("train/owl/2.png#")} == {"owl"}
+
+
 def test_a_pool_is_recognised(description: PoolDescription, tmp_path: Path) -> None:
     built(tmp_path / "pool", description)
     assert load_dataset(DataConfig(root=tmp_path / "pool")).name == "evidence from birds"

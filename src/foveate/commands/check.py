@@ -26,9 +26,11 @@ class Check:
     folder: tyro.conf.Positional[Path]
     """The photographs: a folder of class folders, an archive as its authors made it, or a CSV or Parquet list."""
     run_folder: Annotated[Path | None, tyro.conf.arg(name="run")] = None
-    """A run on these photographs, whose held-out answers judge the labels; None: probes do, in a minute or two."""
+    """A run or Guided Zoom of these photographs, whose held-out answers judge the labels; None: probes do, in a minute
+    or two."""
     out: Path | None = None
-    """Folder for the table, the lists and the sheet: new or empty; None: check, or with the next free number."""
+    """Folder for the table, the lists and the sheet: new or empty, and not among the photographs; None: check, or with
+    the next free number; where that would be among the photographs, beside their folder NAME as NAME-check."""
     labels: bool = True
     """Whether labels are looked at, which takes a minute or more."""
     data: DataConfig = field(default_factory=lambda: DataConfig(root=_FOLDER))
@@ -43,7 +45,7 @@ class Check:
         existence.check_data(self.folder)
         existence.check_lists(self.data)
         if self.run_folder is not None:
-            existence.check_run(self.run_folder)
+            existence.check_run_or_zoom(self.run_folder)
         from foveate.workflows.check.check import check
 
         check(

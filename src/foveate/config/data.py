@@ -143,22 +143,25 @@ class DataConfig:
     @property
     def excluded_folders(self) -> tuple[str, ...]:
         """Of `exclude` the folders."""
-        return tuple(each for each in self.exclude if not each.lower().endswith(LIST_SUFFIXES))
+        return tuple(each for each in self.exclude if not _is_list(each))
 
     @property
     def excluded_lists(self) -> tuple[Path, ...]:
         """Of `exclude` the lists of photographs."""
-        return tuple(Path(each) for each in self.exclude if each.lower().endswith(LIST_SUFFIXES))
+        return tuple(Path(each) for each in self.exclude if _is_list(each))
 
     def resolved(self) -> DataConfig:
         """Return the same with whole paths: of the photographs, and of the lists that say something of them."""
-        lists = {str(path): str(_whole(path)) for path in self.excluded_lists}
         return replace(
             self,
             root=_whole(self.root),
-            exclude=tuple(lists.get(each, each) for each in self.exclude),
+            exclude=tuple(str(_whole(Path(each))) if _is_list(each) else each for each in self.exclude),
             relabel=None if self.relabel is None else _whole(self.relabel),
         )
+
+
+def _is_list(name: str) -> bool:
+    return name.lower().endswith(LIST_SUFFIXES)
 
 
 def _whole(path: Path) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from csv import DictWriter
+from csv import QUOTE_ALL, QUOTE_MINIMAL, DictWriter
 from typing import Any, TextIO
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
@@ -23,10 +23,12 @@ class PlainCSV:
     Args:
         stream: A text file, opened with ``newline=""``.
         columns: Their names, in their order; the first line is written at once.
+        quoted: Whether every cell stands in quotes, so that a reader that skips blanks keeps those at its begin.
     """
 
-    def __init__(self, stream: TextIO, columns: Sequence[str]) -> None:
-        self._writer = DictWriter(stream, columns, lineterminator="\n")
+    def __init__(self, stream: TextIO, columns: Sequence[str], *, quoted: bool = False) -> None:
+        quoting = QUOTE_ALL if quoted else QUOTE_MINIMAL
+        self._writer = DictWriter(stream, columns, lineterminator="\n", quoting=quoting)
         self._writer.writerow({name: plain_cell(name) for name in columns})
 
     def write(self, rows: Iterable[Mapping[str, Any]]) -> None:

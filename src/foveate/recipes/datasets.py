@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 from foveate.config.data import DataConfig, DatasetFormat
 from foveate.data import datasets
@@ -17,13 +16,9 @@ from foveate.guided_zoom.pool_dataset import load_pool
 __all__ = ["LOADERS", "MARKS", "has_validation", "load_dataset", "load_splits"]
 
 
-def _load(root: Path, format: DatasetFormat, exclude: tuple[str, ...]) -> ImageDataset:
-    return datasets.load_dataset(root, format, exclude, LOADERS)
-
-
 LOADERS: dict[str, Loader] = {
     **datasets.LOADERS,
-    DatasetFormat.POOL: lambda root: load_pool(root, _load),
+    DatasetFormat.POOL: lambda root: load_pool(root, load_dataset),
     DatasetFormat.FOLD: lambda root: load_fold(root, load_splits),
 }
 """By their names; a format of your own is one more entry, and its files one in `MARKS`, by which AUTO knows it."""

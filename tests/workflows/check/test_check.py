@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import io
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -17,14 +19,21 @@ from foveate.config.branches import Branch
 from foveate.config.data import DataConfig, TransformConfig
 from foveate.config.hardware import HardwareConfig
 from foveate.config.networks import BackboneConfig, ProbeConfig
-from foveate.data.records import ImageRecord
+from foveate.data.records import ImageRecord, labels_of
 from foveate.errors import UserError
 from foveate.evaluation.data_report import DataReport, FindingKind
+from foveate.evaluation.predictions import PredictionTable
+from foveate.files.hashes import hash_of_file
+from foveate.guided_zoom.config import PoolConfig, RefinementConfig
 from foveate.recipes.config import TrainConfig
 from foveate.recipes.datasets import load_dataset
+from foveate.runs.guided_zoom_run import GuidedZoomDescription, GuidedZoomRun
+from foveate.runs.held_out import HeldOutSource, write_held_out
 from foveate.runs.run import Run
 from foveate.workflows.check.check import check, default_folder
-from foveate.workflows.check.label_evidence import evidence_by_answers, neighbours_say
+from foveate.workflows.check.equal_photographs import Looked
+from foveate.workflows.check.label_evidence import evidence_by_answers, judgeable, neighbours_say
+from foveate.workflows.check.run_evidence import Judge, evidence_by_run
 from foveate.workflows.check.suspects import suspected_labels, suspicion, typical_photographs
 
 CLASSES = ("heron", "=stork", "<b>ibis")
@@ -103,6 +112,23 @@ def test_a_table_holds_no_formula(marsh: Path) -> None:
     assert (row["kind"], row["class_name"], row["photograph"]) == ("copy", "'=stork", "train/=stork/copy.png")
 
 
+def test_names_that_no_list_can_hold_are_left_out_of_the_lists(marsh: Path) -> None:
+    original = marsh / "train/heron/0.png"
+    odd = os.fsdecode(b"z\xff.png")
+    for name in (odd, "y\n.png", "x\u2028.png"):
+        shutil.copy(original, original.with_name(name))
+    lines: list[str] = []
+    report = check(marsh, out=marsh.parent / "check", labels=False, say=lines.append)
+    assert {each.photograph for each in report.findings} == {
+        f"train/heron/{name}" for name in (odd, "y\n.png", "x\u2028.png")
+    }
+    assert (report.path / "exclude.txt").read_text() == "train/heron/x\u2028.png\n"
+    assert any(line.startswith("note: 2 photographs are in findings.csv only") for line in lines)
+    rows = list(csv.DictReader(io.StringIO((report.path / "findings.csv").read_text())))
+    assert "train/heron/z\\xff.png" in {row["photograph"] for row in rows}
+    assert len(load_dataset(DataConfig(root=marsh, exclude=(str(report.path / "exclude.txt"),))).train) == 20
+
+
 def test_a_group_in_two_splits_is_a_leak(tmp_path: Path) -> None:
     rows = ["image,class_name,split,nest"]
     for number in range(8):
@@ -124,7 +150,18 @@ def test_a_folder_that_holds_something_is_left_alone(marsh: Path, monkeypatch: p
     with pytest.raises(UserError, match="a check needs a new or empty folder"):
         looked_over(marsh)
     monkeypatch.chdir(marsh.parent)
-    assert default_folder() == Path("check-2")
+    assert default_folder(marsh) == Path("check-2")
+
+
+def test_nothing_is_written_among_the_photographs(marsh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(marsh)
+    for out in (Path("check"), marsh / "train/check", marsh):
+        with pytest.raises(UserError, match="a check writes beside the photographs"):
+            check(".", out=out, labels=False, say=quiet)
+    report = check(".", labels=False, say=quiet)
+    assert report.path == marsh.parent / "marsh-check"
+    assert default_folder(marsh) == marsh.parent / "marsh-check-2"
+    assert set(load_dataset(DataConfig(root=marsh)).class_names) == set(CLASSES)
 
 
 def test_a_data_set_that_is_none_is_named(marsh: Path) -> None:
@@ -192,6 +229,13 @@ def test_classes_that_are_not_judged_leave_no_gap() -> None:
     assert_allclose(evidence.joined, [[0.2, 0.8], [0.25, 0.75]])
 
 
+def test_a_class_of_one_photograph_is_not_judged() -> None:
+    assert judgeable(records([0, 1, 0, 1, 2])) == [0, 1, 2, 3]
+    assert judgeable(records([0, 0, 1])) == []
+    assert judgeable(records([0, 0, 1, 1, 2, 2]), [0, 0, 1, 2, 3, 4]) == [2, 3, 4, 5]
+    assert judgeable([]) == []
+
+
 @pytest.fixture(scope="module")
 def small_probe(plumage: Path) -> TrainConfig:
     return TrainConfig(
@@ -220,6 +264,42 @@ def test_a_run_judges_what_it_did_not_learn_from(plumage: Path, quick_run: Run, 
     report = check(plumage, run=quick_run, out=tmp_path / "check", say=quiet)
     assert report.labels_by == "quick: held-out answers to 12 of 36 photographs"
     assert all(each.split == "test" for each in report.of(FindingKind.LABEL))
+
+
+def test_a_run_that_answered_for_one_class_judges_none(plumage: Path, quick_run: Run) -> None:
+    """And computes where it is told to."""
+    tested = load_dataset(DataConfig(root=plumage)).test
+    others = [each.id for each in tested if each.label]
+    others += [each.id for each in tested if not each.label][2:]
+    unread = [Looked(each, "test", "") for each in tested if each.id not in others]
+    lines: list[str] = []
+    here, nowhere = HardwareConfig(accelerator="cpu", workers=0), HardwareConfig(accelerator="mps")
+    assert evidence_by_run(Judge.of(quick_run), unread, DataConfig(root=plumage), here, lines.append) is None
+    assert lines[-1].startswith("labels are not looked at")
+    with pytest.raises(UserError, match="accelerator must be"):
+        evidence_by_run(Judge.of(quick_run), unread, DataConfig(root=plumage), nowhere, quiet)
+
+
+def test_a_guided_zoom_judges_by_its_network_and_what_it_held_out(
+    plumage: Path, quick_run: Run, tmp_path: Path
+) -> None:
+    description = GuidedZoomDescription(
+        base=quick_run.path,
+        network_hash=hash_of_file(quick_run.weights),
+        pool=PoolConfig(),
+        refinement=RefinementConfig(),
+    )
+    zoom = GuidedZoomRun.start(tmp_path / "zoom", description)
+    train = load_dataset(DataConfig(root=plumage)).train[:6]
+    probabilities = np.full((6, 4), 0.25, dtype=np.float32)
+    table = PredictionTable(
+        tuple(each.id for each in train), np.array(labels_of(train)), probabilities, quick_run.class_names
+    )
+    write_held_out(zoom.path, {Branch.JOINT: table}, HeldOutSource.OUT_OF_FOLD, 2)
+    arguments = ["check", str(plumage), "--run", str(zoom.path), "--out", str(tmp_path / "check")]
+    assert main([*arguments, "--hardware.accelerator", "cpu", "--hardware.workers", "0"]) == 0
+    report = DataReport.read(tmp_path / "check")
+    assert report.labels_by == "zoom: held-out answers to 18 of 36 photographs"
 
 
 def test_a_run_of_other_classes_is_refused(marsh: Path, quick_run: Run) -> None:

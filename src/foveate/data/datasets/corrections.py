@@ -9,30 +9,23 @@ from pathlib import Path
 
 from foveate.data.datasets.checks import first_few, shown
 from foveate.data.datasets.csv_lists import read_csv_columns
-from foveate.data.datasets.reading import read_lines
+from foveate.data.datasets.reading import whole_lines
 from foveate.data.records import ImageDataset, ImageRecord
 from foveate.errors import UserError
-
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
-
-
-def cell(text: str) -> str:
-    """Return a text as it may stand in a CSV that a spreadsheet opens: what looks like a formula begins with '."""
-    return f"'{text}" if text.startswith(_FORMULA) else text
 
 
 def without(dataset: ImageDataset, path: Path) -> ImageDataset:
     """Leave out the photographs that a list names: a text of one id a line, or a CSV with a column ``image``.
 
     Raises:
-        UserError: The list cannot be read, names a photograph that is not there, or all photographs of a class that is
-            to be learned.
+        UserError: The list cannot be read, names a photograph that is not there, all photographs of a class that is to
+            be learned, or a whole test or validation split, in whose place another would be cut.
     """
     check_list(path)
     if path.suffix.lower() == ".csv":
         (listed,) = read_csv_columns(path, ("image",))
     else:
-        listed = read_lines(path)
+        listed = whole_lines(path)
     names = set(_known(listed, dataset, path))
     before = {record.label for record in dataset.train}
     kept = _changed(dataset, lambda records: [each for each in records if each.id not in names])
@@ -42,6 +35,12 @@ def without(dataset: ImageDataset, path: Path) -> ImageDataset:
             f"of every class a training photograph must be left; {path} leaves out all of {first_few(classes)}. Take "
             "some of them off the list, or leave the class out as a whole"
         )
+    for split, was, left in (("test", dataset.test, kept.test), ("validation", dataset.validation, kept.validation)):
+        if was and not left:
+            raise UserError(
+                f"of a {split} split a photograph must be left, or another would be cut; {path} leaves out all "
+                f"{len(was)} of {dataset.name}. Take some of them off the list, or divide the photographs anew"
+            )
     return replace(kept, notes=(*kept.notes, f"left out {len(names)} photographs, as {path.name} says"))
 
 
@@ -80,7 +79,7 @@ def check_list(path: Path) -> None:
 def _known(listed: Sequence[str], dataset: ImageDataset, path: Path) -> list[str]:
     """Return the ids that a list names, without what guards them from spreadsheets."""
     ids = {record.id for part in (dataset.train, dataset.validation, dataset.test) for record in part}
-    names = [name if name in ids else name.removeprefix("'") for name in listed]
+    names = [name if name in ids else _plain(name) for name in listed]
     if absent := [name for name in names if name not in ids]:
         near = get_close_matches(absent[0], ids, 1)
         raise UserError(
@@ -91,9 +90,14 @@ def _known(listed: Sequence[str], dataset: ImageDataset, path: Path) -> list[str
     return names
 
 
+def _plain(text: str) -> str:
+    """Return a text without the blanks around it, or without what guards it from spreadsheets."""
+    return text.removeprefix("'") if text.startswith("'") else text.strip()
+
+
 def _labels(names: Iterable[str], class_names: Sequence[str], path: Path) -> list[int]:
     numbers = {name: number for number, name in enumerate(class_names)}
-    spelled = [name if name in numbers else name.removeprefix("'") for name in names]
+    spelled = [name if name in numbers else _plain(name) for name in names]
     if unknown := [name for name in spelled if name not in numbers]:
         near = get_close_matches(unknown[0], class_names, 3)
         raise UserError(

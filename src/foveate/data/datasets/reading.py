@@ -22,11 +22,20 @@ _VOC_EDGES = ("xmin", "ymin", "xmax", "ymax")
 
 def read_lines(path: Path) -> list[str]:
     """Return the stripped lines of a UTF-8 list, without blank ones."""
+    return [line.strip() for line in whole_lines(path)]
+
+
+def whole_lines(path: Path) -> list[str]:
+    """Return the lines of a UTF-8 list as they are, without blank ones; only a line feed ends a line.
+
+    Raises:
+        UserError: It is not UTF-8.
+    """
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
     except UnicodeDecodeError as error:
         raise UserError(f"lists must be UTF-8 text; {path} is not ({error}). Save it as UTF-8") from error
-    return [line for line in map(str.strip, lines) if line]
+    return [line for line in lines if line.strip()]
 
 
 def read_pairs(path: Path, keys: Iterable[str] = ()) -> dict[str, str]:

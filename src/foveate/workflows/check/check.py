@@ -14,10 +14,12 @@ from jaxtyping import Int64
 
 from foveate.config.data import DataConfig
 from foveate.config.hardware import HardwareConfig
+from foveate.data.datasets.checks import first_few
 from foveate.data.fingerprints import Fingerprint, fingerprints_of
 from foveate.data.near_duplicates import Pair, equal_pairs, numbered_components
 from foveate.data.preparation import Splits
 from foveate.data.records import ImageRecord
+from foveate.data.roots import shown_path
 from foveate.errors import UserError
 from foveate.evaluation.data_report import DataReport, FindingKind, SplitSummary, median_size, ordered
 from foveate.files.locks import working_in
@@ -26,10 +28,19 @@ from foveate.recipes.config import TrainConfig
 from foveate.recipes.datasets import load_splits
 from foveate.report.data_check import data_check_markdown
 from foveate.runs.run import Run
-from foveate.workflows.check.check_files import EXCLUDE, FINDINGS, RELABEL, SHEET, SUSPECTS, write_check
+from foveate.workflows.check.check_files import (
+    EXCLUDE,
+    FINDINGS,
+    RELABEL,
+    SHEET,
+    SUSPECTS,
+    is_listed,
+    printable,
+    write_check,
+)
 from foveate.workflows.check.equal_photographs import Looked, equal, torn_groups, unusable
-from foveate.workflows.check.label_evidence import LabelEvidence, evidence_by_probe, usual_method
-from foveate.workflows.check.run_evidence import evidence_by_run
+from foveate.workflows.check.label_evidence import LabelEvidence, evidence_by_probe, judgeable, usual_method
+from foveate.workflows.check.run_evidence import Judge, evidence_by_run
 from foveate.workflows.check.suspects import suspected_labels, typical_photographs
 
 _FEATURES = ".features"
@@ -56,9 +67,9 @@ def check(
 
     Args:
         folder: The photographs, as `DataConfig.root` has it.
-        run: A finished run on these photographs, whose held-out answers and answers to the test split judge the labels
-            in place of the probes.
-        out: A new or empty folder; None: `check` below the current one or, with a number, the first after it that is.
+        run: A finished run on these photographs, or the folder of a Guided Zoom, whose held-out answers and answers to
+            the test split judge the labels in place of the probes.
+        out: A new or empty folder that is not among the photographs; None: as `default_folder` says.
         labels: Whether labels are looked at; without, a minute or more is saved.
         data: How the photographs are read and divided; its root is not used.
         hardware: Where to compute; None: as this machine does it fast.
@@ -66,37 +77,52 @@ def check(
         say: Receives lines of progress and the tables.
 
     Raises:
-        UserError: The data set is not as it should be, the folder holds something, or the run has no such answers.
+        UserError: The data set is not as it should be, the folder holds something or is among the photographs, or the
+            run has no such answers.
     """
     root = Path(folder).expanduser().resolve()
     config = replace(data or DataConfig(root=root), root=root).resolved()
-    place = default_folder() if out is None else Path(out).expanduser()
-    check_new(place)
-    judge = None if run is None else Run.of(run)
+    place = default_folder(root) if out is None else Path(out).expanduser()
+    check_new(place, root)
+    judge = None if run is None else Judge.of(run)
     splits = load_splits(config, say)
     with working_in(place, lambda: (place / _FEATURES).exists()):
         report, records = _looked_over(splits, config, place, judge, labels, hardware, method, say)
         files = write_check(report, records)
         shutil.rmtree(place / _FEATURES, ignore_errors=True)
-    say(data_check_markdown(report))
+    say(data_check_markdown(printable(report)))
     _say_end(report, files, say)
     return report
 
 
-def default_folder() -> Path:
-    """Return `check` below the current folder or, with a number, the first after it that is new or empty."""
-    names = (Path("check" if number == 1 else f"check-{number}") for number in count(1))
+def default_folder(root: Path) -> Path:
+    """Return `check` below the current folder or, with a number, the first after it that is new or empty.
+
+    Where the current folder is that of the photographs or below it, it is NAME-check beside the photographs' folder
+    NAME: whatever lies among them may be taken for a class.
+    """
+    first = root.with_name(f"{root.name}-check") if _is_among(Path(), root) else Path("check")
+    names = (first if number == 1 else first.with_name(f"{first.name}-{number}") for number in count(1))
     return next(path for path in names if _is_free(path))
 
 
-def check_new(out: Path) -> None:
-    """Refuse a folder that holds something: its lists may have been edited.
+def check_new(out: Path, root: Path) -> None:
+    """Refuse a folder that holds something, for its lists may have been edited, or that is among the photographs.
 
     Raises:
-        UserError: It does.
+        UserError: It does, or is.
     """
+    if _is_among(out, root):
+        raise UserError(
+            f"a check writes beside the photographs, for among them its pictures would be a class; {out} is in {root}; "
+            f"name another with --out, such as {root}-check"
+        )
     if not _is_free(out):
         raise UserError(f"a check needs a new or empty folder; {out} holds other files; name another with --out")
+
+
+def _is_among(path: Path, root: Path) -> bool:
+    return root.is_dir() and path.resolve().is_relative_to(root)
 
 
 def _is_free(path: Path) -> bool:
@@ -107,7 +133,7 @@ def _looked_over(
     splits: Splits,
     config: DataConfig,
     out: Path,
-    run: Run | None,
+    judge: Judge | None,
     labels: bool,
     hardware: HardwareConfig | None,
     method: TrainConfig | None,
@@ -124,7 +150,7 @@ def _looked_over(
     if labels:
         method = method or usual_method(config.root)
         method = method if hardware is None else replace(method, hardware=hardware)
-        evidence = _evidence(readable, pairs, run, config, method, out, say)
+        evidence = _evidence(readable, pairs, judge, config, method, out, say)
     if evidence is not None:
         findings += suspected_labels(evidence, {each.record.id: each.split for each in photographs})
     sizes = sorted(((each.size.width, each.size.height) for each in prints), key=lambda size: size[0] * size[1])
@@ -156,7 +182,7 @@ def _read(splits: Splits, config: DataConfig, say: Callable[[str], None]) -> lis
 def _evidence(
     readable: Sequence[Looked],
     pairs: Sequence[Pair],
-    run: Run | None,
+    judge: Judge | None,
     config: DataConfig,
     method: TrainConfig,
     out: Path,
@@ -164,12 +190,12 @@ def _evidence(
 ) -> LabelEvidence | None:
     """Return what speaks for and against labels; None: too few photographs or classes can be judged."""
     records = [each.record for each in readable]
-    if run is not None:
-        return evidence_by_run(run, readable, config, say)
+    if judge is not None:
+        return evidence_by_run(judge, readable, config, method.hardware, say)
     groups = _held_out_together(records, pairs)
-    places = _judged(records, groups)
+    places = judgeable(records, groups.tolist())
     classes = len({records[place].label for place in places})
-    if classes < 2:
+    if not places:
         say("labels are not looked at: that takes two classes with two photographs each that are not equal")
         return None
     if passed := len({record.label for record in records}) - classes:
@@ -188,14 +214,6 @@ def _held_out_together(records: Sequence[ImageRecord], pairs: Sequence[Pair]) ->
             members.setdefault(record.group, []).append(place)
     links = [pair[:2] for pair in pairs] + [link for group in members.values() for link in pairwise(group)]
     return np.array(numbered_components(len(records), links))
-
-
-def _judged(records: Sequence[ImageRecord], groups: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " m"]:
-    """Return the places of photographs whose class is in two groups at least."""
-    several = Counter(
-        label for label, _ in {(each.label, group) for each, group in zip(records, groups.tolist(), strict=True)}
-    )
-    return np.array([place for place, record in enumerate(records) if several[record.label] > 1], dtype=np.int64)
 
 
 def _summary(name: str, records: Sequence[ImageRecord], class_names: Sequence[str]) -> SplitSummary:
@@ -218,3 +236,8 @@ def _say_end(report: DataReport, files: Sequence[Path], say: Callable[[str], Non
     for name, words in lines.items():
         if name in names and (suspects or name not in (SUSPECTS, RELABEL)):
             say(f"  {name:13} {words}")
+    if unlisted := {each.photograph for each in report.findings if not is_listed(each.photograph)}:
+        say(
+            f"note: {len(unlisted)} photographs are in {FINDINGS} only, since no list can name them (not UTF-8, or "
+            f"broken in two lines): {first_few(sorted(map(shown_path, unlisted)), 3)}. Rename them"
+        )

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from PIL import Image
 
-from foveate.data.datasets.corrections import cell
 from foveate.data.images import ImageError, read_image
 from foveate.data.records import ImageRecord
+from foveate.data.roots import is_not_text, shown_path
 from foveate.evaluation.data_report import DataReport, Finding, FindingKind
 from foveate.files.atomic import atomic_path
+from foveate.files.csv_cells import PlainCSV
 from foveate.files.documents import write_text
 from foveate.report.data_check import data_check_markdown
 from foveate.report.suspected_labels import Suspect, suspect_sheet
@@ -35,20 +36,45 @@ def write_check(report: DataReport, records: Mapping[str, ImageRecord]) -> tuple
         report: What was found.
         records: The photographs by their ids.
     """
-    folder, suspects = report.path, report.of(FindingKind.LABEL)
-    rows = [_row(each) for each in report.findings]
-    _write_csv(folder / FINDINGS, _COLUMNS, rows)
-    relabelled = [(each.photograph, each.suggested or "", each.class_name, f"{each.score:.3f}") for each in suspects]
+    folder, suspects, plain = report.path, report.of(FindingKind.LABEL), printable(report)
+    _write_csv(folder / FINDINGS, _COLUMNS, [_row(each) for each in plain.findings])
+    relabelled = [
+        (each.photograph, each.suggested or "", each.class_name, f"{each.score:.3f}")
+        for each in suspects
+        if is_listed(each.photograph)
+    ]
     _write_csv(folder / RELABEL, ("image", "class_name", "label_now", "score"), relabelled)
     _write_list(folder / EXCLUDE, report.excluded)
     _write_list(folder / SUSPECTS, [each.photograph for each in suspects])
-    write_text(folder / SUMMARY, f"# {' '.join(report.name.split())}\n\n{data_check_markdown(report)}")
+    write_text(folder / SUMMARY, f"# {' '.join(report.name.split())}\n\n{data_check_markdown(plain)}")
     files = [folder / each for each in (FINDINGS, EXCLUDE, SUSPECTS, RELABEL, SUMMARY)]
     if shown := _shown(report, suspects[:_SHOWN], records):
         suspect_sheet(shown, folder / SHEET, report.name)
         files.append(folder / SHEET)
-    report.write(folder)
+    plain.write(folder)
     return tuple(files)
+
+
+def is_listed(photograph: str) -> bool:
+    """Whether a list can name a photograph: its id is UTF-8 and of one line."""
+    return not is_not_text(photograph) and "\n" not in photograph and "\r" not in photograph
+
+
+def printable(report: DataReport) -> DataReport:
+    """Return a report whose texts can be printed and written: odd bytes of file names as shown_path has them."""
+    return replace(
+        report,
+        findings=tuple(
+            replace(
+                each,
+                photograph=shown_path(each.photograph),
+                other=None if each.other is None else shown_path(each.other),
+                words=shown_path(each.words),
+            )
+            for each in report.findings
+        ),
+        typical=tuple(replace(each, photograph=shown_path(each.photograph)) for each in report.typical),
+    )
 
 
 def _row(finding: Finding) -> tuple[str, ...]:
@@ -63,13 +89,11 @@ def _others(finding: Finding) -> tuple[str | None, ...]:
 
 def _write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows([cell(each) for each in row] for row in rows)
+        PlainCSV(stream, header, quoted=True).write(dict(zip(header, row, strict=True)) for row in rows)
 
 
 def _write_list(path: Path, names: Sequence[str]) -> None:
-    write_text(path, "".join(f"{name}\n" for name in names))
+    write_text(path, "".join(f"{name}\n" for name in names if is_listed(name)))
 
 
 def _shown(report: DataReport, suspects: Sequence[Finding], records: Mapping[str, ImageRecord]) -> list[Suspect]:
@@ -80,7 +104,7 @@ def _shown(report: DataReport, suspects: Sequence[Finding], records: Mapping[str
         if image is None or suggested is None or each.score is None:
             continue
         own, other = (_image(records, typical.get(name)) for name in (each.class_name, suggested))
-        shown.append(Suspect(image, each.photograph, each.class_name, suggested, each.score, own, other))
+        shown.append(Suspect(image, shown_path(each.photograph), each.class_name, suggested, each.score, own, other))
     return shown
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -54,6 +55,21 @@ class LabelEvidence:
 def usual_method(root: Path) -> TrainConfig:
     """Return what answers where no run does: a probe that looks closer, which trains nothing."""
     return RECIPES["s3n"]["frozen"](root)
+
+
+def judgeable(records: Sequence[ImageRecord], groups: Sequence[int] | None = None) -> list[int]:
+    """Return the places of photographs whose label others can speak against; none where that leaves one class.
+
+    Those are of classes of which there are two photographs at least, or two groups of them.
+
+    Args:
+        records: The photographs.
+        groups: Number of what counts once, of each; None: each photograph does.
+    """
+    numbers = range(len(records)) if groups is None else groups
+    several = Counter(label for label, _ in set(zip(labels_of(records), numbers, strict=True)))
+    places = [place for place, record in enumerate(records) if several[record.label] > 1]
+    return places if len({records[place].label for place in places}) > 1 else []
 
 
 def evidence_by_probe(
