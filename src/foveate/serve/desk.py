@@ -144,14 +144,16 @@ class Desk:
         return (await self._received(upload, number)).decoded
 
     async def _received(self, upload: Upload, number: int) -> Received:
-        loop = asyncio.get_running_loop()
+        loop, sent = asyncio.get_running_loop(), [upload]
         try:
-            return await loop.run_in_executor(self._decoders, self.service.read, *upload)
+            return await loop.run_in_executor(self._decoders, lambda: self.service.read(*sent.pop()))
         except ImageError as error:
             raise unreadable(error, number) from error
         except MemoryError as error:
             words = f"{upload.name} needs more memory than there is; scale it down"
             raise Refusal(413, "too-many-pixels", words, photograph=number) from error
+        finally:
+            sent.clear()  # a call that is cancelled stays in the pool's queue until its turn
 
     async def _explained(self, upload: Upload, top: int, refined: bool, classes: Sequence[int]) -> dict[str, Any]:
         async with self._explaining:
