@@ -186,7 +186,11 @@ def test_keys(zoom_service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyP
         ):
             assert httpx.get(f"{url}/v1/model", headers=headers).status_code == status, headers
         assert httpx.get(f"{url}/health").status_code == 200
-        assert 'data-needs-key="true"' in httpx.get(url).text
+        bare_page = httpx.get(url).text
+        assert 'data-needs-key="true"' in bare_page
+        service = zoom_service
+        told = (service.name, service.method, service.model.run.description.dataset, *service.model.class_names)
+        assert [word for word in told if f">{word}<" in bare_page or f"{word} ·" in bare_page] == []
     file.write_text("short")
     with pytest.raises(UserError, match="at least 16"):
         Keys.read(file)
