@@ -20,10 +20,11 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import foveate
-from foveate.data.images import ImageError
+from foveate.data.images import ImageError, read_image
 from foveate.errors import UserError
 from foveate.runs.context import RunContext
 from foveate.runs.guided_zoom_run import GuidedZoomRun
@@ -227,3 +228,28 @@ def test_it_answers_until_it_is_told_to_stop(made: GuidedZoomRun, capsys: pytest
     assert signal.getsignal(signal.SIGTERM) is before
     lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
     assert [(line["event"], line["path"], line["status"]) for line in lines] == [("request", "/v1/model", 200)]
+
+
+def test_a_typical_photograph_is_decoded_once_and_within_the_limit(
+    zoom_service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[str] = []
+
+    def watched(*arguments: Any, **options: Any) -> Image.Image:
+        threads.append(threading.current_thread().name.partition("_")[0])
+        return read_image(*arguments, **options)
+
+    monkeypatch.setattr("foveate.workflows.typical_photographs.read_image", watched)
+    typical = TypicalPhotographs.of(zoom_service.model.run, zoom_service.model.classifier, QUIET)
+    candidates = typical.candidates(1, 16)
+    assert all(max(each.shown.size) == 16 for each in candidates)
+    features = zoom_service.model.classifier.features(torch.from_numpy(np.stack([each.view for each in candidates])))
+    unit = features / features.norm(dim=1, keepdim=True)
+    best = int((unit @ unit.mean(0)).argmax())
+    assert typical.typical(candidates) is candidates[best]
+    threads.clear()
+    with serving(replace(zoom_service, typical=typical)) as url:
+        first, again = (httpx.get(f"{url}/v1/classes/1/photograph") for _ in range(2))
+    assert first.content == again.content
+    assert threads == ["decoder"] * len(candidates), "once, and beside the networks"
+    assert replace(typical, largest_megapixels=0).candidates(1, 16) == []
