@@ -26,11 +26,13 @@ from PIL import Image
 import foveate
 from foveate.data.images import ImageError, read_image
 from foveate.errors import UserError
+from foveate.inference.classifier import Calibration
 from foveate.runs.context import RunContext
 from foveate.runs.guided_zoom_run import GuidedZoomRun
 from foveate.runs.run import Run
 from foveate.serve import pictures
 from foveate.serve.config import ServeConfig
+from foveate.serve.evidence import explained
 from foveate.serve.logs import JSONLines
 from foveate.serve.server import serve
 from foveate.serve.service import Service
@@ -79,7 +81,11 @@ def test_explain_says_why(address: str, zoom_service: Service, made: GuidedZoomR
     rounds = content["evidence"]["classes"][0]["rounds"]
     assert len(rounds) == 3
     assert all(0 <= each["box"]["left"] < each["box"]["right"] <= 1 for each in rounds)
-    assert content["first_answer"]["top"]
+    told = foveate.load(made.path, hardware=SLOW).predict(birds[0])
+    assert told.first is not None
+    assert content["first_answer"]["class_name"] == told.first.class_name
+    assert content["first_answer"]["probability"] == pytest.approx(told.first.probability, abs=1e-5)
+    assert content["evidence"]["changed"] == told.changed
     assert content["window"] == pytest.approx({"left": 1 / 18, "top": 1 / 18, "right": 17 / 18, "bottom": 17 / 18})
     for source in (content["photograph"], content["maps"][0]["picture"], content["twins"]["for_first"]):
         kind, _, code = source["source"].partition(";base64,")
@@ -253,3 +259,13 @@ def test_a_typical_photograph_is_decoded_once_and_within_the_limit(
     assert first.content == again.content
     assert threads == ["decoder"] * len(candidates), "once, and beside the networks"
     assert replace(typical, largest_megapixels=0).candidates(1, 16) == []
+
+
+def test_the_first_answer_is_that_of_the_decision(zoom_service: Service, birds: list[Path]) -> None:
+    softer = replace(zoom_service, model=replace(zoom_service.model, first_calibration=Calibration(temperature=3.0)))
+    received = softer.read("bird", birds[0].read_bytes())
+    (told,) = softer.answers(True, [("bird", received.decoded)])
+    assert told.first is not None
+    before = [explained(each, received, 3, refined=True)["first_answer"] for each in (zoom_service, softer)]
+    assert before[1].probability == pytest.approx(told.first.probability, abs=1e-6)
+    assert before[0].probability > before[1].probability

@@ -128,7 +128,7 @@ const verdict = (view) => {
   const [best] = said.top;
   const { explained } = view;
   const seen = new Set((explained?.maps ?? []).map((map) => map.class_name));
-  const first = explained?.first_answer?.top[0];
+  const first = explained?.first_answer;
   const notes = [];
   if (first && !state.joint) {
     notes.push(
