@@ -20,16 +20,19 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import foveate
-from foveate.data.images import ImageError
+from foveate.data.images import ImageError, read_image
 from foveate.errors import UserError
+from foveate.inference.classifier import Calibration
 from foveate.runs.context import RunContext
 from foveate.runs.guided_zoom_run import GuidedZoomRun
 from foveate.runs.run import Run
 from foveate.serve import pictures
 from foveate.serve.config import ServeConfig
+from foveate.serve.evidence import explained
 from foveate.serve.logs import JSONLines
 from foveate.serve.server import serve
 from foveate.serve.service import Service
@@ -78,7 +81,11 @@ def test_explain_says_why(address: str, zoom_service: Service, made: GuidedZoomR
     rounds = content["evidence"]["classes"][0]["rounds"]
     assert len(rounds) == 3
     assert all(0 <= each["box"]["left"] < each["box"]["right"] <= 1 for each in rounds)
-    assert content["first_answer"]["top"]
+    told = foveate.load(made.path, hardware=SLOW).predict(birds[0])
+    assert told.first is not None
+    assert content["first_answer"]["class_name"] == told.first.class_name
+    assert content["first_answer"]["probability"] == pytest.approx(told.first.probability, abs=1e-5)
+    assert content["evidence"]["changed"] == told.changed
     assert content["window"] == pytest.approx({"left": 1 / 18, "top": 1 / 18, "right": 17 / 18, "bottom": 17 / 18})
     for source in (content["photograph"], content["maps"][0]["picture"], content["twins"]["for_first"]):
         kind, _, code = source["source"].partition(";base64,")
@@ -227,3 +234,38 @@ def test_it_answers_until_it_is_told_to_stop(made: GuidedZoomRun, capsys: pytest
     assert signal.getsignal(signal.SIGTERM) is before
     lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
     assert [(line["event"], line["path"], line["status"]) for line in lines] == [("request", "/v1/model", 200)]
+
+
+def test_a_typical_photograph_is_decoded_once_and_within_the_limit(
+    zoom_service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[str] = []
+
+    def watched(*arguments: Any, **options: Any) -> Image.Image:
+        threads.append(threading.current_thread().name.partition("_")[0])
+        return read_image(*arguments, **options)
+
+    monkeypatch.setattr("foveate.workflows.typical_photographs.read_image", watched)
+    typical = TypicalPhotographs.of(zoom_service.model.run, zoom_service.model.classifier, QUIET)
+    candidates = typical.candidates(1, 16)
+    assert all(max(each.shown.size) == 16 for each in candidates)
+    features = zoom_service.model.classifier.features(torch.from_numpy(np.stack([each.view for each in candidates])))
+    unit = features / features.norm(dim=1, keepdim=True)
+    best = int((unit @ unit.mean(0)).argmax())
+    assert typical.typical(candidates) is candidates[best]
+    threads.clear()
+    with serving(replace(zoom_service, typical=typical)) as url:
+        first, again = (httpx.get(f"{url}/v1/classes/1/photograph") for _ in range(2))
+    assert first.content == again.content
+    assert threads == ["decoder"] * len(candidates), "once, and beside the networks"
+    assert replace(typical, largest_megapixels=0).candidates(1, 16) == []
+
+
+def test_the_first_answer_is_that_of_the_decision(zoom_service: Service, birds: list[Path]) -> None:
+    softer = replace(zoom_service, model=replace(zoom_service.model, first_calibration=Calibration(temperature=3.0)))
+    received = softer.read("bird", birds[0].read_bytes())
+    (told,) = softer.answers(True, [("bird", received.decoded)])
+    assert told.first is not None
+    before = [explained(each, received, 3, refined=True)["first_answer"] for each in (zoom_service, softer)]
+    assert before[1].probability == pytest.approx(told.first.probability, abs=1e-6)
+    assert before[0].probability > before[1].probability

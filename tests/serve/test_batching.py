@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Hashable, Sequence
+from functools import partial
 
 import pytest
 
 from foveate.errors import UserError
 from foveate.serve.batching import Batcher
+
+
+class Large:
+    """A photograph that was decoded."""
 
 
 class Network:
@@ -60,6 +66,27 @@ def test_who_left_is_passed_over(network: Network) -> None:
     assert (first.result(10), stayed.result(10)) == (0, 4)
     batcher.close()
     assert network.passes[1:] == [(True, [2])]
+
+
+def test_what_who_left_had_sent_is_let_go_at_once() -> None:
+    begun, go = threading.Event(), threading.Event()
+
+    def answer(key: Hashable, items: Sequence[Large]) -> Sequence[int]:
+        begun.set()
+        assert go.wait(10)
+        return [1] * len(items)
+
+    batcher, photographs = Batcher(answer, 4), [Large() for _ in range(3)]
+    first = batcher.submit(True, photographs[0])
+    assert begun.wait(10)
+    leaving = [batcher.submit(True, photographs[1]), batcher.call(partial(id, photographs[2]))]
+    held = [weakref.ref(each) for each in photographs[1:]]
+    assert all(each.cancel() for each in leaving)
+    del photographs
+    assert [each() for each in held] == [None, None], "while they wait in the queue"
+    go.set()
+    assert first.result(10) == 1
+    batcher.close()
 
 
 def test_the_fault_of_one_is_not_the_others(network: Network) -> None:

@@ -186,7 +186,11 @@ def test_keys(zoom_service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyP
         ):
             assert httpx.get(f"{url}/v1/model", headers=headers).status_code == status, headers
         assert httpx.get(f"{url}/health").status_code == 200
-        assert 'data-needs-key="true"' in httpx.get(url).text
+        bare_page = httpx.get(url).text
+        assert 'data-needs-key="true"' in bare_page
+        service = zoom_service
+        told = (service.name, service.method, service.model.run.description.dataset, *service.model.class_names)
+        assert [word for word in told if f">{word}<" in bare_page or f"{word} ·" in bare_page] == []
     file.write_text("short")
     with pytest.raises(UserError, match="at least 16"):
         Keys.read(file)
@@ -195,19 +199,42 @@ def test_keys(zoom_service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyP
         Keys.read(file)
     with pytest.raises(UserError, match="must be a text"):
         Keys.read(tmp_path)
+    monkeypatch.setenv(VARIABLE, f" {two}\n")
+    assert Keys.read(None).holder(two)
+    for empty in ("", " \n"):
+        monkeypatch.setenv(VARIABLE, empty)
+        with pytest.raises(UserError, match="set and empty"):
+            Keys.read(None)
 
 
 def test_foreign_pages_and_names_are_refused(address: str) -> None:
-    for headers in ({"Host": "evil.example"}, {"Host": "127.0.0.1.evil.example:80"}, {"Sec-Fetch-Site": "cross-site"}):
+    for headers in (
+        {"Host": "evil.example"},
+        {"Host": "127.0.0.1.evil.example:80"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+    ):
         response = httpx.get(f"{address}/v1/model", headers=headers)
         assert (response.status_code, error_of(response)["code"]) == (403, "foreign"), headers
     link = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
     assert httpx.get(address, headers=link).status_code == 200, "a link to the page may be followed"
-    assert httpx.post(f"{address}/v1/predict", headers=link).status_code == 403
+    for site in ("cross-site", "same-site", "new"):
+        assert httpx.post(f"{address}/v1/predict", headers={**link, "Sec-Fetch-Site": site}).status_code == 403
     for headers in ({"Host": "localhost:1"}, {"Host": "[::1]:1"}, {"Sec-Fetch-Site": "same-origin"}):
         assert httpx.get(f"{address}/v1/model", headers=headers).status_code == 200, headers
     assert ServeConfig(host="0.0.0.0").allowed_hosts is None
-    assert ServeConfig(host="0.0.0.0", hosts=("birds.example",)).allowed_hosts == ("0.0.0.0", "birds.example")
+    assert ServeConfig(host="0.0.0.0", hosts=("Birds.example",)).allowed_hosts == ("0.0.0.0", "birds.example")
+
+
+def test_every_loopback_address_answers_to_its_own_names() -> None:
+    for host in ("127.0.0.1", "127.0.0.2", "127.1", "localhost", "LOCALHOST", "::1", "0:0:0:0:0:0:0:1"):
+        names = ServeConfig(host=host, hosts=("Birds.Example.org", "[fe80::1]")).allowed_hosts
+        assert names is not None, host
+        assert {"127.0.0.1", "localhost", "::1", host.lower(), "birds.example.org", "fe80::1"} <= set(names), host
+    assert "127.0.0.1" in (ServeConfig(host="127.1").allowed_hosts or ())
+    for name in ("birds.example.org:8000", "http://birds.example.org", "[::1]:8000", ""):
+        with pytest.raises(UserError, match="without a port"):
+            ServeConfig(hosts=(name,))
 
 
 def test_settings_are_checked() -> None:

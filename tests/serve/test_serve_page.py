@@ -10,6 +10,9 @@ import pytest
 from playwright.sync_api import Browser, FilePayload, Page, expect
 
 from browsers import chromium, violations
+from foveate.serve.keys import Keys
+from foveate.serve.service import Service
+from serving import serving
 
 _DROP = """async ([encoded, name, type]) => {
   const bytes = Uint8Array.from(atob(encoded), (each) => each.charCodeAt(0));
@@ -138,3 +141,28 @@ def test_it_is_read_on_a_phone_and_in_the_dark(
     assert violations(page) == []
     assert opened.problems == []
     opened.context.close()
+
+
+def test_a_page_with_a_key_says_what_answers_once_it_has_it(
+    browser: Browser, zoom_service: Service, birds: list[Path]
+) -> None:
+    key, names = "a-first-long-key-0123", zoom_service.model.class_names
+    with serving(zoom_service, keys=Keys([key])) as url:
+        opened = Opened(browser, url)
+        page = opened.page
+        assert violations(page) == []
+        expect(page.locator("#known")).to_be_hidden()
+        assert not any(name in page.content() for name in names)
+        page.get_by_label("This server asks for its key").fill("a-wrong-long-key-0123")
+        page.get_by_role("button", name="Go on").click()
+        expect(page.get_by_role("alert")).to_contain_text("asks for its key")
+        page.get_by_label("This server asks for its key").fill(key)
+        page.get_by_role("button", name="Go on").click()
+        expect(page.locator("#classes li")).to_have_text(list(names), use_inner_text=False)
+        expect(page.locator("#model-name")).to_have_text(zoom_service.name)
+        page.locator("#files").set_input_files(birds[0])
+        expect(page.locator(".typical")).to_have_count(2)
+        expect(page.get_by_role("switch", name="Let the evidence decide")).to_be_visible()
+        page.reload()
+        expect(page.locator("#model-name")).to_have_text(zoom_service.name)
+        opened.context.close()

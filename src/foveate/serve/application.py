@@ -96,8 +96,9 @@ api = APIRouter(prefix="/v1", responses=_REFUSALS)
 
 @pages.get("/", response_class=HTMLResponse, include_in_schema=False)
 async def page(request: Request, desk: _TheDesk) -> str:
-    """The page."""
-    rendered: str = request.app.state.page.render(facts=_facts(request, desk))
+    """The page; where a key is asked for, it asks for the model's facts with it."""
+    facts = None if request.app.state.keys.asked_for else _facts(request, desk)
+    rendered: str = request.app.state.page.render(facts=facts, config=desk.config)
     return rendered
 
 

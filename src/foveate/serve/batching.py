@@ -22,8 +22,13 @@ class _Job:
     key: Hashable
     """Jobs of one key are done together; None: alone."""
     work: Any
-    """What is answered for; of a job alone a call."""
+    """What is answered for; of a job alone a call. None once the job is done or cancelled, for it may be large, and a
+    cancelled job waits on for its turn to be passed over."""
     future: Future[Any] = field(default_factory=Future)
+
+    def drop(self, future: Future[Any]) -> None:
+        """Let go of what it is answered for."""
+        self.work = None
 
 
 class Batcher(Generic[_Item, _Answer]):
@@ -70,6 +75,7 @@ class Batcher(Generic[_Item, _Answer]):
         self._thread.join()
 
     def _put(self, job: _Job) -> Future[Any]:
+        job.future.add_done_callback(job.drop)
         self._waiting.put(job)
         return job.future
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 from dataclasses import dataclass
+from ipaddress import ip_address
 
 from foveate.config.checks import require
 
@@ -14,7 +16,7 @@ class ServeConfig:
     """Where a server listens, and its limits.
 
     Raises:
-        UserError: A number is out of range.
+        UserError: A number is out of range, or a name of `hosts` is none.
     """
 
     host: str = "127.0.0.1"
@@ -22,8 +24,8 @@ class ServeConfig:
     port: int = 8000
     """0: any that is free."""
     hosts: tuple[str, ...] = ()
-    """Names that it may be called by beside that address, such as that of a proxy in front of it. At the loopback
-    address others are refused, so that no web page can have a browser ask in its name."""
+    """Names, without a port, that it may be called by beside that address, such as that of a proxy in front of it. At
+    a loopback address others are refused, so that no web page can have a browser ask in its name."""
     largest_megabytes: float = 25.0
     """Of a photograph's file."""
     largest_megapixels: int = 60
@@ -49,13 +51,18 @@ class ServeConfig:
             require(getattr(self, name) >= 1, f"{name} must be at least 1", getattr(self, name))
         for name in ("largest_megabytes", "seconds", "waiting_megabytes"):
             require(getattr(self, name) > 0, f"{name} must be above 0", getattr(self, name))
+        for name in self.hosts:
+            require(_is_name(name), "hosts must be names alone, without a port or http://", name)
 
     @property
     def allowed_hosts(self) -> tuple[str, ...] | None:
-        """The names that it may be called by; None: any."""
-        return (
-            (*_LOOPBACK, *self.hosts) if self.host in _LOOPBACK else ((self.host, *self.hosts) if self.hosts else None)
-        )
+        """The names that it may be called by, in small letters; None: any."""
+        address = _address_of(self.host)
+        loopback = address is not None and ip_address(address).is_loopback
+        if not loopback and not self.hosts:
+            return None
+        names = (*(_LOOPBACK if loopback else ()), self.host, *([address] if address else []), *self.hosts)
+        return tuple(dict.fromkeys(map(_plain, names)))
 
     @property
     def largest_bytes(self) -> int:
@@ -66,3 +73,27 @@ class ServeConfig:
     def waiting_bytes(self) -> int:
         """Of all requests that are held at a time."""
         return int(self.waiting_megabytes * 1_000_000)
+
+
+def _address_of(host: str) -> str | None:
+    """Return the address that a server of this host listens at; None: it is none."""
+    try:
+        address = str(socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0][4][0])
+    except (OSError, UnicodeError):
+        return None
+    mapped = getattr(ip_address(address), "ipv4_mapped", None)
+    return address if mapped is None else str(mapped)
+
+
+def _plain(name: str) -> str:
+    return name.lower().removeprefix("[").removesuffix("]")
+
+
+def _is_name(name: str) -> bool:
+    """Whether a name is one of a host: an address of IPv6 alone has colons."""
+    if ":" not in name:
+        return bool(name) and not set("/ ") & set(name)
+    try:
+        return ip_address(_plain(name)).version == 6
+    except ValueError:
+        return False

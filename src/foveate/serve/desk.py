@@ -26,10 +26,12 @@ from foveate.serve.uploads import Upload, read_uploads
 from foveate.types import Prediction
 from foveate.workflows.decoded_batches import Decoded
 from foveate.workflows.together import joint_answers
+from foveate.workflows.typical_photographs import TypicalPhotographs
 
 _T = TypeVar("_T")
 _EXPLAINED_AT_A_TIME = 2  # each holds a photograph, decoded
 _TYPICAL = 480  # pixels of its longer side
+_KEPT = 512  # typical photographs, of some 40 kB each
 
 
 class Desk:
@@ -45,6 +47,7 @@ class Desk:
         self.service, self.config, self.metrics = service, config, metrics
         self.admission = Admission(config)
         self._decoders = ThreadPoolExecutor(processors(), thread_name_prefix="decoder")
+        self._typical: dict[int, bytes] = {}
         self._explaining = asyncio.Semaphore(_EXPLAINED_AT_A_TIME)
         self._networks = Batcher[tuple[str, Decoded], Prediction](
             service.answers, config.batch_size, metrics.passes.observe
@@ -107,14 +110,28 @@ class Desk:
         Raises:
             Refusal: There is no such class, or none of its photographs can be shown.
         """
+        if number in self._typical:
+            return self._typical[number]
         typical = self.service.typical
         if typical is not None and 0 <= number < len(self.service.model.class_names):
             with self._admitted(client):
-                image = await asyncio.wrap_future(self._networks.call(partial(typical.of_class, number)))
-            if image is not None:
-                image.thumbnail((_TYPICAL, _TYPICAL))
-                return pictures.jpeg(image)
+                made = await self._drawn(typical, number)
+            if made is not None:
+                return made
         raise Refusal(404, "no-photograph", "no training photograph of this class can be shown; they may have moved")
+
+    async def _drawn(self, typical: TypicalPhotographs, number: int) -> bytes | None:
+        """Make a class's photograph and keep it: decoded and encoded beside the networks, which only choose."""
+        loop = asyncio.get_running_loop()
+        candidates = await loop.run_in_executor(self._decoders, typical.candidates, number, _TYPICAL)
+        if not candidates:
+            return None
+        chosen = await asyncio.wrap_future(self._networks.call(partial(typical.typical, candidates)))
+        made = await loop.run_in_executor(self._decoders, pictures.jpeg, chosen.shown)
+        if len(self._typical) >= _KEPT:
+            del self._typical[next(iter(self._typical))]
+        self._typical[number] = made
+        return made
 
     def _admitted(self, client: str) -> Any:
         if not self.ready:
@@ -144,14 +161,16 @@ class Desk:
         return (await self._received(upload, number)).decoded
 
     async def _received(self, upload: Upload, number: int) -> Received:
-        loop = asyncio.get_running_loop()
+        loop, sent = asyncio.get_running_loop(), [upload]
         try:
-            return await loop.run_in_executor(self._decoders, self.service.read, *upload)
+            return await loop.run_in_executor(self._decoders, lambda: self.service.read(*sent.pop()))
         except ImageError as error:
             raise unreadable(error, number) from error
         except MemoryError as error:
             words = f"{upload.name} needs more memory than there is; scale it down"
             raise Refusal(413, "too-many-pixels", words, photograph=number) from error
+        finally:
+            sent.clear()  # a call that is cancelled stays in the pool's queue until its turn
 
     async def _explained(self, upload: Upload, top: int, refined: bool, classes: Sequence[int]) -> dict[str, Any]:
         async with self._explaining:

@@ -31,7 +31,7 @@ from foveate.serve.schemas import (
     ZoomEvidence,
 )
 from foveate.serve.service import Received, Service
-from foveate.types import Box, Prediction, Size
+from foveate.types import Box, Prediction, RankedClass, Size
 from foveate.workflows.evidence_maps import EvidenceMaps, evidence_maps
 from foveate.workflows.explain_zoom import ZoomExplainer
 
@@ -41,10 +41,14 @@ _CLASSES = 3
 
 def shares_of(prediction: Prediction, service: Service, top: int) -> list[ClassShare]:
     """Return the best classes of an answer that ranks all."""
+    return _shares(prediction.top[:top], service)
+
+
+def _shares(ranked: Sequence[RankedClass], service: Service) -> list[ClassShare]:
     numbers = {name: number for number, name in enumerate(service.model.class_names)}
     return [
         ClassShare(class_name=each.class_name, number=numbers[each.class_name], probability=min(each.probability, 1.0))
-        for each in prediction.top[:top]
+        for each in ranked
     ]
 
 
@@ -76,7 +80,6 @@ def explained(
     name, image, decoded = received
     refined = refined and service.zoom is not None
     (answer,) = service.answers(refined, [(name, decoded)])
-    first = service.answers(False, [(name, decoded)])[0] if refined else None
     every = shares_of(answer, service, len(service.model.class_names))
     by_number = {each.number: each for each in every}
     shares = [by_number[number] for number in dict.fromkeys(classes)] or every[:_CLASSES]
@@ -85,7 +88,7 @@ def explained(
     window = _window(service, Size(*image.size))
     return {
         "answer": answer_of(answer, service, top, decoded.warning),
-        "first_answer": None if first is None else answer_of(first, service, top),
+        "first_answer": None if answer.first is None else _shares([answer.first], service)[0],
         "refined": refined,
         "photograph": pictures.shown(image),
         "window": _rectangle(window, Size(*image.size)),

@@ -32,6 +32,9 @@ _HEADERS = {
 _QUIET = frozenset({"/health", "/ready", "/metrics"})
 """Asked for every few seconds, and not logged where all is well."""
 
+_OWN = frozenset({"same-origin", "none"})
+"""Sec-Fetch-Site of the page itself and of who types an address. Another port of this machine is `same-site`."""
+
 
 class Guard:
     """Passes requests on to an application, refuses foreign ones, and counts and logs all.
@@ -78,7 +81,7 @@ class Guard:
         if self._hosts is not None and name.lower() not in self._hosts:
             return "this server answers to its own names; start it with --hosts and the name that you call it by"
         followed = method == "GET" and headers.get("sec-fetch-mode") == "navigate"  # a link to the page
-        if headers.get("sec-fetch-site") == "cross-site" and not followed:
+        if headers.get("sec-fetch-site", "none") not in _OWN and not followed:
             return "another site's page may not ask this server"
         return None
 

@@ -30,9 +30,11 @@ class Keys:
         """Read the keys of a file, one a line, and that of the environment (`VARIABLE`).
 
         Raises:
-            UserError: The file cannot be read or is empty, or a key is short.
+            UserError: The file cannot be read, it or the variable is empty, or a key is short.
         """
-        keys = [os.environ[VARIABLE]] if os.environ.get(VARIABLE) else []
+        keys = [os.environ[VARIABLE].strip()] if VARIABLE in os.environ else []
+        if keys == [""]:
+            raise UserError(f"{VARIABLE} must hold an API key; it is set and empty; unset it to let everybody in")
         if file is not None:
             try:
                 lines = [line.strip() for line in file.expanduser().read_text(encoding="utf-8").splitlines()]

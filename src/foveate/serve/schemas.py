@@ -130,7 +130,9 @@ class Explained(BaseModel):
     """The answer to a photograph, with its evidence."""
 
     answer: Answer
-    first_answer: Answer | None = Field(description="Of a Guided Zoom: what its network answers without the evidence.")
+    first_answer: ClassShare | None = Field(
+        description="Of a Guided Zoom whose evidence has decided: the best class of its network before that."
+    )
     refined: bool
     photograph: Picture
     window: Rectangle = Field(description="What the network looks at.")

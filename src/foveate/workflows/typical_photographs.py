@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
+from jaxtyping import UInt8
 from PIL import Image
 from torch.nn import functional
 
@@ -22,6 +25,15 @@ from foveate.types import Size
 _CANDIDATES = 6
 
 
+class Candidate(NamedTuple):
+    """A training photograph that may be the typical one of its class."""
+
+    shown: Image.Image
+    """No larger than it is to be shown."""
+    view: UInt8[np.ndarray, "h w 3"]
+    """What the backbone sees."""
+
+
 @dataclass(frozen=True)
 class TypicalPhotographs:
     """The training photographs of a run, by class."""
@@ -29,7 +41,8 @@ class TypicalPhotographs:
     run: Run
     classifier: Classifier
     records: dict[int, list[ImageRecord]]
-    _chosen: dict[int, ImageRecord | None] = field(default_factory=dict)
+    largest_megapixels: int
+    """Those with more million pixels are left out."""
 
     @classmethod
     def of(cls, run: Run, classifier: Classifier, context: RunContext = HERE) -> TypicalPhotographs:
@@ -41,40 +54,36 @@ class TypicalPhotographs:
         records: dict[int, list[ImageRecord]] = {}
         for record in context.photographs_of(run, Split.TRAIN):
             records.setdefault(record.label, []).append(record)
-        return cls(run, classifier, records)
+        return cls(run, classifier, records, context.largest_of(run))
 
-    def of_class(self, label: int) -> Image.Image | None:
-        """Return the one of a few, evenly spread over its class, whose features are nearest to their mean.
+    def candidates(self, label: int, longest: int) -> list[Candidate]:
+        """Decode a few photographs, evenly spread over a class; what cannot be read is left out. From any thread.
 
-        Where the network's features are not known, the first; None where none can be read.
+        Args:
+            label: The class.
+            longest: Pixels of the longer side of what is shown.
         """
-        if label not in self._chosen:
-            self._chosen[label] = self._choose(label)
-        record = self._chosen[label]
-        try:
-            return None if record is None else read_image(record.image, record.id, largest_megapixels=None)
-        except ImageError:
-            return None
-
-    def _choose(self, label: int) -> ImageRecord | None:
         records = self.records.get(label, [])
         count = min(_CANDIDATES, len(records))
         spread = [number * (len(records) - 1) // max(count - 1, 1) for number in range(count)]
         transforms = replace(self.run.config.transforms, source_size=None)  # what the backbone sees
-        views: list[np.ndarray] = []
-        read: list[ImageRecord] = []
+        found = []
         for record in (records[place] for place in spread):
             try:
-                image = read_image(record.image, record.id)
+                image = read_image(record.image, record.id, largest_megapixels=self.largest_megapixels)
             except ImageError:
                 continue
             (view,) = evaluation_geometries(Size(*image.size), transforms, TestViews.CENTRE)
-            views.append(np.asarray(view.pixels(image)))
-            read.append(record)
-        if not read:
-            return None
+            pixels = np.asarray(view.pixels(image))
+            image.thumbnail((longest, longest), Image.Resampling.LANCZOS)
+            found.append(Candidate(image, pixels))
+        return found
+
+    def typical(self, candidates: Sequence[Candidate]) -> Candidate:
+        """Return the one whose features are nearest to their mean; the first, where those are not known."""
         try:
-            features = functional.normalize(self.classifier.features(torch.from_numpy(np.stack(views))))
+            views = torch.from_numpy(np.stack([each.view for each in candidates]))
+            features = functional.normalize(self.classifier.features(views))
         except UserError:
-            return read[0]
-        return read[int((features @ features.mean(0)).argmax())]
+            return candidates[0]
+        return candidates[int((features @ features.mean(0)).argmax())]

@@ -2,7 +2,7 @@
 
 import { element, percent, toggle } from "./elements.js";
 import { bars, boxes, group, stage, twins, zoomed } from "./evidence.js";
-import { Refused, explain, keep, predict } from "./requests.js";
+import { Refused, explain, keep, model, predict } from "./requests.js";
 
 const facts = document.body.dataset;
 const at = (id) => document.getElementById(id);
@@ -128,7 +128,7 @@ const verdict = (view) => {
   const [best] = said.top;
   const { explained } = view;
   const seen = new Set((explained?.maps ?? []).map((map) => map.class_name));
-  const first = explained?.first_answer?.top[0];
+  const first = explained?.first_answer;
   const notes = [];
   if (first && !state.joint) {
     notes.push(
@@ -220,10 +220,32 @@ document.addEventListener("drop", (event) => {
   if (files.length) add(files);
 });
 
+// Of a server that asks for its key, the page says what answers once it has the key.
+const introduce = async () => {
+  try {
+    const said = await model();
+    document.title = `${said.name} · Foveate`;
+    at("model-name").textContent = said.name;
+    at("model-method").textContent = said.method;
+    at("class-count").textContent = said.class_names.length;
+    at("dataset").textContent = said.dataset;
+    at("classes").replaceChildren(...said.class_names.map((name) => element("li", {}, name)));
+    at("known").hidden = false;
+    Object.assign(facts, { refines: said.refines, trainingPhotographs: said.training_photographs });
+    if (state.views.length) ask();
+  } catch (error) {
+    refused(error);
+  }
+};
+
 at("key").addEventListener("submit", (event) => {
   event.preventDefault();
   keep(at("key-value").value);
   at("key").hidden = true;
   at("errors").replaceChildren();
+  introduce();
 });
-at("key").hidden = facts.needsKey !== "true" || sessionStorage.getItem("key") !== null;
+if (facts.needsKey === "true") {
+  if (sessionStorage.getItem("key") === null) at("key").hidden = false;
+  else introduce();
+}

@@ -34,6 +34,8 @@ const form = (files) => {
   return data;
 };
 
+export const model = async () => (await ask("/v1/model")).json();
+
 export const predict = async (files, refine, signal) =>
   (await ask(`/v1/predict?top=5&together=${files.length > 1}&refine=${refine}`, { method: "POST", body: form(files), signal })).json();
 
