@@ -15,13 +15,14 @@ from foveate.data.images import read_image
 from foveate.data.records import ImageRecord
 from foveate.evaluation.predictions import PredictionTable
 from foveate.runs.guided_zoom_run import GuidedZoomRun
+from foveate.runs.held_out import Calibration, write_calibration
 from foveate.runs.run import Run
 from foveate.workflows import shown_answers
 from foveate.workflows.answer_list import write_answer_list
 from foveate.workflows.evaluate_zoom import evaluate_zoom
 from foveate.workflows.model import load
 from foveate.workflows.shown_answers import answer_sheets_of
-from zooms import EXACT, QUIET, copied
+from zooms import EXACT, QUIET, REFINEMENT, copied
 
 
 class Answered(NamedTuple):
@@ -134,6 +135,17 @@ def test_a_guided_zoom_is_evaluated_with_what_it_changed(
     assert shown.count("| 3   |   2 |  sum | 0.4 0.3 0.2 0.1 |") == 1  # its own decision is one of the papers'
     assert main(["evaluate", str(zoom.path), "--branch", "original"]) == 2
     assert "--branch are of runs" in capsys.readouterr().err
+
+
+def test_only_the_folders_own_decision_has_its_temperature(made: GuidedZoomRun, tmp_path: Path) -> None:
+    zoom = GuidedZoomRun.open(copied(made, tmp_path))
+    other = replace(REFINEMENT, weights=(0.5, 0.5))
+    bare = [evaluate_zoom(zoom, refinement=each, context=QUIET).table.probabilities for each in (REFINEMENT, other)]
+    write_calibration(zoom.path, Calibration(temperature=2.0))
+    with_one = [evaluate_zoom(zoom, refinement=each, context=QUIET).table.probabilities for each in (REFINEMENT, other)]
+    softened = np.sqrt(bare[0]) / np.sqrt(bare[0]).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(with_one[0], softened, atol=1e-5)
+    np.testing.assert_array_equal(with_one[1], bare[1])
 
 
 def test_a_guided_zoom_predicts_what_it_is_evaluated_with(made: GuidedZoomRun, tmp_path: Path) -> None:
