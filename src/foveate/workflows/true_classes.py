@@ -19,9 +19,8 @@ def true_classes(run: Run, photographs: Sequence[Path], context: RunContext) -> 
     data = context.data_of(run)
     roots = {each if data.root.is_dir() else each.parent for each in (data.root.absolute(), data.root.resolve())}
     # A photograph of the data set may be a link to a file outside its folder.
-    inside = {
-        each: each.resolve() for each in photographs if roots & {*each.absolute().parents, *each.resolve().parents}
-    }
+    places = {each: each.resolve() for each in photographs}
+    inside = {each: place for each, place in places.items() if roots & {*each.absolute().parents, *place.parents}}
     if not inside:
         return {}
     try:
