@@ -50,6 +50,15 @@ def test_by_hand(top_k: int, mirrored: bool, threshold: float | None, passes: fl
     assert refinement_passes(table([[1, 1, 2], [3, 4, 5]], [1, 1]), decision, plain_network) == passes
 
 
+def test_in_bfloat16_each_grounded_image_costs_a_pass_more(plain_network: Network, s3n_network: Network) -> None:
+    decision = RefinementConfig(top_k=2, weights=(0.5, 0.5), mirrored=False)
+    found = replace(table([[1, 1, 2], [3, 4, 5]], [1, 1]), precision="bfloat16")
+    assert refinement_passes(found, decision, plain_network) == 2 + (1 + 2) / 2
+    gated = replace(decision, entropy_threshold=0.5)  # the first is sure
+    assert refinement_passes(found, gated, plain_network) == 1 + (0 + 2 + 2) / 2
+    assert refinement_passes(found, decision, s3n_network) == 3 + 1 + (1 + 2) / 2  # is grounded apart in any precision
+
+
 def test_of_everything_it_is_what_the_networks_counted(made: GuidedZoomRun) -> None:
     evidence = evidence_of_split(made, "test", REFINEMENT, context=QUIET)
     k = evidence.evidence.classes.shape[1]

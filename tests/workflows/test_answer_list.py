@@ -13,15 +13,17 @@ from PIL import Image
 from foveate.commands.main import main
 from foveate.data.images import read_image
 from foveate.data.records import ImageRecord
+from foveate.errors import UserError
 from foveate.evaluation.predictions import PredictionTable
 from foveate.runs.guided_zoom_run import GuidedZoomRun
+from foveate.runs.held_out import Calibration, write_calibration
 from foveate.runs.run import Run
 from foveate.workflows import shown_answers
 from foveate.workflows.answer_list import write_answer_list
 from foveate.workflows.evaluate_zoom import evaluate_zoom
 from foveate.workflows.model import load
-from foveate.workflows.shown_answers import answer_sheets_of
-from zooms import EXACT, QUIET, copied
+from foveate.workflows.shown_answers import answer_sheets_of, check_sheet
+from zooms import EXACT, QUIET, REFINEMENT, copied
 
 
 class Answered(NamedTuple):
@@ -92,6 +94,34 @@ def test_sheets_show_every_wrong_answer_and_say_so(tmp_path: Path, monkeypatch: 
     assert said.startswith("the surest 1 of 2 wrong answers (a list given by --out has all of them)")
 
 
+def test_further_pages_replace_only_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table, records = answers(tmp_path)
+    evaluation, sheet, second = Answered(table, records), tmp_path / "sheet.png", tmp_path / "sheet-2.png"
+    monkeypatch.setattr(shown_answers, "_PAGE", 1)
+    answer_sheets_of(evaluation, sheet, title="birds")
+    answer_sheets_of(evaluation, sheet, title="birds")  # in the place of its own
+    assert second.exists()
+    monkeypatch.setattr(shown_answers, "_PAGE", 60)
+    answer_sheets_of(evaluation, sheet, title="birds")
+    assert not second.exists()  # of a longer evaluation
+    others = picture(tmp_path / "sheet-3.png")
+    for _ in ("a picture", "the page of another sheet"):
+        content = others.read_bytes()
+        with pytest.raises(UserError, match=r"sheet-3\.png is none of sheet\.png; move it away"):
+            answer_sheets_of(evaluation, sheet, title="birds")
+        assert others.read_bytes() == content
+        answer_sheets_of(evaluation, tmp_path / "other.png", title="birds")
+        (tmp_path / "other.png").replace(others)
+    others.write_text("no picture")
+    with pytest.raises(UserError, match=r"sheet-3\.png is none of"):
+        check_sheet(sheet)
+    (folder := tmp_path / "folder.png").mkdir()
+    with pytest.raises(UserError, match="is a folder"):
+        check_sheet(folder)
+    with pytest.raises(UserError, match=r"written as \.png; got 'a\.jpg'"):
+        check_sheet(tmp_path / "a.jpg")
+
+
 def test_where_all_is_right_the_sheet_shows_that(tmp_path: Path) -> None:
     table, records = answers(tmp_path)
     right = replace(table, labels=PROBABILITIES.argmax(1))
@@ -113,6 +143,9 @@ def test_the_command_lists_a_runs_answers(quick_run: Run, tmp_path: Path, capsys
     assert all(Path(row["path"]).is_file() for row in rows)
     assert main(["evaluate", str(quick_run.path), "--out", "answers.xls"]) == 2
     assert "answers are written as .csv, .json, .parquet; got 'answers.xls'" in capsys.readouterr().err
+    picture(tmp_path / "b-2.png")
+    assert main(["evaluate", str(quick_run.path), "--sheet", str(tmp_path / "b.png")]) == 2
+    assert "b-2.png is none of b.png" in capsys.readouterr().err
 
 
 def test_a_guided_zoom_is_evaluated_with_what_it_changed(
@@ -134,6 +167,17 @@ def test_a_guided_zoom_is_evaluated_with_what_it_changed(
     assert shown.count("| 3   |   2 |  sum | 0.4 0.3 0.2 0.1 |") == 1  # its own decision is one of the papers'
     assert main(["evaluate", str(zoom.path), "--branch", "original"]) == 2
     assert "--branch are of runs" in capsys.readouterr().err
+
+
+def test_only_the_folders_own_decision_has_its_temperature(made: GuidedZoomRun, tmp_path: Path) -> None:
+    zoom = GuidedZoomRun.open(copied(made, tmp_path))
+    other = replace(REFINEMENT, weights=(0.5, 0.5))
+    bare = [evaluate_zoom(zoom, refinement=each, context=QUIET).table.probabilities for each in (REFINEMENT, other)]
+    write_calibration(zoom.path, Calibration(temperature=2.0))
+    with_one = [evaluate_zoom(zoom, refinement=each, context=QUIET).table.probabilities for each in (REFINEMENT, other)]
+    softened = np.sqrt(bare[0]) / np.sqrt(bare[0]).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(with_one[0], softened, atol=1e-5)
+    np.testing.assert_array_equal(with_one[1], bare[1])
 
 
 def test_a_guided_zoom_predicts_what_it_is_evaluated_with(made: GuidedZoomRun, tmp_path: Path) -> None:

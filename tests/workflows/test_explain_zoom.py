@@ -26,17 +26,20 @@ from foveate.files.documents import write_json
 from foveate.guided_zoom.config import RefinementConfig, Scores
 from foveate.guided_zoom.conventional_cnn import ConventionalCNN
 from foveate.guided_zoom.guided_zoom import GuidedZoom
+from foveate.guided_zoom.picture import zoom_picture
 from foveate.guided_zoom.refined_probabilities import refined_probabilities
 from foveate.guided_zoom.refiner import Refiner
 from foveate.networks.plain import PlainNetwork
 from foveate.recipes.datasets import load_splits
 from foveate.runs.context import RunContext
 from foveate.runs.guided_zoom_run import GuidedZoomRun
+from foveate.runs.held_out import Calibration
 from foveate.runs.run import Run
 from foveate.workflows.explain import explain
 from foveate.workflows.explain_zoom import ZoomExplainer
 from foveate.workflows.pool_features import pool_features
 from foveate.workflows.split_evidence import evidence_of_split
+from foveate.workflows.twins import TwinExplainer
 from zooms import QUIET, REFINEMENT, SLOW, copied
 
 
@@ -318,3 +321,22 @@ def test_a_pool_whose_photographs_are_gone_is_named(own: GuidedZoomRun, plumage:
     shutil.copy(bird := next(plumage.glob("images/*/*.jpg")), tmp_path)
     with pytest.raises(UserError, match="gone"):
         explain(zoom, [str(tmp_path / bird.name)], context=QUIET)
+
+
+def test_a_network_without_a_layer_for_twins_is_explained_without_them(own: GuidedZoomRun, plumage: Path) -> None:
+    image = read_image(next(plumage.glob("images/*/*.jpg")))
+    explainer = ZoomExplainer.of(own, QUIET)
+    assert explainer.twins is not None
+    with mock.patch.object(TwinExplainer, "evidence", side_effect=UserError("neither method sees through it")):
+        assert explainer.explain(image, "bird").twins is None
+    zoom = explainer.refiner.zoom
+    layers = list(own.base_run().load_network().backbone.network.state_dict())
+    layer = next(each for each in layers if each.startswith("blocks.")).rsplit(".", 1)[0]
+    for name in (layer, "no.such.layer"):  # the pool's own layer is the one that is looked into
+        conventional = replace(zoom.conventional, layer=name)
+        refiner = replace(explainer.refiner, zoom=replace(zoom, conventional=conventional))
+        bare = ZoomExplainer.without_pool(explainer.run, refiner, Calibration())
+        assert (bare.twins is None) == (name != layer)
+        found = bare.explain(image, "bird")
+        assert (found.twins is None) == (name != layer)
+        zoom_picture(found, own.path / "bare.png")

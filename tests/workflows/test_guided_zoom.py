@@ -22,6 +22,7 @@ from foveate.commands.main import main
 from foveate.config.data import DataConfig
 from foveate.data.images import read_image
 from foveate.errors import UserError
+from foveate.files.documents import write_json
 from foveate.grounding.config import GroundingConfig, GroundingMethod
 from foveate.guided_zoom.config import EvidenceStart, Keep, RefinementConfig, Rule
 from foveate.guided_zoom.guided_zoom import GuidedZoom
@@ -42,7 +43,7 @@ from foveate.workflows.split_evidence import evidence_of_split, hits_of_split
 from foveate.workflows.train import train
 from miniatures import write_folder
 from oracles.guided_zoom import naive_refined
-from zooms import POOL, QUIET, REFINEMENT, SLOW, copied, made_of, silent
+from zooms import EXACT, POOL, QUIET, REFINEMENT, SLOW, copied, made_of, silent
 
 
 def test_it_leaves_all_that_led_to_its_decisions(made: GuidedZoomRun) -> None:
@@ -180,6 +181,10 @@ def test_a_decision_of_before_there_were_mirror_images_stays_as_it_was(made: Gui
     assert not old.given.mirrored
 
 
+EXACTLY = RunContext(hardware=EXACT, say=silent)
+ROUNDED = RunContext(hardware=replace(EXACT, precision="bf16"), say=silent)
+
+
 def test_a_killed_evaluation_goes_on(made: GuidedZoomRun, tmp_path: Path) -> None:
     again = GuidedZoomRun.open(copied(made, tmp_path))
     shutil.rmtree(again.path / "splits")
@@ -193,9 +198,12 @@ def test_a_killed_evaluation_goes_on(made: GuidedZoomRun, tmp_path: Path) -> Non
 
     with mock.patch("foveate.workflows.split_evidence._PART", 5), mock.patch.object(GuidedZoom, "evidence", stopping):
         with pytest.raises(KeyboardInterrupt):
-            evidence_of_split(again, "test", REFINEMENT, context=QUIET)
-        table = evidence_of_split(again, "test", REFINEMENT, context=QUIET)
+            evidence_of_split(again, "test", REFINEMENT, context=EXACTLY)
+        with pytest.raises(UserError, match=r"has 1 of its 3 parts, in float32, .* give --hardware.precision float32,"):
+            evidence_of_split(again, "test", REFINEMENT, context=ROUNDED)
+        table = evidence_of_split(again, "test", REFINEMENT, context=EXACTLY)
     assert calls == [5, 5, 5, 2]
+    assert table.precision == "float32"
     expected = evidence_of_split(made, "test", REFINEMENT, context=QUIET)
     assert table.ids == expected.ids
     torch.testing.assert_close(table.evidence.scores, expected.evidence.scores, rtol=0, atol=1e-4)
@@ -347,6 +355,20 @@ def test_kept_evidence_of_another_evidence_cnn_is_refused(made: GuidedZoomRun, t
     origin.write_text(origin.read_text().replace('"evidence_hash": "', '"evidence_hash": "0'))
     with pytest.raises(UserError, match="kept evidence belongs to the networks and photographs"):
         evidence_of_split(again, "test", REFINEMENT, context=QUIET)
+
+
+def test_kept_evidence_says_its_precision(made: GuidedZoomRun, tmp_path: Path) -> None:
+    again, said = GuidedZoomRun.open(copied(made, tmp_path)), list[str]()
+    context = RunContext(hardware=ROUNDED.hardware, say=said.append)
+    (origin,) = again.path.rglob("origin.json")
+    content = json.loads(origin.read_text())
+    write_json(origin, {name: value for name, value in content.items() if name != "precision"})  # as older ones are
+    assert evidence_of_split(again, "test", REFINEMENT, context=context).precision == "float32"
+    assert "was found in float32, answers are given here in bfloat16" in said[-1]
+    for part in origin.parent.glob("*.parquet"):
+        part.unlink()
+    assert evidence_of_split(again, "test", REFINEMENT, context=ROUNDED).precision == "bfloat16"
+    assert json.loads(origin.read_text()) == content | {"precision": "bfloat16"}
 
 
 def test_a_network_that_is_never_right_has_no_pool(quick_run: Run, evidence: TrainConfig, tmp_path: Path) -> None:

@@ -23,6 +23,19 @@ def test_photographs_of_every_split_are_known_by_whatever_path(quick_run: Run, p
     }
 
 
+def test_photographs_that_are_links_out_of_the_data_set_are_known(
+    quick_run: Run, plumage: Path, tmp_path: Path
+) -> None:
+    linked = shutil.copytree(plumage, tmp_path / "linked")
+    bird = next(linked.rglob("*.jpg"))
+    expected = true_classes(quick_run, [plumage / bird.relative_to(linked)], RunContext())
+    bird.rename(tmp_path / "0001")
+    bird.symlink_to(tmp_path / "0001")
+    known = true_classes(quick_run, [bird, tmp_path / "0001"], RunContext(root=linked))
+    assert list(known) == [bird]  # what lies elsewhere is asked for by its name in the data set
+    assert list(known.values()) == list(expected.values())
+
+
 def test_what_is_not_of_the_data_set_is_not_known(quick_run: Run, plumage: Path, tmp_path: Path) -> None:
     bird = next(plumage.rglob("*.jpg"))
     shutil.copy(bird, tmp_path / bird.name)

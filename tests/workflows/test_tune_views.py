@@ -132,6 +132,12 @@ def test_without_anything_held_out_it_is_refused(s3n_run: Run, tmp_path: Path) -
     training = f"foveate train s3n {root} --data.validation-fraction 0.2 --out {own.path}-held-out"
     with pytest.raises(UserError, match=re.escape(f"`{training}`, then `foveate tune {own.path}-held-out`")):
         tune_views(own, context=RunContext(say=lambda line: None))
+    command = own.environment()["command"]
+    with pytest.raises(UserError, match=re.escape(f"made with before; the training's command was `{command}`. Runs")):
+        tune_views(own, context=RunContext(say=lambda line: None))
+    (own.path / "environment.json").unlink()
+    with pytest.raises(UserError, match=r"add the options that each was made with before\. Runs of"):
+        tune_views(own, context=RunContext(say=lambda line: None))
     assert not (own.path / "calibration.json").exists()
 
 

@@ -50,9 +50,12 @@ class Evaluate(MeasurementOptions):
         existence.check_data(self.root)
         from foveate.runs.guided_zoom_run import GuidedZoomRun
         from foveate.workflows.answer_files import check_file
+        from foveate.workflows.shown_answers import check_sheet
 
         if self.out is not None:
             check_file(self.out)  # what cannot be written is said before the work, not after
+        if self.sheet is not None:
+            check_sheet(self.sheet)
         if GuidedZoomRun.is_at(self.run_folder.expanduser()):
             self._evaluate_zoom()
         else:

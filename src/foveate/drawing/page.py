@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,6 +18,7 @@ from matplotlib.font_manager import FontProperties, get_font
 from matplotlib.patches import Circle, Patch, Rectangle
 from matplotlib.transforms import IdentityTransform
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from foveate.files.atomic import atomic_path
 from foveate.types import Size
@@ -88,15 +89,21 @@ class Page:
         self._canvas.draw()
         return Image.fromarray(np.asarray(self._canvas.buffer_rgba())).convert("RGB")
 
-    def save(self, path: Path) -> None:
+    def save(self, path: Path, about: Mapping[str, str] | None = None) -> None:
         """Write the page as a PNG.
+
+        Args:
+            path: The PNG.
+            about: What it says of itself, by keyword, unseen.
 
         Raises:
             UserError: The file cannot be written; what was there before is untouched.
         """
-        picture = self.picture()
+        picture, metadata = self.picture(), PngInfo()
+        for keyword, text in (about or {}).items():
+            metadata.add_itxt(keyword, text)
         with atomic_path(path) as temporary:
-            picture.save(temporary, format="PNG")
+            picture.save(temporary, format="PNG", pnginfo=metadata)
 
     def fill(self, box: Room, colour: str) -> None:
         """Fill a box, behind every picture and above what was filled before."""

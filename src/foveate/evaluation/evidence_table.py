@@ -62,10 +62,12 @@ class EvidenceTable:
     ids: tuple[str, ...]
     labels: Int[np.ndarray, " n"]
     evidence: Evidence
+    precision: str = "float32"
+    """That the conventional network answered in: `float32` or `bfloat16`."""
 
     @classmethod
-    def of(cls, table: pa.Table, rounds: int) -> EvidenceTable:
-        """Read it from the rows of `evidence_rows`."""
+    def of(cls, table: pa.Table, rounds: int, precision: str = "float32") -> EvidenceTable:
+        """Read it from the rows of `evidence_rows`, found in a precision."""
         n = table.num_rows
 
         def column(name: str, *shape: int) -> Tensor:
@@ -84,7 +86,9 @@ class EvidenceTable:
             forwards=column("forwards").long(),
             patches=column("patches").long(),
         )
-        return cls(tuple(table.column("id").to_pylist()), np.array(table.column("label").to_numpy()), evidence)
+        return cls(
+            tuple(table.column("id").to_pylist()), np.array(table.column("label").to_numpy()), evidence, precision
+        )
 
     @property
     def probabilities(self) -> Float[Tensor, "n c"]:

@@ -30,6 +30,8 @@ class ConventionalCNN:
     grounding: Grounding
     batch_size: int = 32
     """Images at a time: a batch of photographs has several erased images of each, and S3N draws two views of each."""
+    layer: str | None = None
+    """Name of the backbone's module that was asked to be grounded; None: the grounding's own choice."""
 
     @classmethod
     def place(cls, network: Network, grounding: GroundingConfig, hardware: HardwareConfig) -> ConventionalCNN:
@@ -39,7 +41,8 @@ class ConventionalCNN:
             UserError: As `create_grounding` does.
         """
         classifier = Classifier.place(network, hardware)
-        return cls(classifier, create_grounding(classifier.network.backbone, grounding, dtype=classifier.dtype))
+        made = create_grounding(classifier.network.backbone, grounding, dtype=classifier.dtype)
+        return cls(classifier, made, layer=grounding.layer)
 
     def answer(self, images: UInt8[Tensor, "n H W 3"], classes: Int64[Tensor, "n k"] | int) -> Grounded:
         """Return logits and maps in float32 on the network's device; `classes` as in `Grounding`.

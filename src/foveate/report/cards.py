@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -52,8 +52,10 @@ class Section(NamedTuple):
     cards: Sequence[Card]
 
 
-def card_sheet(sections: Sequence[Section], path: Path, title: str, summary: Mark) -> None:
-    """Write a PNG, at most 1600 pixels wide; sections without cards are left out.
+def card_sheet(
+    sections: Sequence[Section], path: Path, title: str, summary: Mark, about: Mapping[str, str] | None = None
+) -> None:
+    """Write a PNG, at most 1600 pixels wide; sections without cards are left out; `about` as in `Page.save`.
 
     Raises:
         ValueError: There is no card.
@@ -73,7 +75,7 @@ def card_sheet(sections: Sequence[Section], path: Path, title: str, summary: Mar
     draw_header(page, title, summary, lines=2)
     for section in sections:
         top = _draw_section(page, top, section, columns, step)
-    page.save(path)
+    page.save(path, about)
 
 
 def _draw_section(page: Page, top: float, section: Section, columns: int, step: Size) -> float:

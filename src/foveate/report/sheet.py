@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,7 +51,13 @@ class SheetAnswer:
             raise ValueError("an answer must name at least one class; got none")
 
 
-def answer_sheet(answers: Sequence[SheetAnswer], path: Path, title: str, summary: str | None = None) -> None:
+def answer_sheet(
+    answers: Sequence[SheetAnswer],
+    path: Path,
+    title: str,
+    summary: str | None = None,
+    about: Mapping[str, str] | None = None,
+) -> None:
     """Write a PNG, at most 1600 pixels wide: wrong answers first, then right, then those of unknown truth.
 
     Meant for a few dozen answers: each row of four adds about 500 pixels of height. Letters that the font
@@ -62,6 +68,7 @@ def answer_sheet(answers: Sequence[SheetAnswer], path: Path, title: str, summary
         path: The PNG.
         title: The heading.
         summary: A line below it; None: how many are shown.
+        about: What the PNG says of itself, by keyword, unseen.
 
     Raises:
         ValueError: There is no answer to show.
@@ -75,7 +82,7 @@ def answer_sheet(answers: Sequence[SheetAnswer], path: Path, title: str, summary
     ]
     counts = ", ".join(f"{len(group)} {_HEADINGS[mark].lower()}" for mark, group in groups.items())
     shown = f"{len(cards)} {'answer' if len(cards) == 1 else 'answers'} shown: {counts}"
-    card_sheet(sections, path, title, Mark(shown if summary is None else summary, SOFT_INK))
+    card_sheet(sections, path, title, Mark(shown if summary is None else summary, SOFT_INK), about)
 
 
 @dataclass(frozen=True)

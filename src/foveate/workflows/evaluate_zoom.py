@@ -22,7 +22,7 @@ from foveate.guided_zoom.config import RefinementConfig, Rule
 from foveate.guided_zoom.refined_probabilities import refined_probabilities
 from foveate.runs.context import HERE, RunContext
 from foveate.runs.guided_zoom_run import GuidedZoomRun
-from foveate.runs.held_out import calibration_of_first, read_calibration
+from foveate.runs.held_out import Calibration, calibration_of_first, read_calibration
 from foveate.workflows.refinement_report import RefinementReport, RefinementRow
 from foveate.workflows.split_evidence import evidence_of_split, hits_of_split
 
@@ -78,11 +78,12 @@ def evaluate_zoom(
 def refined_table(
     zoom: GuidedZoomRun, evidence: EvidenceTable, decision: RefinementConfig, split: Split
 ) -> PredictionTable:
-    """Return what evidence decides about a split, calibrated."""
+    """Return what evidence decides about a split, calibrated where the decision is the folder's: of no other is it."""
     refined = refined_probabilities(
         evidence.probabilities, evidence.evidence.classes, evidence.refined(decision), decision.scores
     )
-    answers = read_calibration(zoom.path).tempered(refined).numpy()
+    own = decision == zoom.description.refinement
+    answers = (read_calibration(zoom.path) if own else Calibration()).tempered(refined).numpy()
     origin = {"guided_zoom": str(zoom.path), "split": str(split)}
     return PredictionTable(evidence.ids, evidence.labels, answers, zoom.base_run().class_names, origin)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -17,10 +18,12 @@ from foveate.data.images import read_image, upright_rgb
 from foveate.data.paths import find_photographs
 from foveate.data.roots import shown_path
 from foveate.data.transforms import evaluation_geometries
+from foveate.errors import UserError
 from foveate.evaluation.rank_correlation import rank_correlation
 from foveate.files.documents import write_json
 from foveate.grounding.twins import TwinEvidence
 from foveate.guided_zoom.algorithm_1 import decide, own_scores, terms_of
+from foveate.guided_zoom.conventional_cnn import ConventionalCNN
 from foveate.guided_zoom.explanation import ClassEvidence, ExplainedRound, PoolPatch, ZoomExplanation
 from foveate.guided_zoom.guided_zoom import GuidedZoomOutput
 from foveate.guided_zoom.nearest_patches import Nearest
@@ -49,7 +52,8 @@ class ZoomExplainer:
     """Of the conventional network."""
     refiner: Refiner
     pool: PoolFeatures
-    twins: TwinExplainer
+    twins: TwinExplainer | None
+    """None: the network has no layer to look into for what tells two classes apart."""
     nearest: int = 1
     """How many patches of the pool are shown for each patch."""
     calibration: Calibration = field(default_factory=Calibration)
@@ -83,7 +87,7 @@ class ZoomExplainer:
             run,
             refiner,
             PoolFeatures.none(zoom.evidence_cnn, zoom.transforms.input_size),
-            TwinExplainer.of(zoom.conventional.classifier, run.class_names),
+            _twin_explainer(run, zoom.conventional),
             calibration=calibration,
             first_calibration=calibration_of_first(run),
         )
@@ -124,10 +128,12 @@ class ZoomExplainer:
 
     def _twins(self, explanation: ZoomExplanation, view: Image.Image) -> TwinEvidence | None:
         """Say why the chosen class and not its rival; None where there is no other, or the network cannot be asked."""
-        rival = explanation.rival
-        if rival is None:
+        rival, chosen = explanation.rival, explanation.classes[explanation.chosen]
+        if rival is None or self.twins is None:
             return None
-        return self.twins.evidence(view, explanation.classes[explanation.chosen].class_name, rival.class_name)
+        with suppress(UserError):
+            return self.twins.evidence(view, chosen.class_name, rival.class_name)
+        return None
 
     def _classes(
         self,
@@ -233,6 +239,13 @@ def explain_zoom(
 
     folder = out or zoom.path / "explanations"
     return draw_photographs(photographs, explainer.run, folder, "explained", draw, context)
+
+
+def _twin_explainer(run: Run, conventional: ConventionalCNN) -> TwinExplainer | None:
+    """Return what looks into the layer that the pool was grounded in; None where the network has none to look into."""
+    with suppress(UserError):
+        return TwinExplainer.of(conventional.classifier, run.class_names, conventional.layer)
+    return None
 
 
 def _correlation(maps: Float[Tensor, "k h w"]) -> float | None:

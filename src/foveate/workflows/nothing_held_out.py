@@ -26,7 +26,7 @@ def check_fits_views(run: Run, context: RunContext) -> None:
     steps = f"`{_training(run, context, held_out)}`, then `foveate tune {quote(str(held_out))}`"
     raise UserError(
         f"{_RULE}; {run.path} learned from all of its own, and keeps no answers to others. Train it as before, but "
-        f"with a fifth held out: {steps}. Runs of `foveate fit`, and probes, hold out by themselves"
+        f"with a fifth held out: {steps}{_other_options(run)}. Runs of `foveate fit`, and probes, hold out by themselves"
     )
 
 
@@ -48,12 +48,23 @@ def check_fits_decision(zoom: GuidedZoomRun, context: RunContext) -> None:
     listed = ", then ".join(f"`{each}`" for each in steps)
     raise UserError(
         f"{_RULE}; the network of {zoom.path} learned from all of its own. Fit one that has a fifth held out, and take "
-        f"its decision: {listed}"
+        f"its decision: {listed}{_other_options(run)}"
     )
 
 
 def _beside(folder: Path) -> Path:
     return folder.with_name(f"{folder.name}-held-out")
+
+
+def _other_options(run: Run) -> str:
+    """Say that the commands lack the options of the first training and Guided Zoom, and what the training's were."""
+    said = "; add the options that each was made with before"
+    if not run.config.network.trained_here:
+        return said
+    try:
+        return f"{said}; the training's command was `{run.environment()['command']}`"
+    except UserError:  # it is gone, or damaged
+        return said
 
 
 def _training(run: Run, context: RunContext, out: Path) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
@@ -38,10 +37,10 @@ def evidence_of_split(
 ) -> EvidenceTable:
     """Return the evidence of a split for the five best classes (more where more are asked for); keep it on disk.
 
-    What is kept is used again; what was stopped goes on with the part it was at.
+    What is kept is used again; what was stopped goes on with the part it was at, in the precision that it was begun in.
 
     Raises:
-        UserError: What is kept is of other networks or photographs.
+        UserError: What is kept is of other networks or photographs, or is a part, found in another precision.
     """
     run, split = zoom.base_run(), Split(split)
     device_of(context.hardware)
@@ -50,15 +49,15 @@ def evidence_of_split(
     rounds = zoom.description.pool.patches.rounds + 1
     mirrored = "-mirrored" if refinement.mirrored else ""
     folder = zoom.path / "splits" / f"{split}-top-{top_k}-{refinement.scores.value}{mirrored}"
-    _check_origin(folder, zoom, records, context)
     schema = evidence_schema(len(run.class_names), top_k, rounds)
     parts = TableInParts(folder, schema, len(records), _PART, "`foveate guided-zoom`")
+    precision = _checked_precision(parts, zoom, records, context)
     if parts.missing():
         networks = replace(
             load_guided_zoom(zoom, context.hardware), scores=refinement.scores, mirrored=refinement.mirrored
         )
         _score(networks, parts, records, run, top_k, context)
-    return EvidenceTable.of(parts.read(), rounds)
+    return EvidenceTable.of(parts.read(), rounds, precision)
 
 
 def hits_of_split(
@@ -87,30 +86,43 @@ def _in_photograph(
     return view.points_back(places)
 
 
-def _check_origin(folder: Path, zoom_run: GuidedZoomRun, records: Sequence[ImageRecord], context: RunContext) -> None:
-    """Write down what evidence is of, or check what is kept; say where that was found in another precision."""
+def _checked_precision(
+    parts: TableInParts, zoom_run: GuidedZoomRun, records: Sequence[ImageRecord], context: RunContext
+) -> str:
+    """Write down what evidence is of, or check what is kept; return the precision that it is found in."""
     origin = {
         "network_hash": zoom_run.description.network_hash,
         "evidence_hash": hash_of_file(zoom_run.evidence_run().weights),
         "data_hash": hash_of_photographs(records),
     }
-    file = folder / "origin.json"
+    file, missing = parts.folder / "origin.json", len(parts.missing())
     precision = str(autocast_dtype(context.hardware)).removeprefix("torch.")
     if not file.exists():
         write_json(file, origin | {"precision": precision})
-        return
+        return precision
     kept = dict(read_json(file))
-    before = kept.pop("precision", precision)  # older ones do not say it
-    if before != precision:
-        context.say(
-            f"the evidence kept in {folder} was found in {before}, answers are given here in {precision}: some "
-            "probabilities differ in their third digit; remove that folder, and it is found anew"
-        )
+    before = str(kept.pop("precision", "float32"))  # older ones do not say it: their first answers were in float32
     if kept != origin:
         raise UserError(
-            f"kept evidence belongs to the networks and photographs that it was found with; {folder} is of others; "
-            "remove that folder, and it is found anew"
+            f"kept evidence belongs to the networks and photographs that it was found with; {parts.folder} is of "
+            "others; remove that folder, and it is found anew"
         )
+    if before == precision:
+        return precision
+    if missing == len(parts):  # nothing was found yet
+        write_json(file, origin | {"precision": precision})
+        return precision
+    if missing:
+        raise UserError(
+            f"the evidence of a split is found in one precision; {parts.folder} has {len(parts) - missing} of its "
+            f"{len(parts)} parts, in {before}, and the others would be in {precision}; give --hardware.precision "
+            f"{before.replace('bfloat16', 'bf16')}, or remove that folder, and it is found anew"
+        )
+    context.say(
+        f"the evidence kept in {parts.folder} was found in {before}, answers are given here in {precision}: some "
+        "probabilities differ in their third digit; remove that folder, and it is found anew"
+    )
+    return before
 
 
 def _score(

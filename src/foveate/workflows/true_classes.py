@@ -17,8 +17,10 @@ def true_classes(run: Run, photographs: Sequence[Path], context: RunContext) -> 
     A data set that has moved, or has other classes by now, says nothing.
     """
     data = context.data_of(run)
-    root = data.root.resolve() if data.root.is_dir() else data.root.resolve().parent
-    inside = {photograph.resolve(): photograph for photograph in photographs if root in photograph.resolve().parents}
+    roots = {each if data.root.is_dir() else each.parent for each in (data.root.absolute(), data.root.resolve())}
+    # A photograph of the data set may be a link to a file outside its folder.
+    places = {each: each.resolve() for each in photographs}
+    inside = {each: place for each, place in places.items() if roots & {*each.absolute().parents, *place.parents}}
     if not inside:
         return {}
     try:
@@ -27,8 +29,8 @@ def true_classes(run: Run, photographs: Sequence[Path], context: RunContext) -> 
         return {}
     if splits.class_names != run.class_names:
         return {}
-    names = {path.name for path in inside}
+    names = {path.name for each in inside.items() for path in each}
     records = [record for split in (splits.train, splits.validation, splits.test) for record in split]
     named = [record for record in records if isinstance(record.image, Path) and record.image.name in names]
     known = {record.image.resolve(): record.class_name for record in named if isinstance(record.image, Path)}
-    return {photograph: known[path] for path, photograph in inside.items() if path in known}
+    return {photograph: known[path] for photograph, path in inside.items() if path in known}

@@ -23,9 +23,9 @@ class TwinExplainer:
     contrast: TwinContrast
 
     @classmethod
-    def of(cls, classifier: Classifier, class_names: tuple[str, ...]) -> TwinExplainer:
-        """Look into a classifier's network; errors as in `TwinContrast`."""
-        return cls(classifier, class_names, TwinContrast(classifier.network))
+    def of(cls, classifier: Classifier, class_names: tuple[str, ...], layer: str | None = None) -> TwinExplainer:
+        """Look into a layer of a classifier's network; `layer` and errors as in `TwinContrast`."""
+        return cls(classifier, class_names, TwinContrast(classifier.network, layer))
 
     def evidence(self, view: Image.Image, first: str, second: str) -> TwinEvidence:
         """Return both maps of a view.
