@@ -11,19 +11,16 @@ import numpy as np
 import pytest
 
 from command_line import status
-from foveate.config.data import DataConfig
 from foveate.errors import UserError
 from foveate.evaluation.calibration import Judged
 from foveate.evaluation.predictions import PredictionTable
 from foveate.evaluation.risk_coverage import risk_coverage
-from foveate.recipes.datasets import load_splits
 from foveate.runs import run as runs
 from foveate.runs.context import RunContext
 from foveate.runs.guided_zoom_run import GuidedZoomRun
 from foveate.runs.run import Run
 from foveate.workflows.html_report import write_report as workflow
 from foveate.workflows.html_report.answers import accuracy_by_class, cards, refinement, risk_sentence
-from foveate.workflows.html_report.suspected import _judgeable
 from foveate.workflows.html_report.write_report import ReportConfig, write_report
 from zooms import QUIET, SLOW
 
@@ -155,14 +152,6 @@ def test_a_run_of_a_newer_version_is_refused(
 def test_doubted_labels_are_of_photographs_that_were_not_learned(reported: Path, tmp_path: Path) -> None:
     page = write_report(reported.parent, split="train", out=tmp_path / "train.html", context=QUIET)
     assert 'id="labels"' not in page.read_text()
-
-
-def test_a_class_of_one_photograph_is_left_out_where_labels_are_doubted(plumage: Path) -> None:
-    records = load_splits(DataConfig(root=plumage)).test
-    ones = [next(record for record in records if record.label == label) for label in (0, 1)]
-    twos = [record for record in records if record.label in (2, 3)]
-    assert _judgeable([*ones, *twos]) == list(range(2, 2 + len(twos)))
-    assert _judgeable([*ones, *(record for record in records if record.label == 2)]) == []
 
 
 def table(answers: list[int], labels: list[int], sure: float = 0.6) -> PredictionTable:

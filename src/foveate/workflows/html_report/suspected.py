@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
-
 import numpy as np
 
 from foveate.config.branches import Branch
@@ -14,7 +11,7 @@ from foveate.evaluation.predictions import PredictionTable
 from foveate.report.html.contents import Suspect
 from foveate.report.html.pictures import PictureStore
 from foveate.runs.held_out import read_calibration, read_held_out
-from foveate.workflows.check.label_evidence import evidence_by_answers
+from foveate.workflows.check.label_evidence import evidence_by_answers, judgeable
 from foveate.workflows.check.suspects import suspected_labels
 from foveate.workflows.html_report.subject import Subject
 
@@ -32,7 +29,7 @@ def suspects_of(subject: Subject, table: PredictionTable, store: PictureStore) -
     """
     answered = _unlearned(subject, table)
     records = [record for record, _, _ in answered]
-    answered = [answered[place] for place in _judgeable(records)]
+    answered = [answered[place] for place in judgeable(records)]
     if not answered:
         return ()
     records = [record for record, _, _ in answered]
@@ -78,10 +75,3 @@ def _unlearned(subject: Subject, table: PredictionTable) -> list[tuple[ImageReco
 
 def _rows(table: PredictionTable) -> list[tuple[str, np.ndarray]]:
     return list(zip(table.ids, table.probabilities, strict=True))
-
-
-def _judgeable(records: Sequence[ImageRecord]) -> list[int]:
-    """Return the places of the photographs whose class has two of them, which confident learning needs, and a rival."""
-    counts = Counter(record.label for record in records)
-    several = {label for label, count in counts.items() if count > 1}
-    return [place for place, record in enumerate(records) if record.label in several] if len(several) > 1 else []
