@@ -30,6 +30,8 @@ class FindingKind(StrEnum):
     """It is equal to another photograph of its class and split, and counts twice."""
     BLANK = "nearly blank"
     TINY = "tiny"
+    FEW = "few photographs"
+    """The first training photograph of a class that has fewer than five."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,15 +127,38 @@ class DataReport:
     def excluded(self) -> tuple[str, ...]:
         """Ids of what is better left out: what is equal to something else, unreadable, or nearly blank.
 
-        Of two equal photographs the one of the training split is left out, of two classes both.
+        Of two equal photographs the one of the training split is left out, of two classes both; but `spared` stay.
         """
-        names: dict[str, None] = {}
-        for each in self.findings:
-            if each.kind in _LEFT_OUT:
-                names[each.photograph] = None
-            if each.kind is FindingKind.CLASSES and each.other is not None:
-                names[each.other] = None
-        return tuple(names)
+        spared = set(self.spared)
+        return tuple(name for name in self._better_left_out if name not in spared)
+
+    @property
+    def spared(self) -> tuple[str, ...]:
+        """Ids of what would be left out too, but that a class would have no training photograph then, or a split none.
+
+        Of each such class or split it is one, the best that there is.
+        """
+        inside: dict[tuple[str, str | None], list[str]] = {}
+        for name, (split, class_name) in self._better_left_out.items():
+            inside.setdefault((split, class_name if split == _TRAIN else None), []).append(name)
+        sizes: dict[tuple[str, str | None], int] = {}
+        for each in self.splits:
+            if each.name == _TRAIN:
+                sizes |= {(_TRAIN, name): n for name, n in zip(self.class_names, each.photographs, strict=True)}
+            else:
+                sizes[each.name, None] = sum(each.photographs)
+        return tuple(names[-1] for place, names in inside.items() if len(names) == sizes.get(place))
+
+    @property
+    def _better_left_out(self) -> dict[str, tuple[str, str]]:
+        """The split and class of what is better left out, the worst first."""
+        names: dict[str, tuple[str, str]] = {}
+        for kind in _LEFT_OUT:
+            for each in self.of(kind):
+                names.setdefault(each.photograph, (each.split, each.class_name))
+                if kind is FindingKind.CLASSES and each.other and each.other_split and each.other_class:
+                    names.setdefault(each.other, (each.other_split, each.other_class))
+        return names
 
     def write(self, folder: Path) -> None:
         """Write it as `check.json`."""
@@ -149,7 +174,9 @@ class DataReport:
         return structured(read_json(folder / _FILE, SCHEMA_VERSION, {}), cls, folder / _FILE, "a check")
 
 
-_LEFT_OUT = (FindingKind.LEAK, FindingKind.CLASSES, FindingKind.UNREADABLE, FindingKind.COPY, FindingKind.BLANK)
+_TRAIN = "train"
+_LEFT_OUT = (FindingKind.UNREADABLE, FindingKind.BLANK, FindingKind.LEAK, FindingKind.CLASSES, FindingKind.COPY)
+"""The worst first, of which nothing is spared if there is a better one."""
 
 
 def ordered(findings: list[Finding]) -> tuple[Finding, ...]:

@@ -27,11 +27,7 @@ class PlainCSV:
     """
 
     def __init__(self, stream: TextIO, columns: Sequence[str], *, quoted: bool = False) -> None:
-        self._writer = (
-            DictWriter(stream, columns, lineterminator="\n", quoting=QUOTE_ALL)
-            if quoted
-            else DictWriter(stream, columns, lineterminator="\n", quoting=QUOTE_MINIMAL)
-        )
+        self._writer = DictWriter(stream, columns, lineterminator="\n", quoting=QUOTE_ALL if quoted else QUOTE_MINIMAL)
         self._writer.writerow({name: plain_cell(name) for name in columns})
 
     def write(self, rows: Iterable[Mapping[str, Any]]) -> None:

@@ -105,6 +105,29 @@ def test_planted_faults_are_found_each_by_its_kind(marsh: Path) -> None:
     assert len(load_dataset(clean).train) == 18
 
 
+def test_a_list_empties_no_class_and_no_split(marsh: Path) -> None:
+    """Of the herons all are leaks but one, which is black: a leak is spared. Then a test is all blank."""
+    train, test = marsh / "train/heron", marsh / "test"
+    for number in range(3, 6):
+        (train / f"{number}.png").unlink()
+    for number in range(2):
+        shutil.copy(test / f"heron/{number}.png", train / f"{number}.png")
+    Image.new("RGB", (90, 90)).save(train / "2.png")
+    lines: list[str] = []
+    report = check(marsh, out=marsh.parent / "check", labels=False, say=lines.append)
+    assert report.spared == ("train/heron/1.png",)
+    assert set(report.excluded) == {"train/heron/0.png", "train/heron/2.png"}
+    assert [(each.photograph, each.words) for each in report.of(FindingKind.FEW)] == [
+        ("train/heron/0.png", "training photographs of its class: 3")
+    ]
+    assert any("it spares 1 with a finding: train/heron/1.png" in line for line in lines)
+    load_dataset(DataConfig(root=marsh, exclude=(str(report.path / "exclude.txt"),)))
+    for number, file in enumerate(sorted(test.rglob("*.png"))):
+        Image.new("RGB", (90, 91 + number)).save(file)
+    blank = check(marsh, out=marsh.parent / "blank", labels=False, say=quiet)
+    assert len([name for name in blank.excluded if name.startswith("test")]) == 5
+
+
 def test_a_table_holds_no_formula(marsh: Path) -> None:
     shutil.copy(marsh / "train/=stork/0.png", marsh / "train/=stork/copy.png")
     report = looked_over(marsh)

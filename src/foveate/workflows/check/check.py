@@ -38,7 +38,7 @@ from foveate.workflows.check.check_files import (
     printable,
     write_check,
 )
-from foveate.workflows.check.equal_photographs import Looked, equal, torn_groups, unusable
+from foveate.workflows.check.equal_photographs import Looked, equal, small_classes, torn_groups, unusable
 from foveate.workflows.check.label_evidence import LabelEvidence, evidence_by_probe, judgeable, usual_method
 from foveate.workflows.check.run_evidence import Judge, evidence_by_run
 from foveate.workflows.check.suspects import suspected_labels, typical_photographs
@@ -145,7 +145,7 @@ def _looked_over(
     if not prints:
         raise UserError(f"a check needs a photograph that can be read; none of {len(photographs)} in {config.root} can")
     pairs = equal_pairs(prints)
-    findings = [*unusable(photographs), *equal(readable, pairs), *torn_groups(photographs)]
+    findings = [*unusable(photographs), *equal(readable, pairs), *torn_groups(photographs), *small_classes(photographs)]
     evidence = None
     if labels:
         method = method or usual_method(config.root)
@@ -236,6 +236,12 @@ def _say_end(report: DataReport, files: Sequence[Path], say: Callable[[str], Non
     for name, words in lines.items():
         if name in names and (suspects or name not in (SUSPECTS, RELABEL)):
             say(f"  {name:13} {words}")
+    if report.spared:
+        spared = first_few([shown_path(each) for each in report.spared], 3)
+        say(
+            f"note: {EXCLUDE} leaves at least one training photograph of each class and one photograph of each split; "
+            f"for that it spares {len(report.spared)} with a finding: {spared}"
+        )
     if unlisted := {each.photograph for each in report.findings if not is_listed(each.photograph)}:
         say(
             f"note: {len(unlisted)} photographs are in {FINDINGS} only, since no list can name them (not UTF-8, or "

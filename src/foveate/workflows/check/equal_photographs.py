@@ -12,6 +12,8 @@ from foveate.evaluation.data_report import Finding, FindingKind
 
 TINY = 64
 """Pixels; a photograph with a shorter side shows little of anything."""
+FEW = 5
+"""A class with fewer training photographs is hard to learn."""
 _PRECEDENCE = ("test", "validation", "train")
 """Of equal photographs the one of the first of these splits is the other one, that stays."""
 
@@ -90,6 +92,17 @@ def torn_groups(photographs: Sequence[Looked]) -> Iterator[Finding]:
                 other_class=early[0].record.class_name,
                 words=f"group {group}: " + ", ".join(f"{len(own)} in {own[0].split}" for own in present),
             )
+
+
+def small_classes(photographs: Sequence[Looked]) -> Iterator[Finding]:
+    """Yield a finding for each class with fewer than `FEW` training photographs, of which it has one."""
+    classes: dict[int, list[Looked]] = {}
+    for each in photographs:
+        if each.split == _PRECEDENCE[-1]:
+            classes.setdefault(each.record.label, []).append(each)
+    for _, inside in sorted(classes.items()):
+        if len(inside) < FEW:
+            yield _alone(FindingKind.FEW, inside[0], f"training photographs of its class: {len(inside)}")
 
 
 def _alone(kind: FindingKind, photograph: Looked, words: str) -> Finding:
