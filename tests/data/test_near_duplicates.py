@@ -13,7 +13,7 @@ from PIL import Image, ImageOps
 
 from foveate.data import near_duplicates
 from foveate.data.fingerprints import Fingerprint, fingerprint, fingerprints_of
-from foveate.data.near_duplicates import equal_pairs, numbered_components
+from foveate.data.near_duplicates import Pair, equal_pairs, numbered_components, same_pixels
 from foveate.data.records import ImageRecord
 
 
@@ -71,6 +71,25 @@ def test_blank_photographs_are_equal_only_in_every_pixel() -> None:
     prints = [fingerprint(each) for each in (black, other, black)]
     assert [pair[:2] for pair in equal_pairs(prints)] == [(0, 2)]
     assert equal_pairs([]) == []
+
+
+def test_many_photographs_of_the_same_pixels_are_grouped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And only the first of each group is compared with others, blank ones not at all."""
+    seen, blank = fingerprint(scene(0)), fingerprint(Image.new("RGB", (64, 64)))
+    near, compared = fingerprint(encoded(scene(0), 60)), list[tuple[int, int]]()
+    verified = near_duplicates._verified
+
+    def counted(prints: list[Fingerprint], first: int, second: int, words: str) -> Pair | None:
+        compared.append((first, second))
+        return verified(prints, first, second, words)
+
+    monkeypatch.setattr(near_duplicates, "_verified", counted)
+    pairs = equal_pairs([seen] * 200 + [blank] * 200 + [near])
+    assert [pair[:2] for pair in pairs] == [(0, n) for n in range(1, 200)] + [(0, 400)] + [
+        (200, n) for n in range(201, 400)
+    ]
+    assert compared == [(0, 400)]
+    assert same_pixels([seen, near, seen]) == [[0, 2], [1]]
 
 
 def test_components_join_links() -> None:

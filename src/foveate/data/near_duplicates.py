@@ -31,15 +31,32 @@ class Pair(NamedTuple):
 
 
 def equal_pairs(prints: Sequence[Fingerprint]) -> list[Pair]:
-    """Return all pairs of photographs that show the same; nearly blank ones only where their pixels are equal."""
-    straight = np.array([each.bits for each in prints], dtype=bool).reshape(-1, BITS)
-    mirrored = np.array([each.mirrored_bits for each in prints], dtype=bool).reshape(-1, BITS)
-    pairs: dict[tuple[int, int], Pair] = {}
-    for words, other in (("nearly equal", straight), ("mirrored", mirrored)):
-        for first, second in _near(straight, other):
+    """Return the pairs of photographs that show the same; nearly blank ones only where their pixels are equal.
+
+    Of photographs with the same pixels each is paired with the first of them, and that one alone with others that are
+    nearly equal: `same_pixels` says which belong to it.
+    """
+    groups = same_pixels(prints)
+    pairs = {
+        (group[0], other): Pair(group[0], other, 1.0, "the same pixels") for group in groups for other in group[1:]
+    }
+    firsts = [group[0] for group in groups if prints[group[0]].blank is None]
+    straight = np.array([prints[place].bits for place in firsts], dtype=bool).reshape(-1, BITS)
+    mirrored = np.array([prints[place].mirrored_bits for place in firsts], dtype=bool).reshape(-1, BITS)
+    for words, other_bits in (("nearly equal", straight), ("mirrored", mirrored)):
+        for one, other in _near(straight, other_bits):
+            first, second = firsts[one], firsts[other]
             if (first, second) not in pairs and (pair := _verified(prints, first, second, words)) is not None:
                 pairs[first, second] = pair
     return sorted(pairs.values())
+
+
+def same_pixels(prints: Sequence[Fingerprint]) -> list[list[int]]:
+    """Return the places of photographs with the same pixels together, in their order; most are alone."""
+    groups: dict[bytes, list[int]] = {}
+    for place, each in enumerate(prints):
+        groups.setdefault(each.digest, []).append(place)
+    return list(groups.values())
 
 
 def numbered_components(count: int, links: Sequence[tuple[int, int]]) -> list[int]:
@@ -61,10 +78,6 @@ def _near(one: Bool[np.ndarray, "n 64"], other: Bool[np.ndarray, "n 64"]) -> Ite
 
 def _verified(prints: Sequence[Fingerprint], first: int, second: int, words: str) -> Pair | None:
     one, other = prints[first], prints[second]
-    if one.digest == other.digest:
-        return Pair(first, second, 1.0, "the same pixels")
-    if one.blank or other.blank:
-        return None
     thumbnail = other.thumbnail[:, ::-1] if words == "mirrored" else other.thumbnail
     correlation = _correlation(one.thumbnail.astype(np.float64), thumbnail.astype(np.float64))
     return Pair(first, second, correlation, words) if correlation >= LEAST_CORRELATION else None

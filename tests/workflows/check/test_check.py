@@ -105,6 +105,17 @@ def test_planted_faults_are_found_each_by_its_kind(marsh: Path) -> None:
     assert len(load_dataset(clean).train) == 18
 
 
+def test_of_several_equal_ones_that_of_the_test_is_the_other(marsh: Path) -> None:
+    """Whatever is listed first, and also for what is only nearly equal to the first of them."""
+    test, train = marsh / "test/heron/0.png", marsh / "train/heron"
+    for name in ("1.png", "a.png"):
+        shutil.copy(test, train / name)
+    Image.open(test).save(train / "near.jpg", quality=80)
+    found = {each.photograph: (each.kind, each.other) for each in looked_over(marsh).findings}
+    leak = (FindingKind.LEAK, "test/heron/0.png")
+    assert found == dict.fromkeys(("train/heron/1.png", "train/heron/a.png", "train/heron/near.jpg"), leak)
+
+
 def test_a_list_empties_no_class_and_no_split(marsh: Path) -> None:
     """Of the herons all are leaks but one, which is black: a leak is spared. Then a test is all blank."""
     train, test = marsh / "train/heron", marsh / "test"

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from foveate.data.fingerprints import Fingerprint
-from foveate.data.near_duplicates import Pair
+from foveate.data.near_duplicates import Pair, same_pixels
 from foveate.data.records import ImageRecord
 from foveate.evaluation.data_report import Finding, FindingKind
 
@@ -44,12 +44,9 @@ def equal(photographs: Sequence[Looked], pairs: Sequence[Pair]) -> Iterator[Find
 
     Args:
         photographs: All of them can be read.
-        pairs: Of their places.
+        pairs: Of their places, as `equal_pairs` returns them.
     """
-    partners: dict[int, list[tuple[int, Pair]]] = {}
-    for pair in pairs:
-        late, early = sorted(pair[:2], key=lambda place: _rank(photographs, place), reverse=True)
-        partners.setdefault(late, []).append((early, pair))
+    partners = _partners(photographs, pairs)
     for late, before in sorted(partners.items()):
         early, pair = min(before, key=lambda each: _rank(photographs, each[0]))
         record, split, _ = photographs[late]
@@ -67,6 +64,27 @@ def equal(photographs: Sequence[Looked], pairs: Sequence[Pair]) -> Iterator[Find
             other_class=other.class_name,
             words=f"{pair.words}{', and of another class' if leaks and torn else ''}",
         )
+
+
+def _partners(photographs: Sequence[Looked], pairs: Sequence[Pair]) -> dict[int, list[tuple[int, Pair]]]:
+    """Return what goes before each photograph that is equal to it: of photographs with the same pixels the best."""
+    prints = [each.print for each in photographs if isinstance(each.print, Fingerprint)]
+    groups = {group[0]: group for group in same_pixels(prints)}
+    best = {first: min(group, key=lambda place: _rank(photographs, place)) for first, group in groups.items()}
+    partners: dict[int, list[tuple[int, Pair]]] = {}
+    for pair in pairs:
+        if pair.second not in groups:  # of the same pixels as pair.first
+            continue
+        for own, other in ((pair.first, pair.second), (pair.second, pair.first)):
+            for late in groups[own]:
+                if _rank(photographs, best[other]) < _rank(photographs, late):
+                    partners.setdefault(late, []).append((best[other], pair))
+    for first, group in groups.items():
+        for late in group:
+            if late != best[first]:
+                alike = Pair(min(best[first], late), max(best[first], late), 1.0, "the same pixels")
+                partners.setdefault(late, []).append((best[first], alike))
+    return partners
 
 
 def torn_groups(photographs: Sequence[Looked]) -> Iterator[Finding]:
