@@ -8,6 +8,7 @@ import io
 import json
 import logging
 import os
+import shutil
 import signal
 import threading
 import time
@@ -25,6 +26,7 @@ from PIL import Image
 
 import foveate
 from foveate.data.images import ImageError, read_image
+from foveate.data.records import photograph_of
 from foveate.errors import UserError
 from foveate.inference.classifier import Calibration
 from foveate.runs.context import RunContext
@@ -269,3 +271,17 @@ def test_the_first_answer_is_that_of_the_decision(zoom_service: Service, birds: 
     before = [explained(each, received, 3, refined=True)["first_answer"] for each in (zoom_service, softer)]
     assert before[1].probability == pytest.approx(told.first.probability, abs=1e-6)
     assert before[0].probability > before[1].probability
+
+
+def test_training_patches_are_found_where_they_lie_now(
+    zoom_service: Service, made: GuidedZoomRun, plumage: Path, tmp_path: Path
+) -> None:
+    assert zoom_service.zoom is not None
+    moved, kept = shutil.copytree(plumage, tmp_path / "moved"), zoom_service.zoom.pool
+    service = Service.load(made.path, ServeConfig(), replace(QUIET, root=moved))
+    assert service.zoom is not None
+    found = service.zoom.pool
+    assert [each.id for each in found.records] == [each.id for each in kept.records]
+    assert torch.equal(found.features, kept.features), "those that are kept: the patches are the same"
+    assert all(Path(str(photograph_of(each.image))).is_relative_to(moved) for each in found.records)
+    assert not any(Path(str(photograph_of(each.image))).is_relative_to(moved) for each in kept.records)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,6 +18,7 @@ from foveate.types import Prediction
 from foveate.workflows.decoded_batches import Decoded
 from foveate.workflows.explain_zoom import ZoomExplainer
 from foveate.workflows.model import Model, load
+from foveate.workflows.pool_features import pool_features
 from foveate.workflows.twins import TwinExplainer
 from foveate.workflows.typical_photographs import TypicalPhotographs
 
@@ -109,7 +110,9 @@ def _zoom_explainer(model: Model, config: ServeConfig, context: RunContext) -> Z
     if not config.training_photographs:
         return bare
     try:
-        return ZoomExplainer.put_together(GuidedZoomRun.open(model.zoom), model.refiner, context)
+        cnn, workers = model.refiner.zoom.evidence_cnn, context.hardware.workers
+        pool = pool_features(GuidedZoomRun.open(model.zoom), cnn, root=context.root, workers=workers, say=context.say)
+        return replace(bare, pool=pool)
     except UserError as error:
         context.say(f"the nearest training evidence is not shown: {error}")
         return bare

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -14,16 +15,18 @@ from safetensors.torch import save
 from torch import Tensor
 from torch.nn import functional
 
-from foveate.config.data import DataConfig, DatasetFormat, TransformConfig
+from foveate.config.data import DatasetFormat, TransformConfig
+from foveate.data.datasets import load_dataset
 from foveate.data.loading import EvaluationViews, evaluation_loader
-from foveate.data.records import ImageRecord, Patch, labels_of, photograph_of
+from foveate.data.records import ImageDataset, ImageRecord, Patch, labels_of, photograph_of
 from foveate.files.atomic import atomic_path
 from foveate.files.hashes import hash_of_file
 from foveate.guided_zoom.nearest_patches import Nearest, nearest
 from foveate.guided_zoom.pool import patches_alone
+from foveate.guided_zoom.pool_dataset import load_pool
 from foveate.inference.classifier import Classifier
 from foveate.progress import progress
-from foveate.recipes.datasets import load_splits
+from foveate.recipes.datasets import LOADERS
 from foveate.runs.guided_zoom_run import GuidedZoomRun
 
 _BATCH = 64
@@ -64,13 +67,19 @@ def _is_of(record: ImageRecord, photograph: Path) -> bool:
 
 
 def pool_features(
-    zoom_run: GuidedZoomRun, evidence_cnn: Classifier, *, workers: int | None = None, say: Callable[[str], None] = print
+    zoom_run: GuidedZoomRun,
+    evidence_cnn: Classifier,
+    *,
+    root: Path | None = None,
+    workers: int | None = None,
+    say: Callable[[str], None] = print,
 ) -> PoolFeatures:
     """Return the features of every patch of a pool: those that are kept, or new ones where either has changed.
 
     Args:
         zoom_run: A finished Guided Zoom.
         evidence_cnn: Its Evidence CNN.
+        root: Where the photographs of the pool lie now; None: where they lay when it was built.
         workers: Processes that decode photographs.
         say: Receives lines of progress.
 
@@ -78,8 +87,7 @@ def pool_features(
         UserError: The pool is unfinished, empty, without evidence of some class, or its photographs are gone.
     """
     run = zoom_run.evidence_run()
-    patches = load_splits(DataConfig(root=zoom_run.pool, format=DatasetFormat.POOL, test_fraction=0.0)).train
-    records = patches_alone(patches)
+    records = patches_alone(load_pool(zoom_run.pool, partial(_photographs, root)).train)
     origin = {"evidence_hash": hash_of_file(run.weights), "pool_hash": _hash_of_patches(records)}
     file = zoom_run.path / "pool_features.safetensors"
     features = _kept(file, origin, say)
@@ -89,6 +97,10 @@ def pool_features(
         with atomic_path(file) as temporary:
             temporary.write_bytes(save({"features": features.half()}, metadata=origin))
     return PoolFeatures(records, features)
+
+
+def _photographs(root: Path | None, before: Path, format: DatasetFormat, exclude: tuple[str, ...]) -> ImageDataset:
+    return load_dataset(root or before, format, exclude, LOADERS)
 
 
 def _hash_of_patches(records: Sequence[ImageRecord]) -> str:
