@@ -26,7 +26,8 @@ def check_fits_views(run: Run, context: RunContext) -> None:
     steps = f"`{_training(run, context, held_out)}`, then `foveate tune {quote(str(held_out))}`"
     raise UserError(
         f"{_RULE}; {run.path} learned from all of its own, and keeps no answers to others. Train it as before, but "
-        f"with a fifth held out: {steps}{_other_options(run)}. Runs of `foveate fit`, and probes, hold out by themselves"
+        f"with a fifth held out: {steps}{_other_options(run)}. Runs of `foveate fit`, and probes, hold out by "
+        "themselves"
     )
 
 
