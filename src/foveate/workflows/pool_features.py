@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -15,8 +15,7 @@ from safetensors.torch import save
 from torch import Tensor
 from torch.nn import functional
 
-from foveate.config.data import DatasetFormat, TransformConfig
-from foveate.data.datasets import load_dataset
+from foveate.config.data import DataConfig, TransformConfig
 from foveate.data.loading import EvaluationViews, evaluation_loader
 from foveate.data.records import ImageDataset, ImageRecord, Patch, labels_of, photograph_of
 from foveate.files.atomic import atomic_path
@@ -26,7 +25,7 @@ from foveate.guided_zoom.pool import patches_alone
 from foveate.guided_zoom.pool_dataset import load_pool
 from foveate.inference.classifier import Classifier
 from foveate.progress import progress
-from foveate.recipes.datasets import LOADERS
+from foveate.recipes.datasets import load_dataset
 from foveate.runs.guided_zoom_run import GuidedZoomRun
 
 _BATCH = 64
@@ -99,8 +98,8 @@ def pool_features(
     return PoolFeatures(records, features)
 
 
-def _photographs(root: Path | None, before: Path, format: DatasetFormat, exclude: tuple[str, ...]) -> ImageDataset:
-    return load_dataset(root or before, format, exclude, LOADERS)
+def _photographs(root: Path | None, config: DataConfig) -> ImageDataset:
+    return load_dataset(config if root is None else replace(config, root=root))
 
 
 def _hash_of_patches(records: Sequence[ImageRecord]) -> str:
