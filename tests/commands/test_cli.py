@@ -497,3 +497,9 @@ def test_a_command_keeps_the_memory_of_freed_tensors_for_the_next() -> None:
     done = subprocess.run([sys.executable, "-c", _PAGES], capture_output=True, text=True, check=True)
     before, after = map(int, done.stdout.splitlines()[-1].split())
     assert after <= before / 10
+
+
+def test_a_fit_that_is_not_finished_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "half" / ".fit").mkdir(parents=True)
+    assert status("report", str(tmp_path / "half")) == 2
+    assert "a fit is used when it is finished" in capsys.readouterr().err

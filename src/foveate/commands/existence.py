@@ -11,11 +11,16 @@ from foveate.data.roots import existing_root
 from foveate.errors import UserError
 from foveate.recipes.config import TrainConfig
 
-_RUN, _ZOOM = "run.json", "guided_zoom.json"
+_RUN, _ZOOM, _FIT = "run.json", "guided_zoom.json", ".fit"
 
 
 def check_run(path: Path) -> None:
     """Refuse what is no run folder."""
+    if holds((expanded(path) / _FIT).is_dir):
+        raise UserError(
+            f"a fit is used when it is finished; that in {str(path)[:200]} is not; give the same `foveate fit` again: "
+            "it goes on where it was stopped"
+        )
     if not holds((expanded(path) / _RUN).is_file):
         raise UserError(f"a run is a folder with a {_RUN}, as `foveate train` makes it; {str(path)[:200]} is not one")
 

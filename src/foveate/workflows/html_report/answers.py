@@ -16,6 +16,7 @@ from foveate.report.html.contents import Chart, ClassAccuracy, PhotographCard, P
 from foveate.report.html.figures import reliability_chart, risk_chart
 
 _SHOWN = 5  # classes of an answer
+_LEVEL = 0.02  # from which difference of confidence and accuracy is worth a word
 _COVERAGE, _RISK = 0.8, 0.02  # what the sentence on risk speaks of
 
 
@@ -89,8 +90,10 @@ def trust_charts(name: str, table: PredictionTable, before: PredictionTable | No
     risks = {each: risk_coverage(answers) for each, answers in judged.items()}
     last = judged[list(judged)[-1]]
     confidence, right = float(last.confidence.mean()), float(last.right.mean())
+    apart = right - confidence
+    word = "It is" if abs(apart) < _LEVEL else "It is too modest:" if apart > 0 else "It is too sure:"
     calibration = (
-        f"It is {confidence:.0%} sure on average, and {right:.0%} are right. On the dashed line the two would be "
+        f"{word} {confidence:.0%} sure on average, and {right:.0%} are right. On the dashed line the two would be "
         f"equal; the mean distance from it is {100 * bins[list(bins)[-1]].error:.1f} points."
     )
     return (

@@ -230,9 +230,9 @@ class _Gathering:
             except UserError:  # one cannot be read, which is noted where it is to be shown
                 return ()
         return (
-            ("passes of a network for an answer", f"{cost.passes:.1f}"),
+            ("runs of a network for an answer (passes)", f"{cost.passes:.1f}"),
             ("an answer, decoding left out", f"{cost.milliseconds:.0f} ms"),
-            ("weights", f"{cost.megabytes:.0f} MB"),
+            ("file of its weights", f"{cost.megabytes:.0f} MB"),
         )
 
     def _wrong(self, gallery: Sequence[PhotographCard]) -> tuple[tuple[WrongPhotograph, ...], str]:

@@ -42,7 +42,7 @@
     answer.append(element("span", card.right ? "✓ " : "✗ ", "mark " + (card.right ? "right" : "wrong")));
     answer.append(card.answer + " " + percent(card.sure));
     words.append(answer);
-    if (!card.right) words.append(element("div", "is " + card.truth));
+    if (!card.right) words.append(element("div", "really " + card.truth));
     if (card.before && card.before !== card.answer) words.append(element("div", "before the evidence: " + card.before));
     card.others.forEach((name, index) => {
       if (name !== card.answer) words.append(element("div", others[index] + ": " + name));
