@@ -133,10 +133,12 @@ def test_without_anything_held_out_it_is_refused(s3n_run: Run, tmp_path: Path) -
     with pytest.raises(UserError, match=re.escape(f"`{training}`, then `foveate tune {own.path}-held-out`")):
         tune_views(own, context=RunContext(say=lambda line: None))
     command = own.environment()["command"]
-    with pytest.raises(UserError, match=re.escape(f"made with before; the training's command was `{command}`. Runs")):
+    with pytest.raises(
+        UserError, match=re.escape(f"made with before; the training's command was `{command}`. Fits and")
+    ):
         tune_views(own, context=RunContext(say=lambda line: None))
     (own.path / "environment.json").unlink()
-    with pytest.raises(UserError, match=r"add the options that each was made with before\. Runs of"):
+    with pytest.raises(UserError, match=r"add the options that each was made with before\. Fits and"):
         tune_views(own, context=RunContext(say=lambda line: None))
     assert not (own.path / "calibration.json").exists()
 

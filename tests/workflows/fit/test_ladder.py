@@ -263,7 +263,7 @@ def test_a_guided_zoom_that_wins_is_left_whole(birds: Path, tmp_path: Path, monk
     assert held_out is not None
     assert len(held_out.decision.ids) == 24
     assert foveate.load(moved).predict(next(birds.rglob("*.jpg"))).best.class_name
-    assert f"foveate guided-zoom {tmp_path / 'fit' / 'network'} --out" in lines[-1]
+    assert f"foveate report {tmp_path / 'fit'} " in lines[-1]
 
 
 def test_a_part_is_held_out_once_where_more_takes_too_long(
