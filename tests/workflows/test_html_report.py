@@ -70,7 +70,8 @@ def test_a_report_replaces_a_report_and_nothing_else(reported: Path, tmp_path: P
 
 def test_a_guided_zoom_against_its_network(made: GuidedZoomRun, quick_run: Run, tmp_path: Path) -> None:
     page = tmp_path / "both.html"
-    write_report(made, quick_run, out=page, context=QUIET)
+    zoom, plain = (shutil.copytree(each.path, tmp_path / each.path.name) for each in (made, quick_run))
+    write_report(zoom, plain, out=page, context=QUIET)
     text = page.read_text()
     assert "Guided Zoom of plain" in text
     assert "What the evidence changed" in text
