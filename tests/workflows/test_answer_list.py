@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -131,8 +132,9 @@ def test_where_all_is_right_the_sheet_shows_that(tmp_path: Path) -> None:
 
 
 def test_the_command_lists_a_runs_answers(quick_run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = str(shutil.copytree(quick_run.path, tmp_path / "run"))
     options = ["--out", str(tmp_path / "a.csv"), "--sheet", str(tmp_path / "a.png"), "--hardware.workers", "0"]
-    assert main(["evaluate", str(quick_run.path), *options]) == 0
+    assert main(["evaluate", run, *options]) == 0
     shown = capsys.readouterr().out
     rows = rows_of(tmp_path / "a.csv")
     wrong = [row for row in rows if row["right"] == "False"]
@@ -141,10 +143,10 @@ def test_the_command_lists_a_runs_answers(quick_run: Run, tmp_path: Path, capsys
     assert "top-5" not in shown  # of four classes
     assert re.search(r"top-2 .*\| top-3", shown, re.DOTALL)
     assert all(Path(row["path"]).is_file() for row in rows)
-    assert main(["evaluate", str(quick_run.path), "--out", "answers.xls"]) == 2
+    assert main(["evaluate", run, "--out", "answers.xls"]) == 2
     assert "answers are written as .csv, .json, .parquet; got 'answers.xls'" in capsys.readouterr().err
     picture(tmp_path / "b-2.png")
-    assert main(["evaluate", str(quick_run.path), "--sheet", str(tmp_path / "b.png")]) == 2
+    assert main(["evaluate", run, "--sheet", str(tmp_path / "b.png")]) == 2
     assert "b-2.png is none of b.png" in capsys.readouterr().err
 
 
