@@ -9,9 +9,6 @@ import tyro
 from foveate.commands import existence
 from foveate.config.data import DataConfig
 from foveate.config.hardware import HardwareConfig
-from foveate.errors import UserError
-
-_FOLDER = Path("FOLDER")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,17 +30,12 @@ class Check:
     the next free number; where that would be among the photographs, beside their folder NAME as NAME-check."""
     labels: bool = True
     """Whether labels are looked at, which takes a minute or more."""
-    data: DataConfig = field(default_factory=lambda: DataConfig(root=_FOLDER))
+    data: DataConfig = field(default_factory=lambda: DataConfig(root=existence.FOLDER))
     hardware: HardwareConfig = field(default_factory=HardwareConfig)
 
     def run(self) -> None:
         """Do it."""
-        if self.data.root != _FOLDER:
-            raise UserError(
-                f"the photographs are given as FOLDER; got --data.root {str(self.data.root)[:200]} too; leave it out"
-            )
-        existence.check_data(self.folder)
-        existence.check_lists(self.data)
+        existence.check_photographs(self.folder, self.data)
         if self.run_folder is not None:
             existence.check_run_or_zoom(self.run_folder)
         from foveate.workflows.check.check import check

@@ -11,6 +11,8 @@ from foveate.data.roots import existing_root
 from foveate.errors import UserError
 from foveate.recipes.config import TrainConfig
 
+FOLDER = Path("FOLDER")
+"""Stands for the root of a data set where a command takes the photographs as its first word."""
 _RUN, _ZOOM, _FIT = "run.json", "guided_zoom.json", ".fit"
 
 
@@ -47,6 +49,16 @@ def check_data(root: Path | None) -> None:
     """Refuse a data set that was named and is not there."""
     if root is not None:
         existing_root(root)
+
+
+def check_photographs(folder: Path, data: DataConfig) -> None:
+    """Refuse photographs that are named twice or are not there, and lists of them that are not."""
+    if data.root != FOLDER:
+        raise UserError(
+            f"the photographs are given as FOLDER; got --data.root {str(data.root)[:200]} too; leave it out"
+        )
+    check_data(folder)
+    check_lists(data)
 
 
 def check_lists(data: DataConfig) -> None:

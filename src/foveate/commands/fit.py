@@ -8,10 +8,7 @@ import tyro
 from foveate.commands import existence
 from foveate.config.data import DataConfig
 from foveate.config.hardware import HardwareConfig
-from foveate.errors import UserError
 from foveate.workflows.fit.config import MINUTES, Prefer
-
-_FOLDER = Path("FOLDER")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,17 +32,12 @@ class Fit:
     """Side of the views in pixels; None: as each method's recipe says."""
     seed: int = 0
     """Of the folds and of every training."""
-    data: DataConfig = field(default_factory=lambda: DataConfig(root=_FOLDER))
+    data: DataConfig = field(default_factory=lambda: DataConfig(root=existence.FOLDER))
     hardware: HardwareConfig = field(default_factory=HardwareConfig)
 
     def run(self) -> None:
         """Do it."""
-        if self.data.root != _FOLDER:
-            raise UserError(
-                f"the photographs are given as FOLDER; got --data.root {str(self.data.root)[:200]} too; leave it out"
-            )
-        existence.check_data(self.folder)
-        existence.check_lists(self.data)
+        existence.check_photographs(self.folder, self.data)
         from foveate.workflows.fit.fit import fit
 
         fit(
