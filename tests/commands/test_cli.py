@@ -321,6 +321,17 @@ def test_every_path_of_a_command_may_begin_at_the_home_folder(
     assert told.count("/home/ada/") == arguments.count("~")
 
 
+@pytest.mark.parametrize("command", ["serve", "report", "predict", "evaluate", "explain", "trust", "guided-zoom"])
+def test_photographs_in_the_place_of_a_run_are_to_be_trained_on_first(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "birds" / "owl").mkdir(parents=True)
+    (tmp_path / "birds" / "owl" / "1.JPG").touch()
+    further = {"predict": ["x.jpg"], "explain": ["x.jpg"], "guided-zoom": ["--out", "x"]}.get(command, [])
+    assert status(command, tmp_path / "birds", *further) == 2
+    assert f"holds photographs: run `foveate fit {tmp_path / 'birds'}` first" in capsys.readouterr().err
+
+
 def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert status("--version") == 0
     assert capsys.readouterr().out == f"foveate {foveate.__version__}\n"
