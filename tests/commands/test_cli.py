@@ -86,9 +86,9 @@ def test_looking_closer_here_and_there_is_passed_on(
 ) -> None:
     picture = next((s3n_run.config.data.root / "images").rglob("*.jpg"))
     assert status("predict", s3n_run.path, picture, "--zoom-entropy-threshold", 0.5, "--entropy-threshold", 0.4) == 2
-    assert "zoom_entropy_threshold, 0.5, must not be above entropy_threshold, 0.4" in capsys.readouterr().err
+    assert "--zoom-entropy-threshold, 0.5, must not be above --entropy-threshold, 0.4" in capsys.readouterr().err
     assert status("evaluate", quick_run.path, "--zoom-entropy-threshold", 0.5, "--hardware.workers", 0) == 2
-    assert "zoom_entropy_threshold says where a network such as S3N looks closer" in capsys.readouterr().err
+    assert "--zoom-entropy-threshold says where a network such as S3N looks closer" in capsys.readouterr().err
     assert status("predict", made.path, picture, "--zoom-entropy-threshold", 0.5) == 2
     assert "got a Guided Zoom" in capsys.readouterr().err
 

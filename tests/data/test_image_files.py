@@ -145,7 +145,7 @@ def test_whatever_goes_wrong_inside_a_decoder_names_the_picture(
     path = tmp_path / "bird.png"
     PICTURE.save(path)
     monkeypatch.setattr(PngImagePlugin.PngImageFile, place, fail)
-    with pytest.raises(ImageError, match=r"decoded: .*bird\.png \(.+\); replace it.*on-error skip") as caught:
+    with pytest.raises(ImageError, match=r"decoded: .*bird\.png \(.+\); replace it.*on_error skip") as caught:
         read_image(path)
     assert caught.value.__cause__ is fault
     if place == "getexif":

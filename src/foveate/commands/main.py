@@ -30,6 +30,7 @@ from foveate.commands.recipes import Recipes
 from foveate.commands.report import Report
 from foveate.commands.reproduce import reproduce_command
 from foveate.commands.serve import Serve
+from foveate.commands.spelling import with_options
 from foveate.commands.train import train_command
 from foveate.data.paths import with_home
 from foveate.errors import UserError
@@ -138,7 +139,11 @@ def _run(words: list[str]) -> None:
         config=(tyro.conf.EnumChoicesFromValues, tyro.conf.AvoidSubcommands),
     )
     keep_freed_memory()
-    with_home(command).run()
+    try:
+        with_home(command).run()
+    except UserError as error:
+        error.args = (with_options(str(error), command),)
+        raise
 
 
 if __name__ == "__main__":
