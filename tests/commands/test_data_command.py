@@ -15,6 +15,7 @@ from foveate.config.data import DataConfig
 def test_the_seed_of_the_division_is_passed_on_and_lists_are_looked_for_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    (tmp_path / "bird.jpg").touch()
     described: list[DataConfig] = []
     monkeypatch.setattr("foveate.workflows.describe.describe_dataset", described.append)
     assert status("data", tmp_path, "--split-seed", 7) == 0
