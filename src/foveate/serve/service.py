@@ -67,7 +67,7 @@ class Service:
             unrefined=unrefined,
             zoom=_zoom_explainer(model, config, context),
             typical=_typical(unrefined, config, context),
-            twins=_twin_explainer(unrefined, context),
+            twins=_twin_explainer(model, context),
             confusions=kept_confusions(unrefined.run),
             largest_megapixels=min(config.largest_megapixels, context.largest_of(model.run)),
             say=context.say,
@@ -125,8 +125,9 @@ def _zoom_explainer(model: Model, config: ServeConfig, context: RunContext) -> Z
 
 
 def _twin_explainer(model: Model, context: RunContext) -> TwinExplainer | None:
+    layer = None if model.zoom is None else GuidedZoomRun.open(model.zoom).description.pool.grounding.layer
     try:
-        return TwinExplainer.of(model.classifier, model.class_names)
+        return TwinExplainer.of(model.unrefined().classifier, model.class_names, layer)
     except UserError as error:
         context.say(f"where two classes differ is not shown: {error}")
         return None
