@@ -9,7 +9,7 @@ from foveate.config.checks import require, require_count, require_finite, requir
 from foveate.config.data import DataConfig, TransformConfig
 from foveate.config.hardware import HardwareConfig
 from foveate.config.networks import NetworkConfig, PlainConfig
-from foveate.config.optimiser import OptimiserConfig, SmoothingOver
+from foveate.config.optimiser import OptimiserConfig, Sampling, SmoothingOver
 
 _LEAST_EPOCHS, _MOST_EPOCHS = 15, 200
 
@@ -35,6 +35,12 @@ class TrainConfig:
     smoothing_over: SmoothingOver = SmoothingOver.ALL
     class_weights: bool = False
     """Weigh each class's loss by the inverse of its frequency."""
+    sampling: Sampling = Sampling.UNIFORM
+    """How often photographs of each class are shown."""
+    logit_adjustment: float = 0.0
+    """Add so many times the logarithm of each class's share of the training photographs to its logits in the loss, not
+    in the answers, so that rare classes are answered as often as they are right: 1 is usual for long tails, 0 off
+    (Menon et al., "Long-tail learning via logit adjustment", ICLR 2021)."""
     ema_decay: float | None = None
     """Keep an exponential moving average of the weights with this decay per step and use it; None: do not."""
     frozen_stride: int = 0
@@ -66,6 +72,7 @@ class TrainConfig:
         require_count("batch_size", self.batch_size)
         require_seed("seed", self.seed)
         require_fraction("label_smoothing", self.label_smoothing)
+        require(self.logit_adjustment >= 0, "logit_adjustment must not be negative", self.logit_adjustment)
         require_count("frozen_stride", self.frozen_stride, least=0)
         require_fraction("pretrained_share", self.pretrained_share)
         require(

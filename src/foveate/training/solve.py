@@ -22,8 +22,9 @@ from foveate.training.frozen_features import KeptFeatures
 _FOLDER, _MEASURED = "features", "measured.json"
 _OF_STEPS = (
     *("epochs", "steps", "batch_size", "label_smoothing", "smoothing_over", "class_weights", "ema_decay"),
-    *("keep_epochs", "frozen_stride"),
+    *("keep_epochs", "frozen_stride", "sampling", "logit_adjustment"),
 )
+_OF_DEVICES = ("devices", "nodes", "strategy", "accumulate", "checkpointing", "compile", "synchronised")
 _OF_TRAINING_VIEWS = ("train_crop", "smallest_area", "aspect_jitter", "flip")
 
 
@@ -47,7 +48,7 @@ def _without_effect(config: TrainConfig) -> Iterator[tuple[str, object]]:
         "": (config, usual, _OF_STEPS),
         "optimiser.": (config.optimiser, usual.optimiser, [each.name for each in fields(config.optimiser)]),
         "transforms.": (config.transforms, usual.transforms, _OF_TRAINING_VIEWS),
-        "hardware.": (config.hardware, usual.hardware, ["devices"]),
+        "hardware.": (config.hardware, usual.hardware, _OF_DEVICES),
     }
     for prefix, (given, default, names) in parts.items():
         for name in names:
