@@ -55,6 +55,15 @@ def _with_all_layers_learning(run: dict[str, Any]) -> dict[str, Any]:
     return run
 
 
+def _of_cnns(run: dict[str, Any]) -> dict[str, Any]:
+    """Schema 6 had backbones with a feature map alone, and learned their weights themselves."""
+    for config in inside(run, "config"):
+        add_fields(config, lora_rank=0)
+    for backbone in inside(run, "config", "network", "backbone"):
+        add_fields(backbone, tokens=None)
+    return run
+
+
 _NEW_HEADS: Mapping[str, dict[str, object]] = {"plain": {"head": "new"}, "s3n": {"head": "new", "frozen": False}}
 
 
@@ -83,6 +92,7 @@ RUN: Mapping[int, Migration] = {
     3: _with_new_heads,
     4: _with_all_layers_learning,
     5: with_groups_and_labels("config", "data"),
+    6: _of_cnns,
 }
 """Of `run.json`."""
 GUIDED_ZOOM: Mapping[int, Migration] = {1: _with_every_choice_of_a_guided_zoom, 2: _with_entropy_thresholds}
