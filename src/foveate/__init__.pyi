@@ -23,6 +23,7 @@ from .config.networks import NetworkConfig as NetworkConfig
 from .config.networks import OwnConfig as OwnConfig
 from .config.networks import PlainConfig as PlainConfig
 from .config.networks import ProbeConfig as ProbeConfig
+from .config.networks import Tokens as Tokens
 from .config.optimiser import OptimiserConfig as OptimiserConfig
 from .config.optimiser import Schedule as Schedule
 from .config.optimiser import SmoothingOver as SmoothingOver

@@ -19,7 +19,7 @@ from timm.layers.classifier import ClassifierHead
 from timm.models.vgg import VGG
 from torch import Tensor, nn
 
-from foveate.backbones.feature_layout import Layout, MapContract, Order, layout_of, probe
+from foveate.backbones.feature_layout import Layout, MapContract, Order, layout_of, noise, probe
 from foveate.backbones.image_sizes import built, patch_side, wrong_side
 from foveate.backbones.local_weights import load_local
 from foveate.backbones.timm_networks import TimmNetwork
@@ -128,8 +128,7 @@ class Backbone(nn.Module):
 
     def features(self, images: Float[Tensor, "b 3 H W"]) -> Float[Tensor, "b d h w"]:
         """Return the same by torch, whatever the runtime."""
-        size = (images.shape[2], images.shape[3])
-        return self.layout(cast(nn.Module, self.network), self.network.forward_features(images), size)
+        return self.layout(cast(nn.Module, self.network), self.network.forward_features(images), images)
 
     def pooled(self, images: Float[Tensor, "b 3 H W"]) -> Float[Tensor, "b d"]:
         """Return the globally averaged features of normalised images, the input of the head."""
@@ -274,13 +273,13 @@ def _tried(network: TimmNetwork, architecture: str, side: int | None) -> tuple[L
         for number, each in enumerate(network.feature_info)
     ]
     try:
-        seen = probe(network, head, tried, tuple(each.module for each in stages))
+        seen = probe(network, head, noise(head, tried), tuple(each.module for each in stages))
     except Exception as error:
         if side is None:
             raise
         # Whatever the code of an architecture raises for an image that it does not take.
         raise wrong_side(architecture, side) from error
-    layout = layout_of(network, head, seen, tried)
+    layout = layout_of(network, head, seen, noise(head, tried))
     if isinstance(layout, str):
         raise _no_backbone(architecture, layout)
     if layout.order is Order.TOKENS and side is not None and side % patch_side(network):

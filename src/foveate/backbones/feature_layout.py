@@ -14,12 +14,14 @@ from typing import NamedTuple, cast
 
 import torch
 from jaxtyping import Float
+from timm.layers.norm import RmsNorm
 from torch import Tensor, nn
 
 from foveate.backbones.timm_networks import TimmNetwork
 from foveate.errors import UserError
 
 _RTOL, _ATOL = 1e-3, 1e-4
+_NORMS = (nn.LayerNorm, nn.RMSNorm, RmsNorm)
 
 
 class Order(StrEnum):
@@ -48,7 +50,7 @@ class Layout:
     prefix: int = 0
     """How many tokens come before those of the patches: the class token, if there is one, and registers."""
     norm: str | None = None
-    """Name of the layer norm between the average and the head; None: there is none."""
+    """Name of the layer norm, or RMS norm, between the average and the head; None: there is none."""
     from_class_token: bool = False
     """Whether the head stands on the class token."""
 
@@ -61,36 +63,38 @@ class Layout:
             return MapContract(True, "each place is normalised with the statistics of the mean")
         return MapContract(True, "its head is linear on the mean over places")
 
-    def __call__(self, network: nn.Module, features: Tensor, size: tuple[int, int]) -> Float[Tensor, "b d h w"]:
+    def __call__(
+        self, network: nn.Module, features: Tensor, images: Float[Tensor, "b 3 H W"]
+    ) -> Float[Tensor, "b d h w"]:
         """Return the map.
 
         Args:
             network: That gave the features.
             features: As its `forward_features` gives them.
-            size: Height and width of the images, in pixels.
+            images: That it was shown.
 
         Raises:
             UserError: The tokens do not fill a grid of the image's shape.
         """
-        maps = self._arranged(features, size)
-        norm = None if self.norm is None else cast(nn.LayerNorm, network.get_submodule(self.norm))
+        maps = self._arranged(features, images)
         if self.from_class_token:
             token = self.class_token(network, features)
             return maps + (token - maps.mean(dim=(2, 3)))[:, :, None, None]
-        return maps if norm is None else _normed_by_the_mean(maps, norm)
+        return maps if self.norm is None else _normed_by_the_mean(maps, network.get_submodule(self.norm))
 
     def class_token(self, network: nn.Module, features: Float[Tensor, "b n d"]) -> Float[Tensor, "b d"]:
         """Return the class token as a head sees it; arguments as in `__call__`."""
         token = features[:, 0]
         return token if self.norm is None else cast(Tensor, network.get_submodule(self.norm)(token))
 
-    def _arranged(self, features: Tensor, size: tuple[int, int]) -> Float[Tensor, "b d h w"]:
+    def _arranged(self, features: Tensor, images: Tensor) -> Float[Tensor, "b d h w"]:
         if self.order is Order.CHANNELS_FIRST:
             return features
         if self.order is Order.CHANNELS_LAST:
             return features.permute(0, 3, 1, 2)
         patches = features[:, self.prefix :]
-        height = max(1, round((patches.shape[1] * size[0] / size[1]) ** 0.5))
+        size = (int(images.shape[2]), int(images.shape[3]))
+        height = max(1, round((int(patches.shape[1]) * size[0] / size[1]) ** 0.5))
         if patches.shape[1] % height:
             raise UserError(
                 f"patch tokens must fill a grid of the image's shape; {patches.shape[1]} of them do not fill one of "
@@ -113,21 +117,27 @@ class Probe(NamedTuple):
     """Of the modules asked for: what each gave."""
 
 
+def noise(head: nn.Linear, side: int) -> Float[Tensor, "1 3 H W"]:
+    """Return an image of noise, of the type and on the device of a head, `side` pixels high and wide."""
+    return torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(0)).to(head.weight)
+
+
 @torch.no_grad()
-def probe(network: TimmNetwork, head: nn.Linear, side: int, outputs: tuple[str, ...] = ()) -> Probe | None:
-    """Run a network on one image of noise; None: its head did not run.
+def probe(
+    network: TimmNetwork, head: nn.Linear, images: Float[Tensor, "1 3 H W"], outputs: tuple[str, ...] = ()
+) -> Probe | None:
+    """Run a network on an image; None: its head did not run.
 
     Args:
         network: It stays as it is.
         head: Its linear head.
-        side: Of the image, in pixels.
+        images: One of noise.
         outputs: Names of modules whose output is kept.
     """
-    images = torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(0)).to(head.weight)
     module = cast(nn.Module, network)
     passed: dict[str, list[object]] = {}
     heads: list[Tensor] = []
-    kept = {name: each for name, each in module.named_modules() if name in outputs or isinstance(each, nn.LayerNorm)}
+    kept = {name: each for name, each in module.named_modules() if name in outputs or isinstance(each, _NORMS)}
     handles = [
         each.register_forward_hook(lambda _, __, given, name=name: passed.setdefault(name, []).append(given))
         for name, each in kept.items()
@@ -149,9 +159,9 @@ def probe(network: TimmNetwork, head: nn.Linear, side: int, outputs: tuple[str, 
     return Probe(features, heads[0].flatten(1), logits, after, {name: given for name, (given, *_) in passed.items()})
 
 
-def layout_of(network: TimmNetwork, head: nn.Linear, seen: Probe | None, side: int) -> Layout | str:
+def layout_of(network: TimmNetwork, head: nn.Linear, seen: Probe | None, images: Tensor) -> Layout | str:
     """Return the layout under which the mean of the last features is the head's input, or why there is none."""
-    module, size = cast(nn.Module, network), (side, side)
+    module = cast(nn.Module, network)
     if seen is None:
         return "its head does not give the logits"
     if not _close(head(seen.pooled), seen.logits):
@@ -162,7 +172,7 @@ def layout_of(network: TimmNetwork, head: nn.Linear, seen: Probe | None, side: i
     for plain in orders:
         for layout in _candidates(plain, seen):
             try:
-                pooled = layout(module, seen.features, size).mean(dim=(2, 3))
+                pooled = layout(module, seen.features, images).mean(dim=(2, 3))
             except UserError as error:
                 return str(error)
             if _close(pooled, seen.pooled):
@@ -187,14 +197,21 @@ def _candidates(plain: Layout, seen: Probe) -> Iterator[Layout]:
         yield from (Layout(plain.order, plain.prefix, norm, from_class_token=True) for norm in names)
 
 
-def _normed_by_the_mean(maps: Float[Tensor, "b d h w"], norm: nn.LayerNorm) -> Float[Tensor, "b d h w"]:
-    """Apply a layer norm at each place with the statistics of the mean over places, whose norm the mean then is."""
+def _normed_by_the_mean(maps: Float[Tensor, "b d h w"], norm: nn.Module) -> Float[Tensor, "b d h w"]:
+    """Apply a norm over channels at each place with the statistics of the mean, whose norm is then the new mean.
+
+    Args:
+        maps: Before the norm.
+        norm: A layer norm, or an RMS norm, which takes nothing off.
+    """
     mean = maps.float().mean(dim=(2, 3))
-    spread = mean.var(dim=1, correction=0, keepdim=True).add(norm.eps).rsqrt()
-    scale = spread if norm.weight is None else spread * norm.weight
-    shift = -mean.mean(dim=1, keepdim=True) * scale
-    if norm.bias is not None:
-        shift = shift + norm.bias
+    centre = mean.mean(dim=1, keepdim=True) if isinstance(norm, nn.LayerNorm) else torch.zeros_like(mean[:, :1])
+    variance = (mean - centre).square().mean(dim=1, keepdim=True)
+    eps, weight, bias = (getattr(norm, name, None) for name in ("eps", "weight", "bias"))
+    scale = (variance + (torch.finfo(mean.dtype).eps if eps is None else eps)).rsqrt()
+    scale = scale if weight is None else scale * weight
+    shift = -centre * scale if bias is None else bias - centre * scale
+    scale = scale.expand_as(mean)
     return maps * scale[:, :, None, None] + shift[:, :, None, None]
 
 

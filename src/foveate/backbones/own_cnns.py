@@ -92,7 +92,7 @@ class OwnCNN(nn.Module):
 
 
 def create_own_cnn(config: OwnConfig, classes: int, side: int | None = None) -> Backbone | OwnCNN:
-    """Build a network of random weights, about to be loaded; a timm CNN of a backbone's form is seen as one.
+    """Build a network of random weights, about to be loaded; a timm network of a backbone's form is seen as one.
 
     Args:
         config: Whose network, and how its images are normalised.
@@ -118,7 +118,7 @@ def create_own_cnn(config: OwnConfig, classes: int, side: int | None = None) -> 
 def seen_as_cnn(
     network: nn.Module, name: str, *, classes: int, normalisation: Normalisation | None = None
 ) -> Backbone | OwnCNN:
-    """See a timm CNN of a backbone's form as one, any other network as it is.
+    """See a timm network of a backbone's form, whose class maps are exact, as one, any other as it is.
 
     Args:
         network: From normalised images to logits.
@@ -132,7 +132,8 @@ def seen_as_cnn(
         with suppress(UserError):  # it has another form
             backbone = Backbone(network, name)
             backbone.normalisation = usual
-            return backbone
+            if backbone.contract.exact:
+                return backbone
     return OwnCNN(network, name, usual, classes)
 
 

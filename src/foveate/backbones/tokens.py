@@ -46,10 +46,10 @@ class ClassAndPatches(nn.Module):
         logits: Tensor = self.classifier(self.forward_features(images).mean(dim=(2, 3)))
         return logits
 
-    def forward_features(self, images: Float[Tensor, "b 3 H W"]) -> Float[Tensor, "b 2*d h w"]:
+    def forward_features(self, images: Float[Tensor, "b 3 H W"]) -> Float[Tensor, "b d h w"]:
         """Return the class token, at every place, and the patch tokens."""
         features = cast(TimmNetwork, self.body).forward_features(images)
-        patches = self.layout(self.body, features, (images.shape[2], images.shape[3]))
+        patches = self.layout(self.body, features, images)
         token = self.layout.class_token(self.body, features)[:, :, None, None]
         return torch.cat([token.expand_as(patches), patches], dim=1)
 

@@ -39,7 +39,7 @@ from foveate.recipes.methods import METHODS, configurations, create_network
 from foveate.runs import migrations
 from foveate.runs.environment import commit, environment
 
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 _ENVIRONMENT = {
     **dict.fromkeys(("command", "foveate", "python", "hardware"), str),
     **dict.fromkeys(("commit", "cuda"), str | None),

@@ -22,7 +22,7 @@ from foveate.training.frozen_features import KeptFeatures
 _FOLDER, _MEASURED = "features", "measured.json"
 _OF_STEPS = (
     *("epochs", "steps", "batch_size", "label_smoothing", "smoothing_over", "class_weights", "ema_decay"),
-    *("keep_epochs", "frozen_stride", "sampling", "logit_adjustment"),
+    *("keep_epochs", "frozen_stride", "lora_rank", "sampling", "logit_adjustment"),
 )
 _OF_DEVICES = ("devices", "nodes", "strategy", "accumulate", "checkpointing", "compile", "synchronised")
 _OF_TRAINING_VIEWS = ("train_crop", "smallest_area", "aspect_jitter", "flip")

@@ -494,6 +494,23 @@ def test_a_training_that_takes_longer_makes_the_next_ones_longer(
     assert [each.note and each.note[:7] for each in table.rungs] == [None, None, "no time"]
 
 
+def test_a_training_for_which_the_minutes_are_over_is_given_up(
+    birds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow_machine(monkeypatch, step=1e-3, answer=1e-5)
+    short(monkeypatch)
+    original = TrainedRung.climb
+
+    def slower(self: TrainedRung, ladder: Ladder) -> Answers:
+        ladder.journal._before += 140.0  # two minutes are over by a tenth after 132 seconds
+        return original(self, ladder)
+
+    monkeypatch.setattr(TrainedRung, "climb", slower)
+    table = fitted(birds, tmp_path / "fit", minutes=2).ladder
+    assert table.winner == "probe"
+    assert table.rungs[1].note == "it takes longer than was measured, and the minutes are over; give more --minutes"
+
+
 def test_broken_photographs_stop_before_the_work_or_are_left_out(
     birds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -42,10 +42,11 @@ from foveate.workflows.check.equal_photographs import Looked, equal, small_class
 from foveate.workflows.check.label_evidence import LabelEvidence, evidence_by_probe, judgeable, usual_method
 from foveate.workflows.check.run_evidence import Judge, evidence_by_run
 from foveate.workflows.check.suspects import suspected_labels, typical_photographs
+from foveate.workflows.fit.benchmark import measure_speed
 
 _FEATURES = ".features"
-_SECONDS = 0.3
-"""That the features of a photograph took on two slow cores."""
+_VIEWS = 2
+"""Of each photograph, of which features are kept."""
 
 
 def check(
@@ -200,8 +201,8 @@ def _evidence(
         return None
     if passed := len({record.label for record in records}) - classes:
         say(f"labels of {passed} classes are not looked at: that takes two photographs of a class that are not equal")
-    minutes = len(places) * _SECONDS / 60
-    say(f"looking at the labels of {len(places)} photographs: about {max(1, round(minutes))} minutes on two slow cores")
+    seconds = _VIEWS * len(places) * measure_speed(method, classes).answer
+    say(f"looking at the labels of {len(places)} photographs: about {max(1, round(seconds / 60))} minutes")
     judged = [records[place] for place in places]
     return evidence_by_probe(judged, groups[places], method, out / _FEATURES, say)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from statistics import median
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -68,16 +69,16 @@ def _step(network: Network, config: TrainConfig, classes: int) -> float:
 
 
 def _seconds(call: Callable[[], object], config: TrainConfig) -> float:
-    """Return the time of one call, the first left out, which is slower."""
-    first = time.perf_counter()
+    """Return the median time of some calls, the first left out, which is slower."""
+    first = _timed(call, config)
+    return median(_timed(call, config) for _ in range(1 if first > _LONG else _REPEATS))
+
+
+def _timed(call: Callable[[], object], config: TrainConfig) -> float:
+    began = time.perf_counter()
     call()
     _wait(config)
-    began = time.perf_counter()
-    repeats = 1 if began - first > _LONG else _REPEATS
-    for _ in range(repeats):
-        call()
-    _wait(config)
-    return (time.perf_counter() - began) / repeats
+    return time.perf_counter() - began
 
 
 def _wait(config: TrainConfig) -> None:

@@ -28,6 +28,8 @@ from foveate.workflows.fit.time_model import Machine, RungTime, Speed
 WORK = ".fit"
 """Where in the folder of a fit everything lies that is removed at its end."""
 _BATCH = 32
+_OVER = 1.1
+"""By what share of its minutes a fit may be late before a training is given up."""
 Answers = Mapping[Branch, PredictionTable]
 
 
@@ -125,6 +127,16 @@ class Ladder:
     def detail(self, line: str) -> None:
         """Say a line of a training, below that of its step."""
         self.say("\n".join(f"    {each}" for each in line.splitlines()))
+
+    def detail_in_time(self, line: str) -> None:
+        """Say a line of a training that is given up once the time is over.
+
+        Raises:
+            UserError: It is: the machine is slower than it was when it was measured.
+        """
+        self.detail(line)
+        if self.journal.spent > _OVER * 60 * self.config.minutes:
+            raise UserError("it takes longer than was measured, and the minutes are over; give more --minutes")
 
 
 class Rung(ABC):

@@ -83,7 +83,7 @@ class TrainedRung(MethodRung):
     def fold_run(self, ladder: Ladder, fold: int) -> Run:
         """Return the run of what is trained without a fold."""
         folder = ladder.work(self.name, f"fold-{fold + 1}", "run")
-        return trained(ladder.training(self.recipe, fold), folder, say=ladder.detail)
+        return trained(ladder.training(self.recipe, fold), folder, say=ladder.detail_in_time)
 
     def _without(self, ladder: Ladder, fold: int) -> tuple[Classifier, TrainConfig]:
         run = self.fold_run(ladder, fold)

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from foveate.data.folds import cut_folds
 from foveate.errors import UserError
 from foveate.hardware import device_of
+from foveate.progress import progress
 from foveate.workflows.fit.benchmark import measure_speed
 from foveate.workflows.fit.config import FitConfig
 from foveate.workflows.fit.ladder import Ladder, Rung, configured
@@ -34,13 +35,17 @@ class _Plan(NamedTuple):
 
 
 def measured_speeds(rungs: Sequence[Rung], config: FitConfig, classes: int) -> dict[str, Speed]:
-    """Measure every method that is a rung; seconds.
+    """Measure every method that is a rung; that takes some seconds each.
 
     Raises:
         UserError: As in `measure_speed`.
     """
-    methods = [each for each in rungs if isinstance(each, MethodRung)]
-    return {each.name: measure_speed(configured(each.recipe, config, config.data), classes) for each in methods}
+    methods, speeds = [each for each in rungs if isinstance(each, MethodRung)], {}
+    with progress("measuring", len(methods)) as advance:
+        for number, each in enumerate(methods, start=1):
+            speeds[each.name] = measure_speed(configured(each.recipe, config, config.data), classes)
+            advance(number)
+    return speeds
 
 
 def measured_machine(config: FitConfig, reading: float) -> Machine:
