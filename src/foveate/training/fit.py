@@ -56,7 +56,7 @@ def fit(
     Args:
         network: Holds the trained weights afterwards.
         config: The run's configuration.
-        train: Training photographs.
+        train: What is learned from.
         validation: Photographs that choose the epoch; may be empty.
         folder: The run folder; `checkpoints/` and `logs/` are written below it.
         say: Receives a line an epoch.
@@ -76,15 +76,14 @@ def fit(
     trainer = _trainer(config, folder, callbacks + ([_best_checkpoint(folder)] if validation else []))
     last, best = (folder / "checkpoints" / f"{name}.ckpt" for name in ("last", "best"))
     begin, resumed = 0, resumed_from(folder)
-    if resumed is not None:
+    if resumed is None:
+        _prepare(network, config, train, say)
+    else:
         say(f"resuming from {resumed}")
         begin = int(read_checkpoint(resumed)["epoch"]) + 1
         if validation:
             read_checkpoint(best)  # now, rather than when all is trained
-    else:
-        _prepare(network, config, train, say)
-    with _frugal(network, config.hardware):
-        _run(trainer, module, _loaders(config, trainer, train, validation, begin), resumed)
+    _run(trainer, module, _loaders(config, trainer, train, validation, begin), resumed)
     # From the file in every case: it holds the averaged weights where they are asked for, also after a resume.
     chosen = read_checkpoint(best if validation else last)
     module.load_state_dict(chosen["state_dict"])
@@ -115,7 +114,7 @@ def _run(
     last: Path | None,
 ) -> None:
     module.train()  # whoever looked at the photographs before left it in evaluation, and Lightning leaves it as it is
-    with warnings.catch_warnings(), frozen(module.kept):
+    with warnings.catch_warnings(), frozen(module.kept), _frugal(module.network, module.config.hardware):
         # Advice about workers and logging intervals that do not apply: both are chosen by us.
         warnings.filterwarnings("ignore", module="lightning")
         try:
