@@ -15,6 +15,7 @@ from .config.data import TrainCrop as TrainCrop
 from .config.data import TransformConfig as TransformConfig
 from .config.hardware import HardwareConfig as HardwareConfig
 from .config.hardware import Runtime as Runtime
+from .config.hardware import Strategy as Strategy
 from .config.networks import BackboneConfig as BackboneConfig
 from .config.networks import BackboneNetworkConfig as BackboneNetworkConfig
 from .config.networks import HeadStart as HeadStart
@@ -23,7 +24,9 @@ from .config.networks import NetworkConfig as NetworkConfig
 from .config.networks import OwnConfig as OwnConfig
 from .config.networks import PlainConfig as PlainConfig
 from .config.networks import ProbeConfig as ProbeConfig
+from .config.networks import Tokens as Tokens
 from .config.optimiser import OptimiserConfig as OptimiserConfig
+from .config.optimiser import Sampling as Sampling
 from .config.optimiser import Schedule as Schedule
 from .config.optimiser import SmoothingOver as SmoothingOver
 from .errors import UserError as UserError
@@ -91,6 +94,7 @@ from .s3n.config import Partition as Partition
 from .s3n.config import S3NConfig as S3NConfig
 from .s3n.network import S3N as S3N
 from .s3n.output import S3NOutput as S3NOutput
+from .training.class_weights import log_priors as log_priors
 from .training.losses import total_loss as total_loss
 from .training.optimiser import build_optimiser as build_optimiser
 from .types import Box as Box

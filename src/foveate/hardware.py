@@ -13,7 +13,7 @@ from foveate.errors import UserError
 
 _WIDEST_FIRST = ("amx_bf16", "avx512_bf16", "bf16", "avx512f", "sve", "avx2")
 _PRECISION = "FOVEATE_PRECISION"
-_DTYPES = {"bf16": torch.bfloat16, "float32": torch.float32}
+_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "float32": torch.float32}
 
 
 def device_of(config: HardwareConfig) -> torch.device:
@@ -51,11 +51,14 @@ def autocast_dtype(config: HardwareConfig) -> torch.dtype:
     """Return bfloat16 where it is asked for, or where the device multiplies it natively; else float32.
 
     Raises:
-        UserError: The environment's FOVEATE_PRECISION, which says what `auto` means, is none of the precisions.
+        UserError: The environment's FOVEATE_PRECISION, which says what `auto` means, is none of the precisions; fp16
+            is asked of what is no GPU.
     """
     precision = config.precision if config.precision != "auto" else os.environ.get(_PRECISION, "auto")
     if precision not in ("auto", *_DTYPES):
         raise UserError(f"{_PRECISION} must be auto, {' or '.join(_DTYPES)}; got {precision!r}")
+    if precision == "fp16" and (kind := device_of(config).type) == "cpu":
+        raise UserError(f"precision fp16 is for GPUs; the device is a {kind}; take bf16 or float32, or leave it out")
     if precision in _DTYPES:
         return _DTYPES[precision]
     kind = device_of(config).type

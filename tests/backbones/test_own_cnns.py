@@ -272,8 +272,10 @@ def test_a_module_of_timms_own_is_seen_as_a_backbone() -> None:
     assert isinstance(network.backbone, Backbone)
     assert network.backbone.normalisation == named.normalisation
     assert network.backbone.stride16 == named.stride16
+    averaging = OwnNetwork.of(timm.create_model("test_vit2", num_classes=CLASSES), CLASSES)
+    assert isinstance(averaging.backbone, Backbone)
     transformer = OwnNetwork.of(timm.create_model("test_vit", num_classes=CLASSES), CLASSES)
-    assert isinstance(transformer.backbone, OwnCNN)
+    assert isinstance(transformer.backbone, OwnCNN)  # its head stands on the class token: class maps were no sum of it
     assert transformer.backbone.normalisation == create_own_cnn(VIT, CLASSES).normalisation
 
 
@@ -344,5 +346,6 @@ def test_memory_that_runs_out_is_no_fault_of_a_size() -> None:
 
 def test_what_can_be_trained_here_is_told_from_what_cannot() -> None:
     assert is_backbone("test_resnet")
-    assert not is_backbone("test_vit")
+    assert is_backbone("test_vit")
+    assert not is_backbone("mobilenetv3_small_050")
     assert not is_backbone("squeezenet1_1")

@@ -39,7 +39,7 @@ WRONG: tuple[object, ...] = (None, True, 1.5, "5", [1], {"a": 1}, 10**30, float(
 OPTIONAL = {
     *("source_size", "gradient_clip", "workers", "ema_decay", "response_grid", "part_size", "projection", "mean"),
     *("std", "layer", "entropy_threshold", "tuned_on", "given", "relabel"),
-    "group_column",
+    *("group_column", "tokens"),
 }
 """Fields that may be null."""
 

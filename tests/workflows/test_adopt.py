@@ -308,7 +308,8 @@ def test_guided_zoom_of_a_vgg(plumage: Path, tmp_path: Path, monkeypatch: pytest
         (OwnConfig(architecture="test_resnet"), None, True),
         (OwnConfig(architecture="test_resnet", mean=(0.5, 0.5, 0.5)), None, False),
         (OwnConfig(architecture="efficientnet_b0", library=Library.TORCHVISION), "efficientnet_b0", False),
-        (OwnConfig(architecture="test_vit"), None, False),
+        (OwnConfig(architecture="test_vit"), None, True),
+        (OwnConfig(architecture="mobilenetv3_small_050"), None, False),
     ],
 )
 def test_an_evidence_cnn_begins_as_a_network_that_is_built_and_fed_alike(
@@ -322,10 +323,11 @@ def test_an_evidence_cnn_begins_as_a_network_that_is_built_and_fed_alike(
 
 
 def test_the_evidence_cnn_is_one_that_can_be_trained() -> None:
-    of_timm = OwnConfig(architecture="test_resnet", mean=(0.5, 0.5, 0.5))
-    assert evidence_backbone(of_timm) == BackboneConfig(architecture="test_resnet")
+    for architecture in ("test_resnet", "test_vit"):
+        of_timm = OwnConfig(architecture=architecture, mean=(0.5, 0.5, 0.5))
+        assert evidence_backbone(of_timm) == BackboneConfig(architecture=architecture)
     for other in (
-        OwnConfig(architecture="test_vit"),
+        OwnConfig(architecture="mobilenetv3_small_050"),
         OwnConfig(architecture="resnet18", library=Library.TORCHVISION),
     ):
         assert evidence_backbone(other) == BackboneConfig()

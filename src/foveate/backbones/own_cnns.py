@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import sys
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
@@ -18,8 +17,10 @@ from torch import Tensor, nn
 from torchvision import models
 from torchvision.models.vision_transformer import VisionTransformer, interpolate_embeddings
 
-from foveate.backbones.backbone import Backbone, Normalisation, TimmNetwork, normalisation_of
+from foveate.backbones.backbone import Backbone, Normalisation, normalisation_of
 from foveate.backbones.foreign_weights import read_foreign_weights, shortened
+from foveate.backbones.positions import as_timm_has_them
+from foveate.backbones.timm_networks import TimmNetwork
 from foveate.backbones.weight_names import Fit, alike, fits, with_head
 from foveate.backbones.weights import check_finite
 from foveate.config.networks import Library, OwnConfig
@@ -91,7 +92,7 @@ class OwnCNN(nn.Module):
 
 
 def create_own_cnn(config: OwnConfig, classes: int, side: int | None = None) -> Backbone | OwnCNN:
-    """Build a network of random weights, about to be loaded; a timm CNN of a backbone's form is seen as one.
+    """Build a network of random weights, about to be loaded; a timm network of a backbone's form is seen as one.
 
     Args:
         config: Whose network, and how its images are normalised.
@@ -117,7 +118,7 @@ def create_own_cnn(config: OwnConfig, classes: int, side: int | None = None) -> 
 def seen_as_cnn(
     network: nn.Module, name: str, *, classes: int, normalisation: Normalisation | None = None
 ) -> Backbone | OwnCNN:
-    """See a timm CNN of a backbone's form as one, any other network as it is.
+    """See a timm network of a backbone's form, whose class maps are exact, as one, any other as it is.
 
     Args:
         network: From normalised images to logits.
@@ -131,7 +132,8 @@ def seen_as_cnn(
         with suppress(UserError):  # it has another form
             backbone = Backbone(network, name)
             backbone.normalisation = usual
-            return backbone
+            if backbone.contract.exact:
+                return backbone
     return OwnCNN(network, name, usual, classes)
 
 
@@ -297,10 +299,9 @@ def _resampled(
             if isinstance(module, VisionTransformer):
                 state = OrderedDict(loaded)
                 return dict(interpolate_embeddings(module.image_size, module.patch_size, state)), sorted(differing)
-            interpolate = getattr(sys.modules[type(module).__module__], "checkpoint_filter_fn", None)
-            changed = loaded if interpolate is None else dict(interpolate(dict(loaded), module))
     except (AssertionError, RuntimeError, ValueError, TypeError):  # weights of another architecture after all
         return loaded, []
+    changed = as_timm_has_them(module, loaded)
     return changed, sorted(name for name in differing if name in changed and changed[name] is not loaded[name])
 
 

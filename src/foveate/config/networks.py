@@ -27,6 +27,18 @@ class HeadStart(StrEnum):
     (Kumar et al., "Fine-tuning can distort pretrained features", ICLR 2022)."""
 
 
+class Tokens(StrEnum):
+    """Which of a vision transformer's tokens its head stands on."""
+
+    PATCH = "patch"
+    """The mean of the patch tokens: class maps are exact."""
+    CLASS = "class"
+    """The class token: class maps are what the head makes of the patch tokens, an approximation."""
+    BOTH = "both"
+    """The class token beside the mean of the patch tokens, as in DINOv2's linear heads (Oquab et al., 2024): class maps
+    are exact, and what the class token adds is the same at every place."""
+
+
 SETTINGS = ("preset", "decides_from", "attention", "partition")
 """What a row of results says of a method's configuration."""
 
@@ -41,7 +53,7 @@ NAMED_WEIGHTS = ("auto", "package", "hub", "none")
 
 @dataclass(frozen=True, kw_only=True)
 class BackboneConfig:
-    """Any timm CNN with a linear head on globally averaged features."""
+    """Any timm network whose head is, or can be made, linear on an average over places: CNNs and transformers."""
 
     architecture: str = "tf_efficientnet_lite0"
     """timm's name of it."""
@@ -52,6 +64,8 @@ class BackboneConfig:
     and `lite2` say so, or `--transforms.input-size` and `--transforms.resize-size`."""
     convolutions_only: bool = False
     """Of a VGG, take the convolutions up to the last one and average them; whole, it has three linear layers."""
+    tokens: Tokens | None = None
+    """Of a vision transformer, what its new head stands on; None: both where it has a class token, else the patches."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -30,6 +30,15 @@ class SmoothingOver(StrEnum):
     """All but the true class, as S3N's released code does: the same as `all` with c / (c - 1) times the share."""
 
 
+class Sampling(StrEnum):
+    """How often photographs of each class are shown."""
+
+    UNIFORM = "uniform"
+    """Each photograph once an epoch."""
+    BALANCED = "balanced"
+    """As many of each class: of a rare one each several times an epoch, in different views, of a frequent one some."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class OptimiserConfig:
     """SGD with one group for the pretrained layers and one for the new ones."""

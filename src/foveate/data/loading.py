@@ -36,10 +36,11 @@ class Batch(NamedTuple):
 
 
 class Draw(NamedTuple):
-    """Which photograph to show, and in which epoch."""
+    """Which photograph to show, in which epoch, and how often it was shown in it before."""
 
     epoch: int
     position: int
+    repeat: int = 0
 
 
 class TrainingViews(Dataset[Batch]):
@@ -58,7 +59,8 @@ class TrainingViews(Dataset[Batch]):
         """Return the view of one photograph in one epoch, without the batch dimension."""
         record = self.records[draw.position]
         image = read_image(record.image, record.id, largest_megapixels=None)
-        generator = np.random.default_rng([self.seed, _VIEW, draw.epoch, draw.position])
+        again = [draw.repeat] if draw.repeat else []
+        generator = np.random.default_rng([self.seed, _VIEW, draw.epoch, draw.position, *again])
         view = train_geometry(Size(*image.size), self.transforms, generator).pixels(image)
         return _example([np.asarray(view)], record.label, draw.position)
 
@@ -97,10 +99,20 @@ class EpochOrder(Sampler[Draw]):
     """The order of one epoch, shared out between processes; Lightning calls `set_epoch` before each.
 
     With several processes the order is padded from its start so that each has the same number of photographs.
+
+    Args:
+        count: Of the photographs.
+        seed: Of the order.
+        rank: Which of the processes this is.
+        processes: How many there are.
+        balanced: The label of each photograph, where as many of each class are shown; None: each is shown once.
     """
 
-    def __init__(self, count: int, seed: int, *, rank: int = 0, processes: int = 1) -> None:
+    def __init__(
+        self, count: int, seed: int, *, rank: int = 0, processes: int = 1, balanced: Sequence[int] | None = None
+    ) -> None:
         self.count = count
+        self.balanced = balanced
         self.seed = seed
         self.rank = rank
         self.processes = processes
@@ -112,13 +124,41 @@ class EpochOrder(Sampler[Draw]):
 
     def __iter__(self) -> Iterator[Draw]:
         """Yield this process's share of the epoch's order."""
-        order = np.random.default_rng([self.seed, _ORDER, self.epoch]).permutation(self.count)
-        padded = np.resize(order, len(self) * self.processes)
-        return (Draw(self.epoch, int(index)) for index in padded[self.rank :: self.processes])
+        generator = np.random.default_rng([self.seed, _ORDER, self.epoch])
+        if self.balanced is None:
+            order, repeats = generator.permutation(self.count), np.zeros(self.count, np.int64)
+        else:
+            order, repeats = balanced_order(np.asarray(self.balanced), generator)
+        length, share = len(self) * self.processes, slice(self.rank, None, self.processes)
+        drawn = zip(np.resize(order, length)[share], np.resize(repeats, length)[share], strict=True)
+        return (Draw(self.epoch, int(index), int(repeat)) for index, repeat in drawn)
 
     def __len__(self) -> int:
         """Return how many photographs this process sees in an epoch."""
         return -(-self.count // self.processes)
+
+
+def balanced_order(
+    labels: Int64[np.ndarray, " n"], generator: np.random.Generator
+) -> tuple[Int64[np.ndarray, " n"], Int64[np.ndarray, " n"]]:
+    """Return n places in which each class is as often as every other, but for one, and how often each came before.
+
+    Within a class every photograph is drawn once before one is drawn again.
+
+    Args:
+        labels: Of the photographs.
+        generator: Draws the order.
+    """
+    classes = generator.permutation(np.unique(labels))
+    shares = np.full(len(classes), len(labels) // len(classes)) + (np.arange(len(classes)) < len(labels) % len(classes))
+    places, repeats = [], []
+    for label, share in zip(classes, shares, strict=True):
+        own = np.flatnonzero(labels == label)
+        rounds = -(-share // len(own))
+        places.append(np.concatenate([generator.permutation(own) for _ in range(rounds)])[:share])
+        repeats.append(np.repeat(np.arange(rounds), len(own))[:share])
+    shuffled = generator.permutation(len(labels))
+    return np.concatenate(places)[shuffled], np.concatenate(repeats)[shuffled]
 
 
 def default_workers() -> int:
@@ -134,6 +174,7 @@ def training_loader(
     rank: int = 0,
     processes: int = 1,
     epoch: int = 0,
+    balanced: Sequence[int] | None = None,
 ) -> DataLoader[Batch]:
     """Return the loader of training batches; `batch_size` is that of one process.
 
@@ -145,8 +186,9 @@ def training_loader(
         processes: How many train together.
         epoch: The first epoch that is drawn, counted from 0. Lightning starts the workers before it first calls
             `set_epoch`, so that a resumed training would show them the photographs of epoch 0.
+        balanced: As in `EpochOrder`.
     """
-    order = EpochOrder(len(views), views.seed, rank=rank, processes=processes)
+    order = EpochOrder(len(views), views.seed, rank=rank, processes=processes, balanced=balanced)
     order.set_epoch(epoch)
     return _loader(views, batch_size, workers, order)
 

@@ -39,7 +39,7 @@ class ClassMaps:
     def __call__(self, images: Float[Tensor, "b 3 H W"], classes: Int64[Tensor, "b k"] | int) -> Grounded:
         """Return one map for each class of each image; arguments and errors as `ExcitationBackprop` has them."""
         with torch.autocast(images.device.type, enabled=False):
-            features = self._backbone.network.forward_features(images)
+            features = self._backbone.features(images)
             logits = self._backbone.classifier(pool(features))
         chosen = chosen_classes(logits, classes)
         return Grounded(
@@ -101,17 +101,18 @@ def grounding_layer(backbone: Backbone | OwnCNN, config: GroundingConfig) -> str
     Raises:
         UserError: None is given and none found.
     """
+    network = cast(nn.Module, backbone.network)
     if config.layer is not None:
         return config.layer
     if backbone.stride16 is not None:
         return backbone.stride16
     try:
-        return layer_of_stride(backbone.network, 16)
+        return layer_of_stride(network, 16)
     except UserError:
         raise
     except Exception as error:
         # Whatever a network raises that takes no image of the sizes tried.
-        there = ", ".join(layers_to_propose(backbone.network))
+        there = ", ".join(layers_to_propose(network))
         named = f"such as {there}" if there else "if one gives a feature map (b, d, h, w)"
         raise UserError(
             "a layer of stride 16 is found by images of two sizes; "

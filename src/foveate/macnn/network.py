@@ -12,7 +12,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from foveate.backbones.backbone import Backbone, TimmNetwork, create_backbone, map_side, pool
+from foveate.backbones.backbone import Backbone, create_backbone, map_side, pool
+from foveate.backbones.timm_networks import TimmNetwork
 from foveate.config.branches import PARTS, Branch
 from foveate.config.checks import require
 from foveate.errors import UserError
@@ -79,7 +80,8 @@ class MACNN(Network):
     @classmethod
     def create(cls, config: MACNNConfig, classes: int, input_size: int, *, pretrained: bool = True) -> MACNN:
         """Build it from its configuration; `pretrained` as in `create_backbone`."""
-        return cls(create_backbone(config.backbone, classes, pretrained=pretrained), config, input_size)
+        backbone = create_backbone(config.backbone, classes, pretrained=pretrained, input_size=input_size)
+        return cls(backbone, config, input_size)
 
     def forward(self, images: Float[Tensor, "b 3 Hs Ws"], step: TrainingStep | None = None) -> BranchLogits:
         """Return the logits of every stream; `images` are normalised and of the source size."""

@@ -40,14 +40,19 @@ class PlainNetwork(Network):
         self.strengths, self.folds = tuple(strengths), folds
 
     @classmethod
-    def create(cls, config: PlainConfig, classes: int, *, pretrained: bool = True) -> PlainNetwork:
-        """Build it from its configuration; `pretrained` as in `create_backbone`."""
-        return cls(create_backbone(config.backbone, classes, pretrained=pretrained), config.dropout)
+    def create(
+        cls, config: PlainConfig, classes: int, *, pretrained: bool = True, input_size: int | None = None
+    ) -> PlainNetwork:
+        """Build it from its configuration; `pretrained` and `input_size` as in `create_backbone`."""
+        backbone = create_backbone(config.backbone, classes, pretrained=pretrained, input_size=input_size)
+        return cls(backbone, config.dropout)
 
     @classmethod
-    def probe(cls, config: ProbeConfig, classes: int, *, pretrained: bool = True) -> PlainNetwork:
-        """Build one whose head is to be solved for; `pretrained` as in `create_backbone`."""
-        backbone = create_backbone(config.backbone, classes, pretrained=pretrained)
+    def probe(
+        cls, config: ProbeConfig, classes: int, *, pretrained: bool = True, input_size: int | None = None
+    ) -> PlainNetwork:
+        """Build one whose head is to be solved for; `pretrained` and `input_size` as in `create_backbone`."""
+        backbone = create_backbone(config.backbone, classes, pretrained=pretrained, input_size=input_size)
         return cls(backbone, strengths=config.strengths, folds=config.folds)
 
     def forward(self, images: Float[Tensor, "b 3 H W"], step: TrainingStep | None = None) -> BranchLogits:

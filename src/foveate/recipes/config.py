@@ -9,7 +9,7 @@ from foveate.config.checks import require, require_count, require_finite, requir
 from foveate.config.data import DataConfig, TransformConfig
 from foveate.config.hardware import HardwareConfig
 from foveate.config.networks import NetworkConfig, PlainConfig
-from foveate.config.optimiser import OptimiserConfig, SmoothingOver
+from foveate.config.optimiser import OptimiserConfig, Sampling, SmoothingOver
 
 _LEAST_EPOCHS, _MOST_EPOCHS = 15, 200
 
@@ -35,12 +35,21 @@ class TrainConfig:
     smoothing_over: SmoothingOver = SmoothingOver.ALL
     class_weights: bool = False
     """Weigh each class's loss by the inverse of its frequency."""
+    sampling: Sampling = Sampling.UNIFORM
+    """How often photographs of each class are shown."""
+    logit_adjustment: float = 0.0
+    """Add so many times the logarithm of each class's share of the training photographs to its logits in the loss, not
+    in the answers, so that rare classes are answered as often as they are right: 1 is usual for long tails, 0 off
+    (Menon et al., "Long-tail learning via logit adjustment", ICLR 2021)."""
     ema_decay: float | None = None
     """Keep an exponential moving average of the weights with this decay per step and use it; None: do not."""
     frozen_stride: int = 0
     """Layers of the backbone whose feature maps are at most so many times smaller than the view stay as they begin,
     their statistics of batch norms included: a step is cheaper, the first layers cost most. 0: every layer learns, as
     all should that begin with random weights. Copies of the backbone (MA-CNN's streams) learn whole."""
+    lora_rank: int = 0
+    """Rank of the low-rank updates that are learned in place of the backbone's weights, which stay (LoRA: Hu et al.,
+    ICLR 2022); they are added to these at the end. 0: the weights themselves learn. Needs the package peft."""
     pretrained_share: float = 0.0
     """Share, in the weights that the training leaves, of those that it began with: a weighted mean of the two, which
     forgets less of the pretraining (WiSE-FT: Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR 2022)."""
@@ -66,7 +75,19 @@ class TrainConfig:
         require_count("batch_size", self.batch_size)
         require_seed("seed", self.seed)
         require_fraction("label_smoothing", self.label_smoothing)
+        require(self.logit_adjustment >= 0, "logit_adjustment must not be negative", self.logit_adjustment)
         require_count("frozen_stride", self.frozen_stride, least=0)
+        require_count("lora_rank", self.lora_rank, least=0)
+        require(
+            not self.lora_rank or not self.frozen_stride,
+            "lora_rank keeps every layer of the backbone, so frozen_stride must be 0 beside it",
+            self.frozen_stride,
+        )
+        require(
+            not self.lora_rank or not self.keep_epochs,
+            "lora_rank adds its updates to the weights at the end, so keep_epochs must be empty beside it",
+            self.keep_epochs,
+        )
         require_fraction("pretrained_share", self.pretrained_share)
         require(
             not self.pretrained_share or self.network.begins_with_probe,

@@ -29,7 +29,10 @@ class Method(NamedTuple):
 
 METHODS: dict[str, Method] = {
     "plain": Method(
-        PlainConfig, lambda config, c, _, pretrained: PlainNetwork.create(config, c, pretrained=pretrained)
+        PlainConfig,
+        lambda config, c, sizes, pretrained: PlainNetwork.create(
+            config, c, pretrained=pretrained, input_size=sizes.input_size
+        ),
     ),
     "s3n": Method(
         S3NConfig, lambda config, c, sizes, pretrained: S3N.create(config, c, sizes.input_size, pretrained=pretrained)
@@ -38,7 +41,12 @@ METHODS: dict[str, Method] = {
         MACNNConfig,
         lambda config, c, sizes, pretrained: MACNN.create(config, c, sizes.input_size, pretrained=pretrained),
     ),
-    "probe": Method(ProbeConfig, lambda config, c, _, pretrained: PlainNetwork.probe(config, c, pretrained=pretrained)),
+    "probe": Method(
+        ProbeConfig,
+        lambda config, c, sizes, pretrained: PlainNetwork.probe(
+            config, c, pretrained=pretrained, input_size=sizes.input_size
+        ),
+    ),
     "own": Method(OwnConfig, lambda config, c, sizes, _: OwnNetwork.create(config, c, sizes.source)),
 }
 """Every method by its name; a method of your own is one more entry."""

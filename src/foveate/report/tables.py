@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from foveate.evaluation.accuracy import Accuracy
 from foveate.evaluation.bootstrap import Estimate
 from foveate.evaluation.calibration_check import CalibrationCheck
+from foveate.evaluation.frequency_groups import FrequencyGroup
 from foveate.evaluation.gating import Gated
 
 
@@ -62,6 +63,20 @@ def _measures(accuracy: Accuracy) -> dict[str, Estimate]:
 
 def _basis(accuracy: Accuracy) -> str:
     return f"{accuracy.images:,} images, {accuracy.classes:,} classes; percentile bootstrap over images."
+
+
+def frequency_markdown(groups: Sequence[FrequencyGroup]) -> str:
+    """Return how often frequent and rare classes are answered rightly, in per cent, one line for each third of them."""
+    rows = [
+        (
+            each.name,
+            *(f"{each.classes:,}", f"{each.fewest:,} to {each.most:,}", f"{each.images:,}"),
+            *percentages(each.mean_per_class),
+        )
+        for each in groups
+    ]
+    header = ("by frequency", "classes", "training photographs of each", "images", "mean per class, %", "95% interval")
+    return markdown_table(header, rows)
 
 
 def gate_markdown(curve: Sequence[Gated]) -> str:

@@ -5,7 +5,7 @@ A field that an older writer had and that is missing is damage, and stays missin
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from foveate.data.migrations import with_groups_and_labels
@@ -55,6 +55,31 @@ def _with_all_layers_learning(run: dict[str, Any]) -> dict[str, Any]:
     return run
 
 
+def with_every_device(*names: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """Return what adds to a `HardwareConfig` inside a document how several devices and machines share a training.
+
+    Args:
+        names: The path to it.
+    """
+
+    def migrate(content: dict[str, Any]) -> dict[str, Any]:
+        for hardware in inside(content, *names):
+            add_fields(hardware, nodes=1, strategy="auto", accumulate=1, checkpointing=False, compile=False)
+            add_fields(hardware, synchronised=False)
+        return content
+
+    return migrate
+
+
+def _of_cnns_on_one_machine(run: dict[str, Any]) -> dict[str, Any]:
+    """Schema 6 had backbones with a feature map alone, learned their weights themselves, each photograph as often."""
+    for config in inside(run, "config"):
+        add_fields(config, lora_rank=0, sampling="uniform", logit_adjustment=0.0)
+    for backbone in inside(run, "config", "network", "backbone"):
+        add_fields(backbone, tokens=None)
+    return with_every_device("config", "hardware")(run)
+
+
 _NEW_HEADS: Mapping[str, dict[str, object]] = {"plain": {"head": "new"}, "s3n": {"head": "new", "frozen": False}}
 
 
@@ -83,6 +108,7 @@ RUN: Mapping[int, Migration] = {
     3: _with_new_heads,
     4: _with_all_layers_learning,
     5: with_groups_and_labels("config", "data"),
+    6: _of_cnns_on_one_machine,
 }
 """Of `run.json`."""
 GUIDED_ZOOM: Mapping[int, Migration] = {1: _with_every_choice_of_a_guided_zoom, 2: _with_entropy_thresholds}

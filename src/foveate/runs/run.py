@@ -21,8 +21,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from jaxtyping import Int64
 from torch import nn
 
 from foveate.backbones.weights import check_finite, load_weights, save_weights
@@ -40,7 +42,7 @@ from foveate.runs import migrations
 from foveate.runs.environment import commit, environment
 from foveate.runs.no_run import no_run
 
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 _ENVIRONMENT = {
     **dict.fromkeys(("command", "foveate", "python", "hardware"), str),
     **dict.fromkeys(("commit", "cuda"), str | None),
@@ -201,6 +203,12 @@ class Run:
         """Return the ids of the photographs that it was trained with."""
         table = self._photographs()
         return frozenset(table.filter(pc.equal(table["split"], "train")).column("id").to_pylist())
+
+    def training_counts(self) -> Int64[np.ndarray, " c"]:
+        """Return how many photographs of each class it was trained with."""
+        table = self._photographs()
+        labels = table.filter(pc.equal(table["split"], "train")).column("label").to_numpy()
+        return np.bincount(labels, minlength=len(self.class_names))
 
     def _photographs(self) -> pa.Table:
         mend = "restore it from a copy, or train anew: without it a test might be on photographs of the training"

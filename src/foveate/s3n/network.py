@@ -92,7 +92,8 @@ class S3N(Network):
     @classmethod
     def create(cls, config: S3NConfig, classes: int, input_size: int, *, pretrained: bool = True) -> S3N:
         """Build it from its configuration; `pretrained` as in `create_backbone`."""
-        return cls(create_backbone(config.backbone, classes, pretrained=pretrained), config, input_size)
+        backbone = create_backbone(config.backbone, classes, pretrained=pretrained, input_size=input_size)
+        return cls(backbone, config, input_size)
 
     def forward(self, images: Float[Tensor, "b 3 Hs Ws"], step: TrainingStep | None = None) -> BranchLogits:
         """Return the logits of every branch; `images` are normalised and of the source size."""

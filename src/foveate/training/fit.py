@@ -5,18 +5,21 @@ from __future__ import annotations
 import logging
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import lightning.pytorch as pl
 import torch
 from jaxtyping import Float
 from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from foveate.config.hardware import HardwareConfig, Strategy
+from foveate.config.optimiser import Sampling
 from foveate.data.loading import Batch, EvaluationViews, TrainingViews, evaluation_loader, training_loader
 from foveate.data.records import ImageRecord, labels_of
 from foveate.errors import UserError
@@ -30,6 +33,11 @@ from foveate.training.frozen_layers import frozen
 from foveate.training.module import TrainingModule
 
 _MONITOR = "validation/top1"
+_PRECISIONS: Mapping[torch.dtype, Any] = {
+    torch.bfloat16: "bf16-mixed",
+    torch.float16: "16-mixed",
+    torch.float32: "32-true",
+}
 
 
 def fit(
@@ -48,7 +56,7 @@ def fit(
     Args:
         network: Holds the trained weights afterwards.
         config: The run's configuration.
-        train: Training photographs.
+        train: What is learned from.
         validation: Photographs that choose the epoch; may be empty.
         folder: The run folder; `checkpoints/` and `logs/` are written below it.
         say: Receives a line an epoch.
@@ -68,13 +76,13 @@ def fit(
     trainer = _trainer(config, folder, callbacks + ([_best_checkpoint(folder)] if validation else []))
     last, best = (folder / "checkpoints" / f"{name}.ckpt" for name in ("last", "best"))
     begin, resumed = 0, resumed_from(folder)
-    if resumed is not None:
+    if resumed is None:
+        _prepare(network, config, train, say)
+    else:
         say(f"resuming from {resumed}")
         begin = int(read_checkpoint(resumed)["epoch"]) + 1
         if validation:
             read_checkpoint(best)  # now, rather than when all is trained
-    else:
-        _prepare(network, config, train, say)
     _run(trainer, module, _loaders(config, trainer, train, validation, begin), resumed)
     # From the file in every case: it holds the averaged weights where they are asked for, also after a resume.
     chosen = read_checkpoint(best if validation else last)
@@ -106,7 +114,7 @@ def _run(
     last: Path | None,
 ) -> None:
     module.train()  # whoever looked at the photographs before left it in evaluation, and Lightning leaves it as it is
-    with warnings.catch_warnings(), frozen(module.kept):
+    with warnings.catch_warnings(), frozen(module.kept), _frugal(module.network, module.config.hardware):
         # Advice about workers and logging intervals that do not apply: both are chosen by us.
         warnings.filterwarnings("ignore", module="lightning")
         try:
@@ -140,14 +148,16 @@ def _trainer(config: TrainConfig, folder: Path, extra: Sequence[Callback]) -> pl
         callbacks.insert(0, EMAWeightAveraging(decay=config.ema_decay))
     if progress := sys.stderr.isatty():
         callbacks.append(TQDMProgressBar(leave=False))
-    device = device_of(config.hardware).type
-    several, phased = config.hardware.devices > 1, config.network.learns_in_phases
+    hardware = config.hardware
+    device = device_of(hardware).type
     return pl.Trainer(
         accelerator={"cuda": "gpu"}.get(device, device),
-        devices=config.hardware.devices,
-        # Phases leave parameters without a gradient, for which several processes must not wait.
-        strategy="ddp_find_unused_parameters_true" if several and phased else "auto",
-        precision="bf16-mixed" if autocast_dtype(config.hardware) is torch.bfloat16 else "32-true",
+        devices=hardware.devices,
+        num_nodes=hardware.nodes,
+        strategy=_strategy(config),
+        precision=_PRECISIONS[autocast_dtype(hardware)],
+        accumulate_grad_batches=hardware.accumulate,
+        sync_batchnorm=hardware.synchronised,
         max_epochs=config.epochs,
         gradient_clip_val=config.optimiser.gradient_clip,
         callbacks=callbacks,
@@ -159,6 +169,44 @@ def _trainer(config: TrainConfig, folder: Path, extra: Sequence[Callback]) -> pl
         log_every_n_steps=10,
         use_distributed_sampler=False,
     )
+
+
+def _strategy(config: TrainConfig) -> str:
+    if config.hardware.strategy is Strategy.FSDP:
+        return "fsdp"
+    # Phases leave parameters without a gradient, for which several processes must not wait.
+    phased = config.hardware.processes > 1 and config.network.learns_in_phases
+    return "ddp_find_unused_parameters_true" if phased else "auto"
+
+
+@contextmanager
+def _frugal(network: Network, hardware: HardwareConfig) -> Iterator[None]:
+    """Have the backbone compiled, and its activations computed again, where the configuration says so.
+
+    Raises:
+        UserError: timm cannot compute the activations of this one again.
+    """
+    if hardware.checkpointing:
+        _checkpoint(network, enable=True)
+    if hardware.compile:
+        cast(nn.Module, network.backbone).compile()
+    try:
+        yield
+    finally:
+        cast(Any, network.backbone)._compiled_call_impl = None  # whoever answers with it meets images of other sizes
+        if hardware.checkpointing:
+            _checkpoint(network, enable=False)
+
+
+def _checkpoint(network: Network, *, enable: bool) -> None:
+    try:
+        cast(Any, network.backbone.network).set_grad_checkpointing(enable=enable)
+    except (AttributeError, AssertionError) as error:
+        raise UserError(
+            "checkpointing computes a backbone's activations again as timm does it; "
+            f"{network.backbone.architecture} does not offer it; leave --hardware.checkpointing out, or give "
+            "--hardware.accumulate 2 or more"
+        ) from error
 
 
 def _loggers(folder: Path) -> list[Logger]:
@@ -173,13 +221,22 @@ def _loaders(
     validation: Sequence[ImageRecord],
     begin: int,
 ) -> tuple[DataLoader[Batch], DataLoader[Batch] | None]:
-    processes = trainer.world_size
-    if config.batch_size % processes:
-        raise UserError(f"batch_size must be a multiple of the {processes} devices; got {config.batch_size}")
-    share, workers = config.batch_size // processes, config.hardware.workers
+    processes, parts = trainer.world_size, config.hardware.accumulate
+    if config.batch_size % (processes * parts):
+        of_parts = f" times {parts} parts (accumulate)" if parts > 1 else ""
+        raise UserError(f"batch_size must be a multiple of the {processes} devices{of_parts}; got {config.batch_size}")
+    share, workers = config.batch_size // (processes * parts), config.hardware.workers
     views = TrainingViews(train, config.transforms, config.seed)
-    rank = trainer.global_rank
-    training = training_loader(views, share, workers=workers, rank=rank, processes=processes, epoch=begin)
+    balanced = labels_of(train) if config.sampling is Sampling.BALANCED else None
+    training = training_loader(
+        views,
+        share,
+        workers=workers,
+        rank=trainer.global_rank,
+        processes=processes,
+        epoch=begin,
+        balanced=balanced,
+    )
     if not validation:
         return training, None
     return training, evaluation_loader(EvaluationViews(validation, config.transforms), share, workers=workers)

@@ -17,14 +17,23 @@ def first_layers(network: nn.Module, stride: int) -> list[nn.Module]:
     Args:
         network: Timm's, or one that says as much of its feature maps; its modules stand in the order in which they
             compute.
-        stride: In pixels; 0: none.
+        stride: In pixels; 0: none. A transformer whose blocks all have one stride has no layers below it.
 
     Raises:
-        UserError: It has no feature map of that stride or below, or does not say which module makes it.
+        UserError: It has no feature map of that stride or below, or does not say which module makes it; or all its
+            blocks would be kept.
     """
     if not stride:
         return []
     feature_maps: Sequence[Mapping[str, Any]] = getattr(network, "feature_info", ())
+    strides = {int(each["reduction"]) for each in feature_maps}
+    if len(strides) == 1 and stride < min(strides):
+        return []
+    if len(strides) == 1:
+        raise UserError(
+            f"frozen_stride keeps the layers up to a stride; got {stride}, and all blocks of this backbone have stride "
+            f"{min(strides)}; give 0, and every layer learns, train a probe, or give lora_rank"
+        )
     named = {name for name, _ in network.named_modules()}
     ends = [name for each in feature_maps if each["reduction"] <= stride and (name := str(each["module"])) in named]
     if not ends:

@@ -15,7 +15,11 @@ from foveate.types import BranchLogits
 
 
 def total_loss(
-    losses: Losses, labels: Int64[Tensor, " b"], config: TrainConfig, weight: Float[Tensor, " c"] | None = None
+    losses: Losses,
+    labels: Int64[Tensor, " b"],
+    config: TrainConfig,
+    weight: Float[Tensor, " c"] | None = None,
+    added: Float[Tensor, " c"] | None = None,
 ) -> Float[Tensor, ""]:
     """Return the sum of all that the losses hold; arguments as in `branch_loss`.
 
@@ -27,17 +31,20 @@ def total_loss(
     >>> total_loss(losses, torch.tensor([1]), config)  # log 2 of each branch
     tensor(1.3863)
     """
-    terms = [] if losses.answers is None else [branch_loss(losses.answers, labels, config, weight)]
+    terms = [] if losses.answers is None else [branch_loss(losses.answers, labels, config, weight, added)]
     terms += [
-        functional.cross_entropy(logits.float(), labels, weight, label_smoothing=_smoothing(logits.shape[1], config))
-        for logits in losses.further
+        _cross_entropy(logits, labels, weight, added, _smoothing(logits.shape[1], config)) for logits in losses.further
     ]
     terms += [] if losses.own is None else [losses.own]
     return sum(terms[1:], terms[0])
 
 
 def branch_loss(
-    answers: BranchLogits, labels: Int64[Tensor, " b"], config: TrainConfig, weight: Float[Tensor, " c"] | None = None
+    answers: BranchLogits,
+    labels: Int64[Tensor, " b"],
+    config: TrainConfig,
+    weight: Float[Tensor, " c"] | None = None,
+    added: Float[Tensor, " c"] | None = None,
 ) -> Float[Tensor, ""]:
     """Return the sum of the branches' mean cross entropies, each with the smoothing that the configuration gives it.
 
@@ -46,14 +53,24 @@ def branch_loss(
         labels: The true classes.
         config: The run's configuration.
         weight: How much each class counts; None: all the same.
+        added: To the logits of each image (`TrainConfig.logit_adjustment`); None: nothing.
     """
     terms = [
-        functional.cross_entropy(
-            logits.float(), labels, weight, label_smoothing=smoothing_of(branch, logits.shape[1], config)
-        )
+        _cross_entropy(logits, labels, weight, added, smoothing_of(branch, logits.shape[1], config))
         for branch, logits in answers.present().items()
     ]
     return sum(terms[1:], terms[0])
+
+
+def _cross_entropy(
+    logits: Float[Tensor, "b c"],
+    labels: Int64[Tensor, " b"],
+    weight: Float[Tensor, " c"] | None,
+    added: Float[Tensor, " c"] | None,
+    smoothing: float,
+) -> Float[Tensor, ""]:
+    logits = logits.float() if added is None else logits.float() + added
+    return functional.cross_entropy(logits, labels, weight, label_smoothing=smoothing)
 
 
 def smoothing_of(branch: Branch, classes: int, config: TrainConfig) -> float:

@@ -20,7 +20,7 @@ from foveate.inference.classifier import network_input
 from foveate.networks.draws import draw_keys
 from foveate.networks.network import Losses, Network, TrainingStep
 from foveate.recipes.config import TrainConfig
-from foveate.training.class_weights import class_weights
+from foveate.training.class_weights import class_weights, log_priors
 from foveate.training.depthwise import FastDepthwiseGradients
 from foveate.training.frozen_layers import first_layers
 from foveate.training.losses import total_loss
@@ -37,7 +37,7 @@ class TrainingModule(pl.LightningModule):
     Args:
         network: What is trained; afterwards it holds the trained weights.
         config: The run's configuration.
-        labels: The label of each training photograph, for class weights.
+        labels: The label of each training photograph, for what rests on the frequencies of classes.
     """
 
     def __init__(self, network: Network, config: TrainConfig, labels: Sequence[int]) -> None:
@@ -50,6 +50,9 @@ class TrainingModule(pl.LightningModule):
         self.register_buffer(
             "weight", class_weights(labels, classes) if config.class_weights else None, persistent=False
         )
+        self.added: Tensor | None
+        added = config.logit_adjustment * log_priors(labels, classes) if config.logit_adjustment else None
+        self.register_buffer("added", added, persistent=False)
 
     def train(self, mode: bool = True) -> TrainingModule:
         """Switch to training or evaluation, all but the layers that are kept: their batch norms do not learn either."""
@@ -74,7 +77,7 @@ class TrainingModule(pl.LightningModule):
         """Return what one batch is learned from, and the sum of it."""
         with self._modes(batch):
             losses = self.network.losses(self._inputs(batch), self._step(batch))
-            return losses, total_loss(losses, batch.labels, self.config, self.weight)
+            return losses, total_loss(losses, batch.labels, self.config, self.weight, self.added)
 
     def validation_step(self, batch: Batch) -> None:
         """Measure top-1 accuracy and the plain cross entropy."""

@@ -23,8 +23,9 @@ from foveate.training.measured_words import held_out_words
 _FOLDER, _MEASURED = "features", "measured.json"
 _OF_STEPS = (
     *("epochs", "steps", "batch_size", "label_smoothing", "smoothing_over", "class_weights", "ema_decay"),
-    *("keep_epochs", "frozen_stride"),
+    *("keep_epochs", "frozen_stride", "lora_rank", "sampling", "logit_adjustment"),
 )
+_OF_DEVICES = ("devices", "nodes", "strategy", "accumulate", "checkpointing", "compile", "synchronised")
 _OF_TRAINING_VIEWS = ("train_crop", "smallest_area", "aspect_jitter", "flip")
 
 
@@ -48,7 +49,7 @@ def _without_effect(config: TrainConfig) -> Iterator[tuple[str, object]]:
         "": (config, usual, _OF_STEPS),
         "optimiser.": (config.optimiser, usual.optimiser, [each.name for each in fields(config.optimiser)]),
         "transforms.": (config.transforms, usual.transforms, _OF_TRAINING_VIEWS),
-        "hardware.": (config.hardware, usual.hardware, ["devices"]),
+        "hardware.": (config.hardware, usual.hardware, _OF_DEVICES),
     }
     for prefix, (given, default, names) in parts.items():
         for name in names:

@@ -20,6 +20,7 @@ from foveate.drawing.notebook import html_table
 from foveate.evaluation.accuracy import Accuracy, measure_accuracy
 from foveate.evaluation.bootstrap import Estimate
 from foveate.evaluation.calibration_check import CalibrationCheck, check_calibration
+from foveate.evaluation.frequency_groups import FrequencyGroup, frequency_groups
 from foveate.evaluation.gating import Gated, at_threshold, gate_curve
 from foveate.evaluation.predictions import PredictionTable, write_predictions
 from foveate.evaluation.view_weights import better_view
@@ -27,7 +28,7 @@ from foveate.files.documents import unstructured, write_json, write_text
 from foveate.inference.classifier import Classifier
 from foveate.progress import progress
 from foveate.report.result_versions import Measured
-from foveate.report.tables import accuracy_markdown, calibration_markdown, gate_markdown
+from foveate.report.tables import accuracy_markdown, calibration_markdown, frequency_markdown, gate_markdown
 from foveate.runs.context import HERE, RunContext
 from foveate.runs.environment import environment
 from foveate.runs.held_out import read_held_out
@@ -54,6 +55,8 @@ class Evaluation:
     """Whether the answers, and what the run's held-out answers promise of them, keep their word."""
     gate: tuple[Gated, ...] = ()
     """Of an S3N that looked closer: what the threshold that was asked for did; without one, what others would do."""
+    frequency: tuple[FrequencyGroup, ...] = ()
+    """Accuracy of frequent and rare classes, where the training photographs are uneven."""
 
     def _repr_html_(self) -> str:
         """Return what a notebook shows: the accuracy, and each branch where there are several."""
@@ -136,6 +139,7 @@ def _measured(
             _decided(classifier, answers, calibrated=False), table, _held_out(run, classifier)
         ),
         gate=gate,
+        frequency=frequency_groups(table.probabilities, table.labels, run.training_counts()),
     )
 
 
@@ -253,6 +257,7 @@ def _write(
         "accuracy": asdict(evaluation.accuracy),
         "branches": {name: asdict(top1) for name, top1 in evaluation.branches.items()},
         "gate": [asdict(each) for each in evaluation.gate],
+        "frequency": [asdict(each) for each in evaluation.frequency],
         "calibration": unstructured(evaluation.calibration),
         "milliseconds": evaluation.milliseconds,
         "passes": evaluation.passes,
@@ -269,6 +274,7 @@ def evaluation_markdown(evaluation: Evaluation, title: str) -> str:
     blocks = [
         accuracy_markdown(evaluation.accuracy, title, evaluation.branches),
         calibration_markdown(evaluation.calibration, temperature),
+        *([frequency_markdown(evaluation.frequency)] if evaluation.frequency else []),
         *([gate_markdown(evaluation.gate)] if evaluation.gate else []),
     ]
     return "\n".join(blocks)

@@ -25,6 +25,7 @@ from foveate.training.checkpoints import resumed_from
 from foveate.training.first_weights import keep_first_weights, mix_with_first_weights
 from foveate.training.fit import fit
 from foveate.training.losses import check_smoothing
+from foveate.training.low_rank import check_low_rank, low_rank_updates
 from foveate.training.solve import check_solved, solve, with_head_start
 from foveate.workflows.held_out_answers import keep_out_of_fold_answers, keep_validation_answers
 
@@ -102,6 +103,7 @@ def _train(
         torch.manual_seed(config.seed)
         # Before the photographs are read: an unknown architecture or missing weights are found within seconds.
         network = create_network(config.network, config.transforms, len(splits.class_names))
+        check_low_rank(network, config.lora_rank)
         checked = checked_splits(splits.parts(), config.data.on_error, say, config.data.largest_megapixels)
         readable, validation = checked["train"], checked.get("validation", ())
         check_classes(records, readable)
@@ -140,7 +142,8 @@ def _learned(
         solve(network, config, train, run.path, say=say)
         if config.pretrained_share:
             keep_first_weights(network, run.path)
-    metrics = fit(network, config, train, validation, run.path, say=say)
+    with low_rank_updates(network, config.lora_rank):
+        metrics = fit(network, config, train, validation, run.path, say=say)
     if first and config.pretrained_share:
         mix_with_first_weights(network, run.path, config.pretrained_share)
     if first and validation:

@@ -16,6 +16,7 @@ from PIL import Image
 
 import foveate
 from foveate.config.data import DataConfig, OnError
+from foveate.config.hardware import HardwareConfig
 from foveate.config.networks import BackboneConfig, BackboneNetworkConfig, NetworkConfig, PlainConfig, ProbeConfig
 from foveate.data.loading import EvaluationViews, TrainingViews
 from foveate.data.records import ImageRecord
@@ -46,6 +47,8 @@ from foveate.workflows.fit.method_rungs import PartOfFeatures, SolvedRung, Train
 from foveate.workflows.fit.rungs import rungs
 from foveate.workflows.fit.time_model import Speed
 from zooms import SLOW, silent
+
+OLD = Path(__file__).parents[2] / "files" / "old_documents"
 
 BACKBONE = BackboneConfig(architecture="test_efficientnet", weights="none")
 POOL = PoolConfig(
@@ -616,3 +619,12 @@ def test_a_picture_of_noise_is_answered(birds: Path, tmp_path: Path, monkeypatch
     out = fitted(birds, tmp_path / "fit", minutes=1).path
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8))
     assert foveate.load(out).predict(noise).best.probability > 0
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_table_of_an_older_version_is_read(version: int, tmp_path: Path) -> None:
+    (tmp_path / "ladder.json").write_bytes((OLD / f"ladder-{version}.json").read_bytes())
+    table = LadderTable.read(tmp_path)
+    assert table.winner == "plain"
+    assert table.settings.data == DataConfig(root=Path("/data/birds"))
+    assert table.settings.hardware == HardwareConfig()

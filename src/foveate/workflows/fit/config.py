@@ -11,11 +11,15 @@ from foveate.config.data import DataConfig
 from foveate.config.hardware import HardwareConfig
 from foveate.data.migrations import with_groups_and_labels
 from foveate.files.documents import Migration
+from foveate.runs.migrations import with_every_device
 
 MINUTES = 15.0
 _MOST_MINUTES = 100_000.0
 
-MIGRATIONS: Mapping[int, Migration] = {1: with_groups_and_labels("settings", "data")}
+MIGRATIONS: Mapping[int, Migration] = {
+    1: with_groups_and_labels("settings", "data"),
+    2: with_every_device("settings", "hardware"),
+}
 """Of the documents that hold what a fit was asked for."""
 
 

@@ -15,7 +15,7 @@ from foveate.guided_zoom.pool import hash_of_photographs
 from foveate.workflows.fit.config import MIGRATIONS, FitConfig
 from foveate.workflows.fit.time_model import Machine, Speed
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 
 class RungState(StrEnum):

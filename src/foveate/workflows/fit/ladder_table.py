@@ -9,7 +9,7 @@ from foveate.files.documents import read_json, structured, unstructured, write_j
 from foveate.report.tables import markdown_table
 from foveate.workflows.fit.config import MIGRATIONS, FitConfig
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 _FILE = "ladder.json"
 
 
