@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -25,10 +26,12 @@ from foveate.grounding.config import GroundingConfig, GroundingMethod
 from foveate.grounding.create import create_grounding
 from foveate.networks.network import TrainingStep
 from foveate.networks.plain import PlainNetwork
+from foveate.recipes.config import TrainConfig
 from foveate.s3n.config import S3NConfig
 from foveate.s3n.network import S3N
 from foveate.training.frozen_layers import first_layers
 from foveate.training.low_rank import check_low_rank, low_rank_updates
+from foveate.workflows.train import train
 
 CLASSES = 5
 PYRAMID = {"depths": (1, 1, 1, 1)}
@@ -276,3 +279,18 @@ def test_low_rank_updates_that_cannot_be_learned_are_refused(monkeypatch: pytest
     monkeypatch.setitem(sys.modules, "peft", None)
     with pytest.raises(UserError, match=r"lora_rank needs the package peft; .*pip install peft"):
         check_low_rank(network, 4)
+
+
+def test_a_run_of_low_rank_updates_is_loaded_without_peft(
+    quick: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("peft")
+    config = replace(quick, network=PlainConfig(backbone=config_of("test_vit")), epochs=1, lora_rank=2)
+    run = train(config, tmp_path / "run", say=lambda line: None)
+    monkeypatch.setitem(sys.modules, "peft", None)
+    network = run.load_network().eval()
+    with torch.no_grad():
+        assert network(torch.randn(1, 3, 64, 64)).decision.isfinite().all()
+    for wrong in ({"frozen_stride": 4}, {"keep_epochs": (1,)}):
+        with pytest.raises(UserError, match=r"lora_rank .* beside it"):
+            replace(config, **wrong)
