@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -25,10 +26,12 @@ from foveate.grounding.config import GroundingConfig, GroundingMethod
 from foveate.grounding.create import create_grounding
 from foveate.networks.network import TrainingStep
 from foveate.networks.plain import PlainNetwork
+from foveate.recipes.config import TrainConfig
 from foveate.s3n.config import S3NConfig
 from foveate.s3n.network import S3N
 from foveate.training.frozen_layers import first_layers
 from foveate.training.low_rank import check_low_rank, low_rank_updates
+from foveate.workflows.train import train
 
 CLASSES = 5
 PYRAMID = {"depths": (1, 1, 1, 1)}
@@ -203,7 +206,7 @@ def test_s3n_trains_and_explains(architecture: str) -> None:
 def test_weights_of_self_supervised_networks_are_taken_whatever_their_grid(tmp_path: Path, named: str) -> None:
     """DINO has no head; its positions are those of larger images."""
     name = "vit_small_patch14_reg4_dinov2"
-    theirs = timm.create_model(name, img_size=112 if named == "another grid" else 56, num_classes=0)
+    theirs: Any = timm.create_model(name, img_size=112 if named == "another grid" else 56, num_classes=0)
     prefix = "teacher.backbone." if named == "wrapped" else ""
     save_file({f"{prefix}{key}": each for key, each in theirs.state_dict().items()}, tmp_path / "dino.safetensors")
     config = config_of(name, weights=str(tmp_path / "dino.safetensors"))
@@ -211,7 +214,7 @@ def test_weights_of_self_supervised_networks_are_taken_whatever_their_grid(tmp_p
     assert torch.equal(ours.blocks[1].mlp.fc1.weight, theirs.blocks[1].mlp.fc1.weight)
     assert ours.pos_embed.shape[1] == 16
     images = torch.randn(1, 3, 56, 56)
-    larger = timm.create_model(name, img_size=56, num_classes=0)
+    larger: Any = timm.create_model(name, img_size=56, num_classes=0)
     larger.load_state_dict(sys.modules[type(larger).__module__].checkpoint_filter_fn(theirs.state_dict(), larger))
     with torch.no_grad():
         torch.testing.assert_close(ours.eval().forward_features(images), larger.eval().forward_features(images))
@@ -254,7 +257,7 @@ def test_low_rank_updates_become_part_of_the_weights(architecture: str) -> None:
         optimiser = torch.optim.SGD([each for each in network.parameters() if each.requires_grad], lr=1.0)
         for _ in range(2):  # the first moves one factor alone, which begins at zero
             optimiser.zero_grad()
-            functional.cross_entropy(network(images).decision, torch.arange(4)).backward()
+            functional.cross_entropy(network(images).decision, torch.arange(4)).backward()  # type: ignore[no-untyped-call]
             optimiser.step()
         with torch.no_grad():
             learned = network.eval()(images).decision
@@ -276,3 +279,18 @@ def test_low_rank_updates_that_cannot_be_learned_are_refused(monkeypatch: pytest
     monkeypatch.setitem(sys.modules, "peft", None)
     with pytest.raises(UserError, match=r"lora_rank needs the package peft; .*pip install peft"):
         check_low_rank(network, 4)
+
+
+def test_a_run_of_low_rank_updates_is_loaded_without_peft(
+    quick: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("peft")
+    config = replace(quick, network=PlainConfig(backbone=config_of("test_vit")), epochs=1, lora_rank=2)
+    run = train(config, tmp_path / "run", say=lambda line: None)
+    monkeypatch.setitem(sys.modules, "peft", None)
+    network = run.load_network().eval()
+    with torch.no_grad():
+        assert network(torch.randn(1, 3, 64, 64)).decision.isfinite().all()
+    for wrong in ({"frozen_stride": 4}, {"keep_epochs": (1,)}):
+        with pytest.raises(UserError, match=r"lora_rank .* beside it"):
+            replace(config, **wrong)

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from foveate.commands.main import main
 from foveate.config.hardware import HardwareConfig
+from foveate.config.networks import BackboneConfig, ProbeConfig
 from foveate.data.preparation import Splits
 from foveate.data.records import ImageRecord
 from foveate.errors import UserError
@@ -27,10 +28,12 @@ from foveate.guided_zoom.config import Keep, PatchConfig, PoolConfig
 from foveate.guided_zoom.conventional_cnn import ConventionalCNN
 from foveate.guided_zoom.pool import SCHEMA_VERSION, EvidencePool
 from foveate.guided_zoom.pool_rule import admission, pool_rows
+from foveate.recipes.config import TrainConfig
 from foveate.runs.context import RunContext
 from foveate.runs.run import Run
 from foveate.types import Grounded
 from foveate.workflows.build_pool import build_pool, export_patches
+from foveate.workflows.train import train
 
 SLOW = HardwareConfig(accelerator="cpu", workers=0)
 CONFIG = PoolConfig(
@@ -260,3 +263,19 @@ def test_on_the_command_line(
     assert main(["pool", "export", out, "--out", str(tmp_path / "patches")]) == 0
     assert main(["pool", "build", str(quick_run.path), "--out", out, "--share", "x"]) == 2
     assert "a share must be i/n" in capsys.readouterr().err
+
+
+def test_class_maps_ground_where_nothing_is_said_and_excitation_backprop_has_no_rules(
+    quick: TrainConfig, tmp_path: Path
+) -> None:
+    probe = ProbeConfig(backbone=BackboneConfig(architecture="test_vit", weights="none"))
+    run = train(replace(quick, epochs=15, batch_size=16, network=probe), tmp_path / "run", say=silent)
+    said: list[str] = []
+    context = RunContext(hardware=SLOW, say=said.append)
+    for _ in range(2):
+        pool = built(run, tmp_path / "pool", replace(CONFIG, grounding=GroundingConfig()), context=context)
+        assert pool.description.config == CONFIG
+    assert len([line for line in said if "grounded by class maps" in line and "no rule for" in line]) == 1
+    contrast = GroundingConfig(method=GroundingMethod.CEB)
+    with pytest.raises(UserError, match="excitation backprop has no rule for"):
+        built(run, tmp_path / "other", replace(CONFIG, grounding=contrast))

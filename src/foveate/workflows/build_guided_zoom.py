@@ -20,7 +20,7 @@ from foveate.runs.context import HERE, RunContext
 from foveate.runs.guided_zoom_run import GuidedZoomDescription, GuidedZoomRun
 from foveate.runs.run import Run
 from foveate.training.solve import check_solved
-from foveate.workflows.build_pool import build_pool, check_grounding
+from foveate.workflows.build_pool import build_pool, check_grounding, with_usual_grounding
 from foveate.workflows.evaluate_zoom import evaluate_zoom
 from foveate.workflows.evidence_training import BY_RECIPE, EvidenceTraining
 from foveate.workflows.refinement_report import RefinementRow
@@ -62,7 +62,8 @@ def build_guided_zoom(
     Raises:
         UserError: Something the user can mend: see its message.
     """
-    run, out, pool = Run.of(run), Path(out), pool or PoolConfig()
+    run, out = Run.of(run), Path(out)
+    pool = with_usual_grounding(run, pool or PoolConfig(), out / "pool", context)
     fitted = None if isinstance(tuned, bool) else _fitted(GuidedZoomRun.of(tuned), refinement)
     if tuned is True:
         _check_tunable(run, out, refinement, context)

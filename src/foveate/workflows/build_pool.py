@@ -20,7 +20,7 @@ from foveate.files.atomic import atomic_path
 from foveate.files.file_names import unique_names
 from foveate.files.hashes import hash_of_file
 from foveate.files.locks import LOCK, working_in
-from foveate.grounding.config import GroundingConfig
+from foveate.grounding.config import GroundingConfig, GroundingMethod
 from foveate.guided_zoom.config import PoolConfig
 from foveate.guided_zoom.conventional_cnn import ConventionalCNN
 from foveate.guided_zoom.pool import EvidencePool, PoolDescription, hash_of_photographs, patches_alone
@@ -64,6 +64,7 @@ def build_pool(
     data = data if context.root is None else replace(data, root=context.root.expanduser().resolve())
     out = Path(out)
     EvidencePool.check_folder(out)
+    config = with_usual_grounding(run, config, out, context)
     network, photographs = run.load_network(), load_splits(data).named(Split.TRAIN)
     if not EvidencePool.begun(out):
         check_grounding(network, config.grounding, run.config.transforms, hardware)
@@ -93,6 +94,39 @@ def check_grounding(
     """
     conventional = ConventionalCNN.place(network, replace(config, masks=1), hardware)
     conventional.answer(torch.zeros(1, transforms.source, transforms.source, 3, dtype=torch.uint8), 1)
+
+
+def with_usual_grounding(run: Run, config: PoolConfig, out: Path, context: RunContext) -> PoolConfig:
+    """Return what a pool holds, grounded by class maps where nothing is said and excitation backprop cannot be.
+
+    That is found by trying. A pool that is begun goes on as it began.
+
+    Args:
+        run: Of the conventional network.
+        config: What is asked for.
+        out: The pool's folder.
+        context: As `RunContext` says.
+    """
+    if config.grounding != GroundingConfig():
+        return config
+    by_class_maps = replace(config, grounding=GroundingConfig(method=GroundingMethod.CLASS_MAPS))
+    if EvidencePool.begun(out):
+        return by_class_maps if EvidencePool.open(out).description.config == by_class_maps else config
+    try:
+        network = run.load_network()
+    except UserError:  # it is said where it is needed
+        return config
+    refusal: UserError | None = None
+    for each in (config, by_class_maps):
+        try:
+            check_grounding(network, each.grounding, run.config.transforms, context.hardware)
+        except UserError as error:
+            refusal = refusal or error
+            continue
+        if refusal is not None:
+            context.say(f"evidence is grounded by class maps (--pool.grounding.method): {refusal}")
+        return each
+    return config  # neither: its own error is raised where it is needed
 
 
 def _description(run: Run, config: PoolConfig, data: DataConfig, records: Sequence[ImageRecord]) -> PoolDescription:
