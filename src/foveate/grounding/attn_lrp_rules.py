@@ -7,8 +7,7 @@ the softmax (Eq. 13), gradients are that already.
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -119,6 +118,37 @@ def attention_weights(
     if mask is not None:
         scores = scores.masked_fill(~mask, -torch.inf) if mask.dtype is torch.bool else scores + mask
     return scores.softmax(-1)
+
+
+def multi_head_attention_forward(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    embed_dim_to_check: int,
+    num_heads: int,
+    in_proj_weight: Tensor | None,
+    in_proj_bias: Tensor | None,
+    bias_k: Tensor | None,
+    bias_v: Tensor | None,
+    add_zero_attn: bool,
+    dropout_p: float,
+    out_proj_weight: Tensor,
+    out_proj_bias: Tensor | None,
+    **others: Any,
+) -> tuple[Tensor, None]:
+    """Torch's own attention as torchvision's ViT calls it: of one sequence with itself, images first, no mask."""
+    masks = (others.get("key_padding_mask"), others.get("attn_mask"), bias_k, bias_v)
+    if in_proj_weight is None or add_zero_attn or any(each is not None for each in masks):
+        raise NoAttnLRPRule("with a mask, or of several sequences")
+    length, count, _ = query.shape
+    weights = in_proj_weight.chunk(3)
+    biases = (None, None, None) if in_proj_bias is None else in_proj_bias.chunk(3)
+    heads = (
+        functional.linear(each, weight, bias).view(length, count, num_heads, -1).permute(1, 2, 0, 3)
+        for each, weight, bias in zip((query, key, value), weights, biases, strict=True)
+    )
+    seen = scaled_dot_product_attention(*heads).permute(2, 0, 1, 3).flatten(2)
+    return functional.linear(seen, out_proj_weight, out_proj_bias), None
 
 
 def gamma_rule(function: Function, gamma: float) -> Function:

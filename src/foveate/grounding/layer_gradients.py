@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
@@ -28,7 +28,7 @@ class LayerGradients(ABC):
         layer: str,
         *,
         target: Target = alone,
-        rules: Callable[[Tensor], AbstractContextManager[object]] = nullcontext,
+        rules: Callable[[Sequence[Tensor]], AbstractContextManager[object]] = nullcontext,
     ) -> None:
         """Look into a copy of the network's modules.
 
@@ -36,7 +36,8 @@ class LayerGradients(ABC):
             network: From images to logits; it stays as it is.
             layer: Names the module whose output is weighed.
             target: What is grounded: the class's logit alone, or against its rivals'.
-            rules: Given the images, the context in which they are passed; it may change what gradients are.
+            rules: The context in which images are passed, given what the layer gives, as soon as it does; it may change
+                what gradients are.
 
         Raises:
             UserError: There is no such layer, or the network cannot be copied.
@@ -81,9 +82,8 @@ class LayerGradients(ABC):
         self, images: Float[Tensor, "b 3 H W"], classes: Int64[Tensor, "b k"] | int, target: Target
     ) -> Grounded:
         with torch.inference_mode(mode=False), torch.enable_grad(), torch.autocast(images.device.type, enabled=False):
-            pixels = images.clone().requires_grad_()
-            with self._output.kept() as outputs, self._rules(pixels):
-                logits = self._network(pixels)
+            with self._output.kept() as outputs, self._rules(outputs):
+                logits = self._network(images.clone().requires_grad_())
             output = outputs[0] if outputs else None
             places = places_of(output, images, self._network)
             if output is None or places is None:
