@@ -280,7 +280,8 @@ def _correlations(subject: _Subject, config: GroundingConfig) -> tuple[float, ..
     stages = cascade(weighted_layers(module), subject.study.stages)
     with progress(f"random weights, {config.method.value}", len(stages), subject.context.say) as advance:
         for number, layers in enumerate(stages, start=1):
-            backbone = randomised(network.backbone, [f"network.{each}" for each in layers], everyone, config.seed)
+            names = [f"network.{each}".rstrip(".") for each in layers]  # a ViT's positions are the whole network's own
+            backbone = randomised(network.backbone, names, everyone, config.seed)
             correlations.append(float(rank_correlation(trained, maps_of(backbone)).mean()))
             advance(number)
     return tuple(correlations)
