@@ -2,8 +2,8 @@
 
     PYTHONPATH=benchmarks python -m grounding_families --work runs/families --out results/grounding_families.jsonl
 
-Networks are trained from random weights, for so many
-minutes each, and adopted as runs; `foveate grounding` measures them. What was drawn, trained or measured before is not done again.
+Networks are trained from random weights, for so many minutes of the processor each, and adopted as runs; `foveate
+grounding` measures them. What was drawn, trained or measured before is not done again.
 """
 
 from __future__ import annotations
@@ -44,6 +44,12 @@ SIDE = 112
 BIRDS = PlumageConfig(species=8, train_per_species=60, test_per_species=15, size=160, bird=1.1, marks=2.0)
 METHODS = tuple(each for each in GroundingMethod if each is not GroundingMethod.RISE)
 
+AT_A_LAYER = tuple(
+    each
+    for each in METHODS
+    if each not in {GroundingMethod.CLASS_MAPS, GroundingMethod.GRADIENTS, GroundingMethod.ROLLOUT}
+)
+
 
 @register_model
 def small_swin(pretrained: bool = False, **options: Any) -> SwinTransformer:
@@ -64,7 +70,7 @@ FAMILIES = {
     "cnn": Family("test_resnet", (None, "layer4")),
     "convnext": Family("test_convnext2", (None, "stages.3")),
     "swin": Family("small_swin", (None, "layers.1")),
-    "vit": Family("test_vit", (None, "blocks.0", "blocks.2")),
+    "vit": Family("test_vit", (None, "blocks.0")),
 }
 
 
@@ -142,7 +148,7 @@ def run_of(name: str, data: DataConfig, work: Path, minutes: float) -> Run:
 def rows_of(name: str, run: Run, known: Sequence[dict[str, Any]], photographs: int) -> Iterator[dict[str, Any]]:
     """Yield a row for each layer and method that has none; a refusal is a row too."""
     for layer in FAMILIES[name].layers:
-        for method in METHODS:
+        for method in METHODS if layer is None else AT_A_LAYER:
             which = {"family": name, "architecture": FAMILIES[name].architecture, "layer": layer, "method": method.value}
             if any(which.items() <= each.items() for each in known):
                 continue
@@ -185,8 +191,7 @@ def main() -> None:
     birds = replace(BIRDS, train_per_species=given.train_per_species)
     given.work.mkdir(parents=True, exist_ok=True)
     root = given.work / f"birds-{given.train_per_species}"
-    if not root.exists():
-        draw_plumage(root, birds, workers=1)
+    draw_plumage(root, birds, workers=1)  # what is there is not drawn again
     data = DataConfig(root=root, format=DatasetFormat.CUB)
     for name in given.families:
         run = run_of(name, data, given.work, given.minutes)

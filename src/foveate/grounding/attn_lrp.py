@@ -121,7 +121,7 @@ class RelevanceRules(TorchFunctionMode):
         except rules.NoAttnLRPRule as reason:
             raise UserError(
                 f"AttnLRP has no rule for {' '.join([resolve_name(func) or func.__name__, *reason.args])}; "
-                "take grad-cam, finer-cam or gradient-activation, which need none"
+                "take grad-cam, finer-cam or gradient-activation, which need no rule"
             ) from None
         for each in leaves(output):
             if isinstance(each, Tensor):
