@@ -41,6 +41,7 @@ from foveate.workflows.adopt import adopt
 from foveate.workflows.analysis.measure_grounding import measure_grounding
 
 SIDE = 112
+MEAN, SPREAD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 BIRDS = PlumageConfig(species=8, train_per_species=60, test_per_species=15, size=160, bird=1.1, marks=2.0)
 METHODS = tuple(each for each in GroundingMethod if each is not GroundingMethod.RISE)
 
@@ -55,8 +56,10 @@ AT_A_LAYER = tuple(
 def small_swin(pretrained: bool = False, **options: Any) -> SwinTransformer:
     """Three stages of windows of 7 cells, the last of stride 16."""
     shape: dict[str, Any] = {"img_size": SIDE, "embed_dim": 48, "depths": (1, 1, 3), "num_heads": (2, 4, 8)}
-    options = {key: value for key, value in options.items() if key not in {"pretrained_cfg", "pretrained_cfg_overlay"}}
-    return SwinTransformer(**{"window_size": 7, **shape, **options})
+    network = SwinTransformer(num_classes=options["num_classes"], window_size=7, **shape)
+    sizes = {"input_size": (3, SIDE, SIDE), "fixed_input_size": True, "classifier": "head.fc"}
+    network.pretrained_cfg = {"mean": MEAN, "std": SPREAD, **sizes}
+    return network
 
 
 class Family(NamedTuple):
@@ -97,9 +100,7 @@ def drawn(images: UInt8[Tensor, "n S S 3"]) -> Float[Tensor, "n 3 H W"]:
 
 def normalised(images: UInt8[Tensor, "n 3 H W"]) -> Float[Tensor, "n 3 H W"]:
     """Return pixels as ImageNet's networks take them."""
-    mean, spread = (
-        torch.tensor(each).view(3, 1, 1) * 255 for each in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-    )
+    mean, spread = (torch.tensor(each).view(3, 1, 1) * 255 for each in (MEAN, SPREAD))
     return (images - mean) / spread
 
 
@@ -133,7 +134,6 @@ def run_of(name: str, data: DataConfig, work: Path, minutes: float) -> Run:
         print(f"{name}: {epochs} epochs", flush=True)
         save_file(network.state_dict(), checkpoint)
     transforms = TransformConfig(input_size=SIDE, resize_size=SIDE + 16)
-    means = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
     return adopt(
         checkpoint,
         work / name,
@@ -141,7 +141,8 @@ def run_of(name: str, data: DataConfig, work: Path, minutes: float) -> Run:
         data=data,
         transforms=transforms,
         hardware=HardwareConfig(accelerator="cpu", workers=0),
-        **means,
+        mean=MEAN,
+        std=SPREAD,
     )
 
 
@@ -159,7 +160,8 @@ def rows_of(name: str, run: Run, known: Sequence[dict[str, Any]], photographs: i
             except UserError as refusal:
                 yield {**which, "refused": str(refusal)}
                 continue
-            for measured in (method.value, "chance"):
+            first = layer is None and method is GroundingMethod.GRAD_CAM  # which no network refuses
+            for measured in (method.value, "chance") if first else (method.value,):
                 each = report.measures[measured]
                 values = {
                     key: None if (value := getattr(each, key)) is None else round(100 * value.value, 2)
