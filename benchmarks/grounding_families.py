@@ -150,7 +150,12 @@ def rows_of(name: str, run: Run, known: Sequence[dict[str, Any]], photographs: i
     """Yield a row for each layer and method that has none; a refusal is a row too."""
     for layer in FAMILIES[name].layers:
         for method in METHODS if layer is None else AT_A_LAYER:
-            which = {"family": name, "architecture": FAMILIES[name].architecture, "layer": layer, "method": method.value}
+            which = {
+                "family": name,
+                "architecture": FAMILIES[name].architecture,
+                "layer": layer,
+                "method": method.value,
+            }
             if any(which.items() <= each.items() for each in known):
                 continue
             study = GroundingStudy(methods=(method,), layer=layer, photographs=photographs, sanity_photographs=6)

@@ -88,7 +88,12 @@ def test_a_network_without_biases_and_attention_loses_nothing() -> None:
     """What remains is linear or hands all of its relevance down: it adds up to the logit."""
     torch.manual_seed(0)
     network = nn.Sequential(
-        *(nn.Conv2d(3, 6, 3, bias=False), nn.GroupNorm(2, 6, affine=False), nn.GELU(), nn.Conv2d(6, 8, 2, 2, bias=False)),
+        *(
+            nn.Conv2d(3, 6, 3, bias=False),
+            nn.GroupNorm(2, 6, affine=False),
+            nn.GELU(),
+            nn.Conv2d(6, 8, 2, 2, bias=False),
+        ),
         *(nn.SiLU(inplace=True), nn.Hardswish(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.LayerNorm(8, bias=False)),
         nn.Linear(8, CLASSES, bias=False),
     ).double()
@@ -124,7 +129,13 @@ def test_torchs_own_attention_is_seen_through() -> None:
     images, classes = pictures(side=16), torch.tensor([[0, 1], [2, 3]])
     grounded = AttnLRP(vit, "encoder.layers.encoder_layer_0", gamma=0)(images, classes)
     tokens = tokens_of(vit, images, "encoder.layers.encoder_layer_0").numpy()
-    names = {"ln_1": "norm1", "ln_2": "norm2", "mlp.0": "mlp.fc1", "mlp.3": "mlp.fc2", "self_attention.out_proj": "attn.proj"}
+    names = {
+        "ln_1": "norm1",
+        "ln_2": "norm2",
+        "mlp.0": "mlp.fc1",
+        "mlp.3": "mlp.fc2",
+        "self_attention.out_proj": "attn.proj",
+    }
     weights = {f"head.{each}": vit.state_dict()[f"heads.head.{each}"].numpy() for each in ("weight", "bias")}
     for name, each in vit.state_dict().items():
         inner = name.removeprefix("encoder.layers.encoder_layer_1.")

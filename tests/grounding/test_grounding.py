@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import cast
 
 import pytest
-import timm
 import torch
 from torch import Tensor, nn
 from torch.testing import assert_close

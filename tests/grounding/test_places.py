@@ -130,7 +130,9 @@ OF_TOKENS = [each for each in GroundingMethod if each not in ("eb", "ceb", "clas
 
 
 @pytest.mark.parametrize("method", OF_TOKENS)
-def test_every_method_of_transformers_gives_a_map_and_leaves_the_network(vit: nn.Module, method: GroundingMethod) -> None:
+def test_every_method_of_transformers_gives_a_map_and_leaves_the_network(
+    vit: nn.Module, method: GroundingMethod
+) -> None:
     before = {name: each.clone() for name, each in vit.state_dict().items()}
     grounding = create_grounding(seen_as_cnn(vit, "test_vit", classes=CLASSES), GroundingConfig(method=method, masks=9))
     classes = torch.tensor([[0, 1], [4, 2]])

@@ -1,7 +1,7 @@
 """AttnLRP written out: explicit relevance of one image through one transformer block, in numpy, a loop at a time.
 
-The block is the usual one: x + proj(attention(norm(x))), then x + fc2(gelu(fc1(norm(x)))), then a norm, the class token, a
-head. Every rule hands relevance down as the paper's equations have it, divided by what went in, without gradients.
+The block is the usual one: x + proj(attention(norm(x))), then x + fc2(gelu(fc1(norm(x)))); then a norm, the class token
+and a head. Every rule hands relevance down as the paper's equations have it, without gradients.
 """
 
 from __future__ import annotations
@@ -29,9 +29,7 @@ class Absorbed:
         return sum(self.parts)
 
 
-def linear_back(
-    values: Array, weight: Array, bias: Array, relevance: Array, absorbed: Absorbed, gamma: float
-) -> Array:
+def linear_back(values: Array, weight: Array, bias: Array, relevance: Array, absorbed: Absorbed, gamma: float) -> Array:
     """Eq. 8, or the gamma rule: each input gets its share of each output, the bias its own."""
     shares = np.zeros_like(values)
     for token in range(len(values)):
@@ -53,13 +51,16 @@ def norm_back(values: Array, weight: Array, bias: Array, relevance: Array, absor
     for token in range(len(values)):
         deviation = np.sqrt(values[token].var() + eps)
         matrix = (np.eye(width) - 1 / width) / deviation * weight[:, None]
-        shares[token] = linear_back(values[token : token + 1], matrix, bias, relevance[token : token + 1], absorbed, 0.0)
+        shares[token] = linear_back(
+            values[token : token + 1], matrix, bias, relevance[token : token + 1], absorbed, 0.0
+        )
     return shares
 
 
 def norm(values: Array, weight: Array, bias: Array, eps: float) -> Array:
     deviation = np.sqrt(values.var(1, keepdims=True) + eps)
-    return (values - values.mean(1, keepdims=True)) / deviation * weight + bias
+    normalised: Array = (values - values.mean(1, keepdims=True)) / deviation * weight + bias
+    return normalised
 
 
 def attention(query: Array, key: Array, value: Array) -> tuple[Array, Array]:
@@ -96,7 +97,8 @@ def attention_back(
 
 
 def gelu(values: Array) -> Array:
-    return values * (1 + erf(values / np.sqrt(2))) / 2
+    grown: Array = values * (1 + erf(values / np.sqrt(2))) / 2
+    return grown
 
 
 def explicit_relevance(
@@ -144,9 +146,8 @@ def explicit_relevance(
     of_parts = np.zeros_like(parts)
     for each in range(heads):
         piece = slice(each * width // heads, (each + 1) * width // heads)
-        of_parts[:, :, each] = np.stack(
-            attention_back(*parts[:, :, each].swapaxes(0, 1), of_seen[:, piece], absorbed), 1
-        )
+        query, key, value = parts[:, :, each].swapaxes(0, 1)
+        of_parts[:, :, each] = np.stack(attention_back(query, key, value, of_seen[:, piece], absorbed), 1)
     of_first = linear_back(first, *of("attn.qkv"), of_parts.reshape(count, -1), absorbed, gamma)
     of_tokens = of_tokens + norm_back(tokens, *of("norm1"), of_first, absorbed, eps)
     return of_tokens, logit, absorbed.total

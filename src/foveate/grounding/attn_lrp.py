@@ -39,11 +39,14 @@ _RULES: dict[rules.Function, rules.Function] = {
 _PRODUCTS = frozenset({"mul", "mul_", "matmul", "bmm", "einsum", "baddbmm"})
 """By the last part of their names, as the next: where two factors are activations, each gets half."""
 _LINEAR = frozenset(
-    "add add_ sub sub_ rsub neg mean sum norm cat stack chunk split unbind unfold fold flatten unflatten reshape view "
-    "view_as permute transpose movedim squeeze unsqueeze expand repeat roll flip pad contiguous clone to type_as float "
-    "double __getitem__ __setitem__ select index_select gather addcmul masked_fill masked_fill_ dropout batch_norm "
-    "alpha_dropout relu relu_ softmax max_pool2d avg_pool2d adaptive_avg_pool2d adaptive_max_pool2d interpolate where "
-    "pixel_unshuffle pixel_shuffle identity amax max feature_dropout linear conv2d t".split()
+    """
+    add add_ sub sub_ rsub neg mean sum norm cat stack chunk split unbind unfold fold flatten unflatten reshape
+    view view_as permute transpose movedim squeeze unsqueeze expand repeat roll flip pad contiguous clone to
+    type_as float double __getitem__ __setitem__ select index_select gather addcmul masked_fill masked_fill_
+    dropout batch_norm alpha_dropout relu relu_ softmax max_pool2d avg_pool2d adaptive_avg_pool2d
+    adaptive_max_pool2d interpolate where pixel_unshuffle pixel_shuffle identity amax max feature_dropout linear
+    conv2d t
+    """.split()  # noqa: SIM905  # a list of so many strings is no better to read
 )
 """Their gradients are their rule: linear, of no higher degree than one, or the softmax."""
 
@@ -52,8 +55,8 @@ class AttnLRP(GradientTimesActivation):
     """Relevance of a layer's places by AttnLRP; the network stays as it is. May be called from several threads.
 
     Computed as the authors' efficient form: activation times gradient, while functions that are not linear have others
-    (`attn_lrp_rules`). A map adds up to what its places add to the logit; the rest is that of tokens of no place, of biases
-    and of softmaxes, which keep some. What speaks against a class is left out.
+    (`attn_lrp_rules`). A map adds up to what its places add to the logit; the rest is that of tokens of no place, of
+    biases and of softmaxes, which keep some. What speaks against a class is left out.
 
     >>> import timm, torch
     >>> from foveate import AttnLRP
@@ -145,6 +148,8 @@ class RelevanceRules(TorchFunctionMode):
         if name in ("div", "__truediv__", "true_divide", "div_"):
             return rules.quotient(*args, **kwargs)
         output = func(*args, **kwargs)
-        if name not in _LINEAR and any(isinstance(each, Tensor) and each.is_floating_point() for each in leaves(output)):
+        if name not in _LINEAR and any(
+            isinstance(each, Tensor) and each.is_floating_point() for each in leaves(output)
+        ):
             raise rules.NoAttnLRPRule
         return output

@@ -1,8 +1,8 @@
 """Rules of AttnLRP: what takes the place of a torch function, so that activation times gradient is relevance.
 
 Achtibat et al., AttnLRP (ICML 2024). A rule computes what the function does, from terms of which some count as
-constants; what gradients then are is relevance over activation. Where functions are linear, without their biases, and for
-the softmax (Eq. 13), gradients are that already.
+constants; what gradients then are is relevance over activation. Where functions are linear, without their biases, and
+for the softmax (Eq. 13), gradients are that already.
 """
 
 from __future__ import annotations
@@ -154,8 +154,8 @@ def multi_head_attention_forward(
 def gamma_rule(function: Function, gamma: float) -> Function:
     """Return a linear layer that favours what excites (the gamma rule; AttnLRP, appendix B, for vision transformers).
 
-    Weights grow by gamma times themselves where they push an activation the way that the output goes. It makes up for the
-    noise that deep networks' gradients have; at 0 it is the gradient.
+    Weights grow by gamma times themselves where they push an activation the way that the output goes. It makes up for
+    the noise that deep networks' gradients have; at 0 it is the gradient.
     """
 
     def rule(values: Tensor, weight: Tensor, bias: Tensor | None = None, *args: Any, **kwargs: Any) -> Tensor:
@@ -174,7 +174,7 @@ def gamma_rule(function: Function, gamma: float) -> Function:
     return rule
 
 
-class NoAttnLRPRule(Exception):  # noqa: N818
+class NoAttnLRPRule(Exception):
     """There is no rule for a call; the message says what about the call is the reason."""
 
 

@@ -15,9 +15,9 @@ from foveate.backbones.backbone import Backbone, pool
 from foveate.backbones.class_maps import class_maps
 from foveate.backbones.own_cnns import OwnCNN
 from foveate.errors import UserError
+from foveate.grounding.attn_lrp import AttnLRP
 from foveate.grounding.config import GroundingConfig, GroundingMethod
 from foveate.grounding.excitation.backprop import ExcitationBackprop
-from foveate.grounding.attn_lrp import AttnLRP
 from foveate.grounding.grad_cam import FinerCAM, GradCAM, GradientTimesActivation
 from foveate.grounding.gradients import InputGradients, Rivals
 from foveate.grounding.layers import chosen_classes, layer_of_stride, layers_to_propose, private_copy, submodule
@@ -115,8 +115,8 @@ def create_grounding(
 def grounding_layer(backbone: Backbone | OwnCNN, config: GroundingConfig) -> str:
     """Return the name of the layer that is grounded: the configuration's, or the last one of stride 16.
 
-    A transformer says how many tokens it has that are of no place (timm's `num_prefix_tokens`), and what its logits rest
-    on last is then found by passing noise; so it is too where images of two sizes do not find a layer.
+    A transformer says how many tokens it has that are of no place (timm's `num_prefix_tokens`), and what its logits
+    rest on last is then found by passing noise; so it is too where images of two sizes do not find a layer.
 
     Raises:
         UserError: None is given and none found.

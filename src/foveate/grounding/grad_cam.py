@@ -52,7 +52,7 @@ class GradientTimesActivation(LayerGradients):
     """Each activation of a layer times its own gradient, summed over the channels.
 
     Where the logit is linear in the layer, less its bias, that is what each place adds to it. Unlike Grad-CAM it does
-    not average gradients over places, which at a transformer's tokens, of which few reach the logit, mixes unequal ones.
+    not average gradients over places, which at a transformer's tokens differ from place to place.
     """
 
     def _maps(

@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from foveate.errors import UserError
 
 WITHOUT_RULES = (
-    "a method that sees through layer norms, GELU, SiLU and attention: grad-cam, finer-cam, gradient-activation or attn-lrp"
+    "a method that sees through layer norms, GELU, SiLU and attention: grad-cam, finer-cam, gradient-activation or "
+    "attn-lrp"
 )
 """What to take where excitation backprop refuses, in words."""
 _BLANK = 224  # pixels; the side of an image where a network does not say which it takes

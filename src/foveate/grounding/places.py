@@ -40,7 +40,7 @@ def places_of(output: object, images: Float[Tensor, "b 3 H W"], network: nn.Modu
     """Return where an activation has its places; None: it has none.
 
     Feature maps (b, d, h, w) and (b, h, w, d) are told apart by the images' sides, tokens (b, n, d) must be as many as
-    fill them, after those of no place. What could be either is what timm's `output_fmt` says, or has its channels first.
+    fill them, after those of no place. What could be either has its channels where timm's `output_fmt` says, or first.
 
     Args:
         output: What a module gave.
@@ -84,7 +84,7 @@ def last_places(network: nn.Module, stride: int | None = None) -> str:
     """Return the name of the last module whose output has places on which the logits rest.
 
     It is found by passing an image of noise, and going back. What lies inside of a block counts only where the block's
-    own places do not: of a ViT whose last block is read at its class token alone, that is the norm before its attention.
+    own places do not: of a ViT whose last block is read at its class token, that is the norm before its attention.
 
     Args:
         network: From images to logits.

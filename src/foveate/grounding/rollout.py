@@ -76,7 +76,7 @@ class AttentionRollout:
 
 
 class AttentionWeights(TorchFunctionMode):
-    """Inside this context, of one thread, the weights of all attention are kept: softmaxes over tokens, fused or not."""
+    """Inside this context, of one thread, all weights of attention are kept: softmaxes over tokens, fused or not."""
 
     def __init__(self) -> None:
         super().__init__()
