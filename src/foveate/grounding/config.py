@@ -61,8 +61,8 @@ class GroundingConfig:
     layer: str | None = None
     """Name of the module whose output is grounded (EB, cEB, the CAMs, gradient times activation, AttnLRP); None: the
     last one of stride 16, of a ViT the last tokens on which the logits rest. The papers take ResNet's `layer3.0`
-    (res4a) and VGG's conv3_1. Batch norms are folded into the convolutions first: a convolution's output is then that of the norm
-    after it."""
+    (res4a) and VGG's conv3_1. Batch norms are folded into the convolutions first: a convolution's output is then
+    that of the norm after it."""
     masks: int = 500
     """RISE: how many; the method's own paper takes 4,000 to 8,000."""
     mask_cells: int = 7
