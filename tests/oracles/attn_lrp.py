@@ -96,6 +96,15 @@ def attention_back(
     return of_query, of_key, of_value
 
 
+def heads_back(parts: Array, relevance: Array, absorbed: Absorbed) -> Array:
+    """Of queries, keys and values (n, 3, heads, d), each head by itself."""
+    shares = np.zeros_like(parts)
+    for head, part in enumerate(np.split(relevance, parts.shape[2], axis=1)):
+        query, key, value = parts[:, :, head].swapaxes(0, 1)
+        shares[:, :, head] = np.stack(attention_back(query, key, value, part, absorbed), 1)
+    return shares
+
+
 def gelu(values: Array) -> Array:
     grown: Array = values * (1 + erf(values / np.sqrt(2))) / 2
     return grown
@@ -104,16 +113,7 @@ def gelu(values: Array) -> Array:
 def explicit_relevance(
     tokens: Array, weights: dict[str, Array], heads: int, label: int, gamma: float, eps: float = 1e-6
 ) -> tuple[Array, float, float]:
-    """Return the relevance of a block's input (n, d), the logit, and what was absorbed on the way.
-
-    Args:
-        tokens: The input (n, d); the first is the class token.
-        weights: By timm's names within the block, and `norm`, `head` of the whole.
-        heads: Of the attention.
-        label: Whose logit.
-        gamma: Of the linear layers.
-        eps: Of the norms.
-    """
+    """Return the relevance of a block's input (n, d), class token first; the logit; what was absorbed."""
     w, absorbed = weights, Absorbed()
 
     def of(name: str) -> tuple[Array, Array]:
@@ -143,11 +143,7 @@ def explicit_relevance(
     of_middle = of_middle + norm_back(middle, *of("norm2"), of_second, absorbed, eps)
     of_attended, of_tokens = of_middle * attended / middle, of_middle * tokens / middle
     of_seen = linear_back(seen, *of("attn.proj"), of_attended, absorbed, gamma)
-    of_parts = np.zeros_like(parts)
-    for each in range(heads):
-        piece = slice(each * width // heads, (each + 1) * width // heads)
-        query, key, value = parts[:, :, each].swapaxes(0, 1)
-        of_parts[:, :, each] = np.stack(attention_back(query, key, value, of_seen[:, piece], absorbed), 1)
+    of_parts = heads_back(parts, of_seen, absorbed)
     of_first = linear_back(first, *of("attn.qkv"), of_parts.reshape(count, -1), absorbed, gamma)
     of_tokens = of_tokens + norm_back(tokens, *of("norm1"), of_first, absorbed, eps)
     return of_tokens, logit, absorbed.total

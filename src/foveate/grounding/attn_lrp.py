@@ -5,7 +5,7 @@ Achtibat et al., AttnLRP: Attention-Aware Layer-Wise Relevance Propagation for T
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -106,7 +106,7 @@ class RelevanceRules(TorchFunctionMode):
         super().__init__()
         self._table = table
         self._begun = begun
-        self._known: WeakTensorKeyDictionary[Tensor, None] = WeakTensorKeyDictionary()
+        self._known: MutableMapping[Tensor, None] = WeakTensorKeyDictionary()
 
     def __torch_function__(
         self,

@@ -75,7 +75,7 @@ def group_norm(
     cudnn_enabled: bool = True,
 ) -> Tensor:
     """As a layer norm, over groups of channels and all their places."""
-    groups = values.unflatten(1, (num_groups, -1))
+    groups = values.reshape(len(values), num_groups, -1, *values.shape[2:])
     dims = tuple(range(2, groups.ndim))
     centred = groups - groups.mean(dims, keepdim=True)
     normalised = centred * _inverse_root(centred.detach().square().mean(dims, keepdim=True), eps)
@@ -86,7 +86,8 @@ def group_norm(
 
 def normalize(values: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12, out: None = None) -> Tensor:
     """As a norm: the length is a constant."""
-    return values / values.detach().norm(p, dim, keepdim=True).clamp(min=eps)
+    length = torch.linalg.vector_norm(values.detach(), p, dim, keepdim=True)
+    return values / length.clamp(min=eps)
 
 
 def quotient(values: Tensor, other: Tensor, **kwargs: Any) -> Tensor:
@@ -143,11 +144,11 @@ def multi_head_attention_forward(
     length, count, _ = query.shape
     weights = in_proj_weight.chunk(3)
     biases = (None, None, None) if in_proj_bias is None else in_proj_bias.chunk(3)
-    heads = (
+    heads = [
         functional.linear(each, weight, bias).view(length, count, num_heads, -1).permute(1, 2, 0, 3)
         for each, weight, bias in zip((query, key, value), weights, biases, strict=True)
-    )
-    seen = scaled_dot_product_attention(*heads).permute(2, 0, 1, 3).flatten(2)
+    ]
+    seen = scaled_dot_product_attention(heads[0], heads[1], heads[2]).permute(2, 0, 1, 3).flatten(2)
     return functional.linear(seen, out_proj_weight, out_proj_bias), None
 
 

@@ -91,5 +91,6 @@ class LayerGradients(ABC):
             chosen = chosen_classes(logits, classes)
             gradients = class_gradients(logits, target(logits, chosen), output)
         activations = places.map(output.detach())
-        maps = self._maps(activations, places.map(gradients.flatten(0, 1)).unflatten(0, chosen.shape))
+        placed = places.map(gradients.flatten(0, 1))
+        maps = self._maps(activations, placed.reshape(*chosen.shape, *placed.shape[1:]))
         return Grounded(logits.detach(), chosen, maps.float())

@@ -33,7 +33,7 @@ class Places(NamedTuple):
         if not self.channels_last:
             return values
         cells = values.flatten(1, -2)[:, self.prefix :]
-        return cells.unflatten(1, (self.height, self.width)).permute(0, 3, 1, 2)
+        return cells.reshape(len(cells), self.height, self.width, -1).permute(0, 3, 1, 2)
 
 
 def places_of(output: object, images: Float[Tensor, "b 3 H W"], network: nn.Module) -> Places | None:
