@@ -87,7 +87,8 @@ def group_norm(
 def normalize(values: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12, out: None = None) -> Tensor:
     """As a norm: the length is a constant."""
     length = torch.linalg.vector_norm(values.detach(), p, dim, keepdim=True)
-    return values / length.clamp(min=eps)
+    normalised: Tensor = values / length.clamp(min=eps)
+    return normalised
 
 
 def quotient(values: Tensor, other: Tensor, **kwargs: Any) -> Tensor:
