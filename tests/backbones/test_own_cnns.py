@@ -279,7 +279,7 @@ def test_a_module_of_timms_own_is_seen_as_a_backbone() -> None:
     assert transformer.backbone.normalisation == create_own_cnn(VIT, CLASSES).normalisation
 
 
-@pytest.mark.parametrize("method", [each for each in GroundingMethod if each is not GroundingMethod.CLASS_MAPS])
+@pytest.mark.parametrize("method", sorted(set(GroundingMethod) - {GroundingMethod.CLASS_MAPS, GroundingMethod.ROLLOUT}))
 def test_it_is_grounded_by_every_method_that_needs_no_linear_head(method: GroundingMethod) -> None:
     network = OwnNetwork.create(RESNET, CLASSES).eval()
     config = GroundingConfig(method=method, masks=8)
@@ -301,14 +301,13 @@ def test_class_maps_need_a_linear_head() -> None:
     assert create_grounding(own, config)(photographs(), 2).maps.shape[:2] == (2, 2)
 
 
-def test_a_network_of_one_size_needs_a_layer_by_name() -> None:
-    transformer = create_own_cnn(OwnConfig(architecture="vit_tiny_patch16_224"), CLASSES)
+def test_a_network_of_one_size_is_grounded_at_its_last_tokens() -> None:
+    transformer = create_own_cnn(VIT, CLASSES).eval()
     assert isinstance(transformer, OwnCNN)
-    with pytest.raises(
-        UserError,
-        match=r"vit_tiny_patch16_224 answers with AssertionError; name a layer .*, such as patch_embed\.proj, or take",
-    ):
-        create_grounding(transformer.eval(), GroundingConfig())
+    with pytest.raises(UserError, match=r"gives tokens \(2, 101, 64\); take a method .*: grad-cam, .* or attn-lrp$"):
+        create_grounding(transformer, GroundingConfig())(photographs(160), 1)
+    seen = create_grounding(transformer, GroundingConfig(method=GroundingMethod.GRAD_CAM))(photographs(160), 1)
+    assert seen.maps.shape == (2, 1, 10, 10)
 
 
 @pytest.mark.parametrize("learnt", [160, 96])

@@ -82,7 +82,7 @@ def _until_layer3(timms: nn.Module, images: Tensor) -> Tensor:
     return images
 
 
-@pytest.mark.parametrize("method", foveate.GroundingMethod)
+@pytest.mark.parametrize("method", [each for each in foveate.GroundingMethod if each.knows_classes])
 def test_the_module_stays_as_it_is(timms: nn.Module, method: foveate.GroundingMethod) -> None:
     before = {name: value.clone() for name, value in timms.state_dict().items()}
     timms.train()

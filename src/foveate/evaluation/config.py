@@ -47,7 +47,8 @@ class GroundingStudy:
     photographs: int | None = None
     """A seeded draw of so many of the split; None: all of them."""
     layer: str | None = None
-    """Name of the module that EB, cEB and Grad-CAM ground; None: the last one of stride 16."""
+    """Name of the module that is grounded by methods that need one; None: the last one of stride 16, of a ViT the last
+    tokens on which its logits rest."""
     masks: int = 500
     """RISE: how many, each a pass of the network; the method's own paper takes 4,000 to 8,000."""
     truth: bool = False

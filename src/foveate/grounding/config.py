@@ -25,6 +25,22 @@ class GroundingMethod(StrEnum):
     RISE = "rise"
     """The mean of random masks, weighted by the class's probability behind each: one pass of the network a mask."""
 
+    FINER_CAM = "finer-cam"
+    """Grad-CAM of the class against its nearest rivals."""
+    GRADIENT_ACTIVATION = "gradient-activation"
+    """The layer's activations times the class's gradients there, at each place: for tokens."""
+    ATTN_LRP = "attn-lrp"
+    """The same with the rules of AttnLRP: relevance, for transformers."""
+    ATTN_LRP_RIVALS = "attn-lrp-rivals"
+    """AttnLRP of the class against its nearest rivals."""
+    ROLLOUT = "rollout"
+    """Attention of all layers multiplied: the same for every class, of which it knows nothing."""
+
+    @property
+    def knows_classes(self) -> bool:
+        """Whether maps of different classes differ."""
+        return self != GroundingMethod.ROLLOUT
+
     @classmethod
     def _missing_(cls, value: object) -> Self | None:
         """Take the name of a method of somebody's own, once it is an entry of `foveate.grounding.create.GROUNDINGS`."""
@@ -43,9 +59,10 @@ class GroundingConfig:
 
     method: GroundingMethod = GroundingMethod.EB
     layer: str | None = None
-    """Name of the module whose output is grounded (EB, cEB, Grad-CAM); None: the last one of stride 16. The papers
-    take ResNet's `layer3.0` (res4a) and VGG's conv3_1. Batch norms are folded into the convolutions first: a
-    convolution's output is then that of the norm after it."""
+    """Name of the module whose output is grounded (EB, cEB, the CAMs, gradient times activation, AttnLRP); None: the
+    last one of stride 16, of a ViT the last tokens on which the logits rest. The papers take ResNet's `layer3.0`
+    (res4a) and VGG's conv3_1. Batch norms are folded into the convolutions first: a convolution's output is then
+    that of the norm after it."""
     masks: int = 500
     """RISE: how many; the method's own paper takes 4,000 to 8,000."""
     mask_cells: int = 7

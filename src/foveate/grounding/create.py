@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from typing import cast
 
 import torch
@@ -13,12 +15,15 @@ from foveate.backbones.backbone import Backbone, pool
 from foveate.backbones.class_maps import class_maps
 from foveate.backbones.own_cnns import OwnCNN
 from foveate.errors import UserError
+from foveate.grounding.attn_lrp import AttnLRP
 from foveate.grounding.config import GroundingConfig, GroundingMethod
 from foveate.grounding.excitation.backprop import ExcitationBackprop
-from foveate.grounding.grad_cam import GradCAM
-from foveate.grounding.gradients import InputGradients
+from foveate.grounding.grad_cam import FinerCAM, GradCAM, GradientTimesActivation
+from foveate.grounding.gradients import InputGradients, Rivals
 from foveate.grounding.layers import chosen_classes, layer_of_stride, layers_to_propose, private_copy, submodule
+from foveate.grounding.places import last_places
 from foveate.grounding.rise import RISE
+from foveate.grounding.rollout import AttentionRollout
 from foveate.types import Grounded, Grounding
 
 
@@ -51,6 +56,15 @@ def _excitation(backbone: Backbone | OwnCNN, config: GroundingConfig, *, contras
     return ExcitationBackprop(cast(nn.Module, backbone.network), grounding_layer(backbone, config), contrast=contrast)
 
 
+def _at_layer(
+    method: Callable[[nn.Module, str], Grounding],
+) -> Callable[[Backbone | OwnCNN, GroundingConfig, torch.dtype], Grounding]:
+    def create(backbone: Backbone | OwnCNN, config: GroundingConfig, _: torch.dtype) -> Grounding:
+        return method(cast(nn.Module, backbone.network), grounding_layer(backbone, config))
+
+    return create
+
+
 def _rise(backbone: Backbone | OwnCNN, config: GroundingConfig, dtype: torch.dtype) -> RISE:
     return RISE(
         cast(nn.Module, backbone.network),
@@ -65,9 +79,12 @@ def _rise(backbone: Backbone | OwnCNN, config: GroundingConfig, dtype: torch.dty
 GROUNDINGS: dict[str, Callable[[Backbone | OwnCNN, GroundingConfig, torch.dtype], Grounding]] = {
     GroundingMethod.EB: lambda backbone, config, _: _excitation(backbone, config, contrast=False),
     GroundingMethod.CEB: lambda backbone, config, _: _excitation(backbone, config, contrast=True),
-    GroundingMethod.GRAD_CAM: lambda backbone, config, _: GradCAM(
-        cast(nn.Module, backbone.network), grounding_layer(backbone, config)
-    ),
+    GroundingMethod.GRAD_CAM: _at_layer(GradCAM),
+    GroundingMethod.FINER_CAM: _at_layer(FinerCAM),
+    GroundingMethod.GRADIENT_ACTIVATION: _at_layer(GradientTimesActivation),
+    GroundingMethod.ATTN_LRP: _at_layer(AttnLRP),
+    GroundingMethod.ATTN_LRP_RIVALS: _at_layer(partial(AttnLRP, target=Rivals(strength=1.0))),
+    GroundingMethod.ROLLOUT: lambda backbone, _, __: AttentionRollout(cast(nn.Module, backbone.network)),
     GroundingMethod.CLASS_MAPS: lambda backbone, config, _: ClassMaps(backbone.with_linear_head()),
     GroundingMethod.GRADIENTS: lambda backbone, config, _: InputGradients(cast(nn.Module, backbone.network)),
     GroundingMethod.RISE: _rise,
@@ -98,24 +115,36 @@ def create_grounding(
 def grounding_layer(backbone: Backbone | OwnCNN, config: GroundingConfig) -> str:
     """Return the name of the layer that is grounded: the configuration's, or the last one of stride 16.
 
+    A transformer says how many tokens it has that are of no place (timm's `num_prefix_tokens`), and what its logits
+    rest on last is then found by passing noise; so it is too where images of two sizes do not find a layer.
+
     Raises:
         UserError: None is given and none found.
     """
     network = cast(nn.Module, backbone.network)
     if config.layer is not None:
         return config.layer
+    if hasattr(network, "num_prefix_tokens"):
+        return last_places(network)
     if backbone.stride16 is not None:
         return backbone.stride16
     try:
         return layer_of_stride(network, 16)
-    except UserError:
-        raise
     except Exception as error:
         # Whatever a network raises that takes no image of the sizes tried.
-        there = ", ".join(layers_to_propose(network))
-        named = f"such as {there}" if there else "if one gives a feature map (b, d, h, w)"
-        raise UserError(
-            "a layer of stride 16 is found by images of two sizes; "
-            f"{backbone.architecture} answers with {type(error).__name__}; name a layer (--pool.grounding.layer), "
-            f"{named}, or take the method rise (--pool.grounding.method), which needs none"
-        ) from error
+        return _layer_of_noise(network, backbone.architecture, error)
+
+
+def _layer_of_noise(network: nn.Module, architecture: str, reason: Exception) -> str:
+    for stride in (16, None):
+        with suppress(Exception):  # what it raises here it raised before, of other sizes
+            return last_places(network, stride)
+    if isinstance(reason, UserError):
+        raise reason
+    there = ", ".join(layers_to_propose(network))
+    named = f"such as {there}" if there else "if one gives a feature map or tokens"
+    raise UserError(
+        "a layer of stride 16 is found by images of two sizes; "
+        f"{architecture} answers with {type(reason).__name__}; name a layer (--pool.grounding.layer), "
+        f"{named}, or take the method rise (--pool.grounding.method), which needs none"
+    ) from reason

@@ -1,17 +1,16 @@
-"""Grad-CAM (Selvaraju et al., ICCV 2017)."""
+"""Grad-CAM (Selvaraju et al., ICCV 2017), Finer-CAM (CVPR 2025) and gradient times activation."""
 
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float
 from torch import Tensor, nn
 
-from foveate.grounding.gradients import class_gradients
-from foveate.grounding.layers import OutputOf, chosen_classes, is_map, no_map, private_copy, submodule
-from foveate.types import Grounded, SignedMaps
+from foveate.grounding.gradients import Rivals
+from foveate.grounding.layer_gradients import LayerGradients
 
 
-class GradCAM:
+class GradCAM(LayerGradients):
     """Channels of a layer weighted by the class's mean gradient, summed, what speaks against the class left out.
 
     Selvaraju et al., Grad-CAM (ICCV 2017), Eq. 1 and 2. May be called from several threads.
@@ -23,45 +22,40 @@ class GradCAM:
     torch.Size([2, 1, 3, 3])
     """
 
-    def __init__(self, network: nn.Module, layer: str) -> None:
-        """Look into a copy of the network's modules; `layer` names the one whose output is weighted.
+    def _maps(
+        self, activations: Float[Tensor, "b d h w"], gradients: Float[Tensor, "b k d h w"]
+    ) -> Float[Tensor, "b k h w"]:
+        return torch.einsum("bkd,bdhw->bkhw", gradients.mean(dim=(3, 4)), activations)
 
-        Raises:
-            UserError: There is no such layer, or the network cannot be copied.
-        """
-        self._network = private_copy(network)
-        self._layer = layer
-        self._output = OutputOf(submodule(self._network, layer))
 
-    def __call__(self, images: Float[Tensor, "b 3 H W"], classes: Int64[Tensor, "b k"] | int) -> Grounded:
-        """Return one map for each class of each image; arguments and errors as `ExcitationBackprop` has them.
+class FinerCAM(GradCAM):
+    """Grad-CAM of a class against its nearest rivals: what tells it from them, and not what all of them show.
 
-        Raises:
-            UserError: Also where the layer gives no feature map; those that do are named.
-        """
-        logits, chosen, maps = self._signed(images, classes)
-        return Grounded(logits, chosen, maps.clamp(min=0))
+    Zhang et al., Finer-CAM (CVPR 2025): Grad-CAM of the logit less a share of the mean of its rivals' (`Rivals`).
+    """
 
-    def between(self, images: Float[Tensor, "b 3 H W"], pairs: Int64[Tensor, "b 2"]) -> SignedMaps:
-        """Return where two classes of each image differ: Grad-CAM of the difference of their logits, with its sign.
+    def __init__(self, network: nn.Module, layer: str, *, rivals: Rivals | None = None) -> None:
+        """Look into a copy of the network's modules.
 
         Args:
-            images: Normalised.
-            pairs: What speaks for the first class and against the second is positive.
+            network: From images to logits; it stays as it is.
+            layer: Names the module whose output is weighted.
+            rivals: How many, and how strongly; None: 3, whose mean counts 0.6.
 
         Raises:
-            UserError: As `__call__`.
+            UserError: As `GradCAM`.
         """
-        logits, _, maps = self._signed(images, pairs)
-        return SignedMaps(logits, maps[:, 0] - maps[:, 1])
+        super().__init__(network, layer, target=rivals or Rivals())
 
-    def _signed(self, images: Float[Tensor, "b 3 H W"], classes: Int64[Tensor, "b k"] | int) -> Grounded:
-        with torch.inference_mode(mode=False), torch.enable_grad(), torch.autocast(images.device.type, enabled=False):
-            with self._output.kept() as outputs:
-                logits = self._network(images.clone().requires_grad_())
-            output = outputs[0] if outputs else None
-            if not is_map(output, images):
-                raise no_map(self._network, self._layer, output, images)
-            chosen = chosen_classes(logits, classes)
-            weights = class_gradients(logits, chosen, output).mean(dim=(3, 4))
-        return Grounded(logits.detach(), chosen, torch.einsum("bkd,bdhw->bkhw", weights, output.detach()).float())
+
+class GradientTimesActivation(LayerGradients):
+    """Each activation of a layer times its own gradient, summed over the channels.
+
+    Where the logit is linear in the layer, less its bias, that is what each place adds to it. Unlike Grad-CAM it does
+    not average gradients over places, which at a transformer's tokens differ from place to place.
+    """
+
+    def _maps(
+        self, activations: Float[Tensor, "b d h w"], gradients: Float[Tensor, "b k d h w"]
+    ) -> Float[Tensor, "b k h w"]:
+        return torch.einsum("bkdhw,bdhw->bkhw", gradients, activations)

@@ -1,4 +1,4 @@
-"""Where any CNN sees the evidence for its classes, in one line: `foveate.ground`."""
+"""Where any network sees the evidence for its classes, in one line: `foveate.ground`."""
 
 from __future__ import annotations
 
@@ -40,15 +40,15 @@ def ground(
     For many batches, or with RISE's settings, build the method once: `ExcitationBackprop`, `GradCAM`, `RISE`.
 
     Args:
-        model: From images to logits (b, c): any CNN of yours, timm's or torchvision's; or a network of Foveate's, such
-            as S3N, whose backbone is grounded in its look at the whole image. It stays as it is, and is asked in
-            evaluation mode.
+        model: From images to logits (b, c): any CNN or transformer of yours, timm's or torchvision's; or a network of
+            Foveate's, such as S3N, whose backbone is grounded in its first look. It stays as it is, in evaluation mode.
         images: (b, 3, H, W), normalised as the model takes them, on its device.
         classes: k, for each image's best k by the logits; a sequence of class numbers, for the same ones of every
             image; or (b, k), k classes of each image.
-        method: `ceb`, `eb`, `grad-cam`, `class-maps`, `gradients` or `rise`: see `GroundingMethod`.
-        layer: Name of the module whose output is grounded; None: the last one of stride 16. Class maps, gradients and
-            RISE need none.
+        method: `ceb`, `eb` (CNNs), `grad-cam`, `finer-cam`, `class-maps`, `gradients`, `gradient-activation`,
+            `attn-lrp`, `attn-lrp-rivals`, `rollout` (transformers) or `rise`: see `GroundingMethod`.
+        layer: Name of the module whose output is grounded; None: the last of stride 16, of a ViT the last tokens that
+            count. Class maps, gradients, rollout and RISE need none.
 
     Returns:
         The maps (b, k, h, w), float32 and not negative, on the layer's cells, which cover the image; the classes

@@ -16,6 +16,11 @@ from torch import Tensor, nn
 
 from foveate.errors import UserError
 
+WITHOUT_RULES = (
+    "a method that sees through layer norms, GELU, SiLU and attention: grad-cam, finer-cam, gradient-activation or "
+    "attn-lrp"
+)
+"""What to take where excitation backprop refuses, in words."""
 _BLANK = 224  # pixels; the side of an image where a network does not say which it takes
 _WIDER = 64  # pixels; a multiple of the strides there are
 
@@ -145,10 +150,15 @@ def _map_sizes(
 
 def _map_sizes_of_blank(network: nn.Module) -> dict[str, tuple[int, int]]:
     """Return the same of a blank image; nothing where the network does not take it."""
+    return _map_sizes(private_copy(network), blank_images(network), blank=True)
+
+
+def blank_images(network: nn.Module) -> Float[Tensor, "1 3 H W"]:
+    """Return a blank image of the size that a network says it takes, or else of 224 pixels."""
     known = getattr(network, "pretrained_cfg", {}).get("input_size", (3, getattr(network, "image_size", _BLANK)))
+    height, width = getattr(getattr(network, "patch_embed", None), "img_size", None) or (known[-1], known[-1])
     first = next(network.parameters())
-    images = torch.zeros(1, 3, known[-1], known[-1], device=first.device, dtype=first.dtype)
-    return _map_sizes(private_copy(network), images, blank=True)
+    return torch.zeros(1, 3, height, width, device=first.device, dtype=first.dtype)
 
 
 class OutputOf:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from foveate.config.checks import require, require_count, require_finite, require_side
+from foveate.errors import UserError
 from foveate.grounding.config import GroundingConfig, GroundingMethod
 
 _MOST_ROUNDS = 100
@@ -110,6 +111,11 @@ class PoolConfig:
         return replace(cls.reference(), grounding=grounding, patches=patches, whole=True)
 
     def __post_init__(self) -> None:
+        if not self.grounding.method.knows_classes:
+            raise UserError(
+                "Guided Zoom grounds one class after another; the maps of rollout are the same for every class; take "
+                "another method (--pool.grounding.method), such as gradient-activation or attn-lrp"
+            )
         require_count("part_size", self.part_size)
         require_count("batch_size", self.batch_size)
 

@@ -21,7 +21,15 @@ from foveate.grounding.excitation.contrast import contrast, contrast_of_pairs
 from foveate.grounding.excitation.recorder import Recorder, leaves
 from foveate.grounding.excitation.relevance import Relevance
 from foveate.grounding.excitation.tape import Entry, Tape
-from foveate.grounding.layers import check_classes, check_images, chosen_classes, no_map, private_copy, submodule
+from foveate.grounding.layers import (
+    WITHOUT_RULES,
+    check_classes,
+    check_images,
+    chosen_classes,
+    no_map,
+    private_copy,
+    submodule,
+)
 from foveate.types import Grounded, SignedMaps
 
 _TAPE: ContextVar[Tape | None] = ContextVar("tape of the running forward pass", default=None)
@@ -222,6 +230,11 @@ def _begin(_: nn.Module, __: object, output: object) -> None:
         return
     if tape.begun:
         raise UserError("a grounding layer must give one feature map (b, d, h, w); it runs twice; name another")
+    if isinstance(output, Tensor) and output.ndim == 3:
+        raise UserError(
+            "excitation backprop grounds a CNN's feature map (b, d, h, w); the layer gives tokens "
+            f"{tuple(output.shape)}; take {WITHOUT_RULES}"
+        )
     if not (isinstance(output, Tensor) and output.ndim == 4):
         raise _NoMapError(output)
     tape.record(output, Entry((), None))

@@ -12,6 +12,7 @@ from torch.overrides import TorchFunctionMode, resolve_name
 from foveate.errors import UserError
 from foveate.grounding.excitation.functions import RULES
 from foveate.grounding.excitation.tape import NoRule, Rule, Tape
+from foveate.grounding.layers import WITHOUT_RULES
 
 
 class Recorder(TorchFunctionMode):
@@ -44,7 +45,7 @@ class Recorder(TorchFunctionMode):
             raise UserError(
                 f"excitation backprop has no rule for {' '.join([_name(func), *reason.args])}, called in "
                 f"{self._tape.module}; it takes networks of convolutions, batch norms, ReLUs, poolings, sums and "
-                "concatenations; take such a network or another grounding method"
+                f"concatenations; take such a network, or {WITHOUT_RULES}"
             ) from None
 
     def _ruled(self, rule: Rule, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Tensor:

@@ -276,11 +276,10 @@ def _correlations(subject: _Subject, config: GroundingConfig) -> tuple[float, ..
 
     trained, everyone = maps_of(network.backbone), torch.cat([inputs for inputs, _ in questions])
     correlations = []
-    module = cast(nn.Module, network.backbone.network)
-    stages = cascade(weighted_layers(module), subject.study.stages)
+    stages = cascade(weighted_layers(network.backbone), subject.study.stages)
     with progress(f"random weights, {config.method.value}", len(stages), subject.context.say) as advance:
         for number, layers in enumerate(stages, start=1):
-            backbone = randomised(network.backbone, [f"network.{each}" for each in layers], everyone, config.seed)
+            backbone = randomised(network.backbone, layers, everyone, config.seed)
             correlations.append(float(rank_correlation(trained, maps_of(backbone)).mean()))
             advance(number)
     return tuple(correlations)
@@ -358,6 +357,7 @@ def _basis(subject: _Subject, methods: Collection[str]) -> str:
     annotated = f"Boxes in {boxed}, parts in {parted} of them." if boxed else "No box is annotated in them."
     sanity = min(study.sanity_photographs, count)
     rise = f" RISE with {study.masks} masks." if GroundingMethod.RISE in methods else ""
+    rise += " Rollout shows the same for every class." if GroundingMethod.ROLLOUT in methods else ""
     return (
         f"{count} photographs ({draw}), {which}; per cent with 95% intervals (bootstrap over photographs). "
         f"{annotated} Deletion to {study.curves.deletion}, insertion into "
