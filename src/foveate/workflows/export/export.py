@@ -103,8 +103,8 @@ def export(
     of_split = context.photographs_of(run, split, announced=True)
     records = context.readable(run, _spread(of_split, photographs))
     context.say(f"exporting {run.path.name} as {form}, {precision}")
-    artefact = _artefact(run, form, precision, context)
     with _new_folder(target) as folder:
+        artefact = _artefact(run, form, precision, context)
         artefact.save(folder, {})
         proof = _proved(run, artefact, folder, records, _Asked(form, precision, split, len(of_split)), context)
         for line in proof.lines():
@@ -239,8 +239,9 @@ def _finish(folder: Path, run: Run, artefact: Artefact, proof: Proof, form: Expo
 
 
 def _environment(form: ExportFormat) -> dict[str, Any]:
-    """Return the command, code and machine, with the packages of the format."""
+    """Return the code and machine, with the packages of the format."""
     here = environment()
+    del here["command"]  # which names folders of this machine, where the artefact goes to others
     return here | {"packages": here["packages"] | {name: version(name) for name in PACKAGES[form]}}
 
 
