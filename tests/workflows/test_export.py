@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from unittest import mock
@@ -15,46 +18,25 @@ from torch import Tensor, nn
 import foveate
 from command_line import status
 from exports import FAMILIES, batches, eager, exported_family, pixels, small
+from foveate.data.records import ImageRecord
 from foveate.errors import UserError
 from foveate.macnn.config import MACNNConfig
 from foveate.macnn.network import MACNN
 from foveate.networks.own import OwnNetwork
-from foveate.recipes.config import TrainConfig
-from foveate.recipes.datasets import load_splits
-from foveate.recipes.methods import create_network
 from foveate.runs.context import RunContext
 from foveate.runs.guided_zoom_run import GuidedZoomRun
-from foveate.runs.held_out import Calibration, write_calibration
-from foveate.runs.run import Run, RunDescription
+from foveate.runs.run import Run
 from foveate.workflows.export import foveate_loader, proof
 from foveate.workflows.export.artefacts import ONNXArtefact, TorchArtefact, as_onnx
+from foveate.workflows.export.config import ExportPrecision
 from foveate.workflows.export.export import Exported
 from foveate.workflows.export.int8 import quantised
+from foveate.workflows.export.proof import Compared, Proof, proof_of
 from foveate.workflows.export.traced import traced
 
 pytestmark = pytest.mark.usefixtures("without_noise")  # an artefact is compared with what has no noise in it
 
 QUIET = RunContext(say=lambda line: None)
-
-
-@pytest.fixture(scope="module")
-def tiny_run(quick: TrainConfig, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """A finished run of a small random network on the drawn birds, with a temperature."""
-    config = replace(quick, network=PlainConfig(backbone=BackboneConfig(architecture="test_resnet", weights="none")))
-    splits = load_splits(config.data)
-    path = tmp_path_factory.mktemp("runs") / "tiny"
-    run = Run.start(path, RunDescription(config, splits.class_names, splits.name))
-    run.keep_photographs(splits.train, splits.validation)
-    torch.manual_seed(0)
-    run.finish(create_network(config.network, config.transforms, len(splits.class_names)), {"minutes": 0.0})
-    write_calibration(path, Calibration(temperature=0.5))
-    return run
-
-
-@pytest.fixture(scope="module")
-def exported(tiny_run: Run) -> Exported:
-    """That run, for onnxruntime."""
-    return foveate.export(tiny_run, context=QUIET)
 
 
 @pytest.fixture
@@ -208,3 +190,46 @@ def test_openvino_answers_as_eager_in_a_process_of_its_own(tmp_path: Path) -> No
     )
     subprocess.run([sys.executable, "-c", f"from pathlib import Path\n{code}"], cwd=tmp_path, check=True)
     np.testing.assert_allclose(np.load(tmp_path / "answers.npy"), eager(network, shown)[1], rtol=0, atol=1e-4)
+
+
+def proof_by(
+    logits: list[list[float]], exported: list[list[float]], precision: str = "float32", *, looks_closer: bool = False
+) -> Proof:
+    """The proof of answers to photographs that are all of class 0."""
+    own, theirs = np.array(logits), np.array(exported)
+    compared = Compared((own, theirs), (own, theirs), np.zeros(len(own), dtype=np.int64), (2.0, 1.0))
+    records = [ImageRecord(id=str(number), image=Path(), label=0) for number in range(len(own))]
+    asked = {"split": "test", "of": len(own), "batch_size": 8, "megabytes": (2e6, 1e6)}
+    return proof_of(compared, records, precision=ExportPrecision(precision), looks_closer=looks_closer, **asked)  # type: ignore[arg-type]
+
+
+SURE = [[2.0, 1.0]]
+
+
+def test_a_proof_by_hand() -> None:
+    made = proof_by(SURE * 4, [[2.0, 1.0], [2.0, 1.0005], [1.9995, 1.0], [2.0, 1.0]])
+    assert made.problem is None
+    assert (made.logit_difference, made.other_top1, made.ties) == (pytest.approx(5e-4), 0, ())
+    assert (made.top1, made.exported_top1, made.megabytes, made.exported_megabytes) == (1, 1, 2, 1)
+    assert "the same top-1 in all" in made.lines()[0]
+
+
+@pytest.mark.parametrize("other", [[1.0, 2.0], [2.0, 1.002], [float("nan"), 1.0]], ids=["other", "near", "none"])
+def test_a_network_that_looks_once_has_no_ties(other: list[float]) -> None:
+    problem = proof_by(SURE * 400, [*SURE * 399, other]).problem
+    assert problem == "the logits of 1 differ by more than 0.001 ('399' first); none may"
+
+
+@pytest.mark.parametrize(("ties", "proved"), [(2, True), (3, False)])
+def test_where_peaks_tie_a_half_per_cent_may_differ(ties: int, proved: bool) -> None:
+    made = proof_by(SURE * 400, [*SURE * (400 - ties), *[[1.0, 2.0]] * ties], looks_closer=True)
+    assert (made.problem is None) is proved
+    assert f"another top-1 in {ties}; a peak falls otherwise in {ties} of them" in made.lines()[0]
+    assert made.logit_difference == 0
+
+
+@pytest.mark.parametrize(("lost", "proved"), [(2, True), (3, False)])
+def test_int8_may_lose_half_a_point(lost: int, proved: bool) -> None:
+    made = proof_by(SURE * 400, [*[[3.0, 1.0]] * (400 - lost), *[[1.0, 2.0]] * lost], "int8")
+    assert (made.problem is None) is proved
+    assert (made.ties, made.other_top1) == ((), lost)
