@@ -198,7 +198,7 @@ def proof_by(
     """The proof of answers to photographs that are all of class 0."""
     own, theirs = np.array(logits), np.array(exported)
     compared = Compared((own, theirs), (own, theirs), np.zeros(len(own), dtype=np.int64), (2.0, 1.0))
-    records = [ImageRecord(id=str(number), image=Path(), label=0) for number in range(len(own))]
+    records = [ImageRecord(str(number), Path(), 0, "owl") for number in range(len(own))]
     asked = {"split": "test", "of": len(own), "batch_size": 8, "megabytes": (2e6, 1e6)}
     return proof_of(compared, records, precision=ExportPrecision(precision), looks_closer=looks_closer, **asked)  # type: ignore[arg-type]
 

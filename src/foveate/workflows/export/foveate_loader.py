@@ -20,6 +20,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO
 from itertools import islice
@@ -259,14 +260,15 @@ def _opened(photograph: str | os.PathLike[str] | bytes) -> Image.Image:
     try:
         return Image.open(BytesIO(source))
     except UnidentifiedImageError:
-        try:
+        with suppress(ImportError):
             importlib.import_module("pillow_heif").register_heif_opener()
-        except ImportError:
-            raise LoaderError(
-                f"photograph cannot be decoded: {_name(photograph)} (no kind of picture that Pillow knows; for HEIC, "
-                "pip install pillow-heif)"
-            ) from None
+    try:
         return Image.open(BytesIO(source))
+    except UnidentifiedImageError as error:
+        raise LoaderError(
+            f"photograph cannot be decoded: {_name(photograph)} (no kind of picture that Pillow reads here; HEIC needs "
+            "pip install pillow-heif); replace it, or leave it out"
+        ) from error
 
 
 def _check_size(image: Image.Image, name: str, views: dict[str, Any]) -> None:
