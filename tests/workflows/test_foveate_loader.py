@@ -75,9 +75,7 @@ ODD: dict[str, Callable[[], bytes]] = {
 
 
 @pytest.mark.parametrize("name", ODD)
-@pytest.mark.parametrize(
-    "transforms", [TransformConfig(), TransformConfig(input_size=61, resize_size=70, source_size=90)]
-)
+@pytest.mark.parametrize("sizes", [(224, 256, None), (61, 70, 90)])
 def test_the_view_is_that_of_the_training(name: str, sizes: tuple[int, int, int | None]) -> None:
     transforms = TransformConfig(input_size=sizes[0], resize_size=sizes[1], source_size=sizes[2])
     views = SHAPES | {
