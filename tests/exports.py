@@ -86,7 +86,8 @@ def pixels(count: int, side: int) -> Tensor:
 
 def batches(count: int, side: int) -> Iterator[Tensor]:
     """Yield so many photographs, one at a time."""
-    yield from pixels(count, side).split(1)
+    for each in pixels(count, side):
+        yield each[None]
 
 
 def eager(network: AnsweringNetwork, shown: Tensor) -> tuple[np.ndarray, np.ndarray]:

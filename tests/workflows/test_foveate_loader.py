@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -56,7 +57,7 @@ def moving() -> bytes:
 
 WIDE = np.random.default_rng(1).integers(0, 65536, (40, 50))
 ODD: dict[str, Callable[[], bytes]] = {
-    **{f"orientation-{number}": lambda number=number: with_orientation(number) for number in range(1, 9)},
+    **{f"orientation-{number}": partial(with_orientation, number) for number in range(1, 9)},
     "grey": lambda: encoded(PICTURE.convert("L")),
     "one bit": lambda: encoded(PICTURE.convert("1")),
     "palette": lambda: encoded(PICTURE.convert("P")),

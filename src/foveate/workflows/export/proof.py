@@ -65,10 +65,10 @@ class Proof:
     def problem(self) -> str | None:
         """What does not hold; None: it is proved."""
         if self.precision is not ExportPrecision.FLOAT32:
-            lost = self.top1 - self.exported_top1
-            if lost <= LOST:
+            lost = round((self.top1 - self.exported_top1) * self.photographs)  # a whole number, but for rounding
+            if lost <= LOST * self.photographs:
                 return None
-            return f"it is right on {100 * lost:.2f} points fewer of them; at most {100 * LOST:g} may be lost"
+            return f"it is right on {lost} photographs fewer; at most {100 * LOST:g}% of them may be lost"
         if len(self.ties) > (TIES * self.photographs if self.looks_closer else 0):
             allowed = f"at most {100 * TIES:g}% may, where peaks tie" if self.looks_closer else "none may"
             return (
