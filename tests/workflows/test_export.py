@@ -114,6 +114,8 @@ def test_int8_computes_convolutions_in_8_bits(tmp_path: Path) -> None:
     ("format", "precision", "reason"),
     [
         ("torch", "int8", "precision int8 is not to be had of the format torch: .*; give --format onnx or openvino"),
+        ("tflite", "int8", "a format is one of torch, onnx, openvino; got 'tflite'"),
+        ("onnx", "int4", "a precision is one of float32, bf16, int8; got 'int4'"),
         ("onnx", "bf16", "precision bf16 is not to be had of the format onnx: .*; give --format torch or openvino"),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from importlib.util import find_spec
+from typing import NoReturn
 
 from foveate.errors import UserError
 
@@ -18,6 +19,10 @@ class ExportFormat(StrEnum):
     OPENVINO = "openvino"
     """`model.xml` and `model.bin`, for OpenVINO."""
 
+    @classmethod
+    def _missing_(cls, value: object) -> NoReturn:
+        raise UserError(f"a format is one of {', '.join(cls)}; got {value!r}; give one of them")
+
 
 class ExportPrecision(StrEnum):
     """In which numbers an exported backbone computes.
@@ -30,6 +35,10 @@ class ExportPrecision(StrEnum):
     """Half the bits, the range of float32; fast where the processor multiplies it."""
     INT8 = "int8"
     """A quarter of the bits: convolutions of 8-bit numbers, whose scales are found on training photographs."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> NoReturn:
+        raise UserError(f"a precision is one of {', '.join(cls)}; got {value!r}; give one of them")
 
 
 PACKAGES: dict[ExportFormat, tuple[str, ...]] = {

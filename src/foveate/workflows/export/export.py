@@ -92,9 +92,7 @@ def export(
     """
     form, precision, split = ExportFormat(format), ExportPrecision(precision), Split(split)
     check_exports(form, precision)
-    if not isinstance(run, Run) and GuidedZoomRun.is_at(Path(run).expanduser()):
-        raise _of_its_networks(GuidedZoomRun.open(Path(run).expanduser()))
-    run = Run.of(run)
+    run = _single(run)
     target = Path(out).expanduser() if out is not None else run.path / "exported" / f"{form}-{precision}"
     _check_new(target)
     if photographs is not None:
@@ -109,23 +107,30 @@ def export(
         proof = _proved(run, artefact, folder, records, _Asked(form, precision, split, len(of_split)), context)
         for line in proof.lines():
             context.say(line)
-        if proof.problem is not None:
-            raise UserError(
-                f"the proof failed, and nothing is written: {proof.problem}; "
-                f"take another --format, or --precision {ExportPrecision.FLOAT32}"
-            )
+        _check_holds(proof)
         _finish(folder, run, artefact, proof, form)
     context.say(f"{artefact.model}, its proof and foveate_loader.py are in {target}")
     return Exported(target, proof)
 
 
-def _of_its_networks(zoom: GuidedZoomRun) -> UserError:
-    """Return the error that says which artefacts stand in a Guided Zoom's place."""
-    return UserError(
+def _single(run: Run | Path | str) -> Run:
+    """Open a run; of a Guided Zoom, say which artefacts stand in its place."""
+    if isinstance(run, Run) or not GuidedZoomRun.is_at(Path(run).expanduser()):
+        return Run.of(run)
+    zoom = GuidedZoomRun.open(Path(run).expanduser())
+    raise UserError(
         f"what is exported is one graph; a Guided Zoom, such as {zoom.path}, asks two networks in turn, as often as a "
         f"photograph needs it; export these, each alone: `foveate export {zoom.base_run().path}`, whose answers are "
         f"those before the evidence, and `foveate export {zoom.evidence} --split train`, which answers for patches"
     )
+
+
+def _check_holds(proof: Proof) -> None:
+    if proof.problem is not None:
+        raise UserError(
+            f"the proof failed, and nothing is written: {proof.problem}; "
+            f"take another --format, or --precision {ExportPrecision.FLOAT32}"
+        )
 
 
 def _check_new(target: Path) -> None:
