@@ -6,7 +6,7 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.metadata import version
@@ -105,9 +105,7 @@ def export(
         artefact = _artefact(run, form, precision, context)
         artefact.save(folder, {})
         proof = _proved(run, artefact, folder, records, _Asked(form, precision, split, len(of_split)), context)
-        for line in proof.lines():
-            context.say(line)
-        _check_holds(proof)
+        _check_holds(proof, context.say)
         _finish(folder, run, artefact, proof, form)
     context.say(f"{artefact.model}, its proof and foveate_loader.py are in {target}")
     return Exported(target, proof)
@@ -125,7 +123,10 @@ def _single(run: Run | Path | str) -> Run:
     )
 
 
-def _check_holds(proof: Proof) -> None:
+def _check_holds(proof: Proof, say: Callable[[str], None]) -> None:
+    """Say what was found; refuse an artefact that is not proved."""
+    for line in proof.lines():
+        say(line)
     if proof.problem is not None:
         raise UserError(
             f"the proof failed, and nothing is written: {proof.problem}; "
