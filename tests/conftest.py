@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import torch
 
+import foveate
 import rounding
 from foveate.config.data import DataConfig, TransformConfig
 from foveate.config.hardware import HardwareConfig
@@ -20,9 +22,14 @@ from foveate.macnn.config import MACNNConfig
 from foveate.plumage import PlumageConfig, draw_plumage
 from foveate.recipes import evidence as evidence_recipe
 from foveate.recipes.config import TrainConfig
+from foveate.recipes.datasets import load_splits
+from foveate.recipes.methods import create_network
+from foveate.runs.context import RunContext
 from foveate.runs.guided_zoom_run import GuidedZoomRun
-from foveate.runs.run import Run
+from foveate.runs.held_out import Calibration, write_calibration
+from foveate.runs.run import Run, RunDescription
 from foveate.s3n.config import S3NConfig
+from foveate.workflows.export.export import Exported
 from foveate.workflows.train import train
 from zooms import SLOW, made_of
 
@@ -157,6 +164,25 @@ def address(zoom_service: Service) -> Iterator[str]:
 def birds(plumage: Path) -> list[Path]:
     """The photographs of `plumage`."""
     return sorted(plumage.rglob("*.jpg"))
+
+
+@pytest.fixture(scope="session")
+def tiny_run(quick: TrainConfig, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A finished run of a small random network on the drawn birds, with a temperature: it was not trained."""
+    config = replace(quick, network=PlainConfig(backbone=BackboneConfig(architecture="test_resnet", weights="none")))
+    splits = load_splits(config.data)
+    run = Run.start(tmp_path_factory.mktemp("runs") / "tiny", RunDescription(config, splits.class_names, splits.name))
+    run.keep_photographs(splits.train, splits.validation)
+    torch.manual_seed(0)
+    run.finish(create_network(config.network, config.transforms, len(splits.class_names)), {"minutes": 0.0})
+    write_calibration(run.path, Calibration(temperature=0.5))
+    return run
+
+
+@pytest.fixture(scope="session")
+def exported(tiny_run: Run) -> Exported:
+    """That run, for onnxruntime."""
+    return foveate.export(tiny_run, context=RunContext(say=lambda line: None))
 
 
 @pytest.fixture(scope="session")

@@ -129,6 +129,11 @@ from .workflows.evaluate import Evaluation as Evaluation
 from .workflows.evaluate import evaluate as evaluate
 from .workflows.evidence_training import EvidenceTraining as EvidenceTraining
 from .workflows.explain import explain as explain
+from .workflows.export.config import ExportFormat as ExportFormat
+from .workflows.export.config import ExportPrecision as ExportPrecision
+from .workflows.export.export import Exported as Exported
+from .workflows.export.export import export as export
+from .workflows.export.proof import Proof as Proof
 from .workflows.fit.config import Prefer as Prefer
 from .workflows.fit.fit import Fitted as Fitted
 from .workflows.fit.fit import fit as fit

@@ -24,6 +24,7 @@ from foveate.commands.data import Data
 from foveate.commands.demo import Demo
 from foveate.commands.evaluate import Evaluate
 from foveate.commands.explain import Explain
+from foveate.commands.export import Export
 from foveate.commands.guided_zoom_commands import GuidedZoom, PoolBuild, PoolExport, Tune
 from foveate.commands.main import commands, main
 from foveate.commands.predict import Predict
@@ -116,6 +117,10 @@ def test_data_draws_birds_where_asked(tmp_path: Path, capsys: pytest.CaptureFixt
         ("evaluate", ["RUN", "--split {train,validation,test}", "--views", "--root", "--results", "--sheet"]),
         ("compare", ["RUN_OR_ZOOM[+...]", "--split {train,validation,test}", "--out", "--root", "ensemble"]),
         ("predict", ["RUN", "PATHS", "--top", "--entropy-threshold", "--out", "--on-error"]),
+        (
+            "export",
+            ["RUN", "--format {torch,onnx,openvino}", "--precision {float32,bf16,int8}", "--out", "--photographs"],
+        ),
         ("serve", ["RUN_OR_ZOOM", "--port", "--host", "--api-key-file", "--largest-megapixels", "--queue"]),
         ("localise", ["RUN", "--split {train,validation,test}", "--root", "--results"]),
         ("attention", ["RUN", "--split {train,validation,test}", "--root", "--results"]),
@@ -225,7 +230,19 @@ def test_an_option_that_breaks_a_rule_is_named(
     assert told.count("\n") == 1
 
 
-_COMMANDS: tuple[type, ...] = (Data, Train, Evaluate, Predict, Explain, Localise, Attention, Grounding, Trust, Adopt)
+_COMMANDS: tuple[type, ...] = (
+    Data,
+    Train,
+    Evaluate,
+    Export,
+    Predict,
+    Explain,
+    Localise,
+    Attention,
+    Grounding,
+    Trust,
+    Adopt,
+)
 _COMMANDS += (GuidedZoom, Tune, PoolBuild, PoolExport, Table, Training, Demo)
 
 _WORK = """train evaluate predict explain tune tune_views adopt build_guided_zoom build_pool analysis.localise
@@ -296,6 +313,7 @@ def test_a_path_that_leads_nowhere_is_named_before_the_work_is_imported(
         "evaluate ~/a --root ~/b --results ~/c --sheet ~/d",
         "predict ~/a x.jpg --out ~/b.csv",
         "explain ~/a x.jpg --out ~/b",
+        "export ~/a --root ~/b --out ~/c",
         "localise ~/a --root ~/b --results ~/c",
         "attention ~/a",
         "grounding ~/a",

@@ -19,6 +19,7 @@ from foveate.commands.demo import Demo
 from foveate.commands.derived_sizes import with_derived_sizes
 from foveate.commands.evaluate import Evaluate
 from foveate.commands.explain import Explain
+from foveate.commands.export import Export
 from foveate.commands.fit import Fit
 from foveate.commands.guided_zoom_commands import GuidedZoom, Tune, pool_command
 from foveate.commands.memory import keep_freed_memory
@@ -65,6 +66,7 @@ def commands(words: Sequence[str]) -> dict[str, Callable[..., Command]]:
         "predict": Predict,
         "explain": Explain,
         "serve": Serve,
+        "export": Export,
         "localise": Localise,
         "attention": Attention,
         "adopt": Adopt,

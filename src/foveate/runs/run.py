@@ -11,6 +11,7 @@ logs/                CSV and TensorBoard, one folder for each start
 held_out/            answers to photographs that the training did not learn from
 calibration.json     what was fitted to them
 evaluation/          written by `foveate evaluate`, `localise` and `attention`
+exported/            written by `foveate export`
 """
 
 from __future__ import annotations

@@ -82,11 +82,12 @@ def dense_attention(dense_map: Float[Tensor, "b g g"], sampling_floor: float) ->
 def _cells_of(peaks: Bool[Tensor, "b g g"]) -> Int64[Tensor, "b p"]:
     """Return the indices of each map's peaks, and of other cells up to the largest number of peaks that a map has.
 
-    A photograph has one to a few. Elsewhere than on a processor all cells: to ask for the number would be to wait.
+    A photograph has one to a few. Elsewhere than on a processor all cells, for to ask for the number would be to wait;
+    and so in what is exported, where no size may depend on it.
     """
     marked = peaks.flatten(1)
-    if peaks.device.type != "cpu":
-        return torch.arange(marked.shape[1], device=peaks.device).expand(len(marked), -1)
+    if peaks.device.type != "cpu" or torch.compiler.is_compiling():
+        return torch.arange(marked.shape[1], device=peaks.device).expand(marked.shape[0], -1)
     most = int(marked.sum(1).max())
     return marked.to(torch.uint8).sort(dim=1, descending=True, stable=True).indices[:, :most]
 

@@ -270,14 +270,15 @@ class S3N(Network):
         if not maps:
             return {}
         together = self.sampler(torch.cat(list(maps.values())), self.input_size)
-        return dict(zip(maps, together.chunk(len(maps)), strict=True))
+        return dict(zip(maps, together.unflatten(0, (len(maps), -1)), strict=True))
 
     def _features(self, views: dict[Branch, Float[Tensor, "b 3 H W"]]) -> dict[Branch, Float[Tensor, "b d _ _"]]:
         if not views:
             return {}
         # The statistics of a batch norm count in training alone; otherwise one pass does for both.
         if self.config.views_together or not self.training:
-            features = self.backbone(torch.cat(list(views.values()))).chunk(len(views))
+            together = self.backbone(torch.cat(list(views.values())))
+            features = together.unflatten(0, (len(views), -1)).unbind()
         else:
             features = tuple(self.backbone(view) for view in views.values())
         blocks = [self.blocks[branch.value] if self.blocks else nn.Identity() for branch in views]

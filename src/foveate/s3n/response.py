@@ -45,7 +45,7 @@ def response_map(
     maps = on_grid(class_maps(features, weight, best), cells, config.placement)
     several = maps.sum(1) if config.aggregation is Aggregation.SUM else maps.mean(1)
     sure = top_entropy(logits) <= config.entropy_threshold
-    rows = torch.arange(len(best), device=best.device)[:, None]
+    rows = torch.arange(best.shape[0], device=best.device)[:, None]
     size = class_maps(features.abs(), weight[best[:, 0]].abs(), rows).amax(dim=(1, 2, 3))
     total = torch.where(sure[:, None, None], maps[:, 0], several)
     if cells is not None and config.placement is CellPlacement.CENTRES:

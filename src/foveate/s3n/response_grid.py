@@ -27,7 +27,7 @@ def on_grid(
     if placement is CellPlacement.CORNERS:
         return functional.interpolate(maps, size=(cells, cells), mode="bilinear", align_corners=True)
     line = torch.linspace(-1, 1, cells, device=maps.device, dtype=maps.dtype)
-    lattice = torch.stack(torch.meshgrid(line, line, indexing="xy"), dim=-1).expand(len(maps), -1, -1, -1)
+    lattice = torch.stack(torch.meshgrid(line, line, indexing="xy"), dim=-1).expand(maps.shape[0], -1, -1, -1)
     return functional.grid_sample(maps, lattice, padding_mode="border", align_corners=False)
 
 
