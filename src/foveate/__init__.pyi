@@ -127,6 +127,7 @@ from .workflows.fit.ladder_table import LadderRow as LadderRow
 from .workflows.fit.ladder_table import LadderTable as LadderTable
 from .workflows.html_report.write_report import ReportConfig as ReportConfig
 from .workflows.html_report.write_report import write_report as write_report
+from .workflows.hub.push import push as push
 from .workflows.model import Model as Model
 from .workflows.model import load as load
 from .workflows.refinement_report import RefinementRow as RefinementRow

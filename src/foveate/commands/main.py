@@ -21,10 +21,12 @@ from foveate.commands.evaluate import Evaluate
 from foveate.commands.explain import Explain
 from foveate.commands.fit import Fit
 from foveate.commands.guided_zoom_commands import GuidedZoom, Tune, pool_command
+from foveate.commands.hub_models import with_hub_models
 from foveate.commands.memory import keep_freed_memory
 from foveate.commands.old_spellings import refuse_old_words, refuse_unknown_words
 from foveate.commands.parsing import parsed
 from foveate.commands.predict import Predict
+from foveate.commands.push import Push
 from foveate.commands.recipes import Recipes
 from foveate.commands.report import Report
 from foveate.commands.reproduce import reproduce_command
@@ -63,6 +65,7 @@ def commands(words: Sequence[str]) -> dict[str, Callable[..., Command]]:
         "predict": Predict,
         "explain": Explain,
         "serve": Serve,
+        "push": Push,
         "localise": Localise,
         "attention": Attention,
         "adopt": Adopt,
@@ -131,7 +134,7 @@ def _run(words: list[str]) -> None:
         config=(tyro.conf.EnumChoicesFromValues, tyro.conf.AvoidSubcommands),
     )
     keep_freed_memory()
-    with_home(command).run()
+    with_hub_models(with_home(command)).run()
 
 
 if __name__ == "__main__":
