@@ -10,9 +10,10 @@ from foveate._version import __version__
 from foveate.errors import UserError
 from foveate.files.documents import read_json, structured, unstructured, write_json
 from foveate.files.hashes import hash_of_file
+from foveate.runs.guided_zoom_run import MANIFEST
 
 SCHEMA_VERSION = 1
-FILE = "foveate.json"
+FILE = MANIFEST
 CARD = "README.md"
 """The model card; its owner may edit it on the hub, so that it has no hash."""
 _RUN = (

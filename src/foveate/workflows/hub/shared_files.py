@@ -42,9 +42,9 @@ def write_shared_files(model: Run | GuidedZoomRun, folder: Path) -> None:
 
 def _write_zoom(zoom: GuidedZoomRun, folder: Path) -> None:
     network, evidence = zoom.base_run(), zoom.evidence_run()
-    _write_run(network, folder / "network")
+    _write_run(network, folder / guided_zoom_run.NETWORK)
     _write_run(evidence, folder / "evidence")
-    description = replace(zoom.description, base=Path("network"))
+    description = replace(zoom.description, base=Path(guided_zoom_run.NETWORK))
     write_json(folder / "guided_zoom.json", unstructured(description), guided_zoom_run.SCHEMA_VERSION)
     _write_held_out(zoom.path, folder)
 
