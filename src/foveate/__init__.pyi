@@ -26,6 +26,7 @@ from .config.networks import ProbeConfig as ProbeConfig
 from .config.optimiser import OptimiserConfig as OptimiserConfig
 from .config.optimiser import Schedule as Schedule
 from .config.optimiser import SmoothingOver as SmoothingOver
+from .config.trackers import Tracker as Tracker
 from .errors import UserError as UserError
 from .evaluation.config import Background as Background
 from .evaluation.config import CurveConfig as CurveConfig

@@ -39,6 +39,7 @@ def fit(
     validation: Sequence[ImageRecord],
     folder: Path,
     *,
+    loggers: Sequence[Logger] = (),
     say: Callable[[str], None] = print,
 ) -> dict[str, Any]:
     """Train `network` in place; continue from the checkpoint in `folder` where there is one.
@@ -51,6 +52,7 @@ def fit(
         train: Training photographs.
         validation: Photographs that choose the epoch; may be empty.
         folder: The run folder; `checkpoints/` and `logs/` are written below it.
+        loggers: What is told the numbers of each epoch, beside CSV and TensorBoard.
         say: Receives a line an epoch.
 
     Returns:
@@ -64,8 +66,9 @@ def fit(
     layout = torch.channels_last if config.hardware.channels_last else torch.contiguous_format
     module = TrainingModule(network.to(memory_format=layout), config, labels_of(train))
     lines = EpochLines(say)
-    callbacks = [lines, TimeLeft(say), KeptEpochs(folder / "epochs", config.keep_epochs)]
-    trainer = _trainer(config, folder, callbacks + ([_best_checkpoint(folder)] if validation else []))
+    callbacks: list[Callback] = [lines, TimeLeft(say), KeptEpochs(folder / "epochs", config.keep_epochs)]
+    callbacks += [_best_checkpoint(folder)] if validation else []
+    trainer = _trainer(config, folder, callbacks, [*_loggers(folder), *loggers])
     last, best = (folder / "checkpoints" / f"{name}.ckpt" for name in ("last", "best"))
     begin, resumed = 0, resumed_from(folder)
     if resumed is not None:
@@ -129,7 +132,7 @@ def _best_checkpoint(folder: Path) -> ModelCheckpoint:
     )
 
 
-def _trainer(config: TrainConfig, folder: Path, extra: Sequence[Callback]) -> pl.Trainer:
+def _trainer(config: TrainConfig, folder: Path, extra: Sequence[Callback], loggers: Sequence[Logger]) -> pl.Trainer:
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     every_epoch = ModelCheckpoint(
         folder / "checkpoints", "last", save_on_train_epoch_end=True, enable_version_counter=False
@@ -151,7 +154,7 @@ def _trainer(config: TrainConfig, folder: Path, extra: Sequence[Callback]) -> pl
         max_epochs=config.epochs,
         gradient_clip_val=config.optimiser.gradient_clip,
         callbacks=callbacks,
-        logger=_loggers(folder),
+        logger=loggers,
         plugins=[AtomicCheckpoints()],
         enable_progress_bar=progress,
         enable_model_summary=False,

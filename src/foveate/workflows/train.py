@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from lightning.pytorch.loggers import Logger
 
 from foveate.config.data import Split
+from foveate.config.trackers import Tracker
 from foveate.data.preparation import Splits, checked_splits
 from foveate.data.records import ImageRecord
 from foveate.errors import UserError
@@ -26,10 +28,17 @@ from foveate.training.first_weights import keep_first_weights, mix_with_first_we
 from foveate.training.fit import fit
 from foveate.training.losses import check_smoothing
 from foveate.training.solve import check_solved, solve, with_head_start
+from foveate.training.trackers import log_numbers, tracked
 from foveate.workflows.held_out_answers import keep_out_of_fold_answers, keep_validation_answers
 
 
-def train(config: TrainConfig, out: Path | str, *, say: Callable[[str], None] = print) -> Run:
+def train(
+    config: TrainConfig,
+    out: Path | str,
+    *,
+    tracker: Tracker | str | None = None,
+    say: Callable[[str], None] = print,
+) -> Run:
     """Train what `config` describes, in the folder `out`.
 
     Every photograph, also of the test split, is read once first. An interrupted training is continued by the same call.
@@ -38,6 +47,8 @@ def train(config: TrainConfig, out: Path | str, *, say: Callable[[str], None] = 
     Args:
         config: A recipe, or a variant of one by `dataclasses.replace`.
         out: The run folder: new, empty, or holding the unfinished run of the same configuration.
+        tracker: Where settings and numbers also go, beside CSV and TensorBoard in the run folder; it changes nothing of
+            what is trained.
         say: Receives lines of progress.
 
     Returns:
@@ -69,8 +80,9 @@ def train(config: TrainConfig, out: Path | str, *, say: Callable[[str], None] = 
     if first:
         Run.check_start(out, description)
         _warn_of_random_layers(config, say)
+    tracker = None if tracker is None else Tracker(tracker)
     with working_in(out, lambda: resumed_from(out) is not None) if first else nullcontext():
-        return _train(config, splits, description, out, say, first=first)
+        return _train(config, splits, description, out, say, tracker, first=first)
 
 
 def _warn_of_random_layers(config: TrainConfig, say: Callable[[str], None]) -> None:
@@ -88,6 +100,7 @@ def _train(
     description: RunDescription,
     out: Path,
     say: Callable[[str], None],
+    tracker: Tracker | None,
     *,
     first: bool,
 ) -> Run:
@@ -110,7 +123,10 @@ def _train(
         run = Run.start(out, description) if first else Run(out, description)
         if first:
             run.keep_photographs(readable, validation)
-        metrics = _learned(network, config, readable, validation, run, say, first=first)
+        with tracked(tracker, run.path, config) as loggers:
+            metrics = _learned(network, config, readable, validation, run, loggers, say, first=first)
+            for each in loggers:
+                log_numbers(each, metrics)
     skipped = len(records) + len(splits.validation) - len(readable) - len(validation)
     if first:
         run.finish(network, metrics | {"skipped": skipped})
@@ -125,6 +141,7 @@ def _learned(
     train: Sequence[ImageRecord],
     validation: Sequence[ImageRecord],
     run: Run,
+    loggers: Sequence[Logger],
     say: Callable[[str], None],
     *,
     first: bool,
@@ -140,7 +157,7 @@ def _learned(
         solve(network, config, train, run.path, say=say)
         if config.pretrained_share:
             keep_first_weights(network, run.path)
-    metrics = fit(network, config, train, validation, run.path, say=say)
+    metrics = fit(network, config, train, validation, run.path, loggers=loggers, say=say)
     if first and config.pretrained_share:
         mix_with_first_weights(network, run.path, config.pretrained_share)
     if first and validation:
