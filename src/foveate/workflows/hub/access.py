@@ -68,15 +68,21 @@ def told(address: object) -> Iterator[None]:
             "lacks a file that it lists; check the name, or ask its owner to push it again"
         ) from error
     except (errors.HfHubHTTPError, errors.HTTPError, ConnectionError) as error:
-        raise _refused(address, error) from error
+        raise refused(address, error) from error
 
 
-def _refused(address: object, error: Exception) -> UserError:
-    """Return the error of a request that failed."""
+def refused(address: object, error: BaseException) -> UserError:
+    """Return the error of a request about a model that failed, as `told` raises it."""
     status = getattr(getattr(error, "response", None), "status_code", None)
     reason = str(error).strip().splitlines()[:1] or [type(error).__name__]
     if status in (401, 403):
         return UserError(f"the hub lets only its owner write {address}; it refused ({status}); {_SIGN_IN}")
+    if status == 409:
+        return UserError(f"a model on the hub is not replaced unasked; {address} is there; choose another name")
+    if status == 412:
+        return UserError(
+            f"a push is of what was there when it began; {address} has changed since; look at it, and push again"
+        )
     if status is None:
         return UserError(
             f"the hub must answer; asked about {address}, it does not ({reason[0][:200]}); check the connection (and "

@@ -9,11 +9,12 @@ from tempfile import TemporaryDirectory
 from typing import Any
 from warnings import catch_warnings, filterwarnings
 
+from foveate.config.data import Split
 from foveate.errors import UserError
 from foveate.files.documents import write_text
 from foveate.runs.guided_zoom_run import GuidedZoomRun
 from foveate.runs.run import Run
-from foveate.workflows.hub.access import api, hub, told
+from foveate.workflows.hub.access import api, hub, refused, told
 from foveate.workflows.hub.address import check_name
 from foveate.workflows.hub.licence import Licence
 from foveate.workflows.hub.manifest import CARD, FILE
@@ -71,6 +72,8 @@ def push(
     terms = Licence.given(licence, licence_name, licence_link)
     hub()  # what is not installed is said before the work
     opened = _opened(model)
+    if not any((opened.path / "evaluation").glob(f"{Split.TEST}*.json")):
+        say(f"its card will have no accuracy: no evaluation is kept; give `foveate evaluate {opened.path}` before")
     if dry_run is not None:
         _check_empty(dry_run)
         _write(opened, name, terms, dry_run)
@@ -149,6 +152,7 @@ def _commit(name: str, folder: Path, there: _There | None, *, public: bool, say:
     changes += [client.CommitOperationDelete(path_in_repo=each) for each in gone]
     with told(f"hf://{name}"), catch_warnings():
         filterwarnings("ignore", message=".*you are about to commit a data file", category=UserWarning)
+        filterwarnings("ignore", category=DeprecationWarning)  # the client's own affair
         if there is None:
             speaker.create_repo(name, private=not public)
         try:
@@ -160,6 +164,10 @@ def _commit(name: str, folder: Path, there: _There | None, *, public: bool, say:
             )
         except ValueError as error:  # what the hub says of the card's metadata
             raise _card_refused(name, error) from error
+        except RuntimeError as error:
+            if not str(error).startswith("Error while uploading"):
+                raise
+            raise refused(f"hf://{name}", error.__cause__ or error) from error
     say(f"{done.commit_url}\nload it by foveate.load('hf://{name}'); fill in its card on its page")
 
 

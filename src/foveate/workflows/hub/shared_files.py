@@ -23,7 +23,7 @@ from foveate.runs.held_out import Calibration, read_calibration, read_held_out, 
 from foveate.runs.run import Run
 from foveate.workflows.hub.manifest import Manifest
 
-_FOLDERS = re.compile(r"[^\s=,;:'\"]*[/\\]")
+_FOLDERS = re.compile(r"(?:\b[A-Za-z]:(?=[/\\]))?[^\s=,;:'\"]*[/\\]")
 """Of a word, what stands before the last name of a path."""
 
 
