@@ -58,6 +58,7 @@ def train(
         UserError: Something the user can mend: see its message.
         KeyboardInterrupt: The training was interrupted; call again to continue.
     """
+    tracker = None if tracker is None else Tracker(tracker)
     first = first_process()  # Lightning starts this program once more for each further device
     say = say if first else _nothing
     if not config.network.trained_here:
@@ -80,7 +81,6 @@ def train(
     if first:
         Run.check_start(out, description)
         _warn_of_random_layers(config, say)
-    tracker = None if tracker is None else Tracker(tracker)
     with working_in(out, lambda: resumed_from(out) is not None) if first else nullcontext():
         return _train(config, splits, description, out, say, tracker, first=first)
 
