@@ -72,10 +72,7 @@ def fit(
     last, best = (folder / "checkpoints" / f"{name}.ckpt" for name in ("last", "best"))
     begin, resumed = 0, resumed_from(folder)
     if resumed is not None:
-        say(f"resuming from {resumed}")
-        begin = int(read_checkpoint(resumed)["epoch"]) + 1
-        if validation:
-            read_checkpoint(best)  # now, rather than when all is trained
+        begin = _resume(resumed, best if validation else None, say)
     else:
         _prepare(network, config, train, say)
     _run(trainer, module, _loaders(config, trainer, train, validation, begin), resumed)
@@ -85,6 +82,14 @@ def fit(
     measured = chosen["callbacks"][lines.state_key]["measured"]
     spent = lines.spent(with_waiting=device_of(config.hardware).type == "cpu")
     return {"epochs": config.epochs, **spent, "chosen_epoch": int(chosen["epoch"]) + 1, **measured}
+
+
+def _resume(last: Path, best: Path | None, say: Callable[[str], None]) -> int:
+    """Return the epoch that a training goes on with."""
+    say(f"resuming from {last}")
+    if best is not None:
+        read_checkpoint(best)  # now, rather than when all is trained
+    return int(read_checkpoint(last)["epoch"]) + 1
 
 
 def _prepare(network: Network, config: TrainConfig, train: Sequence[ImageRecord], say: Callable[[str], None]) -> None:

@@ -47,8 +47,7 @@ def train(
     Args:
         config: A recipe, or a variant of one by `dataclasses.replace`.
         out: The run folder: new, empty, or holding the unfinished run of the same configuration.
-        tracker: Where settings and numbers also go, beside CSV and TensorBoard in the run folder; it changes nothing of
-            what is trained.
+        tracker: Where settings and numbers also go, beside the CSV and TensorBoard of the run folder.
         say: Receives lines of progress.
 
     Returns:

@@ -47,8 +47,8 @@ def push(
 ) -> str:
     """Share a run or a Guided Zoom on the Hugging Face Hub, so that others `load` it by its address.
 
-    What goes is said in `foveate.workflows.hub.shared_files`: weights, settings, calibration, held-out answers, and a
-    model card written from the folder. All of it goes in one commit. Who you are is the business of huggingface_hub.
+    Weights, settings, calibration, held-out answers and a model card go, in one commit. Who you are, huggingface_hub
+    knows.
 
     Args:
         model: Finished, or its folder.
@@ -72,19 +72,16 @@ def push(
     terms = Licence.given(licence, licence_name, licence_link)
     hub()  # what is not installed is said before the work
     opened = _opened(model)
-    if not any((opened.path / "evaluation").glob(f"{Split.TEST}*.json")):
-        say(f"its card will have no accuracy: no evaluation is kept; give `foveate evaluate {opened.path}` before")
     if dry_run is not None:
         _check_empty(dry_run)
-        _write(opened, name, terms, dry_run)
+        _write(opened, name, terms, dry_run, say)
         say(f"what would go is in {dry_run}; read its {CARD}, then give the same command without --dry-run")
         return str(dry_run)
     there = _there(name)
     _check_free(name, there, public=public, update=update)
     with TemporaryDirectory(prefix="foveate-push-") as temporary:
-        folder = Path(temporary)
-        _write(opened, name, terms, folder)
-        _commit(name, folder, there, public=public, say=say)
+        _write(opened, name, terms, Path(temporary), say)
+        _commit(name, Path(temporary), there, public=public, say=say)
     return f"hf://{name}"
 
 
@@ -95,7 +92,9 @@ def _opened(model: Run | GuidedZoomRun | Path | str) -> Run | GuidedZoomRun:
     return GuidedZoomRun.open(path) if GuidedZoomRun.is_at(path) else Run.open(path)
 
 
-def _write(model: Run | GuidedZoomRun, name: str, licence: Licence, folder: Path) -> None:
+def _write(model: Run | GuidedZoomRun, name: str, licence: Licence, folder: Path, say: Callable[[str], None]) -> None:
+    if not any((model.path / "evaluation").glob(f"{Split.TEST}*.json")):
+        say(f"its card has no accuracy: no evaluation is kept; give `foveate evaluate {model.path}` before")
     write_shared_files(model, folder)
     write_text(folder / CARD, model_card(model, name, licence))
 
