@@ -29,6 +29,7 @@ from .config.optimiser import OptimiserConfig as OptimiserConfig
 from .config.optimiser import Sampling as Sampling
 from .config.optimiser import Schedule as Schedule
 from .config.optimiser import SmoothingOver as SmoothingOver
+from .config.trackers import Tracker as Tracker
 from .errors import UserError as UserError
 from .evaluation.config import Background as Background
 from .evaluation.config import CurveConfig as CurveConfig
@@ -141,6 +142,7 @@ from .workflows.fit.ladder_table import LadderRow as LadderRow
 from .workflows.fit.ladder_table import LadderTable as LadderTable
 from .workflows.html_report.write_report import ReportConfig as ReportConfig
 from .workflows.html_report.write_report import write_report as write_report
+from .workflows.hub.push import push as push
 from .workflows.model import Model as Model
 from .workflows.model import load as load
 from .workflows.refinement_report import RefinementRow as RefinementRow

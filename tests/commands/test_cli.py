@@ -367,7 +367,7 @@ def test_an_interruption_says_whether_the_same_command_continues(
 ) -> None:
     """That the same command continues is only said where something was saved."""
 
-    def interrupted(*_: object) -> None:
+    def interrupted(*_: object, **__: object) -> None:
         with working_in(tmp_path / "run", lambda: saved):
             try:
                 raise KeyboardInterrupt

@@ -11,6 +11,7 @@ from foveate.commands.contexts import MeasurementOptions, context_of
 from foveate.config.branches import Branch
 from foveate.config.checks import require
 from foveate.config.data import Split, TestViews
+from foveate.config.trackers import Tracker
 from foveate.errors import UserError
 
 if TYPE_CHECKING:
@@ -41,6 +42,9 @@ class Evaluate(MeasurementOptions):
     sheet: Path | None = None
     """Also write PNG sheets here: every wrong answer with the name of its file, then some right ones."""
 
+    logger: Tracker | None = None
+    """The tracker that the training wrote to: the accuracies are added there."""
+
     def __post_init__(self) -> None:
         require(self.batch_size >= 1, "batch_size must be at least 1", self.batch_size)
 
@@ -56,6 +60,10 @@ class Evaluate(MeasurementOptions):
             check_file(self.out)  # what cannot be written is said before the work, not after
         if self.sheet is not None:
             check_sheet(self.sheet)
+        if self.logger is not None:
+            from foveate.training.trackers import check_tracked
+
+            check_tracked(self.logger, self.run_folder.expanduser())
         if GuidedZoomRun.is_at(self.run_folder.expanduser()):
             self._evaluate_zoom()
         else:
@@ -75,6 +83,10 @@ class Evaluate(MeasurementOptions):
             context=context_of(self),
         )
         print(evaluation_markdown(evaluation, self._title))
+        if self.logger is not None:
+            from foveate.training.trackers import add_numbers
+
+            add_numbers(self.logger, self.run_folder.expanduser(), evaluation.numbers)
         precision = str(autocast_dtype(self.hardware)).removeprefix("torch.")
         print(f"{evaluation.milliseconds:.1f} milliseconds a photograph in the network, in {precision}\n")
         self._show(evaluation)

@@ -22,11 +22,13 @@ from foveate.commands.explain import Explain
 from foveate.commands.export import Export
 from foveate.commands.fit import Fit
 from foveate.commands.guided_zoom_commands import GuidedZoom, Tune, pool_command
+from foveate.commands.hub_models import with_hub_models
 from foveate.commands.memory import keep_freed_memory
 from foveate.commands.old_spellings import refuse_old_words, refuse_unknown_words
 from foveate.commands.overview import overview
 from foveate.commands.parsing import parsed
 from foveate.commands.predict import Predict
+from foveate.commands.push import Push
 from foveate.commands.recipes import Recipes
 from foveate.commands.report import Report
 from foveate.commands.reproduce import reproduce_command
@@ -67,6 +69,7 @@ def commands(words: Sequence[str]) -> dict[str, Callable[..., Command]]:
         "explain": Explain,
         "serve": Serve,
         "export": Export,
+        "push": Push,
         "localise": Localise,
         "attention": Attention,
         "adopt": Adopt,
@@ -142,7 +145,7 @@ def _run(words: list[str]) -> None:
     )
     keep_freed_memory()
     try:
-        with_home(command).run()
+        with_hub_models(with_home(command)).run()
     except UserError as error:
         error.args = (with_options(str(error), command),)
         raise

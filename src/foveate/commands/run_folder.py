@@ -9,6 +9,7 @@ from pathlib import Path
 
 from foveate.commands import existence
 from foveate.config.data import DatasetFormat
+from foveate.config.trackers import Tracker
 from foveate.files.file_names import safe_name
 from foveate.files.free_folders import is_free
 from foveate.recipes.config import TrainConfig
@@ -17,13 +18,16 @@ RUNS = Path("runs")
 """Below the current folder."""
 
 
-def train_in(out: Path | None, config: TrainConfig, name: Callable[[Path], str]) -> None:
+def train_in(
+    out: Path | None, config: TrainConfig, name: Callable[[Path], str], tracker: Tracker | None = None
+) -> None:
     """Train, resume or find finished what a configuration describes.
 
     Args:
         out: The run folder; None: `run_folder`'s.
         config: What to train.
         name: From the folder of photographs, which is there, to the name of a run on them.
+        tracker: Where its settings and numbers also go.
 
     Raises:
         UserError: Photographs or first weights are not there; or as `foveate.train`.
@@ -39,7 +43,7 @@ def train_in(out: Path | None, config: TrainConfig, name: Callable[[Path], str])
         out = run_folder(config, name(config.data.root))
         if first_process():
             print(f"run folder {out}")
-    train(config, out)
+    train(config, out, tracker=tracker)
 
 
 def _say_what_needs_held_out(config: TrainConfig) -> None:

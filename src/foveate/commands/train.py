@@ -9,6 +9,7 @@ import tyro
 
 from foveate.commands.parsing import options_given
 from foveate.commands.run_folder import train_in
+from foveate.config.trackers import Tracker
 from foveate.errors import UserError
 from foveate.recipes import RECIPES
 from foveate.recipes.config import TrainConfig
@@ -35,6 +36,8 @@ class Train:
         Path | None, tyro.conf.arg(help_behavior_hint="(default: runs/FOLDER-METHOD, or with the next free number)")
     ] = None
     """The run folder: new, empty, or holding a run of the same configuration, which is resumed."""
+    logger: Tracker | None = None
+    """The tracker that settings and numbers go to too; None: CSV and TensorBoard alone, in logs/ of the run folder."""
     method: tyro.conf.Suppress[tyro.conf.Fixed[str]]
     config: Annotated[TrainConfig, tyro.conf.arg(name="")]
 
@@ -45,7 +48,7 @@ class Train:
 
     def run(self) -> None:
         """Do it."""
-        train_in(self.out, self._on_photographs(), self._name)
+        train_in(self.out, self._on_photographs(), self._name, self.logger)
 
     def _name(self, root: Path) -> str:
         """Return the name of a run on photographs that are there."""

@@ -238,7 +238,7 @@ def _draw_nearest(page: Page, tile: Room, evidence: ExplainedRound) -> None:
     _caption(page, tile, "nearest in training")
     page.fill(tile, TRACK)
     if not evidence.nearest:
-        page.write((tile.left + 12, tile.top + 12), ["none of this", "class in the pool"], CAPTION)
+        page.write((tile.left + 12, tile.top + 12), ["none of this", "class is here"], CAPTION)
         return
     near = evidence.nearest[0]
     page.panel(tile.letterbox(Size(*near.picture.size)), near.picture)

@@ -87,7 +87,7 @@ class RunContext:
                 "first; give the data set of the training"
             )
         records = splits.named(split)
-        shared = frozenset() if split is Split.TRAIN else run.trained_ids() & {record.id for record in records}
+        shared = frozenset() if split is Split.TRAIN else run.trained_among(record.id for record in records)
         if shared:
             raise UserError(
                 f"photographs of the {split} split must not have been trained on; {len(shared)} of {len(records)} "

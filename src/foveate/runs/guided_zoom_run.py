@@ -10,6 +10,7 @@
     calibration.json   what was fitted to them
     splits/            the evidence of whole splits, kept so that it can be weighed again
     evaluation/        what was measured
+    foveate.json       of a shared one: the hashes of its files; then there is no pool
     explanations/      written by `foveate explain`, and with it pool_features.safetensors
 """
 
@@ -31,7 +32,10 @@ from foveate.runs.run import Run
 
 SCHEMA_VERSION = 3
 _FILE = "guided_zoom.json"
-_NETWORK = "network"
+NETWORK = "network"
+"""The folder of the conventional network, where it lies inside."""
+MANIFEST = "foveate.json"
+"""Of a shared one, the list of its files (`foveate push`)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,13 +110,13 @@ class GuidedZoomRun:
             UserError: The folder holds something else.
         """
         foreign = path.exists() and (
-            not path.is_dir() or any(each.name != _NETWORK and not each.name.startswith(".") for each in path.iterdir())
+            not path.is_dir() or any(each.name != NETWORK and not each.name.startswith(".") for each in path.iterdir())
         )
         if foreign and not cls.is_at(path):
             raise UserError(
                 f"a new Guided Zoom needs an empty folder; {path} holds other files; name another with --out"
             )
-        return path / _NETWORK
+        return path / NETWORK
 
     @classmethod
     def open(cls, path: Path) -> GuidedZoomRun:
@@ -141,6 +145,11 @@ class GuidedZoomRun:
     def evidence(self) -> Path:
         """The run folder of the Evidence CNN."""
         return self.path / "evidence"
+
+    @property
+    def shared(self) -> bool:
+        """Whether it came from others, who keep the pool and its photographs."""
+        return (self.path / MANIFEST).is_file() and not self.pool.exists()
 
     @property
     def finished(self) -> bool:

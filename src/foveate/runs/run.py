@@ -16,8 +16,9 @@ exported/            written by `foveate export`
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,8 @@ _ENVIRONMENT = {
     **dict.fromkeys(("commit", "cuda"), str | None),
     "packages": dict[str, str],
 }
+_HASHED = "sha256:"
+"""Before the hash that stands for the id of a photograph, where a run is shared."""
 _PHOTOGRAPHS = pa.schema(
     [("id", pa.string()), ("label", pa.int64()), ("split", pa.string())], metadata={"foveate.schema_version": "1"}
 )
@@ -201,7 +204,7 @@ class Run:
             )
 
     def trained_ids(self) -> frozenset[str]:
-        """Return the ids of the photographs that it was trained with."""
+        """Return the ids of the photographs that it was trained with; of a shared run, hashes of them."""
         table = self._photographs()
         return frozenset(table.filter(pc.equal(table["split"], "train")).column("id").to_pylist())
 
@@ -210,6 +213,17 @@ class Run:
         table = self._photographs()
         labels = table.filter(pc.equal(table["split"], "train")).column("label").to_numpy()
         return np.bincount(labels, minlength=len(self.class_names))
+
+    def trained_among(self, ids: Iterable[str]) -> frozenset[str]:
+        """Return those ids that are of photographs that it was trained with, also of a run that others shared."""
+        trained = self.trained_ids()
+        return frozenset(each for each in ids if each in trained or _hashed(each) in trained)
+
+    def write_hashed_photographs(self, folder: Path) -> None:
+        """Write down the photographs of the training in another folder, by hashes of their ids."""
+        table = self._photographs()
+        ids = [each if each.startswith(_HASHED) else _hashed(each) for each in table.column("id").to_pylist()]
+        write_parquet(folder / "photographs.parquet", table.set_column(0, _PHOTOGRAPHS.field("id"), [ids]))
 
     def _photographs(self) -> pa.Table:
         mend = "restore it from a copy, or train anew: without it a test might be on photographs of the training"
@@ -276,6 +290,11 @@ class Run:
             ) from error
         check_finite(weights, file)
         return network
+
+
+def _hashed(photograph: str) -> str:
+    """Return by what a shared run knows the id of a photograph."""
+    return _HASHED + hashlib.sha256(photograph.encode(errors="surrogatepass")).hexdigest()
 
 
 def finished_otherwise(path: Path, differing: Sequence[str]) -> UserError:

@@ -47,6 +47,7 @@ def fit(
     validation: Sequence[ImageRecord],
     folder: Path,
     *,
+    loggers: Sequence[Logger] = (),
     say: Callable[[str], None] = print,
 ) -> dict[str, Any]:
     """Train `network` in place; continue from the checkpoint in `folder` where there is one.
@@ -59,6 +60,7 @@ def fit(
         train: What is learned from.
         validation: Photographs that choose the epoch; may be empty.
         folder: The run folder; `checkpoints/` and `logs/` are written below it.
+        loggers: What is told the numbers of each epoch, beside CSV and TensorBoard.
         say: Receives a line an epoch.
 
     Returns:
@@ -72,17 +74,15 @@ def fit(
     layout = torch.channels_last if config.hardware.channels_last else torch.contiguous_format
     module = TrainingModule(network.to(memory_format=layout), config, labels_of(train))
     lines = EpochLines(say)
-    callbacks = [lines, TimeLeft(say), KeptEpochs(folder / "epochs", config.keep_epochs)]
-    trainer = _trainer(config, folder, callbacks + ([_best_checkpoint(folder)] if validation else []))
+    callbacks: list[Callback] = [lines, TimeLeft(say), KeptEpochs(folder / "epochs", config.keep_epochs)]
+    callbacks += [_best_checkpoint(folder)] if validation else []
+    trainer = _trainer(config, folder, callbacks, [*_loggers(folder), *loggers])
     last, best = (folder / "checkpoints" / f"{name}.ckpt" for name in ("last", "best"))
     begin, resumed = 0, resumed_from(folder)
-    if resumed is None:
-        _prepare(network, config, train, say)
+    if resumed is not None:
+        begin = _resume(resumed, best if validation else None, say)
     else:
-        say(f"resuming from {resumed}")
-        begin = int(read_checkpoint(resumed)["epoch"]) + 1
-        if validation:
-            read_checkpoint(best)  # now, rather than when all is trained
+        _prepare(network, config, train, say)
     _run(trainer, module, _loaders(config, trainer, train, validation, begin), resumed)
     # From the file in every case: it holds the averaged weights where they are asked for, also after a resume.
     chosen = read_checkpoint(best if validation else last)
@@ -90,6 +90,14 @@ def fit(
     measured = chosen["callbacks"][lines.state_key]["measured"]
     spent = lines.spent(with_waiting=device_of(config.hardware).type == "cpu")
     return {"epochs": config.epochs, **spent, "chosen_epoch": int(chosen["epoch"]) + 1, **measured}
+
+
+def _resume(last: Path, best: Path | None, say: Callable[[str], None]) -> int:
+    """Return the epoch that a training goes on with."""
+    say(f"resuming from {last}")
+    if best is not None:
+        read_checkpoint(best)  # now, rather than when all is trained
+    return int(read_checkpoint(last)["epoch"]) + 1
 
 
 def _prepare(network: Network, config: TrainConfig, train: Sequence[ImageRecord], say: Callable[[str], None]) -> None:
@@ -137,7 +145,7 @@ def _best_checkpoint(folder: Path) -> ModelCheckpoint:
     )
 
 
-def _trainer(config: TrainConfig, folder: Path, extra: Sequence[Callback]) -> pl.Trainer:
+def _trainer(config: TrainConfig, folder: Path, extra: Sequence[Callback], loggers: Sequence[Logger]) -> pl.Trainer:
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     every_epoch = ModelCheckpoint(
         folder / "checkpoints", "last", save_on_train_epoch_end=True, enable_version_counter=False
@@ -161,7 +169,7 @@ def _trainer(config: TrainConfig, folder: Path, extra: Sequence[Callback]) -> pl
         max_epochs=config.epochs,
         gradient_clip_val=config.optimiser.gradient_clip,
         callbacks=callbacks,
-        logger=_loggers(folder),
+        logger=loggers,
         plugins=[AtomicCheckpoints()],
         enable_progress_bar=progress,
         enable_model_summary=False,

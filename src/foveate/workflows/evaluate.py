@@ -58,6 +58,17 @@ class Evaluation:
     frequency: tuple[FrequencyGroup, ...] = ()
     """Accuracy of frequent and rare classes, where the training photographs are uneven."""
 
+    @property
+    def numbers(self) -> dict[str, float]:
+        """The accuracies with their intervals, in [0, 1], by names that begin with the split's."""
+        split = self.table.metadata["split"]
+        measures = {**self.accuracy.telling, "mean per class": self.accuracy.mean_per_class}
+        return {
+            f"{split}/{name}{ending}": value
+            for name, each in measures.items()
+            for ending, value in (("", each.value), (" low", each.low), (" high", each.high))
+        }
+
     def _repr_html_(self) -> str:
         """Return what a notebook shows: the accuracy, and each branch where there are several."""
         if len(self.branches) < 2:

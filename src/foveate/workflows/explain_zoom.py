@@ -75,8 +75,11 @@ class ZoomExplainer:
     def put_together(cls, zoom: GuidedZoomRun, refiner: Refiner, context: RunContext = HERE) -> ZoomExplainer:
         """Load the pool for networks that are loaded; errors as in `of`."""
         workers, evidence_cnn = context.hardware.workers, refiner.zoom.evidence_cnn
-        pool = pool_features(zoom, evidence_cnn, workers=workers, root=context.root, say=context.say)
         bare = cls.without_pool(zoom.base_run(), refiner, read_calibration(zoom.path))
+        if zoom.shared:
+            context.say("the nearest training evidence is not shown: its photographs are not shared")
+            return bare
+        pool = pool_features(zoom, evidence_cnn, workers=workers, root=context.root, say=context.say)
         return replace(bare, pool=pool)
 
     @classmethod

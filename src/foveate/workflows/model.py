@@ -33,6 +33,8 @@ from foveate.runs.run import Run
 from foveate.types import Prediction, Size
 from foveate.workflows.answer_rules import AnswerRule, Doubt, held_out_of
 from foveate.workflows.decoded_batches import Decoded, Remarks, decoded_batches
+from foveate.workflows.hub.address import HubAddress
+from foveate.workflows.hub.download import downloaded
 from foveate.workflows.load_guided_zoom import load_guided_zoom
 from foveate.workflows.together import joint_answers
 
@@ -308,7 +310,8 @@ def load(
     """Load a finished run's network, or a Guided Zoom with both of its networks, ready to predict.
 
     Args:
-        path: The run folder, or the Guided Zoom's.
+        path: The run folder, or the Guided Zoom's; or what `foveate push` put on the hub, as hf://user/name or
+            hf://user/name@revision, which is fetched once and checked by its hashes.
         hardware: Where to compute; none: the fast choice of this machine.
         zoom_entropy_threshold: Of an S3N run: look closer only where the entropy of the first look, in nats, is above
             this; None: always. `foveate evaluate --split validation` shows what each threshold saves.
@@ -318,8 +321,10 @@ def load(
     Raises:
         UserError: The hardware is not there; the folder is neither, or not finished, its weights are missing or not its
             own; or `zoom_entropy_threshold` is negative, or given for what is no S3N that looks closer; or the network
-            has no such branch, or is a Guided Zoom's.
+            has no such branch, or is a Guided Zoom's; or the hub does not have it, or not undamaged.
     """
+    if HubAddress.is_one(path):
+        path = downloaded(HubAddress.read(path))
     path, context = Path(path).expanduser(), RunContext(hardware=hardware or HardwareConfig())
     if GuidedZoomRun.is_at(path):
         if zoom_entropy_threshold is not None:

@@ -55,7 +55,7 @@ class PoolFeatures:
         """Return the nearest patches of the class of each; those of the photograph `besides` do not count."""
         labels = torch.tensor(labels_of(self.records), dtype=torch.int64)
         if besides is not None:
-            own = torch.tensor([_is_of(record, besides.resolve()) for record in self.records])
+            own = torch.tensor([_is_of(record, besides.resolve()) for record in self.records], dtype=torch.bool)
             labels = labels.masked_fill(own, -1)
         return nearest(features, classes.cpu(), self.features, labels, count)
 

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from lightning.pytorch.loggers import Logger
 
 from foveate.config.data import Split
+from foveate.config.trackers import Tracker
 from foveate.data.preparation import Splits, checked_splits
 from foveate.data.records import ImageRecord
 from foveate.errors import UserError
@@ -27,10 +29,17 @@ from foveate.training.fit import fit
 from foveate.training.losses import check_smoothing
 from foveate.training.low_rank import check_low_rank, low_rank_updates
 from foveate.training.solve import check_solved, solve, with_head_start
+from foveate.training.trackers import log_numbers, tracked
 from foveate.workflows.held_out_answers import keep_out_of_fold_answers, keep_validation_answers
 
 
-def train(config: TrainConfig, out: Path | str, *, say: Callable[[str], None] = print) -> Run:
+def train(
+    config: TrainConfig,
+    out: Path | str,
+    *,
+    tracker: Tracker | str | None = None,
+    say: Callable[[str], None] = print,
+) -> Run:
     """Train what `config` describes, in the folder `out`.
 
     Every photograph, also of the test split, is read once first. An interrupted training is continued by the same call.
@@ -39,6 +48,7 @@ def train(config: TrainConfig, out: Path | str, *, say: Callable[[str], None] = 
     Args:
         config: A recipe, or a variant of one by `dataclasses.replace`.
         out: The run folder: new, empty, or holding the unfinished run of the same configuration.
+        tracker: Where settings and numbers also go, beside the CSV and TensorBoard of the run folder.
         say: Receives lines of progress.
 
     Returns:
@@ -48,6 +58,7 @@ def train(config: TrainConfig, out: Path | str, *, say: Callable[[str], None] = 
         UserError: Something the user can mend: see its message.
         KeyboardInterrupt: The training was interrupted; call again to continue.
     """
+    tracker = None if tracker is None else Tracker(tracker)
     first = first_process()  # Lightning starts this program once more for each further device
     say = say if first else _nothing
     if not config.network.trained_here:
@@ -71,7 +82,7 @@ def train(config: TrainConfig, out: Path | str, *, say: Callable[[str], None] = 
         Run.check_start(out, description)
         _warn_of_random_layers(config, say)
     with working_in(out, lambda: resumed_from(out) is not None) if first else nullcontext():
-        return _train(config, splits, description, out, say, first=first)
+        return _train(config, splits, description, out, say, tracker, first=first)
 
 
 def _warn_of_random_layers(config: TrainConfig, say: Callable[[str], None]) -> None:
@@ -89,6 +100,7 @@ def _train(
     description: RunDescription,
     out: Path,
     say: Callable[[str], None],
+    tracker: Tracker | None,
     *,
     first: bool,
 ) -> Run:
@@ -112,7 +124,10 @@ def _train(
         run = Run.start(out, description) if first else Run(out, description)
         if first:
             run.keep_photographs(readable, validation)
-        metrics = _learned(network, config, readable, validation, run, say, first=first)
+        with tracked(tracker, run.path, config) as loggers:
+            metrics = _learned(network, config, readable, validation, run, loggers, say, first=first)
+            for each in loggers:
+                log_numbers(each, metrics)
     skipped = len(records) + len(splits.validation) - len(readable) - len(validation)
     if first:
         run.finish(network, metrics | {"skipped": skipped})
@@ -127,6 +142,7 @@ def _learned(
     train: Sequence[ImageRecord],
     validation: Sequence[ImageRecord],
     run: Run,
+    loggers: Sequence[Logger],
     say: Callable[[str], None],
     *,
     first: bool,
@@ -143,7 +159,7 @@ def _learned(
         if config.pretrained_share:
             keep_first_weights(network, run.path)
     with low_rank_updates(network, config.lora_rank):
-        metrics = fit(network, config, train, validation, run.path, say=say)
+        metrics = fit(network, config, train, validation, run.path, loggers=loggers, say=say)
     if first and config.pretrained_share:
         mix_with_first_weights(network, run.path, config.pretrained_share)
     if first and validation:

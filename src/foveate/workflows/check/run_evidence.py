@@ -70,7 +70,7 @@ def evidence_by_run(
         UserError: It is of other classes, or learned from all photographs that it is asked about.
     """
     run = judge.run
-    learned = run.trained_ids()
+    learned = run.trained_among(each.record.id for each in photographs)
     test = [each.record for each in photographs if each.split == Split.TEST and each.record.id not in learned]
     tables = [] if judge.held_out is None else [judge.held_out]
     if test:
