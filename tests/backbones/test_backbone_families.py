@@ -180,6 +180,7 @@ def test_tokens_that_there_are_not_are_refused() -> None:
         ("vit_tiny_patch16_224", 5, "16"),
         ("swin_tiny_patch4_window7_224", 226, "224 or 256"),
         ("vit_tiny_r_s16_p8_224", 112, "96 or 128"),
+        ("vit_tiny_r_s16_p8_224", 127, "96 or 128"),
     ],
 )
 def test_a_size_that_does_not_fit_names_the_next_that_do(architecture: str, size: int, mend: str) -> None:

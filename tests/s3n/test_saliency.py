@@ -19,6 +19,8 @@ from oracles.s3n import naive_interpolated, naive_saliency
 
 SIDE = 64
 
+VIT = BackboneConfig(architecture="test_vit", weights="none")
+
 
 def backbone(architecture: str = "test_resnet") -> Backbone:
     torch.manual_seed(0)
@@ -123,5 +125,6 @@ def test_a_network_without_the_stride_is_refused(monkeypatch: pytest.MonkeyPatch
     whole = backbone()
     coarse = [each for each in whole.network.feature_info if each["reduction"] != 8]
     monkeypatch.setattr(whole.network, "feature_info", coarse)
-    with pytest.raises(UserError, match="must have a feature map of stride 8; 'test_resnet' has none"):
-        SaliencyNetwork(whole, CellPlacement.CENTRES)
+    for each in (Backbone(whole.network, "test_resnet"), create_backbone(VIT, 3)):
+        with pytest.raises(UserError, match=r"must have a feature map \(b, d, h, w\) of stride 8; 'test_\w+' has none"):
+            SaliencyNetwork(each, CellPlacement.CENTRES)

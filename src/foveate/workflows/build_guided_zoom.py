@@ -62,13 +62,12 @@ def build_guided_zoom(
     Raises:
         UserError: Something the user can mend: see its message.
     """
-    run, out = Run.of(run), Path(out)
-    pool = with_usual_grounding(run, pool or PoolConfig(), out / "pool", context)
+    run, out, pool = Run.of(run), Path(out), pool or PoolConfig()
     fitted = None if isinstance(tuned, bool) else _fitted(GuidedZoomRun.of(tuned), refinement)
     if tuned is True:
         _check_tunable(run, out, refinement, context)
     refinement = fitted.refinement if fitted else refinement
-    description = _described(run, out, pool, refinement or usual_refinement(run, out, pool))
+    description = _described(run, out, pool, refinement or usual_refinement(run, out, pool), context)
     config = evidence.config_for(run, out / "pool", context.hardware)
     split = None if split is None else _named(context, run, split)
     _check_start(run, out, description, evidence, config, context)
@@ -156,7 +155,9 @@ def usual_refinement(run: Run, out: Path, pool: PoolConfig) -> RefinementConfig:
     return RefinementConfig(top_k=min(5, len(run.class_names)), weights=_PAPER[: pool.patches.rounds + 2])
 
 
-def _described(run: Run, out: Path, pool: PoolConfig, refinement: RefinementConfig) -> GuidedZoomDescription:
+def _described(
+    run: Run, out: Path, pool: PoolConfig, refinement: RefinementConfig, context: RunContext
+) -> GuidedZoomDescription:
     """Describe it; refused is what asks for more classes or rounds than there are."""
     if refinement.top_k > len(run.class_names):
         raise UserError(
@@ -173,7 +174,7 @@ def _described(run: Run, out: Path, pool: PoolConfig, refinement: RefinementConf
     return GuidedZoomDescription(
         base=base.relative_to(out.resolve()) if base.is_relative_to(out.resolve()) else base,
         network_hash=hash_of_file(run.weights),
-        pool=pool,
+        pool=with_usual_grounding(run, pool, out / "pool", context),
         refinement=refinement,
     )
 
