@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import timm
 import torch
@@ -58,7 +58,8 @@ def small_swin(pretrained: bool = False, **options: Any) -> SwinTransformer:
     shape: dict[str, Any] = {"img_size": SIDE, "embed_dim": 48, "depths": (1, 1, 3), "num_heads": (2, 4, 8)}
     network = SwinTransformer(num_classes=options["num_classes"], window_size=7, **shape)
     sizes = {"input_size": (3, SIDE, SIDE), "fixed_input_size": True, "classifier": "head.fc"}
-    network.pretrained_cfg = {"mean": MEAN, "std": SPREAD, **sizes}
+    described: dict[str, Any] = {"mean": MEAN, "std": SPREAD, **sizes}
+    network.pretrained_cfg = described  # type: ignore[assignment]  # as timm sets it
     return network
 
 
@@ -79,8 +80,8 @@ FAMILIES = {
 
 def created(family: Family, classes: int) -> nn.Module:
     """Return a network of random weights that takes images of `SIDE` pixels."""
-    size = {"img_size": SIDE} if "vit" in family.architecture else {}
-    return cast(nn.Module, timm.create_model(family.architecture, num_classes=classes, **size))
+    size: dict[str, Any] = {"img_size": SIDE} if "vit" in family.architecture else {}
+    return timm.create_model(family.architecture, num_classes=classes, **size)
 
 
 def loaded(
@@ -110,12 +111,12 @@ def trained(network: nn.Module, images: UInt8[Tensor, "n S S 3"], labels: Int64[
     began, epochs, share = time.process_time(), 0, 0.0
     while share < 1:
         network.train()
-        for chosen in torch.randperm(len(images)).split(24):
+        for chosen in torch.split(torch.randperm(len(images)), 24):
             share = (time.process_time() - began) / (60 * minutes)
             optimiser.param_groups[0]["lr"] = 2e-3 * min(1.0, 20 * share) * max(0.0, 1 - share)
             loss = functional.cross_entropy(network(drawn(images[chosen])), labels[chosen], label_smoothing=0.1)
             optimiser.zero_grad()
-            loss.backward()
+            torch.autograd.backward(loss)
             optimiser.step()
         epochs += 1
         print(f"epoch {epochs}, {share:.0%} of the time: loss {loss.item():.2f}", flush=True)

@@ -12,7 +12,7 @@ from foveate.commands.predict import Predict
 from foveate.commands.spelling import with_options
 from foveate.commands.train import Train
 
-CHECK, PREDICT = Check(folder=Path("x")), Predict(run_folder=Path("x"), paths=(Path("y"),))
+CHECK, PREDICT = Check(folder=Path("x")), Predict(run_folder=Path("x"), paths=("y",))
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -24,10 +24,10 @@ from oracles.attn_lrp import explicit_relevance
 CLASSES = 4
 
 
-def tiny_vit(**options: object) -> nn.Module:
+def tiny_vit(**options: Any) -> nn.Module:
     """A ViT of two blocks whose weights are large enough that all of it counts, in float64."""
     torch.manual_seed(3)
-    shape: dict[str, object] = {"img_size": 12, "patch_size": 4, "embed_dim": 8, "depth": 2, "num_heads": 2}
+    shape: dict[str, Any] = {"img_size": 12, "patch_size": 4, "embed_dim": 8, "depth": 2, "num_heads": 2}
     vit = timm.models.VisionTransformer(**{**shape, "num_classes": CLASSES, "mlp_ratio": 2, **options})
     for parameter in vit.parameters():
         nn.init.normal_(parameter, std=0.5)
@@ -164,7 +164,7 @@ def test_rivals_are_a_linear_mixture_of_classes() -> None:
 
 
 def test_four_threads_agree_with_one_after_the_other_and_leave_the_network() -> None:
-    vit, batches = tiny_vit(), pictures(8).split(2)
+    vit, batches = tiny_vit(), torch.split(pictures(8), 2)
     before = {name: each.clone() for name, each in vit.state_dict().items()}
     seen = AttnLRP(vit, "blocks.0")
     alone = [seen(each, 2) for each in batches]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import timm
@@ -40,7 +41,14 @@ def vit() -> nn.Module:
 
 def swin() -> nn.Module:
     torch.manual_seed(0)
-    shape = {"img_size": 32, "patch_size": 4, "window_size": 4, "embed_dim": 8, "depths": (2, 1), "num_heads": (2, 2)}
+    shape: dict[str, Any] = {
+        "img_size": 32,
+        "patch_size": 4,
+        "window_size": 4,
+        "embed_dim": 8,
+        "depths": (2, 1),
+        "num_heads": (2, 2),
+    }
     made: nn.Module = timm.models.SwinTransformer(**shape, num_classes=CLASSES).eval()
     return made
 
@@ -103,7 +111,7 @@ def test_a_map_is_in_reading_order() -> None:
         ("test_efficientnet", {}, "blocks.3"),
     ],
 )
-def test_the_layer_that_is_found(architecture: str, options: dict[str, int], layer: str) -> None:
+def test_the_layer_that_is_found(architecture: str, options: dict[str, Any], layer: str) -> None:
     network = timm.create_model(architecture, num_classes=CLASSES, **options).eval()
     assert last_places(network, 16) == layer
     assert grounding_layer(seen_as_cnn(network, architecture, classes=CLASSES), GroundingConfig()) == layer
@@ -177,7 +185,7 @@ def test_rivals_by_hand() -> None:
     assert_close(Rivals()(one, torch.tensor([[0], [0]])), alone(one, torch.tensor([[0], [0]])))
     for wrong in ({"count": 0}, {"strength": 1.5}, {"strength": -0.1}):
         with pytest.raises(UserError, match="rivals must be one class or more"):
-            Rivals(**wrong)  # type: ignore[arg-type]
+            Rivals(**wrong)
 
 
 def test_finer_cam_is_grad_cam_of_the_difference(vit: nn.Module) -> None:
@@ -192,17 +200,15 @@ def test_finer_cam_is_grad_cam_of_the_difference(vit: nn.Module) -> None:
 
 def test_rollout_multiplies_attention_by_hand(vit: nn.Module) -> None:
     images, inputs = photographs(), []
-    handles = [
-        block.attn.register_forward_pre_hook(lambda _, given: inputs.append(given[0]))  # type: ignore[union-attr]
-        for block in vit.get_submodule("blocks")
-    ]
+    blocks: list[Any] = list(vit.get_submodule("blocks").children())
+    handles = [block.attn.register_forward_pre_hook(lambda _, given: inputs.append(given[0])) for block in blocks]
     vit(images)
     for handle in handles:
         handle.remove()
     flow = torch.eye(10).expand(2, -1, -1)
-    for block, tokens in zip(vit.get_submodule("blocks"), inputs, strict=True):
-        heads = block.attn.num_heads  # type: ignore[union-attr]
-        query, key, _ = block.attn.qkv(tokens).view(2, 10, 3, heads, -1).permute(2, 0, 3, 1, 4)  # type: ignore[union-attr]
+    for block, tokens in zip(blocks, inputs, strict=True):
+        heads = block.attn.num_heads
+        query, key, _ = block.attn.qkv(tokens).view(2, 10, 3, heads, -1).permute(2, 0, 3, 1, 4)
         weights = (query @ key.mT / query.shape[-1] ** 0.5).softmax(-1).mean(1)
         flow = (0.5 * weights + 0.5 * torch.eye(10)) @ flow
     maps = AttentionRollout(vit)(images, 3).maps
@@ -243,7 +249,7 @@ def test_a_layer_after_the_places_or_beside_them_is_refused(vit: nn.Module) -> N
 
 
 def test_parameters_of_a_network_itself_become_random_too(vit: nn.Module) -> None:
-    backbone = OwnCNN(vit, "test_vit", foveate.Normalisation((0.5,) * 3, (0.5,) * 3), CLASSES)  # type: ignore[attr-defined]
+    backbone = OwnCNN(vit, "test_vit", foveate.Normalisation((0.5,) * 3, (0.5,) * 3), CLASSES)
     layers = weighted_layers(backbone)
     assert layers[0] == "network"
     other = randomised(backbone, layers, photographs(), 0)

@@ -79,7 +79,7 @@ def test_a_batch_in_parts_is_learned_from_as_a_whole_one(
 def test_two_processes_learn_what_one_does(name: str, whole: dict[str, Run], tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(_SCRIPT)
-    command = [sys.executable, script, whole[name].path, tmp_path / "run"]
+    command = [sys.executable, str(script), str(whole[name].path), str(tmp_path / "run")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert_same(whole[name], Run.open(tmp_path / "run"))
@@ -120,9 +120,9 @@ def test_what_lightning_is_told(quick: TrainConfig, tmp_path: Path, monkeypatch:
         def __init__(self, **given: object) -> None:
             told.update(given)
 
-    monkeypatch.setattr(fit.pl, "Trainer", Told)
+    monkeypatch.setattr(pl, "Trainer", Told)
     hardware = HardwareConfig(accelerator="cpu", nodes=2, devices=4, strategy=Strategy.FSDP, synchronised=True)
-    fit._trainer(replace(quick, hardware=hardware), tmp_path, [])
+    fit._trainer(replace(quick, hardware=hardware), tmp_path, [], [])
     assert told["num_nodes"] == 2
     assert told["devices"] == 4
     assert told["strategy"] == "fsdp"

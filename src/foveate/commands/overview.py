@@ -16,6 +16,8 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
         "predict": "name what is in photographs",
         "explain": "show where it looked, and why it answered so",
         "serve": "a page and an API that answer for photographs, on this machine",
+        "export": "one file for onnxruntime, OpenVINO or torch, with a proof that it answers the same",
+        "push": "share it on the Hugging Face hub, with a model card",
     },
     "Training": {
         "train": "train one method: foveate train s3n FOLDER",
