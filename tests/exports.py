@@ -41,7 +41,7 @@ def plain(architecture: str) -> Family:
     """Return a plain network, calibrated."""
 
     def create(backbone: BackboneConfig) -> PlainNetwork:
-        return PlainNetwork.create(PlainConfig(backbone=backbone), 5)
+        return PlainNetwork.create(PlainConfig(backbone=backbone), 5, input_size=64)
 
     return small(create, architecture, Calibration(temperature=1.5)), 64
 
@@ -58,6 +58,8 @@ def s3n(architecture: str) -> Family:
 FAMILIES: dict[str, Callable[[], Family]] = {
     "plain": partial(plain, "test_resnet"),
     "s3n": partial(s3n, "test_efficientnet"),
+    "plain on ConvNeXt": partial(plain, "test_convnext"),
+    "S3N on a ViT": partial(s3n, "test_vit"),
 }
 """By the name of its test."""
 

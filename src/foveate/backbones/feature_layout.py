@@ -100,7 +100,7 @@ class Layout:
                 f"patch tokens must fill a grid of the image's shape; {patches.shape[1]} of them do not fill one of "
                 f"{size[0]}x{size[1]} pixels; give square images"
             )
-        return patches.transpose(1, 2).reshape(len(patches), patches.shape[2], height, -1)
+        return patches.transpose(1, 2).reshape(patches.shape[0], patches.shape[2], height, -1)
 
 
 class Probe(NamedTuple):
