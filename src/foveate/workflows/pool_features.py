@@ -85,6 +85,8 @@ def pool_features(
     Raises:
         UserError: The pool is unfinished, empty, without evidence of some class, or its photographs are gone.
     """
+    if zoom_run.shared:
+        raise UserError(f"its photographs are with those who shared {zoom_run.path.name}")
     run = zoom_run.evidence_run()
     records = patches_alone(load_pool(zoom_run.pool, partial(_photographs, root)).train)
     origin = {"evidence_hash": hash_of_file(run.weights), "pool_hash": _hash_of_patches(records)}
