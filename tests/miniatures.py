@@ -116,15 +116,15 @@ def write_cars(root: Path) -> Path:
     savemat(root / "devkit/cars_meta.mat", {"class_names": cells(names)[None]})
     train = [(1, 2, 8, 6, 3, "00001.jpg"), (2, 2, 7, 5, 1, "00002.jpg"), (1, 1, 8, 6, 2, "00003.jpg")]
     test = [(3, 1, 4, 2, 2, "00001.jpg"), (1, 3, 8, 6, 3, "00002.jpg")]
-    savemat(root / "devkit/cars_train_annos.mat", {"annotations": _car_annotations(train)})
-    savemat(root / "cars_test_annos_withlabels.mat", {"annotations": _car_annotations(test)})
+    savemat(root / "devkit/cars_train_annos.mat", {"annotations": car_annotations(train)})
+    savemat(root / "cars_test_annos_withlabels.mat", {"annotations": car_annotations(test)})
     for folder, rows in (("cars_train", train), ("cars_test", test)):
         for row in rows:
             photograph(root / folder / row[-1])
     return root
 
 
-def _car_annotations(rows: Sequence[tuple[int, int, int, int, int, str]]) -> NDArray[Any]:
+def car_annotations(rows: Sequence[tuple[int, int, int, int, int, str]]) -> NDArray[Any]:
     fields = ("bbox_x1", "bbox_y1", "bbox_x2", "bbox_y2", "class", "fname")
     table = np.empty((1, len(rows)), dtype=[(field, object) for field in fields])
     table[0] = rows

@@ -17,6 +17,7 @@ import pytest
 
 import foveate
 from command_line import status
+from foveate.commands import overview
 from foveate.commands.adopt import Adopt
 from foveate.commands.analysis import Attention, Grounding, Localise, Trust
 from foveate.commands.data import Data
@@ -24,7 +25,7 @@ from foveate.commands.demo import Demo
 from foveate.commands.evaluate import Evaluate
 from foveate.commands.explain import Explain
 from foveate.commands.guided_zoom_commands import GuidedZoom, PoolBuild, PoolExport, Tune
-from foveate.commands.main import main
+from foveate.commands.main import commands, main
 from foveate.commands.predict import Predict
 from foveate.commands.reproduce import Table, Training
 from foveate.commands.train import Train
@@ -85,9 +86,9 @@ def test_looking_closer_here_and_there_is_passed_on(
 ) -> None:
     picture = next((s3n_run.config.data.root / "images").rglob("*.jpg"))
     assert status("predict", s3n_run.path, picture, "--zoom-entropy-threshold", 0.5, "--entropy-threshold", 0.4) == 2
-    assert "zoom_entropy_threshold, 0.5, must not be above entropy_threshold, 0.4" in capsys.readouterr().err
+    assert "--zoom-entropy-threshold, 0.5, must not be above --entropy-threshold, 0.4" in capsys.readouterr().err
     assert status("evaluate", quick_run.path, "--zoom-entropy-threshold", 0.5, "--hardware.workers", 0) == 2
-    assert "zoom_entropy_threshold says where a network such as S3N looks closer" in capsys.readouterr().err
+    assert "--zoom-entropy-threshold says where a network such as S3N looks closer" in capsys.readouterr().err
     assert status("predict", made.path, picture, "--zoom-entropy-threshold", 0.5) == 2
     assert "got a Guided Zoom" in capsys.readouterr().err
 
@@ -102,7 +103,6 @@ def test_data_draws_birds_where_asked(tmp_path: Path, capsys: pytest.CaptureFixt
 @pytest.mark.parametrize(
     ("command", "mentioned"),
     [
-        ("", ["data", "train", "evaluate", "predict", "recipes", "demo"]),
         ("data", ["--draw", "--species", "--size", "--on-error {stop,skip}"]),
         ("train", [*RECIPES, "foveate train s3n FOLDER"]),
         ("train plain", ["--out", "--epochs", "--data.root", "--optimiser.learning-rate", "--network.dropout"]),
@@ -134,6 +134,17 @@ def test_help(command: str, mentioned: list[str], capsys: pytest.CaptureFixture[
         assert words in told
 
 
+def test_the_overview_says_a_line_of_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert sorted(overview.names()) == sorted(commands([]))
+    assert status("--help") == 0
+    told = capsys.readouterr().out
+    assert status() == 2
+    assert capsys.readouterr().err == told
+    for name in overview.names():
+        assert sum(line.startswith(f"  {name} ") for line in told.splitlines()) == 1
+    assert max(map(len, told.splitlines())) <= 100
+
+
 def test_the_shell_completes(capsys: pytest.CaptureFixture[str]) -> None:
     assert status("--tyro-print-completion", "bash") == 0
     script = capsys.readouterr().out
@@ -145,8 +156,11 @@ def test_the_shell_completes(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("", "Missing subcommand"),
-        ("fly", "fly"),
+        ("", "usage: foveate COMMAND ..."),
+        ("fly", "there is no command 'fly'; `foveate` alone lists all"),
+        ("trian plain x", "there is no command 'trian'; did you mean train? `foveate` alone lists all"),
+        ("explane", "did you mean explain?"),
+        ("photographs", "there is no command 'photographs'; `foveate` alone lists all"),
         ("train plane", "plane"),
         ("train plain", "got none; give it after the method: foveate train plain FOLDER"),
         ("train plain --out x", "got none; give it after the method: foveate train plain FOLDER"),
@@ -305,6 +319,17 @@ def test_every_path_of_a_command_may_begin_at_the_home_folder(
     told = capsys.readouterr().out
     assert "~" not in told
     assert told.count("/home/ada/") == arguments.count("~")
+
+
+@pytest.mark.parametrize("command", ["serve", "report", "predict", "evaluate", "explain", "trust", "guided-zoom"])
+def test_photographs_in_the_place_of_a_run_are_to_be_trained_on_first(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "birds" / "owl").mkdir(parents=True)
+    (tmp_path / "birds" / "owl" / "1.JPG").touch()
+    further = {"predict": ["x.jpg"], "explain": ["x.jpg"], "guided-zoom": ["--out", "x"]}.get(command, [])
+    assert status(command, tmp_path / "birds", *further) == 2
+    assert f"holds photographs: run `foveate fit {tmp_path / 'birds'}` first" in capsys.readouterr().err
 
 
 def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:

@@ -21,6 +21,7 @@ from miniatures import (
     BIRDS,
     CUB_PARTS,
     Bird,
+    car_annotations,
     lines,
     voc,
     write_aircraft,
@@ -223,6 +224,23 @@ def test_cars_are_torchvisions(tmp_path: Path) -> None:
         assert list(dataset.class_names) == oracle.classes
     assert boxes(dataset.train) == [Box(0, 1, 8, 6), Box(1, 1, 7, 5), Box(0, 0, 8, 6)]
     assert boxes(dataset.test) == [Box(2, 0, 4, 2), Box(0, 2, 8, 6)]
+
+
+def test_boxes_of_cars_that_are_cut_to_them_are_left_out(tmp_path: Path) -> None:
+    root = write_cars(tmp_path)
+    assert not any("cut" in note for note in load_dataset(root).notes)
+    table = [(41 + each, 31, 90 + each, 80, 1 + each % 2, f"0000{each + 1}.jpg") for each in range(2)]
+    for each, (left, top, right, bottom, *_) in enumerate(table):
+        Image.new("RGB", (right - left, bottom - top)).save(root / f"cars_test/0000{each + 1}.jpg")
+        Image.new("RGB", (right - left, bottom - top)).save(root / f"cars_train/0000{each + 1}.jpg")
+    (root / "cars_train/00003.jpg").unlink()
+    savemat(root / "cars_test_annos_withlabels.mat", {"annotations": car_annotations(table)})
+    savemat(root / "devkit/cars_train_annos.mat", {"annotations": car_annotations(table)})
+    cut = load_dataset(root)
+    assert boxes((*cut.train, *cut.test)) == [None] * 4
+    assert "photographs are cut to their boxes, which are therefore left out" in cut.notes[0]
+    Image.new("RGB", (200, 200)).save(root / "cars_test/00001.jpg")  # one that is whole: the boxes stay
+    assert None not in boxes(load_dataset(root).train)
 
 
 def test_cars_with_test_labels_in_the_devkit(tmp_path: Path) -> None:

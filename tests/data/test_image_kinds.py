@@ -67,7 +67,7 @@ def test_where_it_is_not_read_it_is_said_how(kind: str, mend: str, tmp_path: Pat
     path = tmp_path / "bird.jpg"
     path.write_bytes(encoded(kind))
     for read in (read_image, upright_size):
-        with pytest.raises(ImageError, match=rf"decoded: .*bird\.jpg \(it is {kind}\); .*{mend}.*on-error skip"):
+        with pytest.raises(ImageError, match=rf"decoded: .*bird\.jpg \(it is {kind}\); .*{mend}.*on_error skip"):
             read(path)
     told = kind_of(path.read_bytes()[:64])
     assert told is not None

@@ -27,7 +27,7 @@ def test_a_pixel_that_is_no_number_is_refused(value: float, tmp_path: Path) -> N
     values = np.full((10, 10), 0.5, dtype=np.float32)
     values[3, 4] = value
     Image.fromarray(values).save(path)
-    with pytest.raises(ImageError, match=r"finite number: .*bird\.tif has 1 that are not; .*on-error skip"):
+    with pytest.raises(ImageError, match=r"finite number: .*bird\.tif has 1 that are not; .*on_error skip"):
         read_image(path)
 
 

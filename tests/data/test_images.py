@@ -178,7 +178,7 @@ def test_a_broken_picture_is_named(write: Callable[[Path], None], rule: str, tmp
     with pytest.raises(ImageError, match=rule) as caught:
         read_image(path, "another name")
     assert str(path) in str(caught.value)
-    assert "on-error skip" in str(caught.value)
+    assert "on_error skip" in str(caught.value)
     assert isinstance(caught.value, UserError)
 
 

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from itertools import combinations
 from pathlib import Path
@@ -250,6 +252,17 @@ class TestWriting:
             with Image.open(drawn / "images" / line.split()[1]) as image:
                 assert image.size == (64, 64)
                 assert image.mode == "RGB"
+
+    def test_a_script_needs_no_guard_for_processes(self, tmp_path: Path) -> None:
+        script = tmp_path / "script.py"
+        script.write_text(
+            "from pathlib import Path\nfrom foveate.plumage import PlumageConfig, draw_plumage\n"
+            f"birds = PlumageConfig(species=2, train_per_species=8, test_per_species=8, size=64)\nprint('once')\n"
+            f"draw_plumage(Path({str(tmp_path / 'birds')!r}), birds, workers=2)\nassert __file__\n"
+        )
+        done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "once\n", "")
+        assert len(list((tmp_path / "birds" / "images").glob("*/*.jpg"))) == 32
 
     def test_bytes_do_not_depend_on_the_number_of_workers(self, drawn: Path, tmp_path: Path) -> None:
         assert contents(draw_plumage(tmp_path / "birds", SMALL, workers=2)) == contents(drawn)

@@ -35,7 +35,7 @@ from foveate.runs.run import Run
 from foveate.serve import pictures
 from foveate.serve.config import ServeConfig
 from foveate.serve.evidence import explained
-from foveate.serve.logs import JSONLines
+from foveate.serve.logs import JSONLines, log, written_logs
 from foveate.serve.server import serve
 from foveate.serve.service import Service
 from foveate.types import Prediction
@@ -285,3 +285,13 @@ def test_training_patches_are_found_where_they_lie_now(
     assert torch.equal(found.features, kept.features), "those that are kept: the patches are the same"
     assert all(Path(str(photograph_of(each.image))).is_relative_to(moved) for each in found.records)
     assert not any(Path(str(photograph_of(each.image))).is_relative_to(moved) for each in kept.records)
+
+
+def test_the_loggers_are_afterwards_as_they_were() -> None:
+    logger, stream = logging.getLogger("foveate.serve"), io.StringIO()
+    before = (logger.handlers, logger.propagate, logger.level)
+    with written_logs(stream):
+        log("an event", status=200)
+    stream.close()
+    log("later")  # goes nowhere, and fails nowhere
+    assert (logger.handlers, logger.propagate, logger.level) == before

@@ -172,7 +172,7 @@ def test_it_learns_a_few_pictures_by_heart(small: TrainConfig, tmp_path: Path) -
     )
     lines: list[str] = []
     train(config, tmp_path / "run", say=lines.append)
-    losses = [float(found.group(1)) for line in lines if (found := re.search(r"train/loss ([\d.]+)", line))]
+    losses = [float(found.group(1)) for line in lines if (found := re.search(r"training loss ([\d.]+)", line))]
     assert len(losses) == 20
     assert losses[-1] < 0.2 * losses[0]
 
@@ -280,7 +280,7 @@ def test_a_validation_split_chooses_the_epoch(small: TrainConfig, tmp_path: Path
     config = replace(small, data=replace(small.data, validation_fraction=0.34), epochs=4)
     lines: list[str] = []
     run = train(config, tmp_path / "run", say=lines.append)
-    tops = [float(found.group(1)) for line in lines if (found := re.search(r"validation/top1 ([\d.]+)", line))]
+    tops = [float(found.group(1)) / 100 for line in lines if (found := re.search(r"validation top-1 ([\d.]+)%", line))]
     assert len(tops) == 4
     metrics = run.metrics()
     assert metrics["chosen_epoch"] == tops.index(max(tops)) + 1

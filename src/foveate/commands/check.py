@@ -9,6 +9,8 @@ import tyro
 from foveate.commands import existence
 from foveate.config.data import DataConfig
 from foveate.config.hardware import HardwareConfig
+from foveate.files.locks import check_nobody_works_in
+from foveate.workflows.check.check_folder import check_new, default_folder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,12 +40,16 @@ class Check:
         existence.check_photographs(self.folder, self.data)
         if self.run_folder is not None:
             existence.check_run_or_zoom(self.run_folder)
+        root = self.folder.expanduser().resolve()
+        out = default_folder(root) if self.out is None else self.out
+        check_new(out, root)
+        check_nobody_works_in(out)  # before the imports, which take seconds
         from foveate.workflows.check.check import check
 
         check(
             self.folder,
             run=self.run_folder,
-            out=self.out,
+            out=out,
             labels=self.labels,
             data=self.data,
             hardware=self.hardware,

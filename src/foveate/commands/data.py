@@ -30,6 +30,8 @@ class Data:
     """Share of each class's training photographs to hold out for validation, as `train` would."""
     test_fraction: float = 0.2
     """Share of each class to hold out as the test split where there is none, as `train` would; 0: none."""
+    split_seed: int = 0
+    """Chooses the photographs that are held out, as `train` would."""
     draw: bool = False
     """Draw the plumage data set into the folder first."""
     species: int = 20
@@ -58,11 +60,13 @@ class Data:
             group_level=self.group_level,
             validation_fraction=self.validation_fraction,
             test_fraction=self.test_fraction,
+            split_seed=self.split_seed,
             on_error=self.on_error,
             largest_megapixels=self.largest_megapixels,
         )
         if not self.draw:
             existence.check_data(self.root)
+        existence.check_lists(config)
         from foveate.plumage import PlumageConfig, draw_plumage
         from foveate.workflows.demo import every
         from foveate.workflows.describe import describe_dataset

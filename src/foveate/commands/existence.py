@@ -10,6 +10,7 @@ from foveate.data.paths import expanded, holds
 from foveate.data.roots import existing_root
 from foveate.errors import UserError
 from foveate.recipes.config import TrainConfig
+from foveate.runs.no_run import no_run
 
 FOLDER = Path("FOLDER")
 """Stands for the root of a data set where a command takes the photographs as its first word."""
@@ -24,7 +25,7 @@ def check_run(path: Path) -> None:
             "it goes on where it was stopped"
         )
     if not holds((expanded(path) / _RUN).is_file):
-        raise UserError(f"a run is a folder with a {_RUN}, as `foveate train` makes it; {str(path)[:200]} is not one")
+        raise no_run(expanded(path))
 
 
 def check_run_or_zoom(path: Path) -> None:

@@ -24,6 +24,7 @@ from foveate.commands.guided_zoom_commands import GuidedZoom, Tune, pool_command
 from foveate.commands.hub_models import with_hub_models
 from foveate.commands.memory import keep_freed_memory
 from foveate.commands.old_spellings import refuse_old_words, refuse_unknown_words
+from foveate.commands.overview import overview
 from foveate.commands.parsing import parsed
 from foveate.commands.predict import Predict
 from foveate.commands.push import Push
@@ -31,6 +32,7 @@ from foveate.commands.recipes import Recipes
 from foveate.commands.report import Report
 from foveate.commands.reproduce import reproduce_command
 from foveate.commands.serve import Serve
+from foveate.commands.spelling import with_options
 from foveate.commands.train import train_command
 from foveate.data.paths import with_home
 from foveate.errors import UserError
@@ -86,6 +88,12 @@ def main(arguments: list[str] | None = None) -> int:
     if words == ["--version"]:
         print(f"foveate {__version__}")
         return 0
+    if words in (["--help"], ["-h"]):
+        print(overview())
+        return 0
+    if not words:
+        print(overview(), file=sys.stderr)
+        return 2
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # Line by line, so that the log of a long training can be followed; and whatever a name holds is printed.
@@ -134,7 +142,11 @@ def _run(words: list[str]) -> None:
         config=(tyro.conf.EnumChoicesFromValues, tyro.conf.AvoidSubcommands),
     )
     keep_freed_memory()
-    with_hub_models(with_home(command)).run()
+    try:
+        with_hub_models(with_home(command)).run()
+    except UserError as error:
+        error.args = (with_options(str(error), command),)
+        raise
 
 
 if __name__ == "__main__":

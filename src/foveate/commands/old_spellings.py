@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from difflib import get_close_matches
 
+from foveate.commands.overview import names
 from foveate.errors import UserError
 from foveate.recipes import RECIPES
 from foveate.reproduction.tables import FIGURES, TABLES
@@ -48,11 +49,15 @@ def refuse_old_words(words: Sequence[str]) -> None:
 
 
 def refuse_unknown_words(words: Sequence[str]) -> None:
-    """Refuse a command of which there is none in its group.
+    """Refuse a command of which there is none, or none in its group.
 
     Raises:
         UserError: The message names those that there are, or those nearest to it.
     """
+    if words and not words[0].startswith("-") and words[0] not in names():
+        near = " or ".join(get_close_matches(words[0][:50], names()))
+        hint = f"; did you mean {near}?" if near else ";"
+        raise UserError(f"there is no command {words[0][:200]!r}{hint} `foveate` alone lists all")
     for length, word in enumerate(words[1:3], 1):
         group = " ".join(words[:length])
         known = list(GROUPS.get(group, ()))

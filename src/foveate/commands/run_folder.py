@@ -11,6 +11,7 @@ from foveate.commands import existence
 from foveate.config.data import DatasetFormat
 from foveate.config.trackers import Tracker
 from foveate.files.file_names import safe_name
+from foveate.files.free_folders import is_free
 from foveate.recipes.config import TrainConfig
 
 RUNS = Path("runs")
@@ -74,11 +75,7 @@ def run_folder(config: TrainConfig, name: str) -> Path:
     if not config.epochs:
         config = config.counted(len(load_splits(config.data).named("train")))
     names = (safe_name(name if number == 1 else f"{name}-{number}") for number in count(1))
-    return next(path for each in names if _is_free(path := RUNS / each) or _holds(path, config))
-
-
-def _is_free(path: Path) -> bool:
-    return not path.exists() or (path.is_dir() and all(entry.name.startswith(".") for entry in path.iterdir()))
+    return next(path for each in names if is_free(path := RUNS / each) or _holds(path, config))
 
 
 def _holds(path: Path, config: TrainConfig) -> bool:

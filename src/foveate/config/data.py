@@ -127,6 +127,9 @@ class DataConfig:
     """Photographs with more million pixels count as those that cannot be read; each needs four times as many bytes."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "root", Path(self.root))  # in a script it may be given as text
+        if self.relabel is not None:
+            object.__setattr__(self, "relabel", Path(self.relabel))
         require_fraction("validation_fraction", self.validation_fraction)
         require_fraction("test_fraction", self.test_fraction)
         require(all(self.exclude), "names in exclude must not be empty", self.exclude)

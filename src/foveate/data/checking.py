@@ -117,5 +117,5 @@ def _unusable(splits: Mapping[str, Sequence[ImageRecord]], checks: Mapping[str, 
     problems, count = sum(map(len, broken.values())), sum(map(len, splits.values()))
     return UserError(
         f"{problems} of {count} photographs cannot be used{counted}; restore or remove them, or leave them out "
-        f"(on-error skip):{''.join(map(listed, broken.values()))}"
+        f"(on_error skip):{''.join(map(listed, broken.values()))}"
     )

@@ -23,7 +23,7 @@ from foveate.errors import UserError
 _T = TypeVar("_T")
 _REASON = 120  # characters of a decoder's own message
 _SMALL = 25_000_000  # pixels; 100 MB, which any machine has: what runs out of memory over fewer is damaged
-_MEND = "replace it, or leave it out (on-error skip)"
+_MEND = "replace it, or leave it out (on_error skip)"
 _MEGAPIXEL = 1_000_000
 _SPECIAL = (
     (stat.S_ISDIR, "it is a folder"),
@@ -127,7 +127,7 @@ def check_name(name: str) -> None:
         name.encode()
     except UnicodeEncodeError as error:
         raise ImageError(
-            f"the name of a photograph must be UTF-8: {printable(name)}; rename it, or leave it out (on-error skip)"
+            f"the name of a photograph must be UTF-8: {printable(name)}; rename it, or leave it out (on_error skip)"
         ) from error
 
 
@@ -140,7 +140,7 @@ def _opened(source: Path | bytes | ArchiveMember, name: str) -> Iterator[BinaryI
         else:
             stream = io.BytesIO(source.read() if isinstance(source, ArchiveMember) else source)
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise ImageError(f"image not found: {name}; restore it, or leave it out (on-error skip)") from error
+        raise ImageError(f"image not found: {name}; restore it, or leave it out (on_error skip)") from error
     except ImageError:
         raise
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
@@ -166,7 +166,7 @@ def _kind(stream: BinaryIO, name: str) -> str | None:
         return None
     if not kind.readable:
         raise NoPictureError(
-            f"image cannot be decoded: {name} (it is {kind.name}); {kind.mend}, or leave it out (on-error skip)"
+            f"image cannot be decoded: {name} (it is {kind.name}); {kind.mend}, or leave it out (on_error skip)"
         )
     if kind.name == "HEIC":
         prepare_heic()
@@ -228,5 +228,5 @@ def _too_large(name: str, largest_megapixels: int | None, size: tuple[int, int] 
     shape = f" is {size[0]}x{size[1]}" if size else " has more"
     return TooManyPixelsError(
         f"an image may have at most {largest_megapixels} megapixels; {name}{shape}; scale it down, raise "
-        "largest-megapixels, or leave it out (on-error skip)"
+        "largest_megapixels, or leave it out (on_error skip)"
     )

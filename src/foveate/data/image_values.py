@@ -58,7 +58,7 @@ def _wide_grey_to_rgb(image: Image.Image, name: str) -> Image.Image:
     if not np.isfinite(values).all():
         raise ImageError(
             f"every pixel must be a finite number: {name} has {np.count_nonzero(~np.isfinite(values))} that are not; "
-            "replace it, or leave it out (on-error skip)"
+            "replace it, or leave it out (on_error skip)"
         )
     white = 65535.0 if image.mode != "F" else 1.0 if values.max() <= 1.0 else 255.0
     grey = np.clip(values, 0, white) * (255.0 / white)

@@ -91,7 +91,7 @@ def _check_shape(size: tuple[int, int], name: str) -> None:
     if short < SMALLEST_SIDE or long > LARGEST_ASPECT * short:
         raise ImageError(
             f"an image must be at least {SMALLEST_SIDE} pixels on each side and at most {LARGEST_ASPECT:.0f} times "
-            f"as long as wide; {name} is {size[0]}x{size[1]}; remove it, or leave it out (on-error skip)"
+            f"as long as wide; {name} is {size[0]}x{size[1]}; remove it, or leave it out (on_error skip)"
         )
 
 

@@ -54,6 +54,17 @@ def working_in(folder: Path, saved: Callable[[], bool], *, name: str = LOCK) -> 
                 folder.rmdir()
 
 
+def check_nobody_works_in(folder: Path) -> None:
+    """Refuse a folder that a process works in, where that can be told at once.
+
+    Raises:
+        UserError: One does.
+    """
+    if (folder / LOCK).is_file():
+        with working_in(folder, lambda: False):
+            return
+
+
 def interruption_behind(error: BaseException | None) -> KeyboardInterrupt | None:
     """Return the Ctrl-C that an error is, or that it was raised on the way out from.
 

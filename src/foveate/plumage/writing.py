@@ -7,6 +7,7 @@ import json
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -57,8 +58,7 @@ def draw_plumage(
     Args:
         root: Folder of the data set; made where it is missing.
         config: What to draw.
-        workers: Processes; one per core where None. A script that asks for more than one must be importable
-            (``if __name__ == "__main__":``), as always with multiprocessing.
+        workers: Processes; one per core where None. A script needs no ``if __name__ == "__main__":`` for it.
         progress: Called with the number of pictures there are and the number there will be.
 
     Raises:
@@ -118,9 +118,26 @@ def _notes(draw: Callable[[tuple[int, int]], Note], tasks: list[tuple[int, int]]
         return
     # Forking is unsafe once torch has started its threads.
     with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        with _deaf_children():
+        with _deaf_children(), _main_left_out():
             notes = pool.map(draw, tasks, chunksize=_CHUNK)
         yield from notes
+
+
+@contextmanager
+def _main_left_out() -> Iterator[None]:
+    """Have processes that are started here not run the script anew, which draws nothing for them and may have no guard.
+
+    Python's spawned processes import what `__main__` says of itself (`multiprocessing.spawn.get_preparation_data`).
+    """
+    main = sys.modules["__main__"]
+    spec, file = main.__spec__, vars(main).pop("__file__", None)
+    main.__spec__ = None
+    try:
+        yield
+    finally:
+        main.__spec__ = spec
+        if file is not None:
+            main.__file__ = file
 
 
 @contextmanager

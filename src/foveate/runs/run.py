@@ -39,6 +39,7 @@ from foveate.recipes.config import TrainConfig
 from foveate.recipes.methods import METHODS, configurations, create_network
 from foveate.runs import migrations
 from foveate.runs.environment import commit, environment
+from foveate.runs.no_run import no_run
 
 SCHEMA_VERSION = 6
 _ENVIRONMENT = {
@@ -156,7 +157,7 @@ class Run:
         """
         file = path / "run.json"
         if not file.is_file():
-            raise UserError(f"a run is a folder with a run.json, as `foveate train` makes it; {path} is not one")
+            raise no_run(path)
         content = read_json(file, SCHEMA_VERSION, migrations.RUN)
         _check_method(content, file)
         return cls(path, structured(content, RunDescription, file, "a run", configurations()))

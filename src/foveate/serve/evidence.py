@@ -31,6 +31,7 @@ from foveate.serve.schemas import (
     ZoomEvidence,
 )
 from foveate.serve.service import Received, Service
+from foveate.serve.twin_choice import twin_of
 from foveate.types import Box, Prediction, RankedClass, Size
 from foveate.workflows.evidence_maps import EvidenceMaps, evidence_maps
 from foveate.workflows.explain_zoom import ZoomExplainer
@@ -72,7 +73,8 @@ def explained(
         received: The photograph.
         top: How many classes the answers rank.
         refined: Of a Guided Zoom: whether its evidence decides.
-        classes: Numbers of those whose maps are shown, and the first two of which are twins; empty: the best.
+        classes: Numbers of those whose maps are shown, and the first two of which are twins; empty: the best. Of one
+            alone the twin is chosen as of the best.
 
     Raises:
         UserError: The network's answer is not finite.
@@ -86,6 +88,7 @@ def explained(
     view = torch.from_numpy(decoded.pixels[0])
     maps = evidence_maps(service.unrefined.classifier, view, [each.number for each in shares])
     window = _window(service, Size(*image.size))
+    pair, words = _pair(service, every, shares, chosen=len(classes) > 1)
     return {
         "answer": answer_of(answer, service, top, decoded.warning),
         "first_answer": None if answer.first is None else _shares([answer.first], service)[0],
@@ -93,7 +96,8 @@ def explained(
         "photograph": pictures.shown(image),
         "window": _rectangle(window, Size(*image.size)),
         "maps": [] if maps is None else _maps(maps, shares),
-        "twins": _twins(service, view, shares),
+        "twins": _twins(service, view, pair, words),
+        "without_twins": words if len(pair) < 2 and service.twins is not None else None,
         "groups": _groups(service, received),
         "evidence": _zoom_evidence(service, received) if refined else None,
     }
@@ -120,16 +124,32 @@ def _maps(maps: EvidenceMaps, shares: Sequence[ClassShare]) -> list[ClassMap]:
     ]
 
 
-def _twins(service: Service, view: UInt8[Tensor, "1 H W 3"], shares: Sequence[ClassShare]) -> Twins | None:
-    """Return where the first two classes differ; None of a single class, or where the network cannot be asked."""
-    if service.twins is None or len(shares) < 2:
+def _pair(
+    service: Service, every: Sequence[ClassShare], shares: Sequence[ClassShare], *, chosen: bool
+) -> tuple[list[ClassShare], str]:
+    """Return the classes that are held against each other, and why these; the first alone where it has no twin."""
+    first = shares[0]
+    if chosen:
+        return list(shares[:2]), "Two classes side by side."
+    others = [each for each in every if each.number != first.number]
+    if not others:
+        return [first], "It knows no other class."
+    ranked = [(each.number, each.probability) for each in (first, *others)]
+    choice = twin_of(ranked, service.confusions, service.model.class_names)
+    return [first, *(each for each in others if each.number == choice.twin)], choice.words
+
+
+def _twins(service: Service, view: UInt8[Tensor, "1 H W 3"], pair: Sequence[ClassShare], words: str) -> Twins | None:
+    """Return where two classes differ; None of a single one, or where the network cannot be asked."""
+    if service.twins is None or len(pair) < 2:
         return None
-    first, second = shares[:2]
+    first, second = pair
     try:
         found = service.twins.evidence(Image.fromarray(view[0].numpy()), first.class_name, second.class_name)
     except UserError:
         return None
     return Twins(
+        words=words,
         first=first,
         second=second,
         for_first=pictures.heat(found.first),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TextIO
 
@@ -27,14 +29,25 @@ class JSONLines(logging.Formatter):
         return json.dumps(line, ensure_ascii=True, default=str)
 
 
-def write_logs(stream: TextIO | None = None) -> None:
-    """Have the logs of this server, and uvicorn's from warnings on, written to a stream, or stderr, as JSON lines."""
+@contextmanager
+def written_logs(stream: TextIO | None = None) -> Iterator[None]:
+    """Have the logs of this server, and uvicorn's from warnings on, written to a stream, or stderr, as JSON lines.
+
+    Afterwards the loggers are as they were: what is logged later does not go to a stream that may be closed.
+    """
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(JSONLines())
-    for name, level in (("foveate.serve", logging.INFO), ("uvicorn", logging.WARNING)):
-        logger = logging.getLogger(name)
+    loggers = {logging.getLogger("foveate.serve"): logging.INFO, logging.getLogger("uvicorn"): logging.WARNING}
+    before = [(each, each.handlers, each.propagate, each.level) for each in loggers]
+    for logger, level in loggers.items():
         logger.handlers, logger.propagate = [handler], False
         logger.setLevel(level)
+    try:
+        yield
+    finally:
+        for logger, handlers, propagate, level in before:
+            logger.handlers, logger.propagate = handlers, propagate
+            logger.setLevel(level)
 
 
 def log(event: str, level: int = logging.INFO, *, failed: BaseException | None = None, **facts: object) -> None:

@@ -64,8 +64,9 @@ class ClassMap(BaseModel):
 
 
 class Twins(BaseModel):
-    """Where the evidence lies for one of the two best classes and not the other, both on one scale."""
+    """Where the evidence lies for one of two classes and not the other, both on one scale."""
 
+    words: str = Field(description="Why these two.")
     first: ClassShare
     second: ClassShare
     for_first: Picture
@@ -138,6 +139,7 @@ class Explained(BaseModel):
     window: Rectangle = Field(description="What the network looks at.")
     maps: list[ClassMap]
     twins: Twins | None
+    without_twins: str | None = Field(description="Why there is no twin, where no other class comes near the best.")
     groups: list[PanelGroup] = Field(description="What else the network looked at, such as S3N's views.")
     evidence: ZoomEvidence | None = Field(description="Of a Guided Zoom whose evidence has decided.")
     seconds: float

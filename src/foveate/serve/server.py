@@ -16,7 +16,7 @@ from foveate.runs.context import HERE, RunContext
 from foveate.serve.application import create_application
 from foveate.serve.config import ServeConfig
 from foveate.serve.keys import Keys
-from foveate.serve.logs import write_logs
+from foveate.serve.logs import written_logs
 from foveate.serve.service import Service
 
 _STOPPING = (signal.SIGINT, signal.SIGTERM)
@@ -51,11 +51,10 @@ def serve(
             http="h11",
             timeout_graceful_shutdown=int(config.seconds + _GRACE),
         )
-        write_logs()
         host, port = listener.getsockname()[:2]
         shown = f"[{host}]" if ":" in host else host
         context.say(f"{service.name} answers at http://{shown}:{port} (stop it with Ctrl+C)")
-        with _stopped_quietly():
+        with written_logs(), _stopped_quietly():
             uvicorn.Server(settings).run(sockets=[listener])
     context.say("stopped")
 

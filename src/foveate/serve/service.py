@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+from jaxtyping import Int
 from PIL import Image
 
 from foveate.data.images import read_image
@@ -14,6 +16,7 @@ from foveate.errors import UserError
 from foveate.runs.context import RunContext
 from foveate.runs.guided_zoom_run import GuidedZoomRun
 from foveate.serve.config import ServeConfig
+from foveate.serve.twin_choice import kept_confusions
 from foveate.types import Prediction
 from foveate.workflows.decoded_batches import Decoded
 from foveate.workflows.explain_zoom import ZoomExplainer
@@ -45,6 +48,8 @@ class Service:
     """None where training photographs are gone, or not to be shown."""
     twins: TwinExplainer | None
     """None where nothing sees through the network."""
+    confusions: Int[np.ndarray, "c c"] | None
+    """Of its network in the test, as `kept_confusions`."""
     largest_megapixels: int
     say: Callable[[str], None]
 
@@ -62,7 +67,8 @@ class Service:
             unrefined=unrefined,
             zoom=_zoom_explainer(model, config, context),
             typical=_typical(unrefined, config, context),
-            twins=_twin_explainer(unrefined, context),
+            twins=_twin_explainer(model, context),
+            confusions=kept_confusions(unrefined.run),
             largest_megapixels=min(config.largest_megapixels, context.largest_of(model.run)),
             say=context.say,
         )
@@ -119,8 +125,9 @@ def _zoom_explainer(model: Model, config: ServeConfig, context: RunContext) -> Z
 
 
 def _twin_explainer(model: Model, context: RunContext) -> TwinExplainer | None:
+    layer = None if model.zoom is None else GuidedZoomRun.open(model.zoom).description.pool.grounding.layer
     try:
-        return TwinExplainer.of(model.classifier, model.class_names)
+        return TwinExplainer.of(model.unrefined().classifier, model.class_names, layer)
     except UserError as error:
         context.say(f"where two classes differ is not shown: {error}")
         return None

@@ -16,6 +16,7 @@ from foveate.backbones.weights import save_weights
 from foveate.data.loading import Batch
 from foveate.errors import UserError
 from foveate.progress import Expectation
+from foveate.training.measured_words import epoch_words
 
 
 class EpochLines(Callback):
@@ -51,13 +52,12 @@ class EpochLines(Callback):
         spent = time.perf_counter() - self._began
         self.seconds += spent
         self.measured = {name: float(value) for name, value in sorted(trainer.callback_metrics.items())}
-        measured = ", ".join(f"{name} {value:.4f}" for name, value in self.measured.items())
         if not math.isfinite(self.measured["train/loss"]):
             raise UserError(
                 f"the training loss must stay finite; it is {self.measured['train/loss']} in epoch "
                 f"{trainer.current_epoch + 1}; lower optimiser.learning_rate or set optimiser.gradient_clip"
             )
-        self.say(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}: {measured}, {spent:.0f} s")
+        self.say(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}: {epoch_words(self.measured)}, {spent:.0f} s")
 
     def spent(self, *, with_waiting: bool) -> dict[str, float]:
         """Return the minutes that the training took and, where it can be said, the share of them spent waiting."""

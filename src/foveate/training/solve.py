@@ -18,6 +18,7 @@ from foveate.files.documents import read_json, write_json
 from foveate.networks.network import Network, Solved
 from foveate.recipes.config import TrainConfig
 from foveate.training.frozen_features import KeptFeatures
+from foveate.training.measured_words import held_out_words
 
 _FOLDER, _MEASURED = "features", "measured.json"
 _OF_STEPS = (
@@ -79,7 +80,8 @@ def solve(
     began = time.perf_counter()
     frozen = KeptFeatures(network, train, config.transforms, config.hardware, folder / _FOLDER, say)
     solved = network.solve(frozen, torch.tensor(labels_of(train)), config.seed, group_numbers(train))
-    say(", ".join(f"{name} {value:.4g}" for name, value in solved.measured.items()))
+    if words := held_out_words(solved.measured):
+        say(words)
     measured = {"minutes": round((time.perf_counter() - began) / 60, 2), **solved.measured}
     write_json(folder / _FOLDER / _MEASURED, measured)
     return solved._replace(measured=measured)

@@ -96,6 +96,11 @@ class ComparedModel(ABC):
         """What it answered before the evidence was weighed; None where no evidence is."""
         return None
 
+    @property
+    def grounding_layer(self) -> str | None:
+        """The layer of its network that evidence was collected in; None: none was, and the usual one will do."""
+        return None
+
     def explainer(self) -> Explain | None:
         """Return what shows the way to its answer for a photograph; None where it cannot be shown.
 
@@ -224,6 +229,11 @@ class ComparedZoom(ComparedModel):
     def table(self) -> PredictionTable:
         """What the evidence decides."""
         return refined_table(self.zoom, self.evidence, self.zoom.description.refinement, self.split)
+
+    @property
+    def grounding_layer(self) -> str | None:
+        """That of the pool's grounding."""
+        return self.zoom.description.pool.grounding.layer
 
     @property
     def prefix(self) -> str:

@@ -222,7 +222,7 @@ def every(count: int, say: Callable[[str], None]) -> Callable[[int, int], None]:
 
 def _progress(say: Callable[[str], None]) -> Callable[[str], None]:
     """Return what passes on lines of progress, without tables and what was measured on the way."""
-    return lambda line: None if "|" in line or "held-out/" in line else say(line)
+    return lambda line: None if "|" in line or "cross-validated" in line else say(line)
 
 
 def _nothing(line: str) -> None:

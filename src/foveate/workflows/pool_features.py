@@ -18,6 +18,7 @@ from torch.nn import functional
 from foveate.config.data import DataConfig, TransformConfig
 from foveate.data.loading import EvaluationViews, evaluation_loader
 from foveate.data.records import ImageDataset, ImageRecord, Patch, labels_of, photograph_of
+from foveate.errors import UserError
 from foveate.files.atomic import atomic_path
 from foveate.files.hashes import hash_of_file
 from foveate.guided_zoom.nearest_patches import Nearest, nearest

@@ -44,7 +44,7 @@ def tune(
     if split is Split.TEST:
         raise UserError(
             "what is fitted to the test split says nothing about other photographs; give --split validation, and "
-            "train the network with data.validation_fraction above 0"
+            "train the network with --data.validation-fraction above 0"
         )
     if split is Split.VALIDATION:
         check_fits_decision(zoom, context)

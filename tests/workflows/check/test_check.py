@@ -30,7 +30,8 @@ from foveate.recipes.datasets import load_dataset
 from foveate.runs.guided_zoom_run import GuidedZoomDescription, GuidedZoomRun
 from foveate.runs.held_out import HeldOutSource, write_held_out
 from foveate.runs.run import Run
-from foveate.workflows.check.check import check, default_folder
+from foveate.workflows.check.check import check
+from foveate.workflows.check.check_folder import default_folder
 from foveate.workflows.check.equal_photographs import Looked
 from foveate.workflows.check.label_evidence import evidence_by_answers, judgeable, neighbours_say
 from foveate.workflows.check.run_evidence import Judge, evidence_by_run

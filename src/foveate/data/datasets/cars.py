@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from foveate.config.data import Split
 from foveate.data.datasets.assembly import Row, assemble
 from foveate.data.datasets.checks import require_files
 from foveate.data.datasets.reading import inclusive_box, read_mat
+from foveate.data.images import ImageError, upright_size
 from foveate.data.records import ImageDataset
 from foveate.errors import UserError
 
 META, TRAIN, TEST = "devkit/cars_meta.mat", "devkit/cars_train_annos.mat", "cars_test_annos_withlabels.mat"
+_LOOKED_AT = 20
+_ROUNDING = 2  # pixels
+_CUT = "photographs are cut to their boxes, which are therefore left out: they are of the whole photographs"
 _FIELDS = ("fname", "class", "bbox_x1", "bbox_y1", "bbox_x2", "bbox_y2")
 
 
@@ -29,7 +33,27 @@ def load_cars(root: Path) -> ImageDataset:
         *_rows(root, TRAIN, "cars_train", Split.TRAIN),
         *_rows(root, test, "cars_test", Split.TEST),
     ]
+    if _are_cut(rows):
+        rows = [row._replace(box=None) for row in rows]
+        return assemble("Stanford Cars", rows, class_names, notes=[_CUT])
     return assemble("Stanford Cars", rows, class_names)
+
+
+def _are_cut(rows: Sequence[Row]) -> bool:
+    """Say whether photographs are cut to their boxes, of a few from the beginning to the end whose headers are read.
+
+    A box then speaks of the photograph as it was: it reaches beyond what is left, and is as large.
+    """
+    fits = []
+    for row in rows[:: max(1, len(rows) // _LOOKED_AT)]:
+        try:
+            size = upright_size(row.image, row.id)
+        except ImageError:
+            continue  # said when photographs are read
+        assert row.box is not None
+        beyond = row.box.right > size.width or row.box.bottom > size.height
+        fits.append(beyond and max(abs(row.box.width - size.width), abs(row.box.height - size.height)) <= _ROUNDING)
+    return bool(fits) and all(fits)
 
 
 def _rows(root: Path, annotations: str, folder: str, split: Split) -> Iterator[Row]:

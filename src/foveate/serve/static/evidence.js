@@ -3,6 +3,18 @@
 import { element, percent, picture, placed, toggle, within } from "./elements.js";
 import { typicalPhotograph } from "./requests.js";
 
+const EDGE = 0.002; // of a side
+
+// A thin line around what the network saw, where that is not the whole photograph, and frames around the evidence.
+const frames = (explained, chosen) => {
+  const { window } = explained;
+  const cut = Math.max(window.left, window.top, 1 - window.right, 1 - window.bottom) > EDGE;
+  const seen = cut ? [element("div", { class: "seen", vars: placed(window), "aria-hidden": "true" })] : [];
+  const found = boxes(explained, chosen);
+  const words = [cut ? "Dashed: the part that the network saw." : "", found.length ? "Framed: the evidence that is cut out below." : ""];
+  return { marks: [...seen, ...found], words: words.filter(Boolean).join(" ") };
+};
+
 // The photograph in colour, and over it where a class is seen.
 export const stage = (view, chosen, on, changed) => {
   const { explained, file } = view;
@@ -17,11 +29,14 @@ export const stage = (view, chosen, on, changed) => {
     ? picture(explained.photograph, `The photograph ${file.name}`)
     : element("img", { src: view.url, alt: `The photograph ${file.name}` });
   const words = chosen && layers.length ? `Show where it sees ${chosen}` : null;
+  const { marks, words: legend } = explained && on && layers.length ? frames(explained, chosen) : { marks: [], words: "" };
   return element(
     "figure",
     {},
-    element("div", { class: "stage" }, whole, layers),
-    words ? element("figcaption", { class: "tools" }, toggle(words, on, changed)) : null,
+    element("div", { class: "stage" }, whole, layers, marks),
+    words
+      ? element("figcaption", { class: "tools" }, toggle(words, on, changed), legend ? element("span", { class: "quiet" }, legend) : null)
+      : null,
   );
 };
 
@@ -106,7 +121,7 @@ export const twins = (explained, typical) => {
     "section",
     { class: "part", "aria-labelledby": "twins" },
     element("h2", { id: "twins" }, "Why this one, and not its twin?"),
-    element("p", {}, "The two best classes side by side. Where it glows, the photograph speaks for the one and against the other; both glow on one scale."),
+    element("p", {}, `${explained.twins.words} Where it glows, the photograph speaks for the one and against the other; both glow on one scale.`),
     element(
       "ul",
       { class: "twins" },
@@ -115,6 +130,14 @@ export const twins = (explained, typical) => {
     ),
   );
 };
+
+export const alone = (words) =>
+  element(
+    "section",
+    { class: "part", "aria-labelledby": "twins" },
+    element("h2", { id: "twins" }, "Why this one, and not its twin?"),
+    element("p", {}, words),
+  );
 
 const round = (each, number) =>
   element(
@@ -171,7 +194,7 @@ export const zoomed = (evidence) => {
   );
 };
 
-export const boxes = (explained, chosen) =>
+const boxes = (explained, chosen) =>
   (explained.evidence?.classes ?? [])
     .filter((each) => each.class_name === chosen)
     .flatMap((each) => each.rounds)

@@ -1,7 +1,7 @@
 // Takes photographs, asks the server, and shows the answer with its evidence.
 
 import { element, percent, toggle } from "./elements.js";
-import { bars, boxes, group, stage, twins, zoomed } from "./evidence.js";
+import { alone, bars, group, stage, twins, zoomed } from "./evidence.js";
 import { Refused, explain, keep, model, predict } from "./requests.js";
 
 const facts = document.body.dataset;
@@ -72,8 +72,10 @@ const askAll = async (signal) => {
 
 const showEvidence = async (signal) => {
   const view = state.selected;
-  // Of several photographs: the evidence for what they say together.
-  const classes = state.joint ? state.joint.top.slice(0, 3).map((each) => each.number) : [];
+  // Of several photographs: the evidence for what they say together, of classes that come near the best.
+  const [best] = state.joint?.top ?? [];
+  const near = (each) => each.probability >= Math.max(0.01, 0.05 * best.probability);
+  const classes = (state.joint?.top ?? []).slice(0, 3).filter((each) => each === best || near(each)).map((each) => each.number);
   const asked = [state.refine, ...classes].join();
   if (view.explained?.asked !== asked) {
     view.explained = null;
@@ -162,11 +164,11 @@ const chosenClass = (view) => {
 const result = (view) => {
   const { explained } = view;
   const shown = stage(view, chosenClass(view), state.heat, (on) => { state.heat = on; render(); });
-  if (explained && state.heat) shown.querySelector(".stage").append(...boxes(explained, chosenClass(view)));
   const parts = [element("div", { class: "answer" }, shown, verdict(view))];
   if (!explained) parts.push(element("p", { class: "waiting" }, "Looking for the evidence"));
   else {
     if (explained.twins) parts.push(twins(explained, facts.trainingPhotographs === "true"));
+    else if (explained.without_twins) parts.push(alone(explained.without_twins));
     if (explained.evidence) parts.push(zoomed(explained.evidence));
     parts.push(...explained.groups.map(group));
   }

@@ -6,7 +6,7 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from itertools import count, pairwise
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,7 @@ from foveate.data.records import ImageRecord
 from foveate.data.roots import shown_path
 from foveate.errors import UserError
 from foveate.evaluation.data_report import DataReport, FindingKind, SplitSummary, median_size, ordered
+from foveate.files.free_folders import is_free
 from foveate.files.locks import working_in
 from foveate.progress import progress
 from foveate.recipes.config import TrainConfig
@@ -38,6 +39,7 @@ from foveate.workflows.check.check_files import (
     printable,
     write_check,
 )
+from foveate.workflows.check.check_folder import check_new, default_folder
 from foveate.workflows.check.equal_photographs import Looked, equal, small_classes, torn_groups, unusable
 from foveate.workflows.check.label_evidence import LabelEvidence, evidence_by_probe, judgeable, usual_method
 from foveate.workflows.check.run_evidence import Judge, evidence_by_run
@@ -87,47 +89,13 @@ def check(
     check_new(place, root)
     judge = None if run is None else Judge.of(run)
     splits = load_splits(config, say)
-    with working_in(place, lambda: (place / _FEATURES).exists()):
+    with working_in(place, lambda: is_free(place) and any((place / _FEATURES).glob("*"))):
         report, records = _looked_over(splits, config, place, judge, labels, hardware, method, say)
         files = write_check(report, records)
         shutil.rmtree(place / _FEATURES, ignore_errors=True)
     say(data_check_markdown(printable(report)))
     _say_end(report, files, say)
     return report
-
-
-def default_folder(root: Path) -> Path:
-    """Return `check` below the current folder or, with a number, the first after it that is new or empty.
-
-    Where the current folder is that of the photographs or below it, it is NAME-check beside the photographs' folder
-    NAME: whatever lies among them may be taken for a class.
-    """
-    first = root.with_name(f"{root.name}-check") if _is_among(Path(), root) else Path("check")
-    names = (first if number == 1 else first.with_name(f"{first.name}-{number}") for number in count(1))
-    return next(path for path in names if _is_free(path))
-
-
-def check_new(out: Path, root: Path) -> None:
-    """Refuse a folder that holds something, for its lists may have been edited, or that is among the photographs.
-
-    Raises:
-        UserError: It does, or is.
-    """
-    if _is_among(out, root):
-        raise UserError(
-            f"a check writes beside the photographs, for among them its pictures would be a class; {out} is in {root}; "
-            f"name another with --out, such as {root}-check"
-        )
-    if not _is_free(out):
-        raise UserError(f"a check needs a new or empty folder; {out} holds other files; name another with --out")
-
-
-def _is_among(path: Path, root: Path) -> bool:
-    return root.is_dir() and path.resolve().is_relative_to(root)
-
-
-def _is_free(path: Path) -> bool:
-    return not path.exists() or (path.is_dir() and all(entry.name.startswith(".") for entry in path.iterdir()))
 
 
 def _looked_over(

@@ -57,7 +57,7 @@ class TwinView:
     def contrast(self) -> TwinContrast | None:
         """What says where two classes differ; None where nothing sees through the network."""
         try:
-            return TwinContrast(self.classifier.network)
+            return TwinContrast(self.classifier.network, self.subject.model.grounding_layer)
         except UserError as error:
             self.subject.notes.append(f"Where twins differ cannot be shown: {error}")
             return None

@@ -1,5 +1,13 @@
 "use strict";
 (() => {
+  // What is closed on the screen is printed too.
+  let opened = [];
+  window.addEventListener("beforeprint", () => {
+    opened = [...document.querySelectorAll("details:not([open])")];
+    opened.forEach((each) => { each.open = true; });
+  });
+  window.addEventListener("afterprint", () => opened.forEach((each) => { each.open = false; }));
+
   const holder = document.getElementById("gallery-data");
   const data = holder ? JSON.parse(holder.textContent) : window.foveateGallery;
   const gallery = document.getElementById("gallery-cards");
