@@ -8,14 +8,13 @@ from typing import Any, TypeVar
 
 from foveate.commands.predict import Predict
 from foveate.commands.run_folder import RUNS
-from foveate.commands.serve import Serve
 from foveate.workflows.hub.address import HubAddress
 
 _Command = TypeVar("_Command")
 _MODELS = {"run_folder", "models", "network", "folder"}
 """The fields of commands that name runs and Guided Zooms."""
-_READERS = (Predict, Serve)
-"""They write nothing into the folder of what they ask."""
+_READERS = (Predict,)
+"""They write nothing beside what they ask, and do not show its name."""
 
 
 def with_hub_models(command: _Command) -> _Command:

@@ -18,6 +18,7 @@ from torch.nn import functional
 from foveate.config.data import DataConfig, TransformConfig
 from foveate.data.loading import EvaluationViews, evaluation_loader
 from foveate.data.records import ImageDataset, ImageRecord, Patch, labels_of, photograph_of
+from foveate.errors import UserError
 from foveate.files.atomic import atomic_path
 from foveate.files.hashes import hash_of_file
 from foveate.guided_zoom.nearest_patches import Nearest, nearest
@@ -85,6 +86,8 @@ def pool_features(
     Raises:
         UserError: The pool is unfinished, empty, without evidence of some class, or its photographs are gone.
     """
+    if zoom_run.shared:
+        raise UserError(f"its photographs are with those who shared {zoom_run.path.name}")
     run = zoom_run.evidence_run()
     records = patches_alone(load_pool(zoom_run.pool, partial(_photographs, root)).train)
     origin = {"evidence_hash": hash_of_file(run.weights), "pool_hash": _hash_of_patches(records)}

@@ -73,7 +73,8 @@ def told(address: object) -> Iterator[None]:
 
 def refused(address: object, error: BaseException) -> UserError:
     """Return the error of a request about a model that failed, as `told` raises it."""
-    status = getattr(getattr(error, "response", None), "status_code", None)
+    errors = import_module("huggingface_hub.errors")
+    status = error.response.status_code if isinstance(error, errors.HfHubHTTPError) else None
     reason = str(error).strip().splitlines()[:1] or [type(error).__name__]
     if status in (401, 403):
         return UserError(f"the hub lets only its owner write {address}; it refused ({status}); {_SIGN_IN}")
