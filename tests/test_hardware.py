@@ -40,5 +40,5 @@ def test_by_itself_the_environment_decides_and_then_the_processor(
 
 def test_another_precision_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FOVEATE_PRECISION", "half")
-    with pytest.raises(UserError, match="FOVEATE_PRECISION must be auto, bf16 or float32; got 'half'"):
+    with pytest.raises(UserError, match="FOVEATE_PRECISION must be auto, bf16, fp16 or float32; got 'half'"):
         autocast_dtype(HardwareConfig(accelerator="cpu"))

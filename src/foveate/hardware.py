@@ -56,7 +56,7 @@ def autocast_dtype(config: HardwareConfig) -> torch.dtype:
     """
     precision = config.precision if config.precision != "auto" else os.environ.get(_PRECISION, "auto")
     if precision not in ("auto", *_DTYPES):
-        raise UserError(f"{_PRECISION} must be auto, {' or '.join(_DTYPES)}; got {precision!r}")
+        raise UserError(f"{_PRECISION} must be auto, bf16, fp16 or float32; got {precision!r}")
     if precision == "fp16" and (kind := device_of(config).type) == "cpu":
         raise UserError(f"precision fp16 is for GPUs; the device is a {kind}; take bf16 or float32, or leave it out")
     if precision in _DTYPES:

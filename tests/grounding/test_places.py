@@ -13,7 +13,9 @@ from torch.testing import assert_close
 from torchvision.models import VisionTransformer
 
 import foveate
+from foveate.backbones.backbone import create_backbone
 from foveate.backbones.own_cnns import OwnCNN, seen_as_cnn
+from foveate.config.networks import BackboneConfig
 from foveate.errors import UserError
 from foveate.grounding.attn_lrp import AttnLRP
 from foveate.grounding.config import GroundingConfig, GroundingMethod
@@ -27,6 +29,7 @@ from foveate.grounding.rollout import AttentionRollout
 from foveate.guided_zoom.config import PoolConfig
 
 CLASSES = 5
+EXCITATION = (GroundingMethod.EB, GroundingMethod.CEB)
 
 
 @pytest.fixture(scope="module")
@@ -261,3 +264,21 @@ def test_one_line_grounds_a_transformer(vit: nn.Module) -> None:
         assert foveate.ground(vit, photographs(), 2, method=method).maps.shape == (2, 2, 3, 3)
     configured = replace(GroundingConfig(), method=GroundingMethod.ATTN_LRP, layer="blocks.0")
     assert configured.layer == "blocks.0"
+
+
+@pytest.mark.parametrize("architecture", ["test_vit", "test_convnext"])
+@pytest.mark.parametrize("method", [each for each in GroundingMethod if each not in EXCITATION])
+def test_a_backbone_of_tokens_is_grounded_by_every_other_method(architecture: str, method: GroundingMethod) -> None:
+    config = BackboneConfig(architecture=architecture, weights="none")
+    backbone = create_backbone(config, CLASSES, input_size=64).eval()
+    images = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+
+    def maps() -> Tensor:
+        return create_grounding(backbone, GroundingConfig(method=method, masks=4))(images, 2).maps
+
+    if (architecture, method) == ("test_convnext", GroundingMethod.ROLLOUT):
+        with pytest.raises(UserError, match="rollout"):
+            maps()
+    else:
+        assert maps().isfinite().all()
+        assert maps().shape[:2] == (2, 2)

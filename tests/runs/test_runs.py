@@ -31,7 +31,7 @@ from foveate.files.documents import append_json_line, read_json, write_json
 from foveate.recipes.config import TrainConfig
 from foveate.reproduction.trainings import TRAININGS
 from foveate.runs.environment import commit, environment
-from foveate.runs.run import Run, RunDescription
+from foveate.runs.run import SCHEMA_VERSION, Run, RunDescription
 from foveate.s3n.config import AttentionKind, Branches, Partition, S3NConfig
 
 CLASSES = ("wren", "Gr\N{LATIN SMALL LETTER U WITH DIAERESIS}nspecht", "owl")
@@ -189,8 +189,8 @@ def test_a_run_remembers_which_method_it_is_of(unfinished: Run, tmp_path: Path) 
         (lambda run: run["config"].update(epochs=-1), r"epochs must not be negative; got -1.*config"),
         (lambda run: run["config"].pop("data"), r"required field missing.*config\.data"),
         (
-            lambda run: run.update(schema_version=7),
-            r"reads run\.json of schema 6; .* has 7; use the version that wrote it",
+            lambda run: run.update(schema_version=SCHEMA_VERSION + 1),
+            rf"reads run\.json of schema {SCHEMA_VERSION}; .* has {SCHEMA_VERSION + 1}; use the version that wrote it",
         ),
         (
             lambda run: run["config"]["network"].update(method="s4n"),

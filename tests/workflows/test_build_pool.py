@@ -275,7 +275,16 @@ def test_class_maps_ground_where_nothing_is_said_and_excitation_backprop_has_no_
     for _ in range(2):
         pool = built(run, tmp_path / "pool", replace(CONFIG, grounding=GroundingConfig()), context=context)
         assert pool.description.config == CONFIG
-    assert len([line for line in said if "grounded by class maps" in line and "no rule for" in line]) == 1
+    assert (
+        len(
+            [
+                line
+                for line in said
+                if "grounded by class maps" in line and "excitation backprop grounds a CNN's" in line
+            ]
+        )
+        == 1
+    )
     contrast = GroundingConfig(method=GroundingMethod.CEB)
-    with pytest.raises(UserError, match="excitation backprop has no rule for"):
+    with pytest.raises(UserError, match="excitation backprop grounds a CNN's feature map"):
         built(run, tmp_path / "other", replace(CONFIG, grounding=contrast))

@@ -408,7 +408,7 @@ def test_on_the_command_line(quick_run: Run, tmp_path: Path, capsys: pytest.Capt
     assert "### zoom, test split" in capsys.readouterr().out
     assert GuidedZoomRun.open(Path(out)).description.refinement == RefinementConfig(top_k=4, weights=(0.4, 0.3))
     assert main(["guided-zoom", str(quick_run.path), "--out", out, *options, "--refinement.top-k", "9"]) == 2
-    assert "top_k must be at most the number of classes, 4" in capsys.readouterr().err
+    assert "--refinement.top-k must be at most the number of classes, 4" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("start", EvidenceStart)

@@ -51,7 +51,7 @@ class ClassAndPatches(nn.Module):
         features = cast(TimmNetwork, self.body).forward_features(images)
         patches = self.layout(self.body, features, images)
         token = self.layout.class_token(self.body, features)[:, :, None, None]
-        return torch.cat([token.expand_as(patches), patches], dim=1)
+        return torch.cat([token.expand(-1, -1, *patches.shape[2:]), patches], dim=1)
 
     def get_classifier(self) -> nn.Module:
         """Return the head."""
