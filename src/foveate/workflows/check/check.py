@@ -24,7 +24,7 @@ from foveate.errors import UserError
 from foveate.evaluation.data_report import DataReport, FindingKind, SplitSummary, median_size, ordered
 from foveate.files.free_folders import is_free
 from foveate.files.locks import working_in
-from foveate.progress import progress
+from foveate.progress import about, progress
 from foveate.recipes.config import TrainConfig
 from foveate.recipes.datasets import load_splits
 from foveate.report.data_check import data_check_markdown
@@ -45,6 +45,7 @@ from foveate.workflows.check.label_evidence import LabelEvidence, evidence_by_pr
 from foveate.workflows.check.run_evidence import Judge, evidence_by_run
 from foveate.workflows.check.suspects import suspected_labels, typical_photographs
 from foveate.workflows.fit.benchmark import measure_speed
+from foveate.workflows.fit.method_rungs import SOLVING
 
 _FEATURES = ".features"
 _VIEWS = 2
@@ -169,8 +170,9 @@ def _evidence(
         return None
     if passed := len({record.label for record in records}) - classes:
         say(f"labels of {passed} classes are not looked at: that takes two photographs of a class that are not equal")
-    seconds = _VIEWS * len(places) * measure_speed(method, classes).answer
-    say(f"looking at the labels of {len(places)} photographs: about {max(1, round(seconds / 60))} minutes")
+    speed = measure_speed(method, classes)
+    seconds = len(places) * (_VIEWS * speed.answer + SOLVING * classes * speed.passes)
+    say(f"looking at the labels of {len(places)} photographs: {about(seconds)}")
     judged = [records[place] for place in places]
     return evidence_by_probe(judged, groups[places], method, out / _FEATURES, say)
 

@@ -30,7 +30,7 @@ from foveate.workflows.train import train, trained
 
 _FEATURE_VIEWS = 2
 """Of each photograph, of which a probe keeps features."""
-_SOLVING = 15 / (832 * 39)
+SOLVING = 15 / (832 * 39)
 """Seconds in which a probe is fitted, for each photograph and class; measured with 832 of 39, on two cores."""
 
 
@@ -105,7 +105,7 @@ class SolvedRung(MethodRung):
         # Later looks rest on the first one's head, so that each fold has its own.
         later = ladder.folds * (1 - 1 / speed.passes)
         looks = _FEATURE_VIEWS * photographs * (1 + later) + ladder.held_out
-        solving = _SOLVING * photographs * len(ladder.splits.class_names) * speed.passes * solutions
+        solving = SOLVING * photographs * len(ladder.splits.class_names) * speed.passes * solutions
         return RungTime(machine.training(config, speed, 0) + machine.answers(speed, round(looks)) + solving, 0.0)
 
     @override
@@ -150,7 +150,7 @@ def _heads(ladder: Ladder, config: TrainConfig, speed: Speed, photographs: int) 
     """Return the seconds in which the heads are solved for that a training begins with."""
     if not config.network.begins_with_probe:
         return 0.0
-    solving = _SOLVING * photographs * len(ladder.splits.class_names) * speed.passes
+    solving = SOLVING * photographs * len(ladder.splits.class_names) * speed.passes
     return solving + ladder.machine.answers(speed, _FEATURE_VIEWS * photographs)
 
 
