@@ -32,7 +32,7 @@ from foveate.workflows.export.config import ExportPrecision
 from foveate.workflows.export.export import Exported
 from foveate.workflows.export.int8 import quantised
 from foveate.workflows.export.proof import Compared, Proof, proof_of
-from foveate.workflows.export.traced import traced
+from foveate.workflows.export.traced import Bfloat16Pass, traced
 
 pytestmark = pytest.mark.usefixtures("without_noise")  # an artefact is compared with what has no noise in it
 
@@ -108,6 +108,26 @@ def test_int8_computes_convolutions_in_8_bits(tmp_path: Path) -> None:
     _, logits = answers_of(tmp_path, "onnx", pixels(3, side))
     expected = eager(network, pixels(3, side))[1]
     assert 0 < np.abs(logits - expected).max() < 0.5 * np.ptp(expected)
+
+
+def test_int8_of_a_network_without_convolutions_is_refused() -> None:
+    _, side, _, proto = exported_family("S3N on a ViT")
+    with pytest.raises(
+        UserError, match="int8 is of convolutions, but for the first 2 and the last; this network has no"
+    ):
+        quantised(proto, batches(1, side))
+
+
+def test_a_pass_in_bf16_is_one() -> None:
+    network, side, _, _ = exported_family("plain")
+    expected = eager(network, pixels(3, side))[1]
+    backbone = network.network.backbone
+    backbone.runtime = Bfloat16Pass(backbone)
+    try:
+        halved = eager(network, pixels(3, side))[1]
+    finally:
+        backbone.runtime = None
+    assert 1e-4 < np.abs(halved - expected).max() < 0.2 * np.ptp(expected)
 
 
 @pytest.mark.parametrize(
@@ -223,7 +243,7 @@ def test_a_proof_by_hand() -> None:
 @pytest.mark.parametrize("other", [[1.0, 2.0], [2.0, 1.002], [float("nan"), 1.0]], ids=["other", "near", "none"])
 def test_a_network_that_looks_once_has_no_ties(other: list[float]) -> None:
     problem = proof_by(SURE * 400, [*SURE * 399, other]).problem
-    assert problem == "the logits of 1 differ by more than 0.001 ('399' first); none may"
+    assert problem == "the logits of 1 differ by more than 0.001, or their best classes ('399' first); none may"
 
 
 @pytest.mark.parametrize(("ties", "proved"), [(2, True), (3, False)])

@@ -104,7 +104,8 @@ def test_nothing_of_this_machine_is_in_it(run: Run, made: GuidedZoomRun, birds: 
     [
         ("foveate train s3n ../a/birds --out=/b/c d", "foveate train s3n birds --out=c d"),
         (r"foveate fit 'C:\Users\Ada\my birds'", "foveate fit 'my birds'"),
-        ("x --a=/b/cc:/d/e,/f/g", "x --a=cc:e,g"),
+        ("x --a=/b/cc:/d/e,/f/g", "x --a=g"),
+        ("x '/home/ada lovelace/birds' '/data/Zoe, 2024/owls' /home/a=b/x.txt", "x birds owls x.txt"),
         ("foveate fit '/home/ada", "foveate"),
     ],
 )
@@ -193,7 +194,9 @@ def test_a_card_without_a_licence_is_refused(
 
 
 def test_a_name_that_exists_is_not_written_over(hub: StandIn, run: Run) -> None:
-    hub.add("ada/birds", {".gitattributes": b""})
+    hub.add("ada/birds", {".gitattributes": b""}, private=True)
+    with pytest.raises(UserError, match="as visible as was asked: public; hf://ada/birds is there already, empty and"):
+        push(run, public=True)
     push(run)  # an empty repository is free
     commit, _ = hub.repositories["ada/birds"].commits[-1]
     with pytest.raises(UserError, match=r"not replaced unasked; hf://ada/birds is there; .*--update"):

@@ -57,6 +57,10 @@ class ClassAndPatches(nn.Module):
         """Return the head."""
         return self.classifier
 
+    def set_grad_checkpointing(self, enable: bool = True) -> None:
+        """Have the body's activations computed again in the backward pass, or not."""
+        cast(Any, self.body).set_grad_checkpointing(enable=enable)
+
     def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
         """Replace the head by a new one, or by none; what it stands on stays."""
         if global_pool is not None:

@@ -21,7 +21,9 @@ _SOFTMAXES = (functional.softmax, torch.softmax, Tensor.softmax)
 
 
 class AttentionRollout:
-    """Attention of all layers, multiplied: how much of each token has reached the one that is read, or all on average.
+    """Attention of all layers, multiplied: how much of each token has reached what the head reads.
+
+    That is a token, the mean of the patches, or both.
 
     Abnar and Zuidema, Quantifying Attention Flow in Transformers (ACL 2020), section 3: heads are averaged, and half of
     each token comes past the attention. It knows no class: the maps of all classes of an image are the same, so that it
@@ -53,7 +55,9 @@ class AttentionRollout:
             logits = self._network(images)
         chosen = chosen_classes(logits, classes)
         flow, places = self._flow(attention.weights, images)
-        reached = flow[:, 0] if places.prefix else flow.mean(1)
+        patches = flow[:, places.prefix :].mean(1)
+        read = _read(self._network)
+        reached = patches if read == 0 else flow[:, 0] if read == 1 else (flow[:, 0] + patches) / 2
         cells = places.map(reached[..., None])
         return Grounded(logits, chosen, cells.expand(-1, chosen.shape[1], -1, -1).float().contiguous())
 
@@ -73,6 +77,17 @@ class AttentionRollout:
             step = (each.mean(1) + torch.eye(each.shape[-1]).to(each)) / 2
             flow = step / step.sum(-1, keepdim=True) @ flow
         return flow, places
+
+
+def _read(network: nn.Module) -> float:
+    """Return how much of what a head reads is the first token, the rest being the mean of the patches."""
+    body = getattr(network, "body", None)
+    if body is not None:  # the class token beside the mean of the patches
+        return 0.5
+    pooling = getattr(network, "global_pool", None)
+    if pooling is None:
+        return 1.0 if hasattr(network, "class_token") else 0.0
+    return 1.0 if pooling == "token" else 0.0
 
 
 class AttentionWeights(TorchFunctionMode):

@@ -147,7 +147,7 @@ def test_the_time_of_a_training_counts_its_heads_and_half_the_epochs_of_a_single
     speed = Speed(step=1.0, answer=0.0025, passes=1.0, gflop=1.0)
     rung = TrainedRung("plain", lambda root: replace(plain(root), epochs=2))
     time = rung.time(replace(ladder, speeds={"plain": speed}))
-    solving = method_rungs._SOLVING * 2  # for each photograph, of two classes
+    solving = method_rungs._SOLVING_OF_FEW  # for each photograph, of few
     starts, learned = 4.0, 40
     held_out = 60 if folds > 1 else 20
     assert time.folds == pytest.approx(trainings + folds * (starts + learned * solving) + 0.0025 * held_out)

@@ -45,7 +45,7 @@ from foveate.workflows.check.label_evidence import LabelEvidence, evidence_by_pr
 from foveate.workflows.check.run_evidence import Judge, evidence_by_run
 from foveate.workflows.check.suspects import suspected_labels, typical_photographs
 from foveate.workflows.fit.benchmark import measure_speed
-from foveate.workflows.fit.method_rungs import SOLVING
+from foveate.workflows.fit.method_rungs import solving_seconds
 
 _FEATURES = ".features"
 _VIEWS = 2
@@ -171,7 +171,7 @@ def _evidence(
     if passed := len({record.label for record in records}) - classes:
         say(f"labels of {passed} classes are not looked at: that takes two photographs of a class that are not equal")
     speed = measure_speed(method, classes)
-    seconds = len(places) * (_VIEWS * speed.answer + SOLVING * classes * speed.passes)
+    seconds = _VIEWS * len(places) * speed.answer + solving_seconds(len(places), classes, speed)
     say(f"looking at the labels of {len(places)} photographs: {about(seconds)}")
     judged = [records[place] for place in places]
     return evidence_by_probe(judged, groups[places], method, out / _FEATURES, say)

@@ -220,7 +220,8 @@ def _proved(
 def _finish(folder: Path, run: Run, artefact: Artefact, proof: Proof, form: ExportFormat) -> None:
     """Write what it says of itself, inside the model and beside it, and the loader."""
     transforms = run.config.transforms
-    proved = unstructured(proof) | {"environment": _environment(form)}
+    # What goes to others names no photograph.
+    proved = unstructured(proof) | {"ties": len(proof.ties), "environment": _environment(form)}
     description = {
         "foveate": __version__,
         "run": run.path.name,

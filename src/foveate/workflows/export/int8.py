@@ -11,6 +11,7 @@ from typing import Any
 from jaxtyping import UInt8
 from torch import Tensor
 
+from foveate.errors import UserError
 from foveate.workflows.export.traced import quiet
 
 CALIBRATED_ON = 128
@@ -31,7 +32,16 @@ def quantised(proto: Any, images: Iterable[UInt8[Tensor, "b H W 3"]]) -> Any:
     Args:
         proto: An `onnx.ModelProto` of `as_onnx`.
         images: Training photographs as the network is shown them.
+
+    Raises:
+        UserError: It has no convolution beside those that stay float32, as a vision transformer.
     """
+    exact = _exact(proto)
+    if not any(node.op_type == _CONVOLUTION and node.name not in exact for node in proto.graph.node):
+        raise UserError(
+            f"int8 is of convolutions, but for the first {_FIRST} and the last; this network has none beside them, as "
+            "a vision transformer; give --precision float32, or bf16 with --format openvino or torch"
+        )
     onnx, quantisation = import_module("onnx"), import_module("onnxruntime.quantization")
 
     class Reader(quantisation.CalibrationDataReader):  # type: ignore[misc, name-defined]  # an extra's class
@@ -50,7 +60,7 @@ def quantised(proto: Any, images: Iterable[UInt8[Tensor, "b H W 3"]]) -> Any:
             Reader(),
             quant_format=quantisation.QuantFormat.QDQ,
             op_types_to_quantize=[_CONVOLUTION],
-            nodes_to_exclude=_exact(proto),
+            nodes_to_exclude=exact,
             per_channel=True,
             activation_type=quantisation.QuantType.QUInt8,
             weight_type=quantisation.QuantType.QInt8,

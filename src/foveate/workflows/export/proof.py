@@ -46,7 +46,8 @@ class Proof:
     other_top1: int
     """Photographs whose best class is another."""
     ties: tuple[str, ...]
-    """Photographs where a network that looks closer looked elsewhere: their logits differ by more than 0.001."""
+    """Photographs where a network that looks closer looked elsewhere: their logits differ by more than 0.001, or their
+    best classes."""
     looks_closer: bool
     """Whether peaks say where the network looks again: then ties are possible."""
     top1: float
@@ -72,7 +73,8 @@ class Proof:
         if len(self.ties) > (TIES * self.photographs if self.looks_closer else 0):
             allowed = f"at most {100 * TIES:g}% may, where peaks tie" if self.looks_closer else "none may"
             return (
-                f"the logits of {len(self.ties)} differ by more than {LARGEST_DIFFERENCE:g} ({self.ties[0]!r} first); "
+                f"the logits of {len(self.ties)} differ by more than {LARGEST_DIFFERENCE:g}, or their best classes "
+                f"({self.ties[0]!r} first); "
                 f"{allowed}"
             )
         return None
@@ -153,8 +155,9 @@ def proof_of(
     """Return what a comparison proves; `megabytes` are those of the run's weights and of the artefact."""
     difference = np.abs(np.subtract(*compared.logits)).max(axis=1)
     # Written so that what is no number is a difference.
-    tied = ~(difference <= LARGEST_DIFFERENCE) if precision is ExportPrecision.FLOAT32 else np.zeros(len(records), bool)
     best = [each.argmax(axis=1) for each in compared.logits]
+    other = ~(difference <= LARGEST_DIFFERENCE) | (best[0] != best[1])
+    tied = other if precision is ExportPrecision.FLOAT32 else np.zeros(len(records), bool)
     same = ~tied if (~tied).any() else slice(None)
     return Proof(
         precision=precision,

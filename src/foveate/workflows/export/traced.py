@@ -54,14 +54,16 @@ class AnsweringNetwork(nn.Module):
         return logits.float() / self.temperature
 
 
-class Bfloat16Pass(nn.Module):
-    """A backbone whose passes are computed in bf16 and given back in float32, in torch's place (`Backbone.runtime`)."""
+class Bfloat16Pass:
+    """A backbone whose passes are computed in bf16 and given back in float32, in torch's place (`Backbone.runtime`).
+
+    It is no module: a network whose attribute it is made would take it for a layer, and pass by it.
+    """
 
     def __init__(self, backbone: nn.Module) -> None:
-        super().__init__()
         self.backbone = copy.deepcopy(backbone).to(torch.bfloat16)
 
-    def forward(self, images: Float[Tensor, "b 3 H W"]) -> Tensor:
+    def __call__(self, images: Float[Tensor, "b 3 H W"]) -> Tensor:
         """Return what the backbone makes of normalised images, in float32."""
         features: Tensor = self.backbone(images.to(torch.bfloat16))
         return features.float()

@@ -27,6 +27,8 @@ from foveate.workflows.fit.time_model import Machine, RungTime, Speed
 
 WORK = ".fit"
 """Where in the folder of a fit everything lies that is removed at its end."""
+LOWEST = "probe"
+"""The rung that is climbed whatever it takes."""
 _BATCH = 32
 _OVER = 1.1
 """By what share of its minutes a fit may be late before a training is given up."""
@@ -106,6 +108,8 @@ class Ladder:
         for fold in range(self.folds):
             folder = self.work(rung, f"fold-{fold + 1}")
             if not is_answered(folder):
+                if fold and rung != LOWEST:
+                    self.check_time()
                 self.step(f"{rung}: fold {fold + 1} of {self.folds}")
                 classifier, config = without(fold)
                 answers = answers_of(classifier, self.divided(fold)[1], config, self.splits.class_names)
@@ -129,12 +133,16 @@ class Ladder:
         self.say("\n".join(f"    {each}" for each in line.splitlines()))
 
     def detail_in_time(self, line: str) -> None:
-        """Say a line of a training that is given up once the time is over.
+        """Say a line of a training that is given up once the time is over; errors as in `check_time`."""
+        self.detail(line)
+        self.check_time()
+
+    def check_time(self) -> None:
+        """Refuse to go on once the time is over.
 
         Raises:
             UserError: It is: the machine is slower than it was when it was measured.
         """
-        self.detail(line)
         if self.journal.spent > _OVER * 60 * self.config.minutes:
             raise UserError("it takes longer than was measured, and the minutes are over; give more --minutes")
 

@@ -24,6 +24,11 @@ _NAMES = re.compile(rf"guided_zoom\.json|(?:(?:network|evidence)/)?(?:{_RUN})")
 _HASH = re.compile(r"[0-9a-f]{64}")
 
 
+def is_of_a_model(name: str) -> bool:
+    """Say whether a file on the hub is one that `foveate push` writes; others are its owner's."""
+    return name in (FILE, CARD) or _NAMES.fullmatch(name) is not None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
     """What `foveate.json` holds.

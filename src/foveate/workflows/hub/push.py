@@ -17,7 +17,7 @@ from foveate.runs.run import Run
 from foveate.workflows.hub.access import api, hub, refused, told
 from foveate.workflows.hub.address import check_name
 from foveate.workflows.hub.licence import Licence
-from foveate.workflows.hub.manifest import CARD, FILE
+from foveate.workflows.hub.manifest import CARD, FILE, is_of_a_model
 from foveate.workflows.hub.model_card import model_card
 from foveate.workflows.hub.shared_files import write_shared_files
 
@@ -31,6 +31,7 @@ class _There:
 
     files: frozenset[str]
     commit: str
+    private: bool
 
 
 def push(
@@ -114,12 +115,20 @@ def _there(name: str) -> _There | None:
             raise
         except errors.RepositoryNotFoundError:
             return None
-    return _There(frozenset(each.rfilename for each in info.siblings or ()) - _OF_THE_HUB, info.sha)
+    return _There(frozenset(each.rfilename for each in info.siblings or ()) - _OF_THE_HUB, info.sha, bool(info.private))
 
 
 def _check_free(name: str, there: _There | None, *, public: bool, update: bool) -> None:
-    """Refuse to write over what is there unasked, or over what is none of ours."""
-    if there is None or not there.files:
+    """Refuse to write over what is there unasked, or over what is none of ours, or where others see it unasked."""
+    if there is None:
+        return
+    if not there.files:
+        if there.private is public:
+            is_, asked = ("private", "public") if public else ("public", "private")
+            raise UserError(
+                f"a model is as visible as was asked: {asked}; hf://{name} is there already, empty and {is_}; change "
+                "that on its page, or choose another name"
+            )
         return
     if FILE not in there.files:
         raise UserError(
@@ -139,7 +148,7 @@ def _check_free(name: str, there: _There | None, *, public: bool, update: bool) 
 
 
 def _commit(name: str, folder: Path, there: _There | None, *, public: bool, say: Callable[[str], None]) -> None:
-    """Put a folder on the hub in one commit; of what was there before, nothing else of ours stays."""
+    """Put a folder on the hub in one commit; of what was there before, the owner's own files stay."""
     client, speaker = hub(), api()
     names = sorted(each.relative_to(folder).as_posix() for each in folder.rglob("*") if each.is_file())
     size = sum((folder / each).stat().st_size for each in names)
@@ -147,7 +156,7 @@ def _commit(name: str, folder: Path, there: _There | None, *, public: bool, say:
     changes: list[Any] = [
         client.CommitOperationAdd(path_in_repo=each, path_or_fileobj=str(folder / each)) for each in names
     ]
-    gone = () if there is None else sorted(there.files - set(names))
+    gone = () if there is None else sorted(each for each in there.files - set(names) if is_of_a_model(each))
     changes += [client.CommitOperationDelete(path_in_repo=each) for each in gone]
     with told(f"hf://{name}"), catch_warnings():
         filterwarnings("ignore", message=".*you are about to commit a data file", category=UserWarning)

@@ -6,11 +6,10 @@ a hash of their name, so that a test on one of them is still refused.
 
 from __future__ import annotations
 
-import re
 import shlex
 import shutil
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 from foveate.config.data import DataConfig
 from foveate.config.networks import NAMED_WEIGHTS
@@ -22,9 +21,6 @@ from foveate.runs.guided_zoom_run import GuidedZoomRun
 from foveate.runs.held_out import Calibration, read_calibration, read_held_out, write_calibration, write_held_out
 from foveate.runs.run import Run
 from foveate.workflows.hub.manifest import Manifest
-
-_FOLDERS = re.compile(r"(?:\b[A-Za-z]:(?=[/\\]))?[^\s=,;:'\"]*[/\\]")
-"""Of a word, what stands before the last name of a path."""
 
 
 def write_shared_files(model: Run | GuidedZoomRun, folder: Path) -> None:
@@ -82,7 +78,7 @@ def without_places(config: TrainConfig) -> TrainConfig:
     network = config.network
     begun = network.trained_backbone
     if begun is not None and begun.weights not in NAMED_WEIGHTS:
-        network = network.with_weights(without_folders(begun.weights))
+        network = network.with_weights(PureWindowsPath(begun.weights).name)
     return replace(config, data=_data_without_places(config.data), network=network)
 
 
@@ -91,7 +87,7 @@ def _data_without_places(data: DataConfig) -> DataConfig:
     return replace(
         data,
         root=Path(data.root.name or "photographs"),
-        exclude=tuple(without_folders(each) if each in lists else each for each in data.exclude),
+        exclude=tuple(PureWindowsPath(each).name if each in lists else each for each in data.exclude),
         relabel=None if data.relabel is None else Path(data.relabel.name),
     )
 
@@ -105,5 +101,11 @@ def without_folders(words: str) -> str:
     try:
         parts = shlex.split(words)
     except ValueError:
-        return _FOLDERS.sub("", words.split(maxsplit=1)[0])
-    return shlex.join(each for part in parts if (each := _FOLDERS.sub("", part)))
+        parts = words.split(maxsplit=1)[:1]
+    return shlex.join(each for part in parts if (each := _without_folder(part)))
+
+
+def _without_folder(word: str) -> str:
+    """Return a word that may be a path, or an option with one, with the path's last name alone."""
+    option, equals, path = word.partition("=") if word.startswith("-") else ("", "", word)
+    return option + equals + PureWindowsPath(path).name  # which knows both kinds of slashes
