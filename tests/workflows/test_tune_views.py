@@ -58,7 +58,7 @@ def test_a_better_view_decides_from_then_on(s3n_run: Run, tmp_path: Path) -> Non
         "top-1 of 40 held-out photographs (out-of-fold): joint 50.0, original 90.0, discriminative 25.0, "
     )
     assert said[1] == (  # 20 + 4 of 40 are right by one of the two alone: the root of 24, of 40
-        "from now on original decides (original 1.00): 40.0 points above it, beyond one standard error (12.2)"
+        "from now on original decides (original 1.00): 40.00 points above it, beyond one standard error (12.25)"
     )
     assert said[2].startswith("temperature ")
     calibration = read_calibration(own.path)

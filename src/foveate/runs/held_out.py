@@ -31,6 +31,7 @@ from foveate.networks.entropy_gate import unsure
 from foveate.runs.run import Run
 
 SCHEMA_VERSION = 1
+_NO_MATTER = ", which is no matter: it is the likelihood that is fitted"
 _FOLDER, _ORIGIN, _CALIBRATION = "held_out", "origin.json", "calibration.json"
 
 
@@ -175,6 +176,7 @@ def keep_calibrated(folder: Path, held_out: HeldOut, weights: Mapping[Branch, fl
     return (
         f"temperature {calibration.temperature:.2f}, fitted to {of}: "
         f"calibration error {errors[0]:.1f}% before, {errors[1]:.1f}% after"
+        f"{'' if errors[1] <= errors[0] else _NO_MATTER}"
     )
 
 

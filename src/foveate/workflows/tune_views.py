@@ -86,6 +86,6 @@ def _summary(held_out: HeldOut, chosen: ChosenWeights) -> Iterator[str]:
 def _compared(one: TriedWeights, joint: TriedWeights) -> str:
     apart = Difference.of(one.right, joint.right)
     return (
-        f"{100 * abs(apart.value):.1f} points {'above' if apart.value > 0 else 'below'} it, "
-        f"{'beyond' if apart.beyond_one_error else 'not beyond'} one standard error ({100 * apart.standard_error:.1f})"
+        f"{100 * abs(apart.value):.2f} points {'above' if apart.value > 0 else 'below'} it, "
+        f"{'beyond' if apart.beyond_one_error else 'not beyond'} one standard error ({100 * apart.standard_error:.2f})"
     )

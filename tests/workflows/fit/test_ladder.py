@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -628,3 +629,17 @@ def test_a_table_of_an_older_version_is_read(version: int, tmp_path: Path) -> No
     assert table.winner == "plain"
     assert table.settings.data == DataConfig(root=Path("/data/birds"))
     assert table.settings.hardware == HardwareConfig()
+
+
+def test_the_commands_it_ends_with_can_be_pasted(birds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Folders with spaces in their names are quoted."""
+    short(monkeypatch, 1)
+    said: list[str] = []
+    fitted(birds, tmp_path / "my fit", say=said.append)
+    commands = [shlex.split(line, comments=True) for line in said[-1].splitlines() if line.startswith("  foveate")]
+    assert [words[1:3] for words in commands[:2]] == [
+        ["report", str(tmp_path / "my fit")],
+        ["serve", str(tmp_path / "my fit")],
+    ]
+    (predict,) = (words for words in commands if words[1] == "predict")
+    assert Path(predict[3]).is_file()

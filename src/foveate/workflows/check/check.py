@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -48,6 +49,8 @@ from foveate.workflows.fit.benchmark import measure_speed
 from foveate.workflows.fit.method_rungs import solving_seconds
 
 _FEATURES = ".features"
+_SURE = 0.95
+"""Share of the labels with which a judge agrees, from which on most of what it suspects may be wrong."""
 _VIEWS = 2
 """Of each photograph, of which features are kept."""
 
@@ -196,17 +199,23 @@ def _say_end(report: DataReport, files: Sequence[Path], say: Callable[[str], Non
     names = {file.name for file in files}
     suspects = len(report.of(FindingKind.LABEL))
     left_out, relabelled = report.path / EXCLUDE, report.path / RELABEL
+    root = shlex.quote(shown_path(report.root))
     lines = {
         FINDINGS: "every finding",
         SHEET: "suspected labels beside typical photographs: look at these first",
-        EXCLUDE: f"{len(report.excluded)} better left out: foveate train METHOD ... --data.exclude {left_out}",
+        EXCLUDE: f"{len(report.excluded)} better left out: foveate fit {root} --data.exclude {left_out}",
         SUSPECTS: f"{suspects} suspected labels, to be left out in the same way once you have looked",
-        RELABEL: f"or given the likelier class: foveate train METHOD ... --data.relabel {relabelled}",
+        RELABEL: f"or given the likelier class: foveate fit {root} --data.relabel {relabelled}",
     }
     say(f"written to {report.path}:")
     for name, words in lines.items():
         if name in names and (suspects or name not in (SUSPECTS, RELABEL)):
             say(f"  {name:13} {words}")
+    if suspects and report.labels_accuracy is not None and report.labels_accuracy < _SURE:
+        say(
+            f"note: what judged the labels agrees with {report.labels_accuracy:.0%} of them, so that many suspects are "
+            "merely hard to tell; the first ones are the surest"
+        )
     if report.spared:
         spared = first_few([shown_path(each) for each in report.spared], 3)
         say(

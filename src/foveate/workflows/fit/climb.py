@@ -11,7 +11,7 @@ from foveate.files.locks import interruption_behind
 from foveate.workflows.fit.choice import Candidate, Choice, choose
 from foveate.workflows.fit.journal import RungEntry, RungState
 from foveate.workflows.fit.ladder import Answers, Ladder, Rung, kept_answers
-from foveate.workflows.fit.plan import needed_minutes, needs_of, rounded_up, times_of
+from foveate.workflows.fit.plan import least_minutes, needs_of, times_of
 from foveate.workflows.fit.time_model import Reached
 
 NOTHING_GAINED = "on held-out photographs it changes nothing for the better"
@@ -34,7 +34,7 @@ def climb(ladder: Ladder, rungs: Sequence[Rung]) -> dict[str, Answers]:
     answers: dict[str, Answers] = {}
     for place, rung in enumerate(rungs):
         below = [each for each in rungs[:place] if each.name in answers]
-        entry = ladder.journal.entry(rung.name) or _begun(ladder, rung, below)
+        entry = ladder.journal.entry(rung.name) or _begun(ladder, rungs, rung, below)
         if entry.state is RungState.CLIMBED:
             answers[rung.name] = kept_answers(ladder.work(rung.name))
         elif entry.state is RungState.CLIMBING:
@@ -91,10 +91,10 @@ def _climbed(ladder: Ladder, rung: Rung, entry: RungEntry, *, lowest: bool) -> A
     return answers
 
 
-def _begun(ladder: Ladder, rung: Rung, below: Sequence[Rung]) -> RungEntry:
+def _begun(ladder: Ladder, rungs: Sequence[Rung], rung: Rung, below: Sequence[Rung]) -> RungEntry:
     """Decide whether a rung fits, and write that down; the lowest is climbed whatever it takes."""
     journal, reached = ladder.journal, _reached(ladder, below)
-    if (note := _reason_against(ladder, rung, reached)) is None:
+    if (note := _reason_against(ladder, rungs, rung, reached)) is None:
         entry = _entry(rung.name, RungState.CLIMBING, predicted=rung.time(ladder).folds, begun=journal.spent)
     else:
         entry = _entry(rung.name, RungState.SKIPPED, note=note)
@@ -103,14 +103,15 @@ def _begun(ladder: Ladder, rung: Rung, below: Sequence[Rung]) -> RungEntry:
     return entry
 
 
-def _reason_against(ladder: Ladder, rung: Rung, reached: Reached) -> str | None:
+def _reason_against(ladder: Ladder, rungs: Sequence[Rung], rung: Rung, reached: Reached) -> str | None:
     if rung.needs and not set(rung.needs) & set(reached.rungs):
         return f"needs {' or '.join(rung.needs)}, which is not climbed"
     if rung.least_folds > max(ladder.folds, 1):
         return f"needs {rung.least_folds} folds, and there was time for one; give more --minutes"
-    times = times_of(ladder, [rung], _factor(ladder))
+    factor = _factor(ladder)
+    times = times_of(ladder, [rung], factor)
     if reached.rungs and reached.after(rung.name, times[rung.name]).total > 60 * ladder.config.minutes:
-        return f"no time; with --minutes {rounded_up(needed_minutes(reached, rung.name, times))} there is"
+        return f"no time; with --minutes {least_minutes(ladder, rungs, rung, factor)} there is"
     return None
 
 

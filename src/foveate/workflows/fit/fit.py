@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import time
 from collections.abc import Callable
@@ -247,13 +248,14 @@ def _preferred(prefer: Prefer | str) -> Prefer:
 def _say_end(out: Path, table: LadderTable, splits: Splits, say: Callable[[str], None]) -> None:
     say(table.markdown())
     files = (each.image for each in splits.test or splits.train if isinstance(each.image, Path))
-    photograph = shown_path(next(files, Path("PHOTOGRAPH")))
+    photograph = shlex.quote(shown_path(next(files, Path("PHOTOGRAPH"))))
+    folder = shlex.quote(shown_path(out))
     steps = [
-        (f"report {out}", "everything about it, in one HTML file"),
-        (f"serve {out}", "a page to drop a photograph on"),
-        (f"predict {out} {photograph}", "or a folder of new photographs"),
-        (f"explain {out} {photograph}", "where it looked"),
-        (f"evaluate {out} --sheet a.png", "more of the test split"),
+        (f"report {folder}", "everything about it, in one HTML file"),
+        (f"serve {folder}", "a page to drop a photograph on"),
+        (f"predict {folder} {photograph}", "or a folder of new photographs"),
+        (f"explain {folder} {photograph}", "where it looked"),
+        (f"evaluate {folder} --sheet a.png", "more of the test split"),
     ]
     say(
         "\n".join(

@@ -118,8 +118,9 @@ class Journal:
 
     def status(self, what: str) -> str:
         """Return a line that says what is done now, how long it has taken, and how long it may take yet."""
-        left = max(self.expected - self.spent, 0) / 60
-        return f"[{self.spent / 60:.1f} of {self.content.settings.minutes:g} minutes, about {left:.1f} left] {what}"
+        left, minutes = (self.expected - self.spent) / 60, self.content.settings.minutes
+        words = f"about {left:.1f} left" if left > 0 else "longer than was expected"
+        return f"[{self.spent / 60:.1f} of {minutes:g} minutes, {words}] {what}"
 
     def entry(self, rung: str) -> RungEntry | None:
         """Return what is written down of a rung."""

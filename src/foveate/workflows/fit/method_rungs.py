@@ -136,7 +136,8 @@ class SolvedRung(MethodRung):
         with torch.random.fork_rng():
             torch.manual_seed(config.seed)  # as its training does: what is kept rests on the weights it begins with
             network = create_network(config.network, config.transforms, len(ladder.splits.class_names))
-            frozen = KeptFeatures(network, records, config.transforms, config.hardware, features, ladder.detail)
+            # That those of another fold's first head are made anew is no news.
+            frozen = KeptFeatures(network, records, config.transforms, config.hardware, features, lambda line: None)
             groups = group_numbers([records[row] for row in rows.tolist()])
             network.solve(PartOfFeatures(frozen, rows, len(records)), labels, config.seed, groups)
         return Classifier.place(network, config.hardware), config

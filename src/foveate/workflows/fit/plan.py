@@ -65,14 +65,8 @@ def planned(ladder: Ladder, rungs: Sequence[Rung]) -> tuple[Ladder, Reached]:
     Raises:
         UserError: Not even the lowest rung fits.
     """
-    seconds, spent = 60 * ladder.config.minutes, ladder.journal.spent
-    plans = []
-    for folds in range(MOST_FOLDS, 0, -1):
-        trial = with_folds(ladder, folds)
-        if trial.held_out < (_LEAST_OF_ONE if folds == 1 else folds):  # of more folds none may be empty
-            continue
-        times = times_of(trial, rungs)
-        plans.append(_Plan(trial, Reached(spent).fitting(times, seconds, needs_of(rungs)), times))
+    spent = ladder.journal.spent
+    plans = _plans(ladder, rungs, spent)
     if not plans:
         return _without_choice(with_folds(ladder, 0), rungs[0], spent)
     best = _most_rungs(plans, rungs)
@@ -83,10 +77,30 @@ def planned(ladder: Ladder, rungs: Sequence[Rung]) -> tuple[Ladder, Reached]:
     _announce(best)
     for rung in rungs:
         if rung.name not in best.reached.rungs:
-            able = [each for each in plans if rung.name in each.times]
-            minutes = min(needed_minutes(each.reached, rung.name, each.times, rung.needs) for each in able)
-            ladder.say(f"  {rung.name} does not fit; it would with --minutes {rounded_up(minutes)}")
+            ladder.say(f"  {rung.name} does not fit; it would with --minutes {_least_minutes(plans, rung)}")
     return best.ladder, best.reached
+
+
+def least_minutes(ladder: Ladder, rungs: Sequence[Rung], rung: Rung, factor: float) -> int:
+    """Return the whole minutes with which a fit from the beginning would climb a rung; `factor` as in `times_of`."""
+    return _least_minutes(_plans(ladder, rungs, 0.0, factor), rung)
+
+
+def _least_minutes(plans: Sequence[_Plan], rung: Rung) -> int:
+    able = [each for each in plans if rung.name in each.times]
+    return rounded_up(min(needed_minutes(each.reached, rung.name, each.times, rung.needs) for each in able))
+
+
+def _plans(ladder: Ladder, rungs: Sequence[Rung], spent: float, factor: float = 1.0) -> list[_Plan]:
+    """Return what fits with each number of folds that can be cut, the most folds first."""
+    seconds, plans = 60 * ladder.config.minutes, []
+    for folds in range(MOST_FOLDS, 0, -1):
+        trial = with_folds(ladder, folds)
+        if trial.held_out < (_LEAST_OF_ONE if folds == 1 else folds):  # of more folds none may be empty
+            continue
+        times = times_of(trial, rungs, factor)
+        plans.append(_Plan(trial, Reached(spent).fitting(times, seconds, needs_of(rungs)), times))
+    return plans
 
 
 def _most_rungs(plans: Sequence[_Plan], rungs: Sequence[Rung]) -> _Plan:
