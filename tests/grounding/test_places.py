@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 from typing import Any
 
@@ -217,6 +218,9 @@ def test_rollout_multiplies_attention_by_hand(vit: nn.Module) -> None:
     maps = AttentionRollout(vit)(images, 3).maps
     assert maps.shape == (2, 3, 3, 3)
     assert_close(maps[:, 2], flow[:, 0, 1:].view(2, 3, 3).detach())
+    averaged: Any = copy.deepcopy(vit)
+    averaged.global_pool = "avg"  # its head reads the patches, and not the class token
+    assert_close(AttentionRollout(averaged)(images, 1).maps[:, 0], flow[:, 1:, 1:].mean(1).view(2, 3, 3).detach())
 
 
 def test_rollout_refuses_what_has_no_attention_among_all_tokens() -> None:

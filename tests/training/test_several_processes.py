@@ -6,12 +6,14 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import lightning.pytorch as pl
 import pytest
 import torch
 from safetensors.torch import load_file
 
+from foveate.backbones.backbone import create_backbone
 from foveate.config.data import TransformConfig
 from foveate.config.hardware import HardwareConfig, Strategy
 from foveate.config.networks import BackboneConfig, NetworkConfig, PlainConfig
@@ -90,6 +92,14 @@ def test_activations_that_are_computed_again_change_nothing(
 ) -> None:
     config = of(NETWORKS["plain"], quick, replace(quick.hardware, checkpointing=True))
     assert_same(whole["plain"], train(config, tmp_path / "run", say=lambda line: None))
+
+
+def test_a_transformer_with_a_class_token_computes_its_body_again() -> None:
+    vit: Any = create_backbone(BackboneConfig(architecture="test_vit", weights="none"), 4, input_size=64).network
+    vit.set_grad_checkpointing(enable=True)
+    assert vit.body.grad_checkpointing
+    vit.set_grad_checkpointing(enable=False)
+    assert not vit.body.grad_checkpointing
 
 
 def test_a_compiled_network_learns_the_same_and_is_left_as_it_was(

@@ -204,10 +204,11 @@ def test_a_name_that_exists_is_not_written_over(hub: StandIn, run: Run) -> None:
     with pytest.raises(UserError, match=r"--public is of a new model"):
         push(run, update=True, public=True)
     assert hub.repositories["ada/birds"].commits[-1][0] == commit
-    stale = hub.repositories["ada/birds"].commits[-1][1] | {"calibration.json": b"{}"}
+    stale = hub.repositories["ada/birds"].commits[-1][1] | {"calibration.json": b"{}", "LICENSE": b"mine"}
     hub.add("ada/birds", stale)
     push(run, update=True)
     assert "calibration.json" not in hub.repositories["ada/birds"].commits[-1][1]
+    assert hub.repositories["ada/birds"].commits[-1][1]["LICENSE"] == b"mine"  # the owner's own file stays
     hub.add("ada/other", {"README.md": b"mine", "pytorch_model.bin": b""})
     with pytest.raises(UserError, match=r"only a model that `foveate push` put.*other files, such as README.md"):
         push(run, "ada/other", update=True)
