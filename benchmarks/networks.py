@@ -83,9 +83,9 @@ def dtype_of(hardware: HardwareConfig = FAST) -> torch.dtype:
     return autocast_dtype(hardware)
 
 
-def cast(dtype: torch.dtype) -> torch.autocast:
-    """Return the context of a precision on the processor."""
-    return torch.autocast("cpu", dtype, enabled=dtype is not torch.float32)
+def cast(dtype: torch.dtype, device: str = "cpu") -> torch.autocast:
+    """Return the context of a precision on a kind of device."""
+    return torch.autocast(device, dtype, enabled=dtype is not torch.float32)
 
 
 def normalised(images: Tensor, layout: torch.memory_format) -> Tensor:

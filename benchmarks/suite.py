@@ -6,6 +6,7 @@ repetitions.
 With `ZOOM`, a folder of `foveate guided-zoom`, the case guided_zoom is of a trained one.
 
     python benchmarks/suite.py [--only NAME ...] [--quick] [--seconds 12] [--repetitions N] [--out FILE]
+        [--missing] [--minutes N]
 """
 
 from __future__ import annotations
@@ -13,15 +14,18 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import tyro
 
 from cases import CASES
+from compare import latest
 from foveate.commands.memory import keep_freed_memory
 from foveate.errors import UserError
-from foveate.runs.environment import commit
+from foveate.files.documents import read_json_lines
+from foveate.runs.environment import commit, environment
 from harness import Budget, measured
 
 RESULTS = Path(__file__).parent / "results"
@@ -41,6 +45,10 @@ class Options:
     """Exactly so many instead."""
     out: Path | None = None
     """Where lines are added; none: a file of the commit in benchmarks/results/, or nowhere when quick."""
+    missing: bool = False
+    """Only cases that the file has no line of from this machine: a suite that was interrupted goes on."""
+    minutes: float | None = None
+    """No case is begun after so many; what is left is named, for --missing."""
     here: bool = False
     """In this process, printing the lines only: what the suite calls for each case."""
 
@@ -56,6 +64,13 @@ def chosen(only: tuple[str, ...]) -> list[str]:
         if each not in names and each not in CASES:
             raise UserError(f"a benchmark must be one of {', '.join(sorted(names))}; got {each!r}")
     return [label for label, case in CASES.items() if not only or case.name in only or label in only]
+
+
+def missing(labels: list[str], out: Path, hardware: str) -> list[str]:
+    """Return the labels of which a file has no line from a machine."""
+    lines = read_json_lines(out) if out.exists() else []
+    known = latest([line for line in lines if line["hardware"] == hardware])
+    return [label for label in labels if label not in known]
 
 
 def one_of_each(labels: list[str]) -> list[str]:
@@ -87,10 +102,14 @@ def run_apart(labels: list[str], options: Options) -> int:
     """Run each case in a process of its own, print and keep its line; return how many failed."""
     out = options.out or RESULTS / f"{commit() or 'unknown'}.jsonl"
     out.parent.mkdir(parents=True, exist_ok=True)
-    failed = 0
+    labels = missing(labels, out, environment()["hardware"]) if options.missing else labels
+    failed, began = 0, time.monotonic()
     words = ["--here", "--seconds", str(options.seconds)]
     words += ["--repetitions", str(options.repetitions)] if options.repetitions is not None else []
-    for label in labels:
+    for number, label in enumerate(labels):
+        if options.minutes is not None and time.monotonic() - began > 60 * options.minutes:
+            print(f"time is up; left for --missing: {', '.join(labels[number:])}", file=sys.stderr)
+            return failed
         done = subprocess.run(
             [sys.executable, __file__, *words, "--only", label], stdout=subprocess.PIPE, text=True, check=False
         )

@@ -14,6 +14,7 @@ import torch
 
 import foveate
 import rounding
+import storages
 from foveate.config.data import DataConfig, TransformConfig
 from foveate.config.hardware import HardwareConfig
 from foveate.config.networks import BackboneConfig, PlainConfig
@@ -46,8 +47,11 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with OpenVINO's: more than a minute, for which the other process would else wait at the end."""
-    items.sort(key=lambda item: item.path.name != "test_runtimes.py")
+    """Begin with OpenVINO's: more than a minute, for which the other process would else wait at the end.
+
+    Then come Ray's, so that no other process takes some of them over and starts a cluster of its own.
+    """
+    items.sort(key=lambda item: (item.path.name != "test_runtimes.py", item.path.name != "test_ray.py"))
 
 
 @pytest.fixture
@@ -66,6 +70,15 @@ def cub20() -> Path:
     if os.environ.get("FOVEATE_REQUIRE_REALDATA") == "1":
         pytest.fail(f"FOVEATE_REQUIRE_REALDATA is 1, but the slice of CUB is not at {root}")
     pytest.skip(f"the slice of CUB is not at {root}; set FOVEATE_CUB20")
+
+
+@pytest.fixture
+def far(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache of one's own for what lies elsewhere, no wait before a further try, and nothing in fsspec's memory."""
+    storages.forget()
+    monkeypatch.setenv("FOVEATE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("foveate.files.storage.PAUSES", (0.0, 0.0))
+    return tmp_path / "cache"
 
 
 @pytest.fixture(scope="session")

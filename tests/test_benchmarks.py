@@ -9,15 +9,18 @@ import pytest
 import torch
 from torch import Tensor
 
+import gpu
 from cases import CASES
 from cases.head import grids, looped_grids
 from cases.zooms import random_zoom, unshared
 from compare import compared, latest
 from document import BEGIN, END, by_machine, growth, plot, with_benchmarks
 from foveate.errors import UserError
+from foveate.files.documents import append_json_line, read_json_lines
+from gpu import measure
 from harness import Budget, gflop_of, interleaved, measured, ratios, spread
 from networks import Scale, s3n
-from suite import chosen, one_of_each
+from suite import Options, chosen, missing, one_of_each, run_apart
 
 ONCE = Budget(seconds=0.0, least=1, most=1, warm_up=0)
 
@@ -102,6 +105,26 @@ def test_names_choose_points() -> None:
     assert chosen(()) == list(CASES)
     with pytest.raises(UserError, match=r"a benchmark must be one of .*; got 'hed'"):
         chosen(("hed",))
+
+
+def test_what_has_a_line_from_this_machine_is_not_missing(tmp_path: Path) -> None:
+    kept = tmp_path / "kept.jsonl"
+    assert missing(["head", "head@classes=9"], kept, "h") == ["head", "head@classes=9"]
+    append_json_line(kept, line(10))
+    append_json_line(kept, {**line(10, classes=9), "hardware": "another"})
+    assert missing(["head", "head@classes=9"], kept, "h") == ["head@classes=9"]
+
+
+def test_no_case_is_begun_after_the_time_is_up(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_apart(["machine", "loading"], Options(minutes=0.0, out=tmp_path / "none.jsonl")) == 0
+    assert "left for --missing: machine, loading" in capsys.readouterr().err
+
+
+def test_the_script_for_a_gpu_runs_on_any_processor(tmp_path: Path) -> None:
+    lines = measure(gpu.Options(out=tmp_path / "lines.jsonl", tiny=True))
+    assert [each["gpu_case"] for each in lines] == ["training_test_resnet", "guided_zoom_test_resnet"]
+    assert all(each["times_as_long_as_bare"]["bare"] == 1 for each in lines)
+    assert latest(read_json_lines(tmp_path / "lines.jsonl")) == {}  # they are no lines of the suite
 
 
 def line(median: float, date: str = "2026-01-01", unit: str = "ms", **at: int) -> dict[str, Any]:

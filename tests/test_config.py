@@ -261,7 +261,7 @@ def test_presets_hold_what_the_table_says(field: str, paper: object, reference: 
 
 GUIDED_ZOOM_PRESETS: list[tuple[str, object, object, object, object]] = [
     # field, paper, reference (Caffe), reference (PyTorch), foveate
-    ("pool.grounding.method", GroundingMethod.CEB, GroundingMethod.CEB, GroundingMethod.GRAD_CAM, GroundingMethod.EB),
+    ("pool.grounding.method", GroundingMethod.CEB, GroundingMethod.CEB, GroundingMethod.GRAD_CAM, None),
     ("pool.patches.patch", 150 / 448, 150 / 448, 150 / 448, 150 / 448),
     ("pool.patches.erased", 85 / 448, 84 / 448, 84 / 448, 85 / 448),
     ("pool.patches.source_size", 448, 448, 448, 448),
@@ -314,7 +314,13 @@ def test_presets_take_a_backbone_and_the_table_names_every_other_choice() -> Non
     backbone = BackboneConfig(architecture="resnet50")
     assert S3NConfig.paper(backbone).backbone == S3NConfig.reference(backbone).backbone == backbone
     named = {field for field, *_ in PRESETS}
-    assert {field.name for field in fields(S3NConfig)} - named == {"backbone", "dropout", "branches", "attention"}
+    assert {field.name for field in fields(S3NConfig)} - named == {
+        "backbone",
+        "dropout",
+        "branches",
+        "attention",
+        "looker",
+    }
 
 
 def test_it_imports_without_torch() -> None:

@@ -68,6 +68,12 @@ def s3n_inference(preset: str, scale: Scale, quick: bool) -> Built:
     )
 
 
+TRANSFORMERS = {
+    "convnext_tiny": "convnext_tiny",
+    "swin_tiny": "swin_tiny_patch4_window7_224",
+    "vit_small": "vit_small_patch16_224",
+}
+"""Architectures of timm by their short names; Swin and ViT at the one size that their positions are of."""
 LARGE = Scale(architecture="resnet50", size=448, batch=4)
 
 CASES = (
@@ -75,6 +81,10 @@ CASES = (
     *(
         Case(name="inference_plain", at={"batch": batch}, build=partial(plain_inference, Scale(batch=batch)))
         for batch in (1, 4, 64)
+    ),
+    *(
+        Case(name=f"inference_{name}", build=partial(plain_inference, Scale(architecture=architecture, batch=4)))
+        for name, architecture in TRANSFORMERS.items()
     ),
     *(Case(name=f"inference_s3n_{preset}", build=partial(s3n_inference, preset, Scale())) for preset in PRESETS),
     Case(name="inference_s3n_resnet50", build=partial(s3n_inference, "foveate", LARGE)),

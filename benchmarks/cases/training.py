@@ -40,10 +40,11 @@ from networks import (
 def own_step(network: Network, config: TrainConfig) -> Callable[[Callable[[], Tensor]], None]:
     """Return Foveate's step but for the loss: precision, gradients, optimiser."""
     optimiser = build_optimiser(network, network.parameter_groups(), config.optimiser)
+    device = next(network.parameters()).device.type
 
     def step(loss_of: Callable[[], Tensor]) -> None:
         network.train()
-        with cast(dtype_of(FAST)):
+        with cast(dtype_of(FAST), device):
             loss = loss_of()
         optimiser.zero_grad()
         torch.autograd.backward(loss)
@@ -68,7 +69,7 @@ def bare_step(
     optimiser = torch.optim.SGD(network.parameters(), lr=0.01, momentum=0.9, weight_decay=1e-4)
 
     def step() -> None:
-        with cast(dtype):
+        with cast(dtype, images.device.type):
             logits = network(normalised(images, layout))
             loss = functional.cross_entropy(logits.float(), labels, label_smoothing=0.1)
         optimiser.zero_grad()

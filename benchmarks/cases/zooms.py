@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -21,7 +22,8 @@ from foveate.config.data import TransformConfig
 from foveate.config.hardware import HardwareConfig
 from foveate.config.networks import PlainConfig
 from foveate.data.loading import EvaluationViews, evaluation_loader
-from foveate.grounding.create import create_grounding
+from foveate.grounding.create import create_grounding, grounding_layer
+from foveate.grounding.excitation.backprop import ExcitationBackprop
 from foveate.guided_zoom.algorithm_1 import decide
 from foveate.guided_zoom.best_first import decide_best_first
 from foveate.guided_zoom.config import PatchConfig, PoolConfig, RefinementConfig
@@ -29,6 +31,7 @@ from foveate.guided_zoom.conventional_cnn import ConventionalCNN
 from foveate.guided_zoom.evidence_rounds import evidence_round, first_round
 from foveate.guided_zoom.guided_zoom import GuidedZoom
 from foveate.guided_zoom.refiner import Refiner
+from foveate.networks.network import Network
 from foveate.networks.plain import PlainNetwork
 from foveate.plumage import PlumageConfig, render
 from foveate.runs.context import HERE
@@ -178,7 +181,47 @@ def in_passes(quick: bool) -> Built:
     return Built(sides=sides, reference="forward", settings=scale.settings())
 
 
+def fast_ceb(quick: bool) -> Built:
+    """Return a forward pass in float32, and five classes' cEB at the default layer: relevance in float32 and in bf16.
+
+    The forward pass stays float32 in both: bf16 there moves peaks. `notes` says how many peaks the other relevance
+    leaves where they are, on drawn birds and ImageNet's features.
+    """
+    scale = Scale(architecture="resnet50", size=448, batch=2)
+    scale = smoke(scale) if quick else scale
+    network = placed(plain(scale), replace(FAST, precision="float32"))
+    images = network.inputs(pixels(scale))
+    sides: dict[str, Side] = {
+        "forward": bare_inference(bare(scale), pixels(scale), torch.float32, torch.contiguous_format)
+    }
+    for name, grounding in _by_precision(network.network).items():
+        sides[name] = partial(grounding, images, 5)
+
+    def notes() -> Mapping[str, object]:
+        shown = smoke(scale) if quick else Scale()
+        seen = placed(network_of(shown, 0), replace(FAST, precision="float32"))
+        inputs = seen.inputs(drawn(2 if quick else 40, shown.size))
+        exact, fast = (each(inputs, 5) for each in _by_precision(seen.network).values())
+        width = exact.maps.shape[-1]
+        one, other = (each.maps.flatten(2).argmax(-1) for each in (exact, fast))
+        apart = torch.maximum((one // width - other // width).abs(), (one % width - other % width).abs())
+        return {"same_cell": float((apart == 0).float().mean()), "within_one": float((apart <= 1).float().mean())}
+
+    return Built(sides=sides, reference="forward", settings=scale.settings(), notes=notes)
+
+
+def _by_precision(network: Network) -> dict[str, ExcitationBackprop]:
+    """Return cEB at the default layer with its relevance in float32, and in bf16."""
+    layer = grounding_layer(network.backbone, PoolConfig.paper().grounding)
+    types = {"ceb": torch.float32, "ceb_bf16": torch.bfloat16}
+    return {
+        name: ExcitationBackprop(cast(nn.Module, network.backbone.network), layer, dtype=dtype)
+        for name, dtype in types.items()
+    }
+
+
 CASES = (
+    Case(name="ceb_fast", build=fast_ceb),
     Case(name="guided_zoom", build=partial(guided, None)),
     Case(name="guided_zoom_in_passes", build=in_passes),
     *(Case(name="guided_zoom", at={"rounds": rounds}, build=partial(guided, rounds)) for rounds in (0, 1, 2, 3)),

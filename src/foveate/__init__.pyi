@@ -13,6 +13,8 @@ from .config.data import Split as Split
 from .config.data import TestViews as TestViews
 from .config.data import TrainCrop as TrainCrop
 from .config.data import TransformConfig as TransformConfig
+from .config.engine import EngineConfig as EngineConfig
+from .config.engine import EngineName as EngineName
 from .config.hardware import HardwareConfig as HardwareConfig
 from .config.hardware import Runtime as Runtime
 from .config.hardware import Strategy as Strategy

@@ -54,6 +54,8 @@ def test_in_bfloat16_each_grounded_image_costs_a_pass_more(plain_network: Networ
     decision = RefinementConfig(top_k=2, weights=(0.5, 0.5), mirrored=False)
     found = replace(table([[1, 1, 2], [3, 4, 5]], [1, 1]), precision="bfloat16")
     assert refinement_passes(found, decision, plain_network) == 2 + (1 + 2) / 2
+    exact = replace(found, precision="float32")
+    assert refinement_passes(exact, decision, plain_network, looker=True) == 2 + (1 + 2) / 2  # another one is grounded
     gated = replace(decision, entropy_threshold=0.5)  # the first is sure
     assert refinement_passes(found, gated, plain_network) == 1 + (0 + 2 + 2) / 2
     assert refinement_passes(found, decision, s3n_network) == 3 + 1 + (1 + 2) / 2  # is grounded apart in any precision

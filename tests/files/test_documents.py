@@ -19,7 +19,7 @@ from foveate.config.optimiser import OptimiserConfig
 from foveate.errors import UserError
 from foveate.evaluation.config import GroundingStudy
 from foveate.files.documents import append_json_line, read_json, write_json
-from foveate.grounding.config import GroundingConfig
+from foveate.grounding.config import GroundingConfig, GroundingMethod
 from foveate.guided_zoom.config import PatchConfig, PoolConfig, RefinementConfig
 from foveate.guided_zoom.pool import EvidencePool, PoolDescription
 from foveate.macnn.config import MACNNConfig
@@ -32,14 +32,14 @@ OLD = Path(__file__).parent / "old_documents"
 CLASSES = ("wren", "owl")
 BACKBONE = BackboneConfig(architecture="test_resnet", weights="none")
 DATA = DataConfig(root=Path("/data/birds"), relabel=Path("/lists/new.csv"), group_column="nest")
-POOL = PoolConfig(grounding=GroundingConfig(layer="layer3"))
+POOL = PoolConfig(grounding=GroundingConfig(method=GroundingMethod.EB, layer="layer3"))
 REFINEMENT = RefinementConfig(entropy_threshold=0.5)
 WRONG: tuple[object, ...] = (None, True, 1.5, "5", [1], {"a": 1}, 10**30, float("nan"))
 """Each is refused wherever something of another type is due."""
 OPTIONAL = {
     *("source_size", "gradient_clip", "workers", "ema_decay", "response_grid", "part_size", "projection", "mean"),
     *("std", "layer", "entropy_threshold", "tuned_on", "given", "relabel"),
-    *("group_column", "tokens"),
+    *("group_column", "tokens", "looker", "looker_hash", "method"),
 }
 """Fields that may be null."""
 
@@ -68,6 +68,7 @@ def write_guided_zoom(path: Path) -> Path:
     description = GuidedZoomDescription(
         base=Path("/runs/base"),
         network_hash="ab" * 32,
+        looker_hash="ef" * 32,
         pool=POOL,
         refinement=REFINEMENT,
         tuned_on="validation",
@@ -86,6 +87,7 @@ def write_pool(path: Path) -> Path:
         photographs=7,
         data_hash="cd" * 32,
         network_hash="ab" * 32,
+        looker_hash="ef" * 32,
     )
     return EvidencePool.start(path, description).path / "pool.json"
 
@@ -241,13 +243,14 @@ def test_the_gate_of_an_old_guided_zoom_has_its_present_name(tmp_path: Path) -> 
         GuidedZoomRun.open(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["pool-1.json", "pool-1-first.json", "pool-2.json"])
+@pytest.mark.parametrize("name", ["pool-1.json", "pool-1-first.json", "pool-2.json", "pool-3.json"])
 def test_an_old_pool_opens(tmp_path: Path, name: str) -> None:
     (tmp_path / "pool.json").write_bytes((OLD / name).read_bytes())
     description = EvidencePool.open(tmp_path).description
     config = description.config
     assert description.data == DataConfig(root=Path("/data/birds"))
-    if name == "pool-2.json":
+    assert description.looker_hash is None
+    if name in ("pool-2.json", "pool-3.json"):
         return
     assert config.patches.stretch is False
     assert config.whole is ("first" not in name)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -14,6 +16,7 @@ from foveate import TwinContrast, TwinMaps, twin_maps
 from foveate.backbones.class_maps import class_maps
 from foveate.config.networks import BackboneConfig, PlainConfig
 from foveate.errors import UserError
+from foveate.grounding.attn_lrp import AttnLRP
 from foveate.grounding.excitation.backprop import ExcitationBackprop
 from foveate.grounding.grad_cam import GradCAM
 from foveate.networks.own import OwnNetwork
@@ -124,6 +127,20 @@ def test_a_network_without_rules_is_grounded_by_gradients() -> None:
         ExcitationBackprop(cnn, "0").between(images, pairs)
     expected = TwinMaps.of(GradCAM(cnn, "0").between(images, pairs))
     assert_close(TwinContrast(network, "0")(images, pairs), expected)
+
+
+def test_a_transformer_is_grounded_by_what_is_usual_for_its_family() -> None:
+    """AttnLRP at the first block, of the difference of both logits; at another layer where one is named."""
+    torch.manual_seed(0)
+    config = PlainConfig(backbone=BackboneConfig(architecture="test_vit", weights="none"))
+    network = PlainNetwork.create(config, classes=5, input_size=96).eval()
+    nn.init.normal_(network.backbone.classifier.weight)
+    images, pairs = torch.randn(2, 3, 96, 96), torch.tensor([[0, 1], [3, 2]])
+    for layer, looked_into in ((None, "body.blocks.0"), ("body.blocks.3", "body.blocks.3")):
+        expected = TwinMaps.of(AttnLRP(cast(nn.Module, network.backbone.network), looked_into).between(images, pairs))
+        maps = TwinContrast(network, layer)(images, pairs)
+        assert maps.first.amax() > 0
+        assert_close(maps, expected, rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize(

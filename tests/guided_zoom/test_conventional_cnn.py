@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 
 import pytest
@@ -16,9 +17,10 @@ from brightness import (
     Brightness,
     photographs,
 )
+from foveate.backbones.backbone import Normalisation
 from foveate.config.branches import Branch
 from foveate.config.data import TransformConfig
-from foveate.config.networks import PlainConfig
+from foveate.config.networks import BackboneConfig, PlainConfig
 from foveate.errors import UserError
 from foveate.grounding.config import GroundingConfig, GroundingMethod
 from foveate.grounding.create import create_grounding
@@ -26,6 +28,7 @@ from foveate.grounding.ground import ground
 from foveate.guided_zoom.conventional_cnn import ConventionalCNN
 from foveate.inference.classifier import Classifier
 from foveate.networks.first_view import shrink
+from foveate.networks.looker import Looker
 from foveate.networks.network import TrainingStep
 from foveate.networks.plain import PlainNetwork
 from foveate.recipes.methods import create_network
@@ -126,3 +129,38 @@ def test_its_answers_have_the_precision_of_the_run() -> None:
     assert torch.equal(grounded.logits, base.logits(images))
     assert not torch.equal(grounded.logits, exact.logits)
     assert_close(grounded.maps, exact.maps)
+
+
+@pytest.mark.usefixtures("without_noise")
+@pytest.mark.parametrize("network", [PlainConfig(backbone=BACKBONE), S3NConfig(backbone=BACKBONE)])
+def test_a_looker_that_is_the_network_itself_changes_nothing(network: PlainConfig | S3NConfig) -> None:
+    torch.manual_seed(0)
+    placed = create_network(network, TransformConfig(input_size=96, resize_size=96), CLASSES)
+    torch.nn.init.normal_(placed.backbone.with_linear_head().classifier.weight, std=0.5)
+    config, images = GroundingConfig(method=GroundingMethod.EB, layer="layer3"), photographs(3, 96)
+    looker = Looker(copy.deepcopy(placed.backbone), 96)
+    alone, looked = (ConventionalCNN.place(placed, config, SLOW, each).answer(images, 2) for each in (None, looker))
+    assert torch.equal(looked.classes, alone.classes)
+    assert_close(looked.logits, alone.logits)
+    assert_close(looked.maps, alone.maps)
+
+
+def test_a_looker_is_grounded_for_the_classes_of_the_network_that_answers() -> None:
+    """In its own size and normalisation: a map of class c is what it gives for images that are made for it."""
+    torch.manual_seed(0)
+    network = PlainNetwork.create(PlainConfig(backbone=BACKBONE), CLASSES)
+    other = PlainNetwork.create(PlainConfig(backbone=BackboneConfig(architecture="test_vit", weights="none")), CLASSES)
+    for each in (network, other):
+        torch.nn.init.normal_(each.backbone.classifier.weight, std=0.5)
+    other.backbone.normalisation = Normalisation((0.1, 0.2, 0.3), (0.5, 0.4, 0.3))
+    looker, config = Looker(other.backbone, 160), GroundingConfig(method=GroundingMethod.CLASS_MAPS)
+    base, images = ConventionalCNN.place(network, config, SLOW, looker), photographs(2, 96)
+    grounded = base.answer(images, 3)
+    assert_close(grounded.logits, base.logits(images))
+    assert torch.equal(grounded.classes, grounded.logits.topk(3).indices)
+    own = shrink(other.backbone.normalisation(images.permute(0, 3, 1, 2)), 160)
+    expected = create_grounding(other.backbone.eval(), config)(own, grounded.classes)
+    assert_close(grounded.maps, expected.maps, rtol=1e-3, atol=1e-4)
+    assert grounded.maps.shape == (2, 3, 10, 10)
+    asked = torch.tensor([[4], [0]])
+    assert torch.equal(base.answer(images, asked).classes, asked)

@@ -195,7 +195,7 @@ def test_the_hash_knows_bytes_and_archives(tmp_path: Path) -> None:
         (lambda folder: (folder / "pool.json").write_text("{"), r"pool\.json must be JSON"),
         (
             lambda folder: (folder / "pool.json").write_text('{"schema_version": 7}'),
-            r"reads pool\.json of schema 3; .* has 7; use the version that wrote it",
+            r"reads pool\.json of schema 4; .* has 7; use the version that wrote it",
         ),
         (
             lambda folder: (folder / "pool.json").write_text('{"schema_version": 1}'),

@@ -11,7 +11,7 @@ from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 from torch.testing import assert_close
 
-from foveate.config.networks import ProbeConfig
+from foveate.config.networks import STRENGTHS, ProbeConfig
 from foveate.networks.probe import fit_probe
 
 
@@ -51,6 +51,16 @@ def test_the_strength_is_that_of_the_smallest_loss() -> None:
     assert probe.strength == min(probe.held, key=lambda each: each.loss).strength
     assert probe.held[0].loss < np.log(4)
     assert set(probe.rivals) == {"nearest mean", "nearest neighbours"}
+
+
+@pytest.mark.parametrize("spread", [0.3, 1.0, 3.0, 30.0])
+def test_the_climb_ends_where_trying_all_strengths_would(spread: float) -> None:
+    features, labels = clouds(4, 10, spread=spread)
+    alone = [fit_probe(features, labels, [each], folds=5).held[0] for each in STRENGTHS]
+    probe = fit_probe(features, labels, STRENGTHS, folds=5)
+    assert probe.strength == min(alone, key=lambda each: each.loss).strength
+    assert set(probe.held) <= set(alone)
+    assert len(probe.held) < len(STRENGTHS)
 
 
 def test_views_of_one_photograph_are_held_out_together() -> None:

@@ -15,7 +15,16 @@ from torch.testing import assert_close
 
 from foveate.s3n.attention import SparseAttention, dense_attention
 from foveate.s3n.config import Partition, S3NConfig
-from foveate.s3n.sampler import Sampler, convolved_places, dense_grid, gaussian, invert, resample, separable_places
+from foveate.s3n.sampler import (
+    Sampler,
+    convolved_places,
+    dense_grid,
+    gaussian,
+    invert,
+    resample,
+    resample_views,
+    separable_places,
+)
 from oracles.s3n import Map, naive_interpolated, naive_kernel, naive_places
 
 WIDTH = 13 / 31
@@ -262,3 +271,20 @@ def test_each_view_of_a_batch_is_inverted_alone() -> None:
         alone = invert(grids[index : index + 1], 21)
         assert_close(together.grid[index], alone.grid[0])
         assert torch.equal(together.covered[index], alone.covered[0])
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("count", [1, 5])
+def test_views_drawn_image_by_image_are_those_of_the_batch(layout: torch.memory_format, count: int) -> None:
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randn(count, 3, 20, 24, generator=generator).contiguous(memory_format=layout)
+    grids = [2 * torch.rand(count, 8, 6, 2, generator=generator) - 1 for _ in range(2)]
+    expected = torch.stack([resample(images, grid) for grid in grids])
+    with torch.no_grad():
+        views = resample_views(images, grids)
+    assert torch.equal(views, expected)
+    assert views[0].is_contiguous(memory_format=layout)  # what the network's first layer takes without a copy
+    assert resample_views(images, []).shape[0] == 0
+    leaf = images.clone().requires_grad_()
+    assert torch.equal(resample_views(leaf, grids), expected)
+    assert resample_views(leaf, grids).requires_grad

@@ -20,6 +20,7 @@ from foveate.config.networks import BackboneConfig, NetworkConfig, PlainConfig
 from foveate.config.optimiser import OptimiserConfig
 from foveate.errors import UserError
 from foveate.hardware import autocast_dtype
+from foveate.macnn.config import MACNNConfig
 from foveate.recipes.config import TrainConfig
 from foveate.runs.run import Run
 from foveate.s3n.config import S3NConfig
@@ -41,7 +42,20 @@ if __name__ == "__main__":
     train(replace(config, hardware=replace(config.hardware, devices=2)), sys.argv[2])
 """
 """Lightning starts it once more, for the second process."""
-NETWORKS = {"plain": PlainConfig(backbone=UNNORMED), "s3n": S3NConfig(backbone=UNNORMED)}
+NETWORKS: dict[str, NetworkConfig] = {
+    "plain": PlainConfig(backbone=UNNORMED),
+    "s3n": S3NConfig(backbone=UNNORMED),
+    "macnn": MACNNConfig(
+        backbone=UNNORMED,
+        parts=2,
+        part_size=64,
+        hidden=8,
+        projection=16,
+        start_steps=4,
+        dropout=0,
+        classifying_epochs=2,
+    ),
+}
 
 
 def of(network: NetworkConfig, quick: TrainConfig, hardware: HardwareConfig) -> TrainConfig:

@@ -88,6 +88,25 @@ def test_a_tracked_training_is_the_same_training(tiny: TrainConfig, tmp_path: Pa
     assert not (runs[1].path / "tracker.json").exists()
 
 
+def test_a_tracker_that_fails_in_the_middle_ends_no_training(tiny: TrainConfig, tmp_path: Path) -> None:
+    said = list[str]()
+    with mock.patch("lightning.pytorch.loggers.MLFlowLogger.log_metrics", side_effect=OSError("no route\nto host")):
+        run = foveate.train(tiny, tmp_path / "birds", tracker="mlflow", say=said.append)
+    told = [line for line in said if line.startswith("mlflow")]
+    rest = "the training goes on without it, and its numbers are in logs/ of the run"
+    assert told == [f"mlflow takes nothing any more (no route to host); {rest}"]
+    assert run.metrics()["train/loss"] > 0
+    assert list((run.path / "logs").rglob("metrics.csv"))
+
+
+def test_a_tracker_that_fails_at_the_end_loses_no_weights(tiny: TrainConfig, tmp_path: Path) -> None:
+    said = list[str]()
+    with mock.patch("foveate.training.trackers._close", side_effect=OSError("gone")):
+        run = foveate.train(tiny, tmp_path / "birds", tracker="mlflow", say=said.append)
+    assert run.weights.exists()
+    assert [line for line in said if line.startswith("mlflow takes nothing any more (gone)")]
+
+
 def test_a_resumed_training_goes_on_in_its_run(tiny: TrainConfig, tmp_path: Path) -> None:
     with suppress(RuntimeError), tracked(Tracker.MLFLOW, tmp_path, tiny) as (logger,):
         logger.log_metrics({"train/loss": 2.0}, step=1)

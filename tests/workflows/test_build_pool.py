@@ -170,7 +170,7 @@ def test_processes_that_share_the_work_build_the_same_pool(pool: EvidencePool, q
 def test_the_copy_of_the_network_that_was_placed_is_grounded(quick_run: Run, tmp_path: Path) -> None:
     with mock.patch.object(ConventionalCNN, "place", wraps=ConventionalCNN.place) as place:
         built(quick_run, tmp_path / "pool")
-    assert place.call_args.args[1:] == (CONFIG.grounding, SLOW)
+    assert place.call_args.args[1:] == (CONFIG.grounding, SLOW, None)
 
 
 def test_a_killed_build_repeats_no_finished_part(pool: EvidencePool, quick_run: Run, tmp_path: Path) -> None:
@@ -182,7 +182,7 @@ def test_a_killed_build_repeats_no_finished_part(pool: EvidencePool, quick_run: 
             raise KeyboardInterrupt
         return pool_rows(base, images, records, config)
 
-    with mock.patch("foveate.workflows.build_pool.pool_rows", rows):
+    with mock.patch("foveate.workflows.grounded_batches.pool_rows", rows):
         with pytest.raises(KeyboardInterrupt):
             built(quick_run, tmp_path / "pool")
         assert EvidencePool.open(tmp_path / "pool").parts.missing() == (1, 2)
@@ -193,7 +193,7 @@ def test_a_killed_build_repeats_no_finished_part(pool: EvidencePool, quick_run: 
 
 def test_a_finished_pool_is_built_no_more(pool: EvidencePool, quick_run: Run) -> None:
     before = {path: path.stat().st_mtime_ns for path in pool.path.rglob("*.parquet")}
-    with mock.patch("foveate.workflows.build_pool.pool_rows", side_effect=AssertionError):
+    with mock.patch("foveate.workflows.grounded_batches.pool_rows", side_effect=AssertionError):
         built(quick_run, pool.path)
     assert {path: path.stat().st_mtime_ns for path in pool.path.rglob("*.parquet")} == before
 
@@ -265,26 +265,37 @@ def test_on_the_command_line(
     assert "a share must be i/n" in capsys.readouterr().err
 
 
-def test_class_maps_ground_where_nothing_is_said_and_excitation_backprop_has_no_rules(
-    quick: TrainConfig, tmp_path: Path
-) -> None:
+def test_where_nothing_is_said_the_family_decides_and_what_is_said_holds(quick: TrainConfig, tmp_path: Path) -> None:
+    """A ViT is grounded by AttnLRP at its first block; excitation backprop that was asked for is refused."""
     probe = ProbeConfig(backbone=BackboneConfig(architecture="test_vit", weights="none"))
     run = train(replace(quick, epochs=15, batch_size=16, network=probe), tmp_path / "run", say=silent)
     said: list[str] = []
     context = RunContext(hardware=SLOW, say=said.append)
+    usual = replace(CONFIG, grounding=GroundingConfig())
     for _ in range(2):
-        pool = built(run, tmp_path / "pool", replace(CONFIG, grounding=GroundingConfig()), context=context)
-        assert pool.description.config == CONFIG
-    assert (
-        len(
-            [
-                line
-                for line in said
-                if "grounded by class maps" in line and "excitation backprop grounds a CNN's" in line
-            ]
-        )
-        == 1
+        pool = built(run, tmp_path / "pool", usual, context=context)
+        chosen = GroundingConfig(method=GroundingMethod.ATTN_LRP, layer="body.blocks.0")
+        assert pool.description.config == replace(CONFIG, grounding=chosen)
+    line = "evidence is grounded by attn-lrp at body.blocks.0 (--pool.grounding.method)"
+    assert said.count(line) == 1, "a pool that is begun goes on as it began"
+    for method in (GroundingMethod.EB, GroundingMethod.CEB):
+        with pytest.raises(UserError, match=r"excitation backprop grounds a CNN's feature map .* take .*attn-lrp"):
+            built(run, tmp_path / "other", replace(CONFIG, grounding=GroundingConfig(method=method)))
+    assert not (tmp_path / "other").exists()
+
+
+def test_what_the_family_cannot_be_seen_by_gives_way_with_its_reason(quick: TrainConfig, tmp_path: Path) -> None:
+    """A CNN of SiLUs, which excitation backprop has no rule for."""
+    probe = ProbeConfig(backbone=BackboneConfig(architecture="test_efficientnet", weights="none"))
+    run = train(replace(quick, epochs=15, batch_size=16, network=probe), tmp_path / "run", say=silent)
+    said: list[str] = []
+    pool = built(
+        run,
+        tmp_path / "pool",
+        replace(CONFIG, grounding=GroundingConfig()),
+        context=RunContext(hardware=SLOW, say=said.append),
     )
-    contrast = GroundingConfig(method=GroundingMethod.CEB)
-    with pytest.raises(UserError, match="excitation backprop grounds a CNN's feature map"):
-        built(run, tmp_path / "other", replace(CONFIG, grounding=contrast))
+    assert pool.description.config.grounding.method is GroundingMethod.CLASS_MAPS
+    assert any(
+        "grounded by class-maps (--pool.grounding.method): excitation backprop has no rule" in each for each in said
+    )

@@ -215,7 +215,7 @@ def test_a_view_that_is_better_than_all_together_is_told(
     own = Run.open(shutil.copytree(s3n_run.path, tmp_path / "s3n", ignore=shutil.ignore_patterns("checkpoints")))
     labels = labels_of(load_splits(own.config.data).test)
     answers = {branch: _right_on(labels, count) for branch, count in zip(_VIEWS, (5, 6, 9, 6), strict=True)}
-    monkeypatch.setattr("foveate.workflows.evaluate._answers", lambda *_: (answers, 1.0))
+    monkeypatch.setattr("foveate.workflows.evaluate._collected", lambda *_: (answers, 1.0))
     if weighed:
         write_calibration(own.path, Calibration(view_weights={"joint": 1.0}))
     said: list[str] = []

@@ -6,6 +6,7 @@ import hashlib
 import os
 import shutil
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,8 @@ from PIL import Image
 
 from command_line import status
 from foveate.config.data import OnError
-from foveate.data.images import read_image
+from foveate.data.images import read_image, read_views
+from foveate.data.transforms import centres
 from foveate.errors import UserError
 from foveate.grounding.explanation import MapsExplanation
 from foveate.runs.context import RunContext
@@ -58,6 +60,20 @@ def test_it_explains_the_answer_that_predict_gives(own_run: Run, bird: Path) -> 
     assert explanation.response.shape == (31, 31)
     assert [view.name for view in explanation.zoomed] == ["discriminative", "complementary"]
     assert all(view.grid.shape == (64, 64, 2) for view in explanation.zoomed)
+
+
+def test_a_camera_photograph_is_explained_as_it_is_predicted(own_run: Run, bird: Path, tmp_path: Path) -> None:
+    enlarged, hardware = tmp_path / "camera.jpg", own_run.config.hardware
+    read_image(bird).resize((1203, 901), Image.Resampling.BICUBIC).save(enlarged, quality=92)
+    raster = read_views(enlarged, partial(centres, transforms=[own_run.config.transforms])).raster
+    assert raster.reduction == 4
+    shown = Explainer.of(own_run, RunContext(hardware=hardware)).explain(raster, "bird")
+    assert isinstance(shown, S3NExplanation)
+    model = load(own_run.path, hardware=hardware)
+    predicted, of_whole = model.predict(enlarged), model.predict(read_image(enlarged))
+    assert shown.answer[0].class_name == predicted.best.class_name
+    assert shown.answer[0].probability == pytest.approx(predicted.best.probability, abs=1e-4)
+    assert predicted.best.probability == pytest.approx(of_whole.best.probability, abs=0.05)
 
 
 def test_the_first_view_is_the_photograph(own_run: Run, bird: Path) -> None:

@@ -37,7 +37,7 @@ from foveate.runs.held_out import Calibration
 from foveate.runs.run import Run
 from foveate.workflows.explain import explain
 from foveate.workflows.explain_zoom import ZoomExplainer
-from foveate.workflows.pool_features import pool_features
+from foveate.workflows.pool_features import PoolFeatures, pool_features
 from foveate.workflows.split_evidence import evidence_of_split
 from foveate.workflows.twins import TwinExplainer
 from zooms import QUIET, REFINEMENT, SLOW, copied
@@ -127,11 +127,7 @@ def test_a_class_without_patches_has_no_nearest(own: GuidedZoomRun, photographs:
     path = next(iter(photographs.values()))
     first = explainer.explain(read_image(path), "bird").classes[0].class_name
     kept = [row for row, record in enumerate(explainer.pool.records) if record.class_name != first]
-    pool = replace(
-        explainer.pool,
-        records=tuple(explainer.pool.records[row] for row in kept),
-        features=explainer.pool.features[kept],
-    )
+    pool = PoolFeatures.of([explainer.pool.records[row] for row in kept], explainer.pool.features[kept])
     found = replace(explainer, pool=pool).explain(read_image(path), "bird")
     assert [len(each.rounds[0].nearest) for each in found.classes] == [0, 1, 1]
 

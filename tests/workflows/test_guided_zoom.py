@@ -20,6 +20,7 @@ from foveate.backbones.weights import save_weights
 from foveate.commands.guided_zoom_commands import Decision
 from foveate.commands.main import main
 from foveate.config.data import DataConfig
+from foveate.config.networks import HeadStart, PlainConfig
 from foveate.data.images import read_image
 from foveate.errors import UserError
 from foveate.files.documents import write_json
@@ -28,6 +29,7 @@ from foveate.guided_zoom.config import EvidenceStart, Keep, RefinementConfig, Ru
 from foveate.guided_zoom.guided_zoom import GuidedZoom
 from foveate.guided_zoom.pool import EvidencePool
 from foveate.networks.plain import PlainNetwork
+from foveate.recipes import plain as plain_recipe
 from foveate.recipes.config import TrainConfig
 from foveate.recipes.datasets import load_splits
 from foveate.runs.context import RunContext
@@ -462,6 +464,31 @@ def test_evidence_may_be_judged_by_a_probe_on_patches(quick_run: Run, tmp_path: 
     assert made_of(quick_run, tmp_path / "zoom", None, evidence=judge) == rows
     with pytest.raises(UserError, match="a trained Evidence CNN is used again"):
         made_of(quick_run, tmp_path / "zoom", None, evidence=replace(judge, architecture="resnet18"))
+
+
+def test_a_thorough_training_of_the_evidence_cnn_is_that_of_plain(quick_run: Run, tmp_path: Path) -> None:
+    config = EvidenceTraining(thorough=True).config_for(quick_run, tmp_path / "pool", SLOW)
+    plain, usual = plain_recipe(), EvidenceTraining().config_for(quick_run, tmp_path / "pool", SLOW)
+    assert (config.optimiser, config.epochs, config.frozen_stride) == (
+        plain.optimiser,
+        plain.epochs,
+        plain.frozen_stride,
+    )
+    assert usual.network.trained_backbone is not None
+    assert config.network == PlainConfig(backbone=usual.network.trained_backbone, head=HeadStart.PROBE)
+    assert (config.data, config.transforms, config.seed) == (usual.data, usual.transforms, usual.seed)
+
+
+def test_a_thorough_evidence_cnn_is_trained_and_taken_again(
+    quick_run: Run, made: GuidedZoomRun, tmp_path: Path
+) -> None:
+    judge = EvidenceTraining(thorough=True, epochs=1)
+    rows = made_of(quick_run, tmp_path / "zoom", None, evidence=judge)
+    assert made_of(quick_run, tmp_path / "zoom", None, evidence=judge) == rows
+    with pytest.raises(UserError, match=r"a trained Evidence CNN is used again; .* differs in config\.network"):
+        made_of(quick_run, copied(made, tmp_path / "other"), None, evidence=EvidenceTraining(thorough=True))
+    with pytest.raises(UserError, match="solved for \\(probe\\) or trained for long \\(thorough\\); got both"):
+        EvidenceTraining(probe=True, thorough=True)
 
 
 def test_a_probe_on_patches_has_no_epochs(quick_run: Run, tmp_path: Path) -> None:

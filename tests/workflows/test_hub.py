@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from unittest import mock
 
 import pyarrow.parquet as pq
 import pytest
@@ -223,6 +224,17 @@ def test_what_the_hub_refuses_is_said(hub: StandIn, run: Run, monkeypatch: pytes
         push(run, "bob/birds")
     with pytest.raises(UserError, match=r"must be on the hub, and open to you.*hf auth login"):
         foveate.load("hf://ada/birds")
+
+
+def test_an_interrupted_first_push_says_what_is_there_and_goes_on(hub: StandIn, run: Run) -> None:
+    said = list[str]()
+    with (
+        mock.patch("huggingface_hub.HfApi.create_commit", side_effect=KeyboardInterrupt),
+        pytest.raises(KeyboardInterrupt),
+    ):
+        foveate.push(run, "ada/birds", licence="mit", say=said.append)
+    assert said[-1] == "hf://ada/birds is there now, and empty; the same command goes on, or delete it on its page"
+    assert push(run) == "hf://ada/birds"
 
 
 def test_a_model_that_is_not_there_is_named(hub: StandIn, run: Run) -> None:

@@ -324,7 +324,7 @@ class Endless:
 def test_no_answer_is_kept_in_memory(ending: str, album: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     endless, file = Endless(), album / f"answers.{ending}"
     monkeypatch.setattr(answer_files, "_ROW_GROUP", 64)
-    monkeypatch.setattr("foveate.workflows.predict.load", lambda *_, **__: endless)
+    monkeypatch.setattr("foveate.workflows.bulk_predict.load", lambda *_, **__: endless)
     assert predict_paths(album / "run", ["b.jpg"], out=file, context=RunContext(say=silent)) == (600, 0)
     assert 1 <= endless.most <= 2
     rows = {"csv": csv_rows, "json": json_rows, "parquet": parquet_rows}[ending](file)
@@ -397,7 +397,7 @@ def test_the_next_batch_is_decoded_while_the_network_looks_at_this_one(
         assert following is None or begun[str(following)].wait(timeout=20)
         return torch.full((len(images), 4), 0.25)
 
-    monkeypatch.setattr("foveate.workflows.model.read_photograph", decoded)
+    monkeypatch.setattr("foveate.workflows.decoding.read_photograph", decoded)
     monkeypatch.setattr(Classifier, "probabilities", look)
     assert len(list(model.predict_many(birds[:3], batch_size=1))) == 3
 

@@ -40,9 +40,11 @@ class OwnCNN(nn.Module):
         architecture: The library's name of it.
         normalisation: What its images must be normalised with.
         classes: c, the number of classes.
+        layout: None: how its features lie is not known.
         runtime: What makes logits of images in torch's place, where nothing is learned; None: torch.
     """
 
+    layout: None = None
     runtime: Callable[[Tensor], Tensor] | None = None
 
     def __init__(self, network: nn.Module, architecture: str, normalisation: Normalisation, classes: int) -> None:

@@ -8,6 +8,7 @@ import tyro
 
 from foveate.commands import existence
 from foveate.config.data import DataConfig
+from foveate.config.engine import EngineConfig
 from foveate.config.hardware import HardwareConfig
 from foveate.files.locks import check_nobody_works_in
 from foveate.workflows.check.check_folder import check_new, default_folder
@@ -33,6 +34,7 @@ class Check:
     labels: bool = True
     """Whether labels are looked at, which takes a minute or more."""
     data: DataConfig = field(default_factory=lambda: DataConfig(root=existence.FOLDER))
+    engine: Annotated[EngineConfig, tyro.conf.arg(name="")] = field(default_factory=EngineConfig)
     hardware: HardwareConfig = field(default_factory=HardwareConfig)
 
     def run(self) -> None:
@@ -53,4 +55,5 @@ class Check:
             labels=self.labels,
             data=self.data,
             hardware=self.hardware,
+            engine=self.engine,
         )

@@ -10,6 +10,8 @@ import traceback
 from datetime import datetime
 from pathlib import Path
 
+from foveate.config.addresses import shown_word, without_secrets
+
 SWITCH = "FOVEATE_DEBUG"
 """An environment variable; where it is set and not 0, an unforeseen error is raised as it is."""
 
@@ -26,9 +28,11 @@ def reported(error: BaseException) -> str:
 
     The file lies in the folder for temporary files, or where that cannot be written in the current one.
     """
-    words = " ".join(str(error).split())
+    words = " ".join(without_secrets(str(error)).split())
     what = f"{type(error).__name__}: {words[:_LONGEST]}{'...' if len(words) > _LONGEST else ''}".rstrip(": ")
-    file = _kept("".join([f"{shlex.join(sys.argv)}\n\n", *traceback.format_exception(error)]))
+    file = _kept(
+        without_secrets("".join([f"{shlex.join(map(shown_word, sys.argv))}\n\n", *traceback.format_exception(error)]))
+    )
     where = "its traceback could not be written" if file is None else f"its traceback is in {file}"
     return f"defect: {what}; {where}; please report it, with that file (set {SWITCH}=1 to see it here)"
 

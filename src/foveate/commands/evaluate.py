@@ -1,6 +1,6 @@
 """`foveate evaluate`: how often a run is right."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +11,7 @@ from foveate.commands.contexts import MeasurementOptions, context_of
 from foveate.config.branches import Branch
 from foveate.config.checks import require
 from foveate.config.data import Split, TestViews
+from foveate.config.engine import EngineConfig, EngineName
 from foveate.config.trackers import Tracker
 from foveate.errors import UserError
 
@@ -42,6 +43,7 @@ class Evaluate(MeasurementOptions):
     sheet: Path | None = None
     """Also write PNG sheets here: every wrong answer with the name of its file, then some right ones."""
 
+    engine: Annotated[EngineConfig, tyro.conf.arg(name="")] = field(default_factory=EngineConfig)
     logger: Tracker | None = None
     """The tracker that the training wrote to: the accuracies are added there."""
 
@@ -99,6 +101,10 @@ class Evaluate(MeasurementOptions):
             raise UserError(
                 f"--views, --zoom-entropy-threshold and --branch are of runs; {self.run_folder} is a Guided Zoom; "
                 "leave them out, or evaluate the run that it questions"
+            )
+        if self.engine.engine is not EngineName.LOCAL:
+            raise UserError(
+                f"--engine is of runs; {self.run_folder} is a Guided Zoom; leave it out: this process evaluates it"
             )
         evaluation = evaluate_zoom(self.run_folder, split=self.split, context=context_of(self))
         self._show(evaluation, evaluation.first)

@@ -72,7 +72,9 @@ def check_training(config: TrainConfig) -> None:
     """Refuse a training whose photographs or first weights are not there."""
     check_data(config.data.root)
     check_lists(config.data)
-    backbone = config.network.trained_backbone
+    backbone, looker = config.network.trained_backbone, config.network.looks_by
+    if looker is not None:
+        check_run(Path(looker))
     if backbone is not None and backbone.weights not in NAMED_WEIGHTS:
         check_there(
             Path(backbone.weights), f"weights, where they are none of {', '.join(NAMED_WEIGHTS)}, are a path that"

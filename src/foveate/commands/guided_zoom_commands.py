@@ -10,6 +10,7 @@ from foveate.commands import existence
 from foveate.commands.adopt import Checkpoint
 from foveate.commands.contexts import MeasurementOptions, RunOptions, context_of
 from foveate.config.data import Split
+from foveate.config.engine import EngineConfig
 from foveate.errors import UserError
 from foveate.guided_zoom.config import EvidenceStart, PoolConfig, RefinementConfig, Rule, Scores
 
@@ -66,6 +67,9 @@ class GuidedZoom(MeasurementOptions):
     out: Path
     """The Guided Zoom's folder; what an earlier call finished there is used again."""
     checkpoint: Annotated[Checkpoint, tyro.conf.arg(name="")] = field(default_factory=Checkpoint)
+    looker: Annotated[Path | None, tyro.conf.arg(metavar="{None}|RUN")] = None
+    """Folder of a finished run of the same classes, whose network is grounded in the place of the one that answers; it
+    is copied. None: that one is grounded itself."""
     pool: PoolConfig = field(default_factory=PoolConfig)
     refinement: Decision = field(default_factory=Decision)
     tuned: bool = False
@@ -80,6 +84,9 @@ class GuidedZoom(MeasurementOptions):
     """What the Evidence CNN's training begins with."""
     evidence_probe: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Train no Evidence CNN: its backbone stays as it begins, and its head is a probe's, on features of the patches."""
+    evidence_thorough: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Train the Evidence CNN as `train plain` trains: its head begins as a probe's, and it takes five to eight times as
+    many steps."""
     split: Split = Split.TEST
     """Which photographs to answer for."""
 
@@ -88,6 +95,8 @@ class GuidedZoom(MeasurementOptions):
         existence.check_network(self.network)
         existence.check_data(self.root)
         existence.check_there(self.tuned_by, "the Guided Zoom of --tuned-by")
+        if self.looker is not None and not (self.out / "looker").is_dir():
+            existence.check_run(self.looker)
         from foveate.runs.guided_zoom_run import GuidedZoomRun
         from foveate.runs.run import Run
         from foveate.workflows.build_guided_zoom import build_guided_zoom, usual_refinement
@@ -111,9 +120,11 @@ class GuidedZoom(MeasurementOptions):
                 start=self.evidence_start,
                 epochs=self.epochs,
                 probe=self.evidence_probe,
+                thorough=self.evidence_thorough,
             ),
             refinement=refinement,
             tuned=self.tuned if self.tuned_by is None else self.tuned_by,
+            looker=self.looker,
             split=self.split,
             context=context_of(self),
         )
@@ -178,20 +189,27 @@ class PoolBuild(RunOptions):
     """The run folder of the network."""
     out: Path
     """The pool's folder."""
+    looker: Annotated[Path | None, tyro.conf.arg(metavar="{None}|RUN")] = None
+    """Folder of a finished run of the same classes, whose network is grounded in the place of the one that answers.
+    None: that one is grounded itself."""
     pool: PoolConfig = field(default_factory=PoolConfig)
     share: Annotated[str, tyro.conf.arg(metavar="I/N")] = "0/1"
     """Build every N-th part, beginning with part I: for several processes that see the same folder."""
+    engine: Annotated[EngineConfig, tyro.conf.arg(name="")] = field(default_factory=EngineConfig)
 
     def run(self) -> None:
         """Do it."""
         existence.check_run(self.run_folder)
         existence.check_data(self.root)
+        if self.looker is not None:
+            existence.check_run(self.looker)
         from foveate.workflows.build_pool import build_pool, parsed_share
 
         build_pool(
             self.run_folder,
             self.out,
             self.pool,
+            looker=self.looker,
             share=parsed_share(self.share),
             context=context_of(self),
         )

@@ -9,6 +9,7 @@ from typing import Protocol
 import tyro
 
 from foveate import __version__
+from foveate.commands.addresses import run_with_addresses
 from foveate.commands.adopt import Adopt
 from foveate.commands.analysis import Attention, Grounding, Localise, Trust
 from foveate.commands.check import Check
@@ -22,8 +23,8 @@ from foveate.commands.explain import Explain
 from foveate.commands.export import Export
 from foveate.commands.fit import Fit
 from foveate.commands.guided_zoom_commands import GuidedZoom, Tune, pool_command
-from foveate.commands.hub_models import with_hub_models
 from foveate.commands.memory import keep_freed_memory
+from foveate.commands.models_here import with_models_here
 from foveate.commands.old_spellings import refuse_old_words, refuse_unknown_words
 from foveate.commands.overview import overview
 from foveate.commands.parsing import parsed
@@ -35,6 +36,7 @@ from foveate.commands.reproduce import reproduce_command
 from foveate.commands.serve import Serve
 from foveate.commands.spelling import with_options
 from foveate.commands.train import train_command
+from foveate.config.addresses import without_secrets
 from foveate.data.paths import with_home
 from foveate.errors import UserError
 from foveate.files.atomic import mend_of_any
@@ -105,7 +107,7 @@ def main(arguments: list[str] | None = None) -> int:
     except UserError as error:
         if (interruption := interruption_behind(error)) is not None:
             return _interrupted(interruption)
-        print(f"foveate: {error}", file=sys.stderr)
+        print(f"foveate: {without_secrets(str(error))}", file=sys.stderr)
         return 2
     except BrokenPipeError:
         # The reader, such as `head`, has seen enough; nothing more may be written, not even at exit.
@@ -145,7 +147,7 @@ def _run(words: list[str]) -> None:
     )
     keep_freed_memory()
     try:
-        with_hub_models(with_home(command)).run()
+        run_with_addresses(with_models_here(with_home(command)))
     except UserError as error:
         error.args = (with_options(str(error), command),)
         raise

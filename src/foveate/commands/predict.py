@@ -11,6 +11,7 @@ from foveate.commands.contexts import context_of
 from foveate.config.branches import Branch
 from foveate.config.checks import require, require_count
 from foveate.config.data import OnError, TestViews
+from foveate.config.engine import EngineConfig
 from foveate.config.hardware import HardwareConfig
 from foveate.data.paths import check_named
 from foveate.errors import UserError
@@ -53,6 +54,7 @@ class Predict:
     """What to do about photographs that cannot be read."""
     largest_megapixels: int | None = None
     """Photographs with more million pixels count as those that cannot be read; None: as in the training."""
+    engine: Annotated[EngineConfig, tyro.conf.arg(name="")] = field(default_factory=EngineConfig)
     hardware: HardwareConfig = field(default_factory=HardwareConfig)
 
     def __post_init__(self) -> None:

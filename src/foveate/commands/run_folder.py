@@ -9,6 +9,7 @@ from pathlib import Path
 
 from foveate.commands import existence
 from foveate.config.data import DatasetFormat
+from foveate.config.engine import EngineConfig
 from foveate.config.trackers import Tracker
 from foveate.files.file_names import safe_name
 from foveate.files.free_folders import is_free
@@ -19,7 +20,11 @@ RUNS = Path("runs")
 
 
 def train_in(
-    out: Path | None, config: TrainConfig, name: Callable[[Path], str], tracker: Tracker | None = None
+    out: Path | None,
+    config: TrainConfig,
+    name: Callable[[Path], str],
+    tracker: Tracker | None = None,
+    engine: EngineConfig | None = None,
 ) -> None:
     """Train, resume or find finished what a configuration describes.
 
@@ -28,6 +33,7 @@ def train_in(
         config: What to train.
         name: From the folder of photographs, which is there, to the name of a run on them.
         tracker: Where its settings and numbers also go.
+        engine: Who reads the photographs, and computes frozen features; None: this process.
 
     Raises:
         UserError: Photographs or first weights are not there; or as `foveate.train`.
@@ -43,7 +49,7 @@ def train_in(
         out = run_folder(config, name(config.data.root))
         if first_process():
             print(f"run folder {out}")
-    train(config, out, tracker=tracker)
+    train(config, out, tracker=tracker, engine=engine)
 
 
 def _say_what_needs_held_out(config: TrainConfig) -> None:

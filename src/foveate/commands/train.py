@@ -1,7 +1,7 @@
 """`foveate train`: a method, on photographs of one's own."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +9,7 @@ import tyro
 
 from foveate.commands.parsing import options_given
 from foveate.commands.run_folder import train_in
+from foveate.config.engine import EngineConfig
 from foveate.config.trackers import Tracker
 from foveate.errors import UserError
 from foveate.recipes import RECIPES
@@ -38,6 +39,7 @@ class Train:
     """The run folder: new, empty, or holding a run of the same configuration, which is resumed."""
     logger: Tracker | None = None
     """The tracker that settings and numbers go to too; None: CSV and TensorBoard alone, in logs/ of the run folder."""
+    engine: Annotated[EngineConfig, tyro.conf.arg(name="")] = field(default_factory=EngineConfig)
     method: tyro.conf.Suppress[tyro.conf.Fixed[str]]
     config: Annotated[TrainConfig, tyro.conf.arg(name="")]
 
@@ -48,7 +50,7 @@ class Train:
 
     def run(self) -> None:
         """Do it."""
-        train_in(self.out, self._on_photographs(), self._name, self.logger)
+        train_in(self.out, self._on_photographs(), self._name, self.logger, self.engine)
 
     def _name(self, root: Path) -> str:
         """Return the name of a run on photographs that are there."""

@@ -7,6 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import NoReturn
 
+from foveate.config.addresses import is_address, shown_address
 from foveate.config.checks import require, require_count, require_finite, require_fraction, require_seed, require_side
 from foveate.errors import UserError
 
@@ -127,12 +128,14 @@ class DataConfig:
     """Photographs with more million pixels count as those that cannot be read; each needs four times as many bytes."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "root", Path(self.root))  # in a script it may be given as text
+        object.__setattr__(self, "root", _as_path(self.root))
         if self.relabel is not None:
-            object.__setattr__(self, "relabel", Path(self.relabel))
+            object.__setattr__(self, "relabel", _as_path(self.relabel))
         require_fraction("validation_fraction", self.validation_fraction)
         require_fraction("test_fraction", self.test_fraction)
         require(all(self.exclude), "names in exclude must not be empty", self.exclude)
+        open_names = tuple(map(shown_address, self.exclude))
+        require(open_names == self.exclude, "addresses in exclude must have no credentials", open_names)
         require(self.group_column != "", "group_column must be the name of a column, or None", self.group_column)
         require_count("group_level", self.group_level, least=0)
         require(
@@ -167,8 +170,13 @@ def _is_list(name: str) -> bool:
     return name.lower().endswith(LIST_SUFFIXES)
 
 
+def _as_path(path: Path | str) -> Path:
+    """Return a path that may be given as text, in a script; one that is read elsewhere stays what it is."""
+    return path if isinstance(path, Path) else Path(path)
+
+
 def _whole(path: Path) -> Path:
-    return path.expanduser().resolve()
+    return path if is_address(path) else path.expanduser().resolve()
 
 
 @dataclass(frozen=True, kw_only=True)

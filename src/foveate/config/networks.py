@@ -122,6 +122,15 @@ class NetworkConfig:
         """Return the same, its training beginning with other weights."""
         raise NotImplementedError
 
+    @property
+    def looks_by(self) -> str | None:
+        """Folder of the run whose network looks in its place; None: it looks for itself."""
+        return None
+
+    def with_looker(self, looker: str) -> Self:
+        """Return the same, looking by the network of another folder."""
+        raise NotImplementedError
+
     def settings(self) -> dict[str, str | None]:
         """Name what the tables of results compare, in the words of `SETTINGS`; None where it does not apply."""
         return dict.fromkeys(SETTINGS)

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
-from itertools import repeat
+from functools import partial
 from typing import NamedTuple
 
 from foveate.config.data import LARGEST_MEGAPIXELS, OnError
-from foveate.data.images import ImageError, blank_warning, read_image
+from foveate.data.image_values import BLANK_SAMPLE
+from foveate.data.images import ImageError, blank_warning, read_thumbnail
 from foveate.data.records import ArchiveMember, ImageRecord, photograph_of
+from foveate.engines.threads import Mapped, in_threads
 from foveate.errors import UserError
+from foveate.files.remote_path import RemotePath
 from foveate.hardware import processors
 
 _NAMED = 20  # how many photographs of a split a message lists
-_AT_A_TIME = 1024  # photographs that wait for a thread; each that waits takes memory
+_FETCHED_TOGETHER = 24
 
 
 class Checked(NamedTuple):
@@ -37,24 +39,25 @@ def check_images(
     on_error: OnError = OnError.STOP,
     progress: Callable[[int], None] | None = None,
     largest_megapixels: int | None = LARGEST_MEGAPIXELS,
+    mapped: Mapped = in_threads,
 ) -> dict[str, Checked]:
-    """Decode every photograph once, on all cores.
+    """Decode every photograph once, on all cores; of those that are fetched many at a time.
 
     Args:
         splits: The photographs of each split, by its name.
         on_error: Whether a broken one stops or is left out.
         progress: Called after each photograph with the number done.
         largest_megapixels: A photograph with more is a broken one; None: none is.
+        mapped: Does that for each.
 
     Raises:
         UserError: Some cannot be read and `on_error` is `stop`, or none can be read. The message is about all splits.
     """
     checks, offset = {}, 0
-    with ThreadPoolExecutor(processors()) as pool:
-        for name, records in splits.items():
-            verdicts = _verdicts(pool, records, largest_megapixels)
-            checks[name] = _checked(records, _counted(verdicts, offset, progress))
-            offset += len(records)
+    for name, records in splits.items():
+        verdicts = mapped(partial(_verdict, largest=largest_megapixels), records, together=_together(records))
+        checks[name] = _checked(records, _counted(verdicts, offset, progress))
+        offset += len(records)
     if any(each.problems for each in checks.values()) and (
         on_error is OnError.STOP or not any(each.readable for each in checks.values())
     ):
@@ -62,16 +65,19 @@ def check_images(
     return checks
 
 
+def _together(records: Sequence[ImageRecord]) -> int:
+    """Return one a core, or more where photographs are fetched: as the first one says."""
+    if not records:
+        return 1
+    image = photograph_of(records[0].image)
+    place = image.archive if isinstance(image, ArchiveMember) else image
+    return _FETCHED_TOGETHER if isinstance(place, RemotePath) else processors()
+
+
 def listed(lines: Sequence[str]) -> str:
     """Return the first lines for a message, each on its own, and count the rest."""
     more = [f"and {len(lines) - _NAMED} more"] if len(lines) > _NAMED else []
     return "".join(f"\n  {line}" for line in [*lines[:_NAMED], *more])
-
-
-def _verdicts(pool: Executor, records: Sequence[ImageRecord], largest: int | None) -> Iterator[_Verdict]:
-    for start in range(0, len(records), _AT_A_TIME):
-        batch = records[start : start + _AT_A_TIME]
-        yield from pool.map(_verdict, batch, repeat(largest))
 
 
 def _counted(verdicts: Iterator[_Verdict], offset: int, progress: Callable[[int], None] | None) -> Iterator[_Verdict]:
@@ -94,10 +100,11 @@ def _checked(records: Sequence[ImageRecord], verdicts: Iterator[_Verdict]) -> Ch
     return Checked(readable, tuple(problems.values()), tuple(blank))
 
 
-def _verdict(record: ImageRecord, largest: int | None) -> _Verdict:
+def _verdict(record: ImageRecord, *, largest: int | None) -> _Verdict:
     name = place_of(record)
     try:
-        return _Verdict(None, blank_warning(read_image(record.image, name, largest_megapixels=largest), name))
+        image = read_thumbnail(record.image, BLANK_SAMPLE, name, largest_megapixels=largest)
+        return _Verdict(None, blank_warning(image, name))
     except ImageError as error:
         return _Verdict(str(error), None)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import NamedTuple
 
@@ -17,14 +16,13 @@ from foveate.config.data import LARGEST_MEGAPIXELS
 from foveate.data.checking import place_of
 from foveate.data.images import ImageError, blank_warning, read_image
 from foveate.data.records import ImageRecord
-from foveate.hardware import processors
+from foveate.engines.threads import Mapped, in_threads
 from foveate.types import Size
 
 BITS = 64
 """Of a perceptual hash."""
 _THUMBNAIL = 32
 _GREY = Image.Resampling.BOX
-_AT_A_TIME = 1024  # photographs that wait for a thread
 
 
 class Fingerprint(NamedTuple):
@@ -47,6 +45,7 @@ def fingerprints_of(
     records: Sequence[ImageRecord],
     progress: Callable[[int], None] | None = None,
     largest_megapixels: int = LARGEST_MEGAPIXELS,
+    mapped: Mapped = in_threads,
 ) -> list[Fingerprint | str]:
     """Decode every photograph once, on all cores; in the place of one that cannot be read stands why.
 
@@ -54,15 +53,13 @@ def fingerprints_of(
         records: The photographs.
         progress: Called after each with the number done.
         largest_megapixels: A photograph with more cannot be read.
+        mapped: Does that for each.
     """
     prints: list[Fingerprint | str] = []
-    with ThreadPoolExecutor(processors()) as pool:
-        for start in range(0, len(records), _AT_A_TIME):
-            look = partial(_look, largest_megapixels=largest_megapixels)
-            for each in pool.map(look, records[start : start + _AT_A_TIME]):
-                prints.append(each)
-                if progress is not None:
-                    progress(len(prints))
+    for each in mapped(partial(_look, largest_megapixels=largest_megapixels), records):
+        prints.append(each)
+        if progress is not None:
+            progress(len(prints))
     return prints
 
 

@@ -107,26 +107,37 @@ class Geometry:
         """Carry a box of the view back to the photograph."""
         return _box_of(self.points_back(_corners(box)))
 
+    @property
+    def seen(self) -> Box:
+        """The window without what rounding adds to it beyond the photograph."""
+        window = self.window
+        return Box(
+            max(window.left, 0.0),
+            max(window.top, 0.0),
+            min(window.right, float(self.source.width)),
+            min(window.bottom, float(self.source.height)),
+        )
+
     def pixels(self, image: Image.Image) -> Image.Image:
         """Render the view in one resampling (bilinear, antialiased when it shrinks).
 
         Raises:
             UserError: `image` does not have the size that this map was built for.
         """
-        if image.size != tuple(self.source):
+        self.check_source(Size(*image.size))
+        return self.rendered(image, self.seen)
+
+    def check_source(self, size: Size) -> None:
+        """Raise `UserError` where a photograph does not have the size that this map was built for."""
+        if size != self.source:
             raise UserError(
-                f"a geometry serves the image size it was built for, {tuple(self.source)}; got {image.size}; "
+                f"a geometry serves the image size it was built for, {tuple(self.source)}; got {tuple(size)}; "
                 "build one for this image"
             )
-        window = self.window
-        limits = (0.0, 0.0, *map(float, self.source))
-        clipped = (
-            max(window.left, limits[0]),
-            max(window.top, limits[1]),
-            min(window.right, limits[2]),
-            min(window.bottom, limits[3]),
-        )
-        view = image.resize(self.output, Image.Resampling.BILINEAR, box=clipped)
+
+    def rendered(self, image: Image.Image, box: Box) -> Image.Image:
+        """Render the view from the pixels in which `box`, in pixels of `image`, is what it sees."""
+        view = image.resize(self.output, Image.Resampling.BILINEAR, box=(box.left, box.top, box.right, box.bottom))
         return view.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if self.flipped else view
 
 

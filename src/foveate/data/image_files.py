@@ -19,6 +19,8 @@ from PIL import Image, UnidentifiedImageError
 from foveate.data.image_kinds import kind_of, prepare_heic
 from foveate.data.records import ArchiveMember
 from foveate.errors import UserError
+from foveate.files.remote_path import RemotePath
+from foveate.files.storage import ForbiddenError
 
 _T = TypeVar("_T")
 _REASON = 120  # characters of a decoder's own message
@@ -55,7 +57,7 @@ def with_image(
     largest_megapixels: int | None,
     use: Callable[[Image.Image], _T],
 ) -> _T:
-    """Open a picture, no pixel decoded yet, and return what `use`, a call into Pillow, makes of it.
+    """Open a picture, no pixel decoded yet, and return what `use` makes of it.
 
     Only a regular file is opened, for a pipe or a device would be waited for, and only one whose name is UTF-8.
 
@@ -63,7 +65,7 @@ def with_image(
         source: A path, the encoded bytes, or a member of a shard.
         name: What to call it in an error.
         largest_megapixels: Larger pictures are refused; None: none is.
-        use: Decodes, or reads what the header says.
+        use: Decodes, or reads what the header says; it calls Pillow inside `decoding`.
 
     Raises:
         ImageError: The file is missing, not a picture, or too large; or something went wrong in `use`.
@@ -134,14 +136,18 @@ def check_name(name: str) -> None:
 @contextmanager
 def _opened(source: Path | bytes | ArchiveMember, name: str) -> Iterator[BinaryIO]:
     try:
-        if isinstance(source, Path):
+        if isinstance(source, RemotePath):
+            stream: BinaryIO = io.BytesIO(source.read_bytes())
+        elif isinstance(source, Path):
             _check_regular(source, name)
-            stream: BinaryIO = source.open("rb")
+            stream = source.open("rb")
         else:
             stream = io.BytesIO(source.read() if isinstance(source, ArchiveMember) else source)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise ImageError(f"image not found: {name}; restore it, or leave it out (on_error skip)") from error
-    except ImageError:
+    except ForbiddenError as error:
+        raise ImageError(f"image is forbidden: {name}; ask its owner, or leave it out (on_error skip)") from error
+    except UserError:
         raise
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         raise _undecodable(name, _reason(error)) from error
@@ -180,8 +186,7 @@ def _used(
         image = Image.open(stream)
     with image:
         check_megapixels(image.size, name, largest_megapixels)
-        with decoding(name, image.size):
-            return use(image)
+        return use(image)
 
 
 @contextmanager

@@ -8,8 +8,10 @@ from PIL import Image
 
 from foveate.data.image_files import ImageError, decoding
 
+BLANK_SAMPLE = 128
+"""Pixels a side that tell whether a picture is nearly blank."""
+
 _RANGE = "foveate range"  # key of `Image.info`: what is odd about the numbers that a picture was made of
-_SAMPLE = 128  # pixels a side that are looked at
 _FEW = 0.001  # share of pixels that may be hot or dead
 _BLACK, _WHITE = 16, 239  # grey levels; 12 bits in a file of 16 come out as 0 to 16
 _DARK = 0.25  # of white; 14 bits in a file of 16 come out below it
@@ -43,7 +45,7 @@ def blank_warning(image: Image.Image, name: str) -> str | None:
 
 
 def _blankness(image: Image.Image) -> str | None:
-    sample = image.resize([min(side, _SAMPLE) for side in image.size], Image.Resampling.NEAREST)
+    sample = image.resize([min(side, BLANK_SAMPLE) for side in image.size], Image.Resampling.NEAREST)
     levels = np.sum(np.reshape(sample.histogram(), (3, 256)), axis=0)  # of all channels: a blue sky is not blank
     few = _FEW * levels.sum()
     if levels[_BLACK + 1 :].sum() <= few:
@@ -69,7 +71,7 @@ def _wide_grey_to_rgb(image: Image.Image, name: str) -> Image.Image:
 
 def _odd_range(values: Float[np.ndarray, "h w"], white: float) -> str | None:
     height, width = values.shape
-    sample = values[:: max(1, height // _SAMPLE), :: max(1, width // _SAMPLE)]
+    sample = values[:: max(1, height // BLANK_SAMPLE), :: max(1, width // BLANK_SAMPLE)]
     outside, high = np.mean((sample < 0) | (sample > white)), np.quantile(sample, 1 - _FEW)
     if outside >= _OUTSIDE:
         return f"{outside:.0%} of its values lie outside 0..{white:.0f}; scale them to that range"

@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from PIL import Image
 
 from foveate.config.data import LARGEST_MEGAPIXELS, TestViews
 from foveate.data.exif import size_if_upright, turn_upright, upright_copy
+from foveate.data.geometry import Geometry
 from foveate.data.image_files import ImageError, check_megapixels, check_name, decoding, printable, with_image
 from foveate.data.image_values import blank_warning, to_rgb
+from foveate.data.raster import LEAST, Header, Raster, Views, can_be_reduced, reduce, reduction_for
 from foveate.data.records import ImageSource, Patch
 from foveate.data.transforms import evaluation_geometries
 from foveate.types import Size
 
-__all__ = ["ImageError", "blank_warning", "read_image", "to_rgb", "upright_rgb", "upright_size"]
+__all__ = [
+    "ImageError",
+    "blank_warning",
+    "read_image",
+    "read_thumbnail",
+    "read_views",
+    "to_rgb",
+    "upright_raster",
+    "upright_rgb",
+    "upright_size",
+]
 
 SMALLEST_SIDE = 8
 """Pixels; a picture with a shorter side carries nothing to recognise and is refused."""
@@ -41,16 +54,89 @@ def read_image(
     Raises:
         ImageError: The file is missing, truncated, not an image, or its shape is not that of a photograph.
     """
+    return read_views(source, _whole, name, largest_megapixels=largest_megapixels).raster.image
+
+
+def read_views(
+    source: ImageSource,
+    views: Callable[[Size], Sequence[Geometry]],
+    name: str | None = None,
+    *,
+    largest_megapixels: int | None = LARGEST_MEGAPIXELS,
+) -> Views:
+    """Decode what views of a photograph need: a JPEG much larger than they are at reduced scale, all else whole.
+
+    The views differ by a few grey levels at edges from those of the whole photograph (docs/performance.md says by how
+    much, and what becomes of the answers); geometries, and so boxes and points, are the same.
+
+    Args:
+        source: As `read_image` takes it.
+        views: Makes them for the size of the upright photograph; of none the whole photograph is decoded.
+        name: As there.
+        largest_megapixels: As there.
+
+    Raises:
+        ImageError: As there.
+    """
     if isinstance(source, Patch):
-        return _patch(source, read_image(source.photograph, name, largest_megapixels=None))
+        raster = Raster.whole(_patch(source, name))
+        return Views(raster, views(raster.source))
     name = _name(source, name)
-    return _photograph(with_image(source, name, largest_megapixels, turn_upright), name)
+
+    return with_image(source, name, largest_megapixels, lambda image: _views(image, views, name))
+
+
+def read_thumbnail(
+    source: ImageSource, side: int, name: str | None = None, *, largest_megapixels: int | None = LARGEST_MEGAPIXELS
+) -> Image.Image:
+    """Read the whole of a file, and return the photograph, perhaps smaller: `side` pixels a side if it has them.
+
+    Args:
+        source: As `read_image` takes it.
+        side: Pixels of width and height that are needed.
+        name: As there.
+        largest_megapixels: As there.
+
+    Raises:
+        ImageError: As there.
+    """
+    output = Size(max(1, round(side / LEAST)), max(1, round(side / LEAST)))
+
+    def small(size: Size) -> tuple[Geometry, ...]:
+        return (Geometry.identity(size).resize(output),)
+
+    return read_views(source, small, name, largest_megapixels=largest_megapixels).raster.image
+
+
+def _views(image: Image.Image, views: Callable[[Size], Sequence[Geometry]], name: str) -> Views:
+    """Decode an opened picture; what is no JPEG is turned first, for only then its size is sure."""
+    with decoding(name, image.size):
+        header = Header.of(image) if can_be_reduced(image) else Header(Size(*turn_upright(image).size), 1)
+    _check_shape(header.upright, name)
+    geometries = views(header.upright)
+    with decoding(name, image.size):
+        reduction = reduce(image, reduction_for(geometries))
+        turn_upright(image)
+    return Views(Raster(to_rgb(image, name), header.upright, reduction, header.overhang(reduction)), geometries)
+
+
+def _known(image: Image.Image, name: str) -> Size | None:
+    """Return the upright size as far as the header tells it."""
+    with decoding(name, image.size):
+        if can_be_reduced(image):
+            return Header.of(image).upright
+        size = size_if_upright(image)
+    return None if size is None else Size(*size)
+
+
+def _whole(_: Size) -> tuple[Geometry, ...]:
+    return ()
 
 
 def upright_size(
     source: ImageSource, name: str | None = None, *, largest_megapixels: int | None = LARGEST_MEGAPIXELS
 ) -> Size:
-    """Return the size of what `read_image` returns; of an upright photograph only the header is read.
+    """Return the size of what `read_image` returns; of a JPEG, and of what is upright, only the header.
 
     Args:
         source: As `read_image` takes it; an image of any number of pixels that it can decode.
@@ -61,9 +147,9 @@ def upright_size(
         ImageError: As there.
     """
     if not isinstance(source, Patch):
-        size = with_image(source, _name(source, name), largest_megapixels, size_if_upright)
+        size = with_image(source, name := _name(source, name), largest_megapixels, lambda image: _known(image, name))
         if size is not None:
-            return Size(*size)
+            return size
     return Size(*read_image(source, name, largest_megapixels=largest_megapixels).size)
 
 
@@ -73,6 +159,15 @@ def upright_rgb(image: Image.Image, name: str, *, largest_megapixels: int | None
     with decoding(name, image.size):
         upright = upright_copy(image)
     return _photograph(upright, name)
+
+
+def upright_raster(image: Image.Image | Raster, name: str) -> Raster:
+    """Return an image of any size as `upright_rgb` turns it; what was decoded by `read_views` is returned itself.
+
+    Raises:
+        ImageError: As `read_image`.
+    """
+    return image if isinstance(image, Raster) else Raster.whole(upright_rgb(image, name, largest_megapixels=None))
 
 
 def _name(source: ImageSource, name: str | None) -> str:
@@ -95,9 +190,13 @@ def _check_shape(size: tuple[int, int], name: str) -> None:
         )
 
 
-def _patch(patch: Patch, photograph: Image.Image) -> Image.Image:
+def _patch(patch: Patch, name: str | None) -> Image.Image:
     left, top, right, bottom = patch.box
-    (view,) = evaluation_geometries(Size(*photograph.size), patch.transforms, TestViews.CENTRE)
-    pixels = view.crop(float(left), float(top), Size(right - left, bottom - top)).pixels(photograph)
+
+    def view(size: Size) -> tuple[Geometry, ...]:
+        (whole,) = evaluation_geometries(size, patch.transforms, TestViews.CENTRE)
+        return (whole.crop(float(left), float(top), Size(right - left, bottom - top)),)
+
+    (pixels,) = read_views(patch.photograph, view, name, largest_megapixels=None).pictures()
     square = patch.stretched
     return pixels if square is None else pixels.resize((square, square), Image.Resampling.BILINEAR)

@@ -6,6 +6,8 @@ So the batches are the same whatever the number of worker processes, in one proc
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +17,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from foveate.config.data import TestViews, TransformConfig
-from foveate.data.images import read_image
+from foveate.data.geometry import Geometry
+from foveate.data.images import read_views
+from foveate.data.raster import Views
 from foveate.data.records import ImageRecord
 from foveate.data.transforms import evaluation_geometries, train_geometry
 from foveate.hardware import processors
@@ -58,11 +62,15 @@ class TrainingViews(Dataset[Batch]):
     def __getitem__(self, draw: Draw) -> Batch:
         """Return the view of one photograph in one epoch, without the batch dimension."""
         record = self.records[draw.position]
-        image = read_image(record.image, record.id, largest_megapixels=None)
         again = [draw.repeat] if draw.repeat else []
-        generator = np.random.default_rng([self.seed, _VIEW, draw.epoch, draw.position, *again])
-        view = train_geometry(Size(*image.size), self.transforms, generator).pixels(image)
-        return _example([np.asarray(view)], record.label, draw.position)
+
+        def drawn(size: Size) -> tuple[Geometry, ...]:
+            generator = np.random.default_rng([self.seed, _VIEW, draw.epoch, draw.position, *again])
+            return (train_geometry(size, self.transforms, generator),)
+
+        return _example(
+            read_views(record.image, drawn, record.id, largest_megapixels=None), record.label, draw.position
+        )
 
 
 class EvaluationViews(Dataset[Batch]):
@@ -85,14 +93,29 @@ class EvaluationViews(Dataset[Batch]):
     def __getitem__(self, index: int) -> Batch:
         """Return the views of one photograph, without the batch dimension."""
         record = self.records[index]
-        image = read_image(record.image, record.id, largest_megapixels=None)
-        geometries = evaluation_geometries(Size(*image.size), self.transforms, self.views)
-        pixels = [np.asarray(geometry.pixels(image)) for geometry in geometries]
-        return _example(pixels, record.label, index)
+        views = partial(evaluation_geometries, config=self.transforms, views=self.views)
+        return _example(read_views(record.image, views, record.id, largest_megapixels=None), record.label, index)
 
 
-def _example(views: Sequence[np.ndarray], label: int, index: int) -> Batch:
-    return Batch(torch.from_numpy(np.stack(views)), torch.tensor(label), torch.tensor(index))
+@dataclass(frozen=True)
+class ViewsOf:
+    """Decodes the fixed views of one photograph, as `EvaluationViews` does; in any process."""
+
+    transforms: TransformConfig
+    views: TestViews = TestViews.CENTRE
+
+    def __call__(self, record: ImageRecord) -> UInt8[np.ndarray, "v H W 3"]:
+        """Return them.
+
+        Raises:
+            ImageError: The photograph cannot be read.
+        """
+        return EvaluationViews((record,), self.transforms, self.views)[0].images.numpy()
+
+
+def _example(views: Views, label: int, index: int) -> Batch:
+    pixels = np.stack([np.asarray(picture) for picture in views.pictures()])
+    return Batch(torch.from_numpy(pixels), torch.tensor(label), torch.tensor(index))
 
 
 class EpochOrder(Sampler[Draw]):

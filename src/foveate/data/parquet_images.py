@@ -12,6 +12,7 @@ from pyarrow import parquet
 from typing_extensions import override
 
 from foveate.data.records import ArchiveMember
+from foveate.files.remote_path import source
 
 COLUMN, FIELD = "image", "bytes"
 
@@ -64,13 +65,13 @@ _GROUPS = _Groups()
 
 def _starts(path: Path) -> list[int]:
     """Return the first row of each row group."""
-    metadata = parquet.read_metadata(path)
+    metadata = parquet.read_metadata(source(path))
     counts = [metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)]
     return [sum(counts[:number]) for number in range(len(counts))]
 
 
 def _read(path: Path, group: int) -> pa.ChunkedArray:
-    with parquet.ParquetFile(path) as file:
+    with parquet.ParquetFile(source(path)) as file:
         nested = pa.types.is_struct(file.schema_arrow.field(COLUMN).type)
         column = file.read_row_group(group, columns=[f"{COLUMN}.{FIELD}" if nested else COLUMN]).column(COLUMN)
     if not nested:

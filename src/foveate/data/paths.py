@@ -7,8 +7,10 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import TypeVar, cast, overload
 
+from foveate.config.addresses import is_address, shown_address
 from foveate.data.roots import shown_path
 from foveate.errors import UserError
+from foveate.files.remote_path import RemotePath, located
 
 _T = TypeVar("_T")
 
@@ -29,7 +31,7 @@ class Photographs(Sequence[Path]):
     def __getitem__(self, index: slice) -> Photographs: ...
     def __getitem__(self, index: int | slice) -> Path | Photographs:
         """Return one of them, or some."""
-        return Photographs(self.names[index]) if isinstance(index, slice) else Path(self.names[index])
+        return Photographs(self.names[index]) if isinstance(index, slice) else located(self.names[index])
 
 
 def find_photographs(patterns: Sequence[str], say: Callable[[str], None] | None = None) -> Photographs:
@@ -78,11 +80,13 @@ def check_named(patterns: Sequence[str]) -> None:
 
 
 def expanded(path: Path) -> Path:
-    """Put the home folder in the place of ``~``.
+    """Put the home folder in the place of ``~``; an address becomes one that can be read (`located`).
 
     Raises:
         UserError: It is the home folder of nobody here.
     """
+    if is_address(path):
+        return located(path)
     try:
         return path.expanduser()
     except RuntimeError as error:
@@ -109,13 +113,17 @@ def _nothing(pattern: str) -> str:
     if pattern and not holds(path.is_dir) and holds(lambda: path.is_symlink() or path.exists()):
         broken = not holds(path.exists)
         reason = "is a link to nothing; restore its target" if broken else "is a pipe or a device; give a file"
-    return f"each path must be a photograph, a folder of them or a glob; {shown_path(pattern)[:200]!r} {reason}"
+    shown = shown_path(shown_address(pattern))[:200]
+    return f"each path must be a photograph, a folder of them or a glob; {shown!r} {reason}"
 
 
 def _files(path: Path) -> Iterator[Path]:
     """Yield the file, or those that match; never a pipe or a device, whose reading may not end."""
     if holds(path.is_file):
         yield path
+        return
+    if isinstance(path, RemotePath):
+        yield from path.matching()
         return
     below = Path(path.anchor)
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import IO, Any, BinaryIO, TypeGuard
@@ -10,9 +11,14 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
+from foveate.config.addresses import is_address
 from foveate.config.data import LARGEST_MEGAPIXELS
-from foveate.data.images import ImageError, read_image, upright_rgb
+from foveate.data.geometry import Geometry
+from foveate.data.images import ImageError, read_views, upright_rgb
+from foveate.data.raster import Raster, Views
 from foveate.errors import UserError
+from foveate.files.remote_path import located
+from foveate.types import Size
 
 Pixels = UInt8[np.ndarray, "H W 3"] | UInt8[np.ndarray, "H W 4"] | UInt8[np.ndarray, "H W"]
 """Decoded ones: RGB, RGBA or grey."""
@@ -35,17 +41,42 @@ def read_photograph(photograph: Photograph, *, largest_megapixels: int | None = 
         ImageError: It is missing, cannot be decoded, or its shape is not that of a photograph.
         UserError: It is of another form; the message says how to turn it into one of these.
     """
+    return read_photograph_views(photograph, lambda _: (), largest_megapixels=largest_megapixels).raster.image
+
+
+def read_photograph_views(
+    photograph: Photograph,
+    views: Callable[[Size], Sequence[Geometry]],
+    *,
+    largest_megapixels: int | None = LARGEST_MEGAPIXELS,
+) -> Views:
+    """Read what views of a photograph need, by the rules of `read_views`; what is decoded already is taken whole.
+
+    Args:
+        photograph: As `read_photograph` takes it.
+        views: As `read_views` takes them.
+        largest_megapixels: As `read_photograph` takes it.
+
+    Raises:
+        ImageError: As `read_photograph`.
+        UserError: As `read_photograph`.
+    """
     if isinstance(photograph, Image.Image):
-        return upright_rgb(photograph, "the Pillow image", largest_megapixels=largest_megapixels)
+        whole = upright_rgb(photograph, "the Pillow image", largest_megapixels=largest_megapixels)
+        return Views(Raster.whole(whole), views(Size(*whole.size)))
     if isinstance(photograph, np.ndarray):
-        return upright_rgb(_of_array(photograph), "the array", largest_megapixels=largest_megapixels)
-    source = Path(photograph) if isinstance(photograph, str | PathLike) else _encoded(photograph)
-    return read_image(source, largest_megapixels=largest_megapixels)
+        whole = upright_rgb(_of_array(photograph), "the array", largest_megapixels=largest_megapixels)
+        return Views(Raster.whole(whole), views(Size(*whole.size)))
+    source = located(Path(photograph)) if isinstance(photograph, str | PathLike) else _encoded(photograph)
+    return read_views(source, views, largest_megapixels=largest_megapixels)
 
 
 def name_of(photograph: Photograph) -> str:
     """Return what an answer calls a photograph: its path, or "image"."""
-    return str(photograph) if isinstance(photograph, str | PathLike) else "image"
+    if not isinstance(photograph, str | PathLike):
+        return "image"
+    name = str(photograph)
+    return str(located(name)) if is_address(name) else name
 
 
 def _of_array(pixels: np.ndarray) -> Image.Image:

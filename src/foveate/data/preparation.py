@@ -12,6 +12,7 @@ from foveate.data.datasets import first_few
 from foveate.data.datasets.listing import EXCLUDE
 from foveate.data.records import ImageDataset, ImageRecord
 from foveate.data.splits import hold_out
+from foveate.engines.threads import Mapped, in_threads
 from foveate.errors import UserError
 from foveate.progress import progress
 
@@ -131,13 +132,14 @@ def checked(
     on_error: OnError,
     say: Callable[[str], None],
     largest_megapixels: int | None = LARGEST_MEGAPIXELS,
+    mapped: Mapped = in_threads,
 ) -> Sequence[ImageRecord]:
     """Return the photographs that can be read; say which were left out, which are nearly blank, and why.
 
     Raises:
         UserError: As `check_images` does.
     """
-    return checked_splits({"": records}, on_error, say, largest_megapixels)[""]
+    return checked_splits({"": records}, on_error, say, largest_megapixels, mapped)[""]
 
 
 def checked_splits(
@@ -145,6 +147,7 @@ def checked_splits(
     on_error: OnError,
     say: Callable[[str], None],
     largest_megapixels: int | None = LARGEST_MEGAPIXELS,
+    mapped: Mapped = in_threads,
 ) -> dict[str, Sequence[ImageRecord]]:
     """Return what `checked` does for each of several splits; what is wrong in any is said in one go.
 
@@ -154,7 +157,7 @@ def checked_splits(
     count = sum(map(len, splits.values()))
     say(f"reading {count} photographs once")
     with progress("reading", count, say) as advance:
-        checks = check_images(splits, on_error, advance, largest_megapixels)
+        checks = check_images(splits, on_error, advance, largest_megapixels, mapped)
     for name, (_, problems, blank) in checks.items():
         whole = f"{len(splits[name])} photographs" + (f" in {name}" if len(splits) > 1 else "")
         if problems:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from foveate.config.data import TransformConfig
+from foveate.files.remote_path import read_range
 from foveate.types import Box, PartPoint
 
 
@@ -20,9 +21,7 @@ class ArchiveMember(NamedTuple):
 
     def read(self) -> bytes:
         """Return the member's bytes."""
-        with self.archive.open("rb") as stream:
-            stream.seek(self.offset)
-            return stream.read(self.length)
+        return read_range(self.archive, self.offset, self.length)
 
 
 class Patch(NamedTuple):

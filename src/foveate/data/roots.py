@@ -6,18 +6,22 @@ import os
 import re
 from pathlib import Path
 
+from foveate.config.addresses import is_address
 from foveate.errors import UserError
+from foveate.files.remote_path import located, look_again
 
 _HALF_CHARACTERS = re.compile("[\ud800-\udfff]")
 
 
 def existing_root(root: Path) -> Path:
-    """Return the folder or list that a data set is read from; ``~`` is the home folder.
+    """Return the folder or list that a data set is read from, here or at an address; ``~`` is the home folder.
 
     Raises:
-        UserError: There is none, it is neither a folder nor a regular file, it is empty, may not be read, or the path
-            is not UTF-8, so that no run could write it down.
+        UserError: There is none, it is neither a folder nor a regular file, it is empty, may not be read, the path
+            is not UTF-8, so that no run could write it down, or a storage does not answer.
     """
+    if is_address(root):
+        return _existing_address(located(root))
     try:
         path = Path(root).expanduser()
     except RuntimeError as error:
@@ -38,6 +42,24 @@ def existing_root(root: Path) -> Path:
     if not folder and not file:
         raise UserError(f"a data set must be a folder or a list in a regular file; {path} is neither. Check the path")
     return path
+
+
+def _existing_address(root: Path) -> Path:
+    """Return the folder or list at an address; what it holds is listed anew.
+
+    Raises:
+        UserError: Nothing is there, it is forbidden, or the storage does not answer or cannot be asked.
+    """
+    look_again()
+    try:
+        entry_found, empty = root.exists(), root.is_dir() and next(root.iterdir(), None) is None
+    except FileNotFoundError:  # a folder that a storage thinks of as one, and cannot list
+        entry_found, empty = False, False
+    if not entry_found or empty:
+        raise UserError(
+            f"photographs must lie at the address; nothing does at {root}. Check the bucket and the spelling"
+        )
+    return root
 
 
 def is_not_text(name: str) -> bool:

@@ -8,6 +8,7 @@ of the area. Both are values of `TransformConfig`.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -58,3 +59,8 @@ def evaluation_geometries(source: Size, config: TransformConfig, views: TestView
     slack = float(config.resize_size - config.input_size)
     corners = (squashed.crop(left, top, output).resize(larger) for top in (0.0, slack) for left in (0.0, slack))
     return tuple(view for crop in (centre, *corners) for view in (crop, crop.flip()))
+
+
+def centres(source: Size, transforms: Sequence[TransformConfig]) -> tuple[Geometry, ...]:
+    """Return the centre view of a test photograph by each of some transforms."""
+    return tuple(view for each in transforms for view in evaluation_geometries(source, each, TestViews.CENTRE))

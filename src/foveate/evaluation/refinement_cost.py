@@ -9,7 +9,9 @@ from foveate.guided_zoom.config import RefinementConfig
 from foveate.networks.network import Network
 
 
-def refinement_passes(table: EvidenceTable, config: RefinementConfig, network: Network) -> float:
+def refinement_passes(
+    table: EvidenceTable, config: RefinementConfig, network: Network, *, looker: bool = False
+) -> float:
     """Return how often a CNN looks at a photograph, or at a part of one, on average, where the evidence decides so.
 
     Counted are the passes of the conventional network, one more for each image that is grounded where that is not its
@@ -21,6 +23,7 @@ def refinement_passes(table: EvidenceTable, config: RefinementConfig, network: N
             answers in its precision.
         config: The decision. Later rounds of fewer classes than the table has may share more than is counted here.
         network: The conventional network.
+        looker: Whether another network is grounded in its place, in a pass of its own.
     """
     evidence, k, rounds = table.evidence, config.top_k, config.rounds + 1
     forwards = evidence.forwards.clamp(max=1 + k * config.rounds)
@@ -28,7 +31,7 @@ def refinement_passes(table: EvidenceTable, config: RefinementConfig, network: N
     boxes = torch.cat((owner, evidence.boxes[:, :k, :rounds]), dim=-1).flatten(0, 2)
     patches = torch.bincount(torch.unique(boxes, dim=0)[:, 0], minlength=len(table.ids))
     looks = network.passes(network.branches)
-    grounded = looks + (not network.decides_by_backbone or table.precision != "float32")
+    grounded = looks + (looker or not network.decides_by_backbone or table.precision != "float32")
     passes = forwards * grounded + patches * (2 if config.mirrored else 1)
     considered = table.refined(config).considered
     gate = 0 if config.entropy_threshold is None else looks

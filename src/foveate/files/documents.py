@@ -22,6 +22,7 @@ from filelock import FileLock, Timeout
 from foveate.config.networks import NetworkConfig
 from foveate.errors import UserError
 from foveate.files.atomic import atomic_path, check_no_pipe, mend_of
+from foveate.files.remote_path import located
 
 _Kind = TypeVar("_Kind")
 Migration = Callable[[dict[str, Any]], dict[str, Any]]
@@ -38,7 +39,7 @@ _LONGEST_NUMBER = 400
 def _strict(methods: Mapping[str, type[NetworkConfig]]) -> JsonConverter:
     """Return what turns typed objects to JSON and back; nothing is coerced and nothing left out is made up."""
     converter = make_converter(forbid_extra_keys=True)
-    converter.register_unstructure_hook(Path, str)
+    converter.register_unstructure_hook(Path, lambda path: str(located(path)))
     converter.register_unstructure_hook(Enum, lambda member: member.value)
     for exact in (bool, int, str):
         converter.register_structure_hook(exact, partial(_exactly, exact))
@@ -116,7 +117,7 @@ def _number(value: Any, _: Any = None) -> float:
 def _path(value: Any, _: Any) -> Path:
     if not _exactly(str, value) or "\0" in value:
         raise ValueError(f"expected a path, got {'one with a NUL in it' if value else 'no letter'}")
-    return Path(value)
+    return located(value)
 
 
 def _texts(value: Any, _: Any) -> dict[str, str]:

@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 
 from foveate.errors import UserError
 from foveate.files.atomic import atomic_path, check_no_pipe
+from foveate.files.remote_path import source
 
 
 def write_parquet(path: Path, table: pa.Table, *, compression: str = "snappy", dictionaries: bool = True) -> None:
@@ -35,7 +36,7 @@ def read_parquet(path: Path, what: str, mend: str, schema: pa.Schema | None = No
     """
     check_no_pipe(path)
     try:
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+        with pq.ParquetFile(source(path), page_checksum_verification=True) as file:
             table = file.read()
     except (OSError, UnicodeDecodeError, pa.ArrowException) as error:
         reason = str(error).partition("\n")[0][:200]

@@ -105,6 +105,14 @@ class TableInParts:
                 f"a table is used when it is finished; {len(missing)} of {len(self)} parts of {self.folder} are "
                 f"missing; give {self.remake} again: it goes on where it was stopped"
             )
-        mend = f"remove that file and give {self.remake} again"
-        tables = [read_parquet(self.file(index), "a part of a table", mend, self.schema) for index in range(len(self))]
+        tables = [self.part(index) for index in range(len(self))]
         return pa.concat_tables(tables) if tables else self.schema.empty_table()
+
+    def part(self, index: int) -> pa.Table:
+        """Return the rows of one part.
+
+        Raises:
+            UserError: It is missing or damaged.
+        """
+        mend = f"remove that file and give {self.remake} again"
+        return read_parquet(self.file(index), "a part of a table", mend, self.schema)

@@ -13,7 +13,7 @@ class GroundingMethod(StrEnum):
     """What says where a network sees the evidence for a class."""
 
     EB = "eb"
-    """Excitation backprop without the contrast: the default (docs/reproduction.md says why)."""
+    """Excitation backprop without the contrast: the default of CNNs (docs/reproduction.md says why)."""
     CEB = "ceb"
     """Contrastive excitation backprop (the paper's)."""
     GRAD_CAM = "grad-cam"
@@ -41,6 +41,11 @@ class GroundingMethod(StrEnum):
         """Whether maps of different classes differ."""
         return self != GroundingMethod.ROLLOUT
 
+    @property
+    def reads_feature_maps(self) -> bool:
+        """Whether it takes what its layer gives for a feature map, as twin maps do; else for tokens, or it has none."""
+        return self in (GroundingMethod.EB, GroundingMethod.CEB, GroundingMethod.GRAD_CAM, GroundingMethod.FINER_CAM)
+
     @classmethod
     def _missing_(cls, value: object) -> Self | None:
         """Take the name of a method of somebody's own, once it is an entry of `foveate.grounding.create.GROUNDINGS`."""
@@ -57,7 +62,8 @@ class GroundingMethod(StrEnum):
 class GroundingConfig:
     """One method of grounding and where in the network it looks."""
 
-    method: GroundingMethod = GroundingMethod.EB
+    method: GroundingMethod | None = None
+    """None: what is usual for the network's family (`foveate.grounding.usual`)."""
     layer: str | None = None
     """Name of the module whose output is grounded (EB, cEB, the CAMs, gradient times activation, AttnLRP); None: the
     last one of stride 16, of a ViT the last tokens on which the logits rest. The papers take ResNet's `layer3.0`
@@ -71,6 +77,11 @@ class GroundingConfig:
     """RISE: probability that a cell is kept."""
     seed: int = 0
     """RISE: of the masks."""
+
+    @property
+    def map_layer(self) -> str | None:
+        """The layer that is asked for, where it is one that twin maps look into too; else None: their usual one."""
+        return self.layer if self.method and self.method.reads_feature_maps else None
 
     def __post_init__(self) -> None:
         require_count("masks", self.masks)

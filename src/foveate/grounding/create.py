@@ -24,6 +24,7 @@ from foveate.grounding.layers import chosen_classes, layer_of_stride, layers_to_
 from foveate.grounding.places import last_places
 from foveate.grounding.rise import RISE
 from foveate.grounding.rollout import AttentionRollout
+from foveate.grounding.usual import usual_groundings
 from foveate.types import Grounded, Grounding
 
 
@@ -99,7 +100,7 @@ def create_grounding(
 
     Args:
         backbone: What is grounded; it stays as it is.
-        config: The method, and where in the network it looks.
+        config: The method, and where in the network it looks; where it names none, that of the network's family.
         dtype: Of RISE's many passes; the others compute in float32.
 
     Raises:
@@ -109,6 +110,8 @@ def create_grounding(
     if config.layer is not None:
         # A method that needs none takes no mistyped one either.
         submodule(cast(nn.Module, backbone.network), config.layer)
+    config = next(usual_groundings(backbone, config))
+    assert config.method  # chosen
     return GROUNDINGS[config.method](backbone, config, dtype)
 
 

@@ -6,6 +6,7 @@ what moves the difference of their logits.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import NamedTuple, cast
 
@@ -16,9 +17,10 @@ from torch import Tensor, nn
 
 from foveate.errors import UserError
 from foveate.grounding.config import GroundingConfig
-from foveate.grounding.create import grounding_layer
+from foveate.grounding.create import create_grounding, grounding_layer
 from foveate.grounding.excitation.backprop import ExcitationBackprop
 from foveate.grounding.grad_cam import GradCAM
+from foveate.grounding.layer_gradients import LayerGradients
 from foveate.grounding.layers import check_classes, check_images
 from foveate.networks.network import Network
 from foveate.types import SignedMaps
@@ -61,8 +63,8 @@ class TwinEvidence:
 class TwinContrast:
     """Says of any network where it sees what tells two classes apart; it stays as it is.
 
-    It is grounded by the contrast of excitation backprop, where its operations allow it, or else by Grad-CAM; each of
-    the difference of both logits.
+    It is grounded by the contrast of excitation backprop, where its operations allow it; else by what is usual for its
+    family, such as AttnLRP for a ViT, or by Grad-CAM; each of the difference of both logits.
 
     >>> import torch
     >>> from foveate import BackboneConfig, PlainConfig, PlainNetwork, TwinContrast
@@ -80,12 +82,13 @@ class TwinContrast:
 
         Args:
             network: Ours, of any method, such as a classifier's; its first view is grounded.
-            layer: Name of the module of the backbone whose output is grounded; None: the last one of stride 16.
+            layer: Name of the module of the backbone whose output is grounded; None: the last one of stride 16, or
+                where the family's usual method looks.
 
         Raises:
             UserError: There is no such layer, or none of stride 16.
         """
-        self._network = network
+        self._network, self._asked = network, layer
         self._layer = grounding_layer(network.backbone, GroundingConfig(layer=layer))
         self._excitation = ExcitationBackprop(cast(nn.Module, network.backbone.network), self._layer)
 
@@ -108,11 +111,15 @@ class TwinContrast:
                 "classes of each image"
             )
         view = self._network.first_view(images)
-        try:
+        # An operation without a rule, or no last linear layer; whatever else is wrong fails again.
+        with suppress(UserError):
             return TwinMaps.of(self._excitation.between(view, pairs))
-        except UserError:  # an operation without a rule, or no last linear layer; whatever else is wrong fails again
-            grad_cam = GradCAM(cast(nn.Module, self._network.backbone.network), self._layer)
-            return TwinMaps.of(grad_cam.between(view, pairs))
+        usual = create_grounding(self._network.backbone, GroundingConfig(layer=self._asked))
+        if isinstance(usual, LayerGradients):
+            with suppress(UserError):
+                return TwinMaps.of(usual.between(view, pairs))
+        grad_cam = GradCAM(cast(nn.Module, self._network.backbone.network), self._layer)
+        return TwinMaps.of(grad_cam.between(view, pairs))
 
 
 def twin_maps(

@@ -111,7 +111,7 @@ class PoolConfig:
         return replace(cls.reference(), grounding=grounding, patches=patches, whole=True)
 
     def __post_init__(self) -> None:
-        if not self.grounding.method.knows_classes:
+        if self.grounding.method and not self.grounding.method.knows_classes:
             raise UserError(
                 "Guided Zoom grounds one class after another; the maps of rollout are the same for every class; take "
                 "another method (--pool.grounding.method), such as gradient-activation or attn-lrp"

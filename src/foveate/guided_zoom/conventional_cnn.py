@@ -8,12 +8,15 @@ import torch
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
+from foveate.backbones.folding import folded
 from foveate.config.hardware import HardwareConfig
 from foveate.grounding.config import GroundingConfig
 from foveate.grounding.create import create_grounding
 from foveate.grounding.ground import ground_decision
+from foveate.grounding.layers import chosen_classes
 from foveate.inference.classifier import Classifier
 from foveate.networks.answers import check_answers
+from foveate.networks.looker import Looker
 from foveate.networks.network import Network
 from foveate.types import BranchLogits, Grounded, Grounding
 
@@ -23,7 +26,8 @@ class ConventionalCNN:
     """The network whose answers are questioned, and what says where it sees them.
 
     A network of S3N or MA-CNN answers with its joint head, and is grounded in its look at the whole image. Its answers
-    are those of its run, in the same precision; maps are always computed in float32.
+    are those of its run, in the same precision; maps are always computed in float32. A looker is grounded in its place:
+    look with the small, recognise with the large.
     """
 
     classifier: Classifier
@@ -31,18 +35,30 @@ class ConventionalCNN:
     batch_size: int = 32
     """Images at a time: a batch of photographs has several erased images of each, and S3N draws two views of each."""
     layer: str | None = None
-    """Name of the backbone's module that was asked to be grounded; None: the grounding's own choice."""
+    """Name of the backbone's module whose feature map was asked to be grounded; None: the usual one, or another."""
+    looker: Looker | None = None
+    """The network that is grounded in its place, on the same device; None: it is grounded itself."""
 
     @classmethod
-    def place(cls, network: Network, grounding: GroundingConfig, hardware: HardwareConfig) -> ConventionalCNN:
+    def place(
+        cls, network: Network, grounding: GroundingConfig, hardware: HardwareConfig, looker: Looker | None = None
+    ) -> ConventionalCNN:
         """Put a copy of the network where `hardware` asks for it, and ground that copy: its batch norms are folded.
+
+        Args:
+            network: Whose answers are questioned.
+            grounding: How evidence for them is found.
+            hardware: Where to compute.
+            looker: The network to ground in its place, which knows the same classes in the same order; None: itself.
 
         Raises:
             UserError: As `create_grounding` does.
         """
         classifier = Classifier.place(network, hardware)
-        made = create_grounding(classifier.network.backbone, grounding, dtype=classifier.dtype)
-        return cls(classifier, made, layer=grounding.layer)
+        placed = None if looker is None else folded(looker).to(classifier.device)
+        grounded = classifier.network.backbone if placed is None else placed.backbone
+        made = create_grounding(grounded, grounding, dtype=classifier.dtype)
+        return cls(classifier, made, layer=grounding.map_layer if placed is None else None, looker=placed)
 
     def answer(self, images: UInt8[Tensor, "n H W 3"], classes: Int64[Tensor, "n k"] | int) -> Grounded:
         """Return logits and maps in float32 on the network's device; `classes` as in `Grounding`.
@@ -62,8 +78,15 @@ class ConventionalCNN:
         return torch.cat([self._decision(each) for each in batches])
 
     def _answer(self, images: UInt8[Tensor, "n H W 3"], classes: Int64[Tensor, "n k"] | int) -> Grounded:
-        """Ground images; where the network answers in another precision than maps have, that costs a pass more."""
+        """Ground images; where the network answers in another precision than maps have, that costs a pass more.
+
+        The maps of another network are those of the classes that this one asks about.
+        """
         network, inputs = self.classifier.network, self.classifier.inputs(images)
+        if self.looker is not None:
+            logits = self._decision(images)
+            inputs = self.looker.inputs(inputs, network.backbone.normalisation)
+            return self.grounding(inputs, chosen_classes(logits, classes))._replace(logits=logits)
         asked = self.classifier.dtype is not torch.float32
         return ground_decision(network, self.grounding, inputs, classes, lambda: self._decision(images), asked=asked)
 

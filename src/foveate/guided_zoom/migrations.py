@@ -30,5 +30,15 @@ def complete_pool_config(config: dict[str, Any]) -> None:
         add_fields(patches, elsewhere=False, stretch=False)
 
 
-POOL: Mapping[int, Migration] = {1: _with_every_choice_of_a_pool, 2: with_groups_and_labels("data")}
+def looking_for_itself(description: dict[str, Any]) -> dict[str, Any]:
+    """Schema 3 had networks that are grounded themselves."""
+    add_fields(description, looker_hash=None)
+    return description
+
+
+POOL: Mapping[int, Migration] = {
+    1: _with_every_choice_of_a_pool,
+    2: with_groups_and_labels("data"),
+    3: looking_for_itself,
+}
 """Of `pool.json`."""

@@ -35,10 +35,11 @@ def nearest(
         labels: Their classes; a negative one hides its row.
         count: How many; where a pool is smaller, the rest are missing.
     """
-    distances = (1 - functional.normalize(features) @ functional.normalize(pool).T).clamp(0, 2)
-    distances = distances.masked_fill(classes[:, None] != labels, torch.inf)
+    rivals = torch.isin(labels, classes[classes >= 0]).nonzero()[:, 0]  # of a large pool a small part
+    distances = (1 - functional.normalize(features) @ functional.normalize(pool[rivals]).T).clamp(0, 2)
+    distances = distances.masked_fill(classes[:, None] != labels[rivals], torch.inf)
     ordered = distances.sort(dim=1, stable=True)
-    beyond = (0, max(0, count - len(pool)))
+    beyond = (0, max(0, count - len(rivals)))
     distances = functional.pad(ordered.values[:, :count], beyond, value=torch.inf)
-    rows = functional.pad(ordered.indices[:, :count], beyond, value=-1)
+    rows = functional.pad(rivals[ordered.indices[:, :count]], beyond, value=-1)
     return Nearest(rows.masked_fill(distances.isinf(), -1), distances)

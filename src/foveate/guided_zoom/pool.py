@@ -33,7 +33,7 @@ from foveate.guided_zoom.config import PoolConfig
 from foveate.guided_zoom.patch_records import WHOLE, PatchRecords
 
 _PARTS = "parts"
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """Of the files written; raised where their columns change."""
 
 SCHEMA = pa.schema(
@@ -69,6 +69,8 @@ class PoolDescription:
     """Of the photographs' ids, labels and sizes in bytes."""
     network_hash: str
     """Of the weights."""
+    looker_hash: str | None = None
+    """Of the weights of the network that is grounded in the conventional one's place; None: there is none."""
 
     def __post_init__(self) -> None:
         require_names(self.class_names)
@@ -149,6 +151,7 @@ class EvidencePool:
         """
         names = {
             "network_hash": "another network",
+            "looker_hash": "another looker",
             "data_hash": "other photographs",
             "class_names": "other classes",
             "transforms": "views of another geometry",

@@ -16,6 +16,7 @@ from foveate.config.branches import Branch
 from foveate.errors import UserError
 from foveate.networks.branch_maps import BranchMaps
 from foveate.networks.explanation import Explanation
+from foveate.networks.looker import Looker
 from foveate.types import BranchLogits
 
 
@@ -113,6 +114,7 @@ class Network(nn.Module, ABC):
     - to be grounded, by Guided Zoom too: `first_view`, where its backbone sees another size than the network is given,
       and `decides_by_backbone`, where its decision is the backbone's own;
     - to have several branches, of which one can answer alone: `branches`, `passes`, `branch_logits`;
+    - to look by another network than its own: `look_by`;
     - to leave views out where it is sure: `skippable_views`, `check_looks_closer`, `look_where_unsure`;
     - to be localised: `check_class_maps`, `branch_maps`;
     - to have its attention measured: `check_response_peaks`, `response_peaks`;
@@ -191,6 +193,17 @@ class Network(nn.Module, ABC):
             branches: Some of `branches`; views that these do not rest on are not looked at.
         """
         return self(images)  # type: ignore[no-any-return]
+
+    def look_by(self, looker: Looker) -> None:
+        """Let another network say where to look (`NetworkConfig.looks_by`); its weights become part of this one's.
+
+        Raises:
+            UserError: The method looks nowhere else, or the other network has no class maps to look by.
+        """
+        raise UserError(
+            "looker says which network draws the views of a network such as S3N; this one, a "
+            f"{type(self).__name__}, draws none; leave it out"
+        )
 
     @property
     def skippable_views(self) -> int:

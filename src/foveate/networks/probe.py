@@ -6,14 +6,14 @@ linear head, so that a probe answers, is grounded and has class maps like any ot
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int64
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import log_loss
+from sklearn.metrics import euclidean_distances, log_loss
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from sklearn.neighbors import KNeighborsClassifier
 from torch import Tensor, nn
@@ -102,19 +102,23 @@ def fit_probe(
 ) -> Probe:
     """Fit a probe; features are standardised over all photographs, before folds are cut.
 
+    Strengths are tried from the middle one outwards, for as long as the cross-validated loss falls: it has one valley,
+    and time goes with photographs times classes, 36 fits where all seven strengths are tried.
+
     Args:
         features: Of n photographs in v views each, the centre view first.
         labels: 0 to c - 1; each class has a photograph.
-        strengths: Those to choose from; the smallest cross-validated loss wins, and of equals the weakest.
+        strengths: Those to choose from; the smallest cross-validated loss of those tried wins, of equals the weakest.
         folds: How often photographs are held out; fewer where a class has fewer photographs.
         seed: Of the folds.
         groups: Of each photograph its group, which is in one fold as a whole; None: each stands for itself.
     """
-    values, classes = features.double().numpy(), labels.numpy()
-    mean, spread = values.mean((0, 1)), np.maximum(values.std((0, 1)), _SMALLEST_SPREAD)
-    values = (values - mean) / spread
+    values, classes = features.float().numpy(), labels.numpy()
+    mean = values.mean((0, 1), dtype=np.float64)
+    spread = np.maximum(values.std((0, 1), dtype=np.float64), _SMALLEST_SPREAD)
+    values = ((values - mean) / spread).astype(np.float32)
     cuts = _cuts(classes, folds, seed, None if groups is None else groups.numpy())
-    tried = [_cross_validated(values, classes, each, cuts) for each in sorted(strengths)] if cuts else []
+    tried = _climbed(sorted(strengths), lambda each: _cross_validated(values, classes, each, cuts)) if cuts else []
     best = min(tried, key=lambda each: each.held.loss) if tried else None
     strength = _middle(strengths) if best is None else best.held.strength
 
@@ -162,6 +166,22 @@ def _fold_of_each(cuts: _Cuts, count: int) -> np.ndarray:
     return fold
 
 
+def _climbed(strengths: list[float], of: Callable[[float], _CrossValidated]) -> list[_CrossValidated]:
+    """Return what was tried of ascending strengths, ascending."""
+    place = len(strengths) // 2
+    tried = {place: of(strengths[place])}
+    for step in (-1, 1):
+        at = place
+        while 0 <= at + step < len(strengths):
+            tried[at + step] = of(strengths[at + step])
+            if tried[at + step].held.loss >= tried[at].held.loss:
+                break
+            at += step
+        if at != place:  # the valley lies on this side
+            break
+    return [tried[each] for each in sorted(tried)]
+
+
 def _middle(strengths: Sequence[float]) -> float:
     return sorted(strengths)[len(strengths) // 2]
 
@@ -176,7 +196,7 @@ def _cross_validated(values: np.ndarray, classes: np.ndarray, strength: float, c
     probabilities = np.zeros((len(classes), int(classes.max()) + 1))
     each = [_fitted(values[inside], classes[inside], strength) for inside, _ in cuts]
     for fitted, (_, outside) in zip(each, cuts, strict=True):
-        probabilities[outside] = fitted.predict_proba(values[outside, 0])
+        probabilities[outside] = fitted.predict_proba(values[outside, 0].astype(np.float64))  # adds up to 1
     return _CrossValidated(Held(strength, *accuracy_and_loss(probabilities, classes)), probabilities, each)
 
 
@@ -203,8 +223,7 @@ def _rivals(values: np.ndarray, classes: np.ndarray, cuts: _Cuts) -> dict[str, f
     for inside, outside in cuts:
         known, labels, unknown = directions[inside], classes[inside], directions[outside]
         centres = np.stack([known[labels == each].mean(0) for each in range(labels.max() + 1)])
-        distances = ((unknown[:, None] - centres) ** 2).sum(-1)
-        means[outside] = distances.argmin(1) == classes[outside]
+        means[outside] = euclidean_distances(unknown, centres).argmin(1) == classes[outside]
         nearest = KNeighborsClassifier(min(_NEIGHBOURS, len(known))).fit(known, labels)
         neighbours[outside] = nearest.predict(unknown) == classes[outside]
     return {"nearest mean": float(means.mean()), "nearest neighbours": float(neighbours.mean())}

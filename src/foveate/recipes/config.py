@@ -10,6 +10,7 @@ from foveate.config.data import DataConfig, TransformConfig
 from foveate.config.hardware import HardwareConfig
 from foveate.config.networks import NetworkConfig, PlainConfig
 from foveate.config.optimiser import OptimiserConfig, Sampling, SmoothingOver
+from foveate.files.remote_path import located
 
 _LEAST_EPOCHS, _MOST_EPOCHS = 15, 200
 
@@ -59,6 +60,9 @@ class TrainConfig:
     """With the epoch and the photograph's index it fixes the order, each view, each dropped feature and the head."""
 
     def __post_init__(self) -> None:
+        root, relabel = self.data.root, self.data.relabel
+        data = replace(self.data, root=located(root), relabel=None if relabel is None else located(relabel))
+        object.__setattr__(self, "data", data)
         sizes = self.transforms
         require(
             self.network.reads_source or sizes.source_size in (None, sizes.input_size),

@@ -11,6 +11,7 @@ from foveate.data.datasets.formats import MARKS, Loader
 from foveate.data.folds import load_fold
 from foveate.data.preparation import Splits, split_dataset
 from foveate.data.records import ImageDataset
+from foveate.files.remote_path import located
 from foveate.guided_zoom.pool_dataset import load_pool
 
 __all__ = ["LOADERS", "MARKS", "has_validation", "load_dataset", "load_splits"]
@@ -39,9 +40,9 @@ def load_dataset(config: DataConfig) -> ImageDataset:
         group_level=config.group_level,
     )
     if config.relabel is not None:
-        dataset = relabelled(dataset, config.relabel)
+        dataset = relabelled(dataset, located(config.relabel))
     for path in config.excluded_lists:
-        dataset = without(dataset, path)
+        dataset = without(dataset, located(path))
     return dataset
 
 

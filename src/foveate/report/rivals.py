@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from foveate.config.branches import Branch
 from foveate.config.data import Split, TestViews
+from foveate.grounding.usual import USUAL, Family
 from foveate.guided_zoom.config import PoolConfig, RefinementConfig
 from foveate.report.result_versions import Measured
 
@@ -206,7 +207,7 @@ def _usual_zoom(row: Row) -> bool:
     """Whether a Guided Zoom is the default one, or the default one tuned."""
     pool, refinement = PoolConfig(), RefinementConfig()
     usual = {
-        "grounding": pool.grounding.method,
+        "grounding": USUAL[Family.MAP].method,
         "keep": pool.keep,
         "stretch": pool.patches.stretch,
         "whole": pool.whole,

@@ -9,10 +9,13 @@ from pathlib import Path
 from foveate.config.branches import Branch
 from foveate.config.checks import require_count
 from foveate.config.data import DataConfig, OnError, Split
+from foveate.config.engine import EngineConfig
 from foveate.config.hardware import HardwareConfig
 from foveate.data.preparation import checked
 from foveate.data.records import ImageRecord
+from foveate.engines.ray_engine import mapped_by
 from foveate.errors import UserError
+from foveate.files.remote_path import located
 from foveate.hardware import device_of
 from foveate.inference.classifier import Classifier
 from foveate.recipes.datasets import load_splits
@@ -45,12 +48,16 @@ class RunContext:
     """Photographs that are measured at a time, where no study or pool says how many."""
     hardware: HardwareConfig = field(default_factory=HardwareConfig)
     """Where to compute; by default as this machine does it fast."""
+    engine: EngineConfig = field(default_factory=EngineConfig)
+    """Who does the bulk of the work."""
     results: Path | None = None
     """A file of JSON lines to which each measurement adds its rows."""
     say: Callable[[str], None] = print
     """Receives lines of progress, warnings, and what was written where."""
 
     def __post_init__(self) -> None:
+        if self.root is not None:
+            object.__setattr__(self, "root", located(self.root))
         require_count("batch_size", self.batch_size)
         if self.largest_megapixels is not None:
             require_count("largest_megapixels", self.largest_megapixels)
@@ -101,7 +108,7 @@ class RunContext:
         Raises:
             UserError: One cannot be read and that stops, or none can.
         """
-        return checked(records, self.on_error_of(run), self.say, self.largest_of(run))
+        return checked(records, self.on_error_of(run), self.say, self.largest_of(run), mapped_by(self.engine))
 
     def classifier_of(
         self,

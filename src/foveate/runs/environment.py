@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from foveate._version import __version__
+from foveate.config.addresses import shown_word
 from foveate.hardware import describe
 
 
@@ -21,7 +22,7 @@ def environment() -> dict[str, Any]:
     """Describe the command, the code and the machine."""
     packages = ("torch", "torchvision", "timm", "lightning", "numpy", "pillow")
     return {
-        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "command": shlex.join([Path(sys.argv[0]).name, *map(shown_word, sys.argv[1:])]),
         "commit": commit(),
         "foveate": __version__,
         "python": platform.python_version(),

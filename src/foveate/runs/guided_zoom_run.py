@@ -4,6 +4,7 @@
 
     guided_zoom.json   the description
     network/           the run of the conventional network, where it was adopted for this Guided Zoom
+    looker/            a copy of the run of the network that is grounded in its place, where there is one
     pool/              the evidence pool
     evidence/          the run of the Evidence CNN
     held_out/          written by `foveate tune`: refined answers to the validation split
@@ -16,8 +17,10 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from tempfile import mkdtemp
 
 from foveate.config.networks import NAMED_WEIGHTS
 from foveate.errors import UserError
@@ -30,12 +33,18 @@ from foveate.runs import migrations
 from foveate.runs.held_out import remove_held_out
 from foveate.runs.run import Run
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 _FILE = "guided_zoom.json"
 NETWORK = "network"
 """The folder of the conventional network, where it lies inside."""
+LOOKER = "looker"
+"""The folder of the network that is grounded in its place."""
 MANIFEST = "foveate.json"
 """Of a shared one, the list of its files (`foveate push`)."""
+
+
+_OF_A_LOOKER = ("run.json", "environment.json", "metrics.json", "photographs.parquet", "model.safetensors")
+"""What is copied of its run: what it needs to be loaded, and to be shared."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +61,13 @@ class GuidedZoomDescription:
     """The split that the refinement was fitted to; None: it was given."""
     given: RefinementConfig | None = None
     """Where it was fitted, what had been given before: what the next fit begins with."""
+    looker_hash: str | None = None
+    """Of the weights of the network that is grounded in the conventional one's place; None: there is none."""
+
+    @property
+    def grounded_layer(self) -> str | None:
+        """The layer of the conventional network whose feature map was asked for; None: none, or another one's."""
+        return self.pool.grounding.map_layer if self.looker_hash is None else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +93,7 @@ class GuidedZoomRun:
         run = cls.check_start(path, description)
         if run is None:
             run = cls(path, description)
-            run._write()
+            run.write()
         return run
 
     @classmethod
@@ -91,7 +107,8 @@ class GuidedZoomRun:
             cls.network_folder(path)
             return None
         run = cls.open(path)
-        for name, what in (("network_hash", "another network"), ("pool", "another pool")):
+        parts = {"network_hash": "another network", "looker_hash": "another looker, or none", "pool": "another pool"}
+        for name, what in parts.items():
             if getattr(run.description, name) != getattr(description, name):
                 if not run._begun:
                     return None
@@ -133,7 +150,8 @@ class GuidedZoomRun:
         content = read_json(file, SCHEMA_VERSION, migrations.GUIDED_ZOOM)
         return cls(path, structured(content, GuidedZoomDescription, file, "a Guided Zoom"))
 
-    def _write(self) -> None:
+    def write(self) -> None:
+        """Write down its description."""
         write_json(self.path / _FILE, unstructured(self.description), SCHEMA_VERSION)
 
     @property
@@ -176,6 +194,43 @@ class GuidedZoomRun:
             )
         return run
 
+    def keep_looker(self, looker: Run | None) -> None:
+        """Copy the run of the network that is grounded, so that the Guided Zoom needs no other folder for it.
+
+        A copy of another, from before anything was computed, is replaced.
+        """
+        folder = self.path / LOOKER
+        if looker is None:
+            return
+        weights = folder / looker.weights.name
+        if weights.is_file() and hash_of_file(weights) == self.description.looker_hash:
+            return
+        temporary = Path(mkdtemp(prefix=".partial-", dir=self.path))
+        try:
+            for name in _OF_A_LOOKER:
+                shutil.copyfile(looker.path / name, temporary / name)
+            temporary.chmod(0o755)
+            shutil.rmtree(folder, ignore_errors=True)
+            temporary.rename(folder)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+    def looker_run(self) -> Run | None:
+        """Open the run of the network that is grounded in the conventional one's place; None: there is none.
+
+        Raises:
+            UserError: It is gone, or its weights are others than those that the pool was built with.
+        """
+        if self.description.looker_hash is None:
+            return None
+        run = Run.open(self.path / LOOKER)
+        if hash_of_file(run.weights) != self.description.looker_hash:
+            raise UserError(
+                f"a Guided Zoom grounds the network that its pool was built with; the weights in {run.path} have "
+                "changed since; restore them, or make a new Guided Zoom"
+            )
+        return run
+
     def open_pool(self) -> EvidencePool:
         """Open the evidence pool."""
         return EvidencePool.open(self.pool)
@@ -206,8 +261,10 @@ class GuidedZoomRun:
         """
         evidence, others = self.evidence_run(), other.evidence_run()
         begun = replace(others.description, config=_begun_alike(evidence.config, others.config))
+        lookers = [each for each in (self.looker_run(), other.looker_run()) if each is not None]
         return (
             _but_for_trainings(self.description) == _but_for_trainings(other.description)
+            and all(each.alike_but_for_seeds(lookers[-1]) for each in lookers)
             and self.base_run().alike_but_for_seeds(other.base_run())
             and evidence.alike_but_for_seeds(replace(others, description=begun))
         )
@@ -222,14 +279,15 @@ class GuidedZoomRun:
         given = None if tuned_on is None else self.description.given or self.description.refinement
         description = replace(self.description, refinement=refinement, tuned_on=tuned_on, given=given)
         run = replace(self, description=description)
-        run._write()
+        run.write()
         return run
 
 
 def _but_for_trainings(description: GuidedZoomDescription) -> GuidedZoomDescription:
     """Leave out which network it is of, and what was fitted."""
     given = description.given or description.refinement
-    return replace(description, base=Path(), network_hash="", refinement=given, given=None)
+    looker = None if description.looker_hash is None else ""
+    return replace(description, base=Path(), network_hash="", looker_hash=looker, refinement=given, given=None)
 
 
 def _begun_alike(config: TrainConfig, other: TrainConfig) -> TrainConfig:
@@ -242,7 +300,7 @@ def _begun_alike(config: TrainConfig, other: TrainConfig) -> TrainConfig:
 
 def _named(old: GuidedZoomDescription, new: GuidedZoomDescription) -> str:
     """Name the fields of the pool that differ; nothing where the network does."""
-    if old.network_hash != new.network_hash:
+    if old.network_hash != new.network_hash or old.looker_hash != new.looker_hash:
         return ""
     differing = [
         each.name for each in fields(PoolConfig) if getattr(old.pool, each.name) != getattr(new.pool, each.name)

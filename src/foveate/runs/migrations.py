@@ -11,7 +11,7 @@ from typing import Any
 from foveate.data.migrations import with_groups_and_labels
 from foveate.files.documents import Migration
 from foveate.files.migrating import add_fields, inside, rename_field
-from foveate.guided_zoom.migrations import complete_data, complete_pool_config
+from foveate.guided_zoom.migrations import complete_data, complete_pool_config, looking_for_itself
 
 
 def _of_one_method(run: dict[str, Any]) -> dict[str, Any]:
@@ -80,6 +80,15 @@ def _of_cnns_on_one_machine(run: dict[str, Any]) -> dict[str, Any]:
     return with_every_device("config", "hardware")(run)
 
 
+def _looking_for_itself(run: dict[str, Any]) -> dict[str, Any]:
+    """Schema 7 had networks that look for themselves."""
+    add_fields(run, looker=None)
+    for network in inside(run, "config", "network"):
+        if network.get("method") == "s3n":
+            add_fields(network, looker=None)
+    return run
+
+
 _NEW_HEADS: Mapping[str, dict[str, object]] = {"plain": {"head": "new"}, "s3n": {"head": "new", "frozen": False}}
 
 
@@ -109,7 +118,12 @@ RUN: Mapping[int, Migration] = {
     4: _with_all_layers_learning,
     5: with_groups_and_labels("config", "data"),
     6: _of_cnns_on_one_machine,
+    7: _looking_for_itself,
 }
 """Of `run.json`."""
-GUIDED_ZOOM: Mapping[int, Migration] = {1: _with_every_choice_of_a_guided_zoom, 2: _with_entropy_thresholds}
+GUIDED_ZOOM: Mapping[int, Migration] = {
+    1: _with_every_choice_of_a_guided_zoom,
+    2: _with_entropy_thresholds,
+    3: looking_for_itself,
+}
 """Of `guided_zoom.json`."""

@@ -36,15 +36,17 @@ from foveate.config.networks import NAMED_WEIGHTS
 from foveate.data.records import ImageRecord
 from foveate.errors import UserError
 from foveate.files.documents import check_fields, read_json, shortened, structured, unstructured, write_json
+from foveate.files.hashes import hash_of_file
 from foveate.files.parquet import read_parquet, write_parquet
 from foveate.networks.network import Network
 from foveate.recipes.config import TrainConfig
 from foveate.recipes.methods import METHODS, configurations, create_network
 from foveate.runs import migrations
 from foveate.runs.environment import commit, environment
+from foveate.runs.looker_description import LookerDescription
 from foveate.runs.no_run import no_run
 
-SCHEMA_VERSION = 7
+SCHEMA_VERSION = 8
 _ENVIRONMENT = {
     **dict.fromkeys(("command", "foveate", "python", "hardware"), str),
     **dict.fromkeys(("commit", "cuda"), str | None),
@@ -64,6 +66,8 @@ class RunDescription:
     config: TrainConfig
     class_names: tuple[str, ...]
     dataset: str
+    looker: LookerDescription | None = None
+    """The network that looks in the place of its own (`NetworkConfig.looks_by`); None: there is none."""
 
     def __post_init__(self) -> None:
         require_names(self.class_names)
@@ -163,11 +167,19 @@ class Run:
             raise no_run(path)
         content = read_json(file, SCHEMA_VERSION, migrations.RUN)
         _check_method(content, file)
-        return cls(path, structured(content, RunDescription, file, "a run", configurations()))
+        description = structured(content, RunDescription, file, "a run", configurations())
+        _check_looker(description, file)
+        return cls(path, description)
 
     def differences(self, config: TrainConfig) -> list[str]:
         """Name the fields in which another configuration differs, but for what does not change what is trained."""
-        return self._differing(replace(self.description, config=config))
+        looker, folder = self.description.looker, config.network.looks_by
+        differing = self._differing(replace(self.description, config=config))
+        if looker is None or folder is None:
+            return differing
+        weights = Run(Path(folder).expanduser(), self.description).weights
+        other = weights.exists() and hash_of_file(weights) != looker.weights_hash
+        return [*differing, "config.network.looker"] if other else differing
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -177,7 +189,10 @@ class Run:
     def alike_but_for_seeds(self, other: Run) -> bool:
         """Whether another run is the same training, from whatever seed."""
         config = replace(other.config, seed=self.config.seed)
-        return not self._differing(replace(other.description, config=config))
+        own, looker = self.description.looker, other.description.looker
+        if own is not None and looker is not None:  # each has its own, from whatever seed
+            looker = replace(looker, weights_hash=own.weights_hash)
+        return not self._differing(replace(other.description, config=config, looker=looker))
 
     def _differing(self, description: RunDescription) -> list[str]:
         new = _start_moved(description, self.description)
@@ -276,6 +291,8 @@ class Run:
         commit()  # of the code that is at work now: a checkout may change while it is measured
         config = self.config
         network = create_network(config.network, config.transforms, len(self.class_names), pretrained=False)
+        if self.description.looker is not None:
+            network.look_by(self.description.looker.create(len(self.class_names)))
         try:
             weights = load_weights(file)
             network.load_state_dict(weights)
@@ -317,11 +334,22 @@ def _check_method(content: dict[str, Any], file: Path) -> None:
         )
 
 
+def _check_looker(description: RunDescription, file: Path) -> None:
+    folder = description.config.network.looks_by
+    if (folder is None) is not (description.looker is None):
+        raise UserError(
+            f"a run describes the network that looks for it (looker) where config.network.looker names one; {file} has "
+            f"config.network.looker {folder!r} and {'no' if description.looker is None else 'a'} description; restore "
+            "it from a copy"
+        )
+
+
 def _identity(description: RunDescription) -> RunDescription:
-    """Leave out what may change between two starts: where the data lies, who decodes it, what predicts."""
+    """Leave out what may change between two starts: where data and looker lie, who decodes them, what predicts."""
     config = description.config
     data, hardware = replace(config.data, root=Path()), replace(config.hardware, workers=None, runtime=Runtime.TORCH)
-    return replace(description, config=replace(config, data=data, hardware=hardware))
+    network = config.network if config.network.looks_by is None else config.network.with_looker("")
+    return replace(description, config=replace(config, data=data, hardware=hardware, network=network))
 
 
 def _start_moved(new: RunDescription, old: RunDescription) -> RunDescription:

@@ -133,6 +133,10 @@ class S3NConfig(BackboneNetworkConfig):
     attention: AttentionKind = AttentionKind.SPARSE
     """What draws the zoom. A dense map M draws the discriminative view, 1 - M the complementary one where there is one;
     peaks, kernel, radii and partitions are then without effect, while `sampling_floor` is added as ever."""
+    looker: str | None = None
+    """Folder of a finished run of the same classes, whose network says where to look in the backbone's place: its class
+    maps draw the zoomed views, in its own size and normalisation; its weights stay as they are, and are copied. None:
+    the backbone looks for itself, as in the paper."""
 
     entropy_from: EntropySource = EntropySource.LOGITS
     entropy_threshold: float = 0.2
@@ -218,6 +222,11 @@ class S3NConfig(BackboneNetworkConfig):
             "head must be new where a layer before it begins untrained (branch_block, attention saliency)",
             self.head,
         )
+        require(
+            self.looker is None or self.attention is not AttentionKind.SALIENCY,
+            "looker must be None where a saliency network says where to look (attention saliency)",
+            self.looker,
+        )
         require(self.begins_with_probe or not self.frozen, "head must be probe where nothing is trained", self.head)
         require_finite(self)
 
@@ -289,6 +298,15 @@ class S3NConfig(BackboneNetworkConfig):
     def unsmoothed(self) -> tuple[Branch, ...]:
         """`hard_targets`."""
         return self.hard_targets
+
+    @property
+    def looks_by(self) -> str | None:
+        """`looker`."""
+        return self.looker
+
+    def with_looker(self, looker: str) -> S3NConfig:
+        """Return the same, looking by the network of another folder."""
+        return replace(self, looker=looker)
 
     def settings(self) -> dict[str, str | None]:
         """Name what the tables of results compare.

@@ -60,7 +60,8 @@ class S3NExplanation(Explanation):
     ``image`` is the first view, square; ``response`` is R in [0, 1] and ``peaks`` marks T, with cells ordered (row,
     column). ``zoomed`` is empty for a network that looks once. ``answer`` is the decision, by falling probability;
     ``original_answer`` is what the first view alone says. ``truth`` is None where the true class is not known.
-    ``dense`` is the map in [0, 1] that draws the zoom in place of peaks; None where peaks do.
+    ``dense`` is the map in [0, 1] that draws the zoom in place of peaks; None where peaks do. ``by_looker`` is whether
+    the response is that of another network's classes (`S3NConfig.looker`).
 
     Raises:
         ValueError: The image is not square, the maps do not share one square grid of at least 2 cells a side,
@@ -77,6 +78,7 @@ class S3NExplanation(Explanation):
     original_answer: RankedClass
     truth: str | None = None
     dense: Float[np.ndarray, "g g"] | None = None
+    by_looker: bool = False
 
     def __post_init__(self) -> None:
         if self.image.width != self.image.height:
@@ -110,7 +112,8 @@ class S3NExplanation(Explanation):
 
         first = Panel(heated(self.image, self.response), f"first look: {_said(self.original_answer)}")
         closer = (Panel(each.view, f"{each.name} look: {_said(each.answer)}") for each in self.zoomed)
-        words = "Bright: where the likely classes respond. The closer looks enlarge these places."
+        whose = "the looker's" if self.by_looker else "the"
+        words = f"Bright: where {whose} likely classes respond. The closer looks enlarge these places."
         return (PanelGroup("Where it looked", words if self.zoomed else "", (first, *closer)),)
 
     @classmethod
@@ -146,6 +149,7 @@ def explained(
         truth=truth,
         # The map that draws the zoom of a dense attention, which is what counts in the discriminative view.
         dense=None if sparse else _array(output.attention.weights.discriminative),
+        by_looker=config.looker is not None,
     )
 
 

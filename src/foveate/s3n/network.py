@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from foveate.backbones.backbone import Backbone, create_backbone, map_side, pool
 from foveate.backbones.class_maps import at_places
+from foveate.backbones.own_cnns import OwnCNN
 from foveate.config.branches import Branch
 from foveate.config.networks import FOLDS, STRENGTHS
 from foveate.errors import UserError
@@ -21,6 +22,7 @@ from foveate.networks.draws import uniform_draw
 from foveate.networks.entropy_gate import unsure
 from foveate.networks.explanation import Explanation
 from foveate.networks.first_view import lattice, shrink
+from foveate.networks.looker import Looker
 from foveate.networks.network import FrozenFeatures, Network, ParameterGroup, ResponsePeaks, Solved, TrainingStep
 from foveate.networks.probe import Head, fit_probe
 from foveate.s3n.attention import Attention, SparseAttention, dense_attention
@@ -31,7 +33,7 @@ from foveate.s3n.output import S3NOutput
 from foveate.s3n.probes import measured
 from foveate.s3n.response import response_map
 from foveate.s3n.saliency import SaliencyNetwork
-from foveate.s3n.sampler import Sampler, invert, resample
+from foveate.s3n.sampler import Sampler, invert, resample_views
 from foveate.types import BranchLogits
 
 _ZOOMED = (Branch.DISCRIMINATIVE, Branch.COMPLEMENTARY)
@@ -70,7 +72,7 @@ class S3N(Network):
 
     def __init__(self, backbone: Backbone, config: S3NConfig, input_size: int) -> None:
         super().__init__()
-        _check_feature_map(backbone, config, input_size)
+        _check_feature_map(backbone, input_size, least=3 if config.branch_block else 2)
         classes = backbone.classifier.out_features
         self.config = config
         self.input_size = input_size
@@ -78,6 +80,7 @@ class S3N(Network):
         self.attention = SparseAttention(config)
         salient = config.attention is AttentionKind.SALIENCY
         self.saliency = SaliencyNetwork(backbone, config.placement) if salient else None
+        self.looker: Looker | None = None
         self.sampler = Sampler(config)
         self.fusion = JointDecision(config, backbone.channels, classes)
         blocks = {name: _branch_block(backbone.channels) for name in self.fusion.heads if config.branch_block}
@@ -94,6 +97,12 @@ class S3N(Network):
         """Build it from its configuration; `pretrained` as in `create_backbone`."""
         backbone = create_backbone(config.backbone, classes, pretrained=pretrained, input_size=input_size)
         return cls(backbone, config, input_size)
+
+    def look_by(self, looker: Looker) -> None:
+        """Let the class maps of another network draw the zoomed views; errors as in `Network.look_by`."""
+        looker.backbone.with_linear_head()
+        _check_feature_map(looker.backbone, looker.input_size)
+        self.looker = looker
 
     def forward(self, images: Float[Tensor, "b 3 Hs Ws"], step: TrainingStep | None = None) -> BranchLogits:
         """Return the logits of every branch; `images` are normalised and of the source size."""
@@ -135,8 +144,9 @@ class S3N(Network):
         return (Branch.ORIGINAL, *zoomed, Branch.JOINT) if zoomed else (Branch.ORIGINAL,)
 
     def passes(self, branches: Collection[Branch]) -> int:
-        """Return one for the original view, and one for each zoomed view that the answers rest on."""
-        return 1 + len(self._zoomed(branches))
+        """Return one for the original view, one for each zoomed view that the answers rest on, and the looker's."""
+        zoomed = len(self._zoomed(branches))
+        return 1 + zoomed + (zoomed > 0 and self.looker is not None)
 
     def branch_logits(self, images: Float[Tensor, "b 3 Hs Ws"], branches: Collection[Branch]) -> BranchLogits:
         """Return the logits of some branches, drawing no other views; arguments as in `Network.branch_logits`."""
@@ -149,8 +159,8 @@ class S3N(Network):
 
     @property
     def skippable_views(self) -> int:
-        """How many zoomed views it draws: none where it decides from the first one alone."""
-        return len(self.fusion.heads)
+        """How many views follow the first, the looker's too: none where it decides from the first one alone."""
+        return self.passes(self.branches) - 1
 
     def first_view(self, images: Float[Tensor, "b 3 Hs Ws"]) -> Float[Tensor, "b 3 H W"]:
         """Shrink the source, without aliasing."""
@@ -235,19 +245,33 @@ class S3N(Network):
     ) -> S3NOutput:
         original, features, original_pooled, logits = first
         pooled = {Branch.ORIGINAL: original_pooled}
-        cells = self.config.response_grid or features.shape[-1]
-        salient = None if self.saliency is None else self.saliency(original, cells)
+        response = self._response(images, first, head)
+        salient = None if self.saliency is None else self.saliency(original, response.shape[-1])
         with torch.autocast(images.device.type, enabled=False):
-            head = head or self.backbone.classifier
-            response = response_map(features, head.weight, logits, self.config, head.bias)
             attention = self._attend(response if salient is None else salient, images, step)
             maps = {branch: getattr(attention, branch.value) for branch in zoomed if branch.value in self.fusion.heads}
             grids = self._grids(maps)
-            views = {branch: resample(images, grid) for branch, grid in grids.items()}
-        closer = self._features(views)
+            views = resample_views(images, grids)
+        closer = self._features(tuple(maps), views)
         pooled |= {branch: pool(each) for branch, each in closer.items()}
         whole = {Branch.ORIGINAL: features} | closer
-        return S3NOutput(original, response, attention, grids, views, self.fusion(logits, pooled), whole)
+        drawn = dict(zip(maps, grids, strict=True)), dict(zip(maps, views, strict=True))
+        return S3NOutput(original, response, attention, *drawn, self.fusion(logits, pooled), whole)
+
+    def _response(
+        self, images: Float[Tensor, "b 3 Hs Ws"], first: _FirstPass, head: nn.Linear | Head | None
+    ) -> Float[Tensor, "b g g"]:
+        """Return where the looker's best classes respond, or those of the first pass by one of its heads."""
+        features, logits, head = first.features, first.logits, head or self.backbone.classifier
+        if self.looker is not None:
+            (features, logits), head = self.looker(images, self.backbone.normalisation), self.looker.head
+        elif self.config.looker is not None:
+            raise UserError(
+                f"an S3N whose looker is a run looks by that run's network; got looker {self.config.looker!r} and no "
+                "network; give it to `look_by`, or train it with `foveate.train`"
+            )
+        with torch.autocast(images.device.type, enabled=False):
+            return response_map(features, head.weight, logits, self.config, head.bias)
 
     def _attend(
         self, response: Float[Tensor, "b g g"], images: Float[Tensor, "b 3 Hs Ws"], step: TrainingStep | None
@@ -266,23 +290,25 @@ class S3N(Network):
         attention: Attention = self.attention(response, partition, draw)
         return attention
 
-    def _grids(self, maps: dict[Branch, Float[Tensor, "b g g"]]) -> dict[Branch, Float[Tensor, "b H W 2"]]:
+    def _grids(self, maps: dict[Branch, Float[Tensor, "b g g"]]) -> tuple[Float[Tensor, "b H W 2"], ...]:
         if not maps:
-            return {}
-        together = self.sampler(torch.cat(list(maps.values())), self.input_size)
-        return dict(zip(maps, together.unflatten(0, (len(maps), -1)), strict=True))
+            return ()
+        together: Tensor = self.sampler(torch.cat(list(maps.values())), self.input_size)
+        return torch.unbind(together.view(len(maps), -1, *together.shape[1:]))
 
-    def _features(self, views: dict[Branch, Float[Tensor, "b 3 H W"]]) -> dict[Branch, Float[Tensor, "b d _ _"]]:
-        if not views:
+    def _features(
+        self, branches: Sequence[Branch], views: Float[Tensor, "v b 3 H W"]
+    ) -> dict[Branch, Float[Tensor, "b d _ _"]]:
+        if not branches:
             return {}
         # The statistics of a batch norm count in training alone; otherwise one pass does for both.
         if self.config.views_together or not self.training:
-            together = self.backbone(torch.cat(list(views.values())))
-            features = together.unflatten(0, (len(views), -1)).unbind()
+            together: Tensor = self.backbone(views.flatten(0, 1))
+            features = torch.unbind(together.reshape(len(branches), -1, *together.shape[1:]))
         else:
-            features = tuple(self.backbone(view) for view in views.values())
-        blocks = [self.blocks[branch.value] if self.blocks else nn.Identity() for branch in views]
-        return {branch: block(each) for branch, block, each in zip(views, blocks, features, strict=True)}
+            features = tuple(self.backbone(view) for view in views)
+        blocks = [self.blocks[branch.value] if self.blocks else nn.Identity() for branch in branches]
+        return {branch: block(each) for branch, block, each in zip(branches, blocks, features, strict=True)}
 
     def head_weight(self, branch: Branch) -> Float[Tensor, "c d"]:
         """Return the weight of the head that answers for one view."""
@@ -348,11 +374,11 @@ def _branch_block(channels: int) -> nn.Sequential:
     )
 
 
-def _check_feature_map(backbone: Backbone, config: S3NConfig, input_size: int) -> None:
-    side = map_side(backbone, input_size)
-    least = 3 if config.branch_block else 2  # a block's stride of 2 must leave more than one cell to normalise over
+def _check_feature_map(backbone: Backbone | OwnCNN, input_size: int, least: int = 2) -> None:
+    """Refuse a map of fewer cells: one says of no place more than of another, one has nothing to normalise over."""
+    side = map_side(backbone.with_linear_head(), input_size)
     if side < least:
         raise UserError(
             f"S3N needs a feature map of at least {least}x{least} cells to know where its classes respond; "
-            f"{config.backbone.architecture} makes {side}x{side} of {input_size} pixels; give a larger input_size"
+            f"{backbone.architecture} makes {side}x{side} of {input_size} pixels; give a larger input_size"
         )

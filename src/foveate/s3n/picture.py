@@ -100,7 +100,8 @@ def _draw_first_view(page: Page, top: int, explanation: S3NExplanation) -> None:
     _draw_name(page, photo, "what it sees first and answers alone")
     page.panel(photo, image)
     draw_answers(page, _under(photo), [explanation.original_answer], truth)
-    _draw_name(page, response, "where the predicted classes respond")
+    whose = "the looker's classes" if explanation.by_looker else "the predicted classes"
+    _draw_name(page, response, f"where {whose} respond")
     page.panel(response, heated(image, explanation.response))
     draw_scale(page, _under(response)[:2], "least: 0", "1: most")
     _draw_drawing(page, drawing, explanation)

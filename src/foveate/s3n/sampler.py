@@ -7,6 +7,7 @@ Grids hold (x, y) for each pixel of the view: where in the image it is taken fro
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -133,6 +134,31 @@ def dense_grid(places: Float[Tensor, "b g g 2"], size: int) -> Float[Tensor, "b 
 def resample(images: Float[Tensor, "b n Hs Ws"], grid: Float[Tensor, "b H W 2"]) -> Float[Tensor, "b n H W"]:
     """Look at images through a grid, bilinearly; the image may be larger than the view."""
     return functional.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=True)
+
+
+def resample_views(
+    images: Float[Tensor, "b n Hs Ws"], grids: Sequence[Float[Tensor, "b H W 2"]]
+) -> Float[Tensor, "v b n H W"]:
+    """Look at each image through several grids.
+
+    On a processor where nothing is learned as many images at a time as there are threads, so that what is read and
+    written stays in the caches: in half of the time, and laid out as the images are.
+    """
+    if not grids:
+        return images.new_empty(0, *images.shape)
+    if images.device.type != "cpu" or torch.is_grad_enabled() or torch.compiler.is_compiling():
+        return torch.stack([resample(images, grid) for grid in grids])
+    count, height, width = grids[0].shape[:-1]
+    views = images.new_empty(len(grids), count, height, width, images.shape[1]).permute(0, 1, 4, 2, 3)
+    if not images.is_contiguous(memory_format=torch.channels_last):
+        views = views.contiguous()
+    step = torch.get_num_threads()
+    for start in range(0, count, step):
+        part = slice(start, start + step)
+        some = images[part].contiguous()
+        for view, grid in zip(views, grids, strict=True):
+            view[part] = resample(some, grid[part])
+    return views
 
 
 def invert(grid: Float[Tensor, "b H W 2"], size: int, *, steps: int = 8) -> Inverse:

@@ -160,10 +160,10 @@ class Desk:
     async def _decoded(self, upload: Upload, number: int) -> Decoded:
         return (await self._received(upload, number)).decoded
 
-    async def _received(self, upload: Upload, number: int) -> Received:
+    async def _received(self, upload: Upload, number: int, *, shown: bool = False) -> Received:
         loop, sent = asyncio.get_running_loop(), [upload]
         try:
-            return await loop.run_in_executor(self._decoders, lambda: self.service.read(*sent.pop()))
+            return await loop.run_in_executor(self._decoders, lambda: self.service.read(*sent.pop(), shown=shown))
         except ImageError as error:
             raise unreadable(error, number) from error
         except MemoryError as error:
@@ -174,7 +174,7 @@ class Desk:
 
     async def _explained(self, upload: Upload, top: int, refined: bool, classes: Sequence[int]) -> dict[str, Any]:
         async with self._explaining:
-            received = await self._received(upload, 0)
+            received = await self._received(upload, 0, shown=True)
             work = partial(explained, self.service, received, top, refined=refined, classes=classes)
             fields: dict[str, Any] = await asyncio.wrap_future(self._networks.call(work))
             return fields

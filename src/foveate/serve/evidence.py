@@ -79,7 +79,7 @@ def explained(
     Raises:
         UserError: The network's answer is not finite.
     """
-    name, image, decoded = received
+    name, raster, decoded, shown = received
     refined = refined and service.zoom is not None
     (answer,) = service.answers(refined, [(name, decoded)])
     every = shares_of(answer, service, len(service.model.class_names))
@@ -87,14 +87,14 @@ def explained(
     shares = [by_number[number] for number in dict.fromkeys(classes)] or every[:_CLASSES]
     view = torch.from_numpy(decoded.pixels[0])
     maps = evidence_maps(service.unrefined.classifier, view, [each.number for each in shares])
-    window = _window(service, Size(*image.size))
+    window = _window(service, raster.source)
     pair, words = _pair(service, every, shares, chosen=len(classes) > 1)
     return {
         "answer": answer_of(answer, service, top, decoded.warning),
         "first_answer": None if answer.first is None else _shares([answer.first], service)[0],
         "refined": refined,
-        "photograph": pictures.shown(image),
-        "window": _rectangle(window, Size(*image.size)),
+        "photograph": pictures.shown(raster.image if shown is None else shown),
+        "window": _rectangle(window, raster.source),
         "maps": [] if maps is None else _maps(maps, shares),
         "twins": _twins(service, view, pair, words),
         "without_twins": words if len(pair) < 2 and service.twins is not None else None,
@@ -192,11 +192,11 @@ def _zoom_evidence(service: Service, received: Received) -> ZoomEvidence | None:
 
 def _explanation(service: Service, zoom: ZoomExplainer, received: Received) -> ZoomExplanation:
     try:
-        return zoom.explain(received.image, received.name)
+        return zoom.explain(received.raster, received.name)
     except ImageError as error:
         service.say(f"the nearest training evidence is not shown any more: {error}")
         service.zoom = ZoomExplainer.without_pool(zoom.run, zoom.refiner, zoom.calibration)
-        return service.zoom.explain(received.image, received.name)
+        return service.zoom.explain(received.raster, received.name)
 
 
 def _class(explanation: ZoomExplanation, each: ClassEvidence) -> EvidenceForClass:

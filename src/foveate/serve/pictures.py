@@ -13,12 +13,14 @@ from foveate.drawing.overlays import heat_alone
 from foveate.serve.schemas import Picture
 from foveate.types import Size
 
-_LONGEST = 1280  # pixels of a photograph's longer side, as it is shown
+LONGEST = 1280
+"""Pixels of a photograph's longer side, as it is shown."""
+
 _PANEL = 320
 _MAP = Size(128, 128)  # which the page enlarges smoothly
 
 
-def shown(image: Image.Image, longest: int = _LONGEST) -> Picture:
+def shown(image: Image.Image, longest: int = LONGEST) -> Picture:
     """Return a photograph as it is shown: no larger than a screen, without what its file says beside the pixels."""
     small = image.copy()
     small.thumbnail((longest, longest), Image.Resampling.LANCZOS, reducing_gap=3.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,11 +12,14 @@ import numpy as np
 from jaxtyping import Int
 from PIL import Image
 
-from foveate.data.images import read_image
+from foveate.data.images import read_thumbnail, read_views
+from foveate.data.raster import Raster
+from foveate.data.transforms import centres
 from foveate.errors import UserError
 from foveate.runs.context import RunContext
 from foveate.runs.guided_zoom_run import GuidedZoomRun
 from foveate.serve.config import ServeConfig
+from foveate.serve.pictures import LONGEST
 from foveate.serve.twin_choice import kept_confusions
 from foveate.types import Prediction
 from foveate.workflows.decoded_batches import Decoded
@@ -30,9 +34,11 @@ class Received(NamedTuple):
     """A photograph that was sent, decoded."""
 
     name: str
-    image: Image.Image
-    """Upright."""
+    raster: Raster
+    """Upright, as fine as the networks need it."""
     decoded: Decoded
+    shown: Image.Image | None
+    """The photograph as a person sees it, where that is asked for."""
 
 
 @dataclass
@@ -73,14 +79,16 @@ class Service:
             say=context.say,
         )
 
-    def read(self, name: str, data: bytes) -> Received:
-        """Decode a photograph; from any thread.
+    def read(self, name: str, data: bytes, *, shown: bool = False) -> Received:
+        """Decode a photograph, `shown` also for a person; from any thread.
 
         Raises:
             ImageError: It is none, damaged or too large.
         """
-        image = read_image(data, name, largest_megapixels=self.largest_megapixels)
-        return Received(name, image, self.model.decoded(image))
+        views, largest = partial(centres, transforms=self.model.transforms), self.largest_megapixels
+        raster = read_views(data, views, name, largest_megapixels=largest).raster
+        picture = read_thumbnail(data, LONGEST, name, largest_megapixels=largest) if shown else None
+        return Received(name, raster, self.model.decoded(raster), picture)
 
     def answers(self, refined: Hashable, photographs: Sequence[tuple[str, Decoded]]) -> list[Prediction]:
         """Answer for photographs in one pass, ranking all classes.
@@ -125,7 +133,7 @@ def _zoom_explainer(model: Model, config: ServeConfig, context: RunContext) -> Z
 
 
 def _twin_explainer(model: Model, context: RunContext) -> TwinExplainer | None:
-    layer = None if model.zoom is None else GuidedZoomRun.open(model.zoom).description.pool.grounding.layer
+    layer = None if model.zoom is None else GuidedZoomRun.open(model.zoom).description.grounded_layer
     try:
         return TwinExplainer.of(model.unrefined().classifier, model.class_names, layer)
     except UserError as error:

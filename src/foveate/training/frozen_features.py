@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
 from foveate.backbones.weight_hashes import hash_of_weights
 from foveate.config.data import TestViews, TransformConfig
+from foveate.config.engine import EngineConfig
 from foveate.config.hardware import HardwareConfig
-from foveate.data.loading import EvaluationViews, evaluation_loader
+from foveate.data.loading import EvaluationViews, ViewsOf, evaluation_loader
 from foveate.data.records import ImageRecord
+from foveate.engines.ray_engine import Bulk, engine_of
 from foveate.errors import UserError
 from foveate.files.parquet import read_parquet, write_parquet
 from foveate.guided_zoom.pool import hash_of_photographs
@@ -42,6 +44,8 @@ class KeptFeatures:
     folder: Path
     """Where the tables are kept; one is read where it rests on these weights, photographs and views, else made anew."""
     say: Callable[[str], None] = print
+    engine: EngineConfig = field(default_factory=EngineConfig)
+    """Who computes them."""
 
     def __call__(self, name: str, part: Part) -> Float[Tensor, "n v d"]:
         """Return the features, float32; arguments as in `FrozenFeatures`.
@@ -62,16 +66,62 @@ class KeptFeatures:
         return features
 
     def _computed(self, classifier: Classifier, part: Part, name: str) -> Float[Tensor, "n v d"]:
-        batches = []
-        views = EvaluationViews(self.records, self.transforms, TestViews.FLIP)
+        batches, count = [], 0
+        computed = self._batches(classifier, part)
         with progress(name, len(self.records), self.say) as advance:
-            for batch in evaluation_loader(views, _BATCH, workers=self.hardware.workers):
-                count, shown = batch.images.shape[:2]
-                positions = batch.position.repeat_interleave(shown)
-                features = classifier.part(part, batch.images.flatten(0, 1), positions)
-                batches.append(features.view(count, shown, -1))
-                advance(int(batch.position[-1]) + 1)
+            for features in computed:
+                batches.append(features)
+                count += len(features)
+                advance(count)
         return torch.cat(batches)
+
+    def _batches(self, classifier: Classifier, part: Part) -> Iterator[Float[Tensor, "b v d"]]:
+        engine = engine_of(self.engine)
+        if engine is None:
+            views = EvaluationViews(self.records, self.transforms, TestViews.FLIP)
+            loader = evaluation_loader(views, _BATCH, workers=self.hardware.workers)
+            return (_features(classifier, part, batch.images, batch.position) for batch in loader)
+        numbered = list(enumerate(self.records))
+        batches = [numbered[start : start + _BATCH] for start in range(0, len(numbered), _BATCH)]
+        decode, gpu = _NumberedViews(ViewsOf(self.transforms, TestViews.FLIP)), self.hardware.accelerator != "cpu"
+        return engine.answers(Bulk(batches, decode, _Computing(self.network, self.hardware, part), gpu=gpu))
+
+
+def _features(
+    classifier: Classifier, part: Part, images: UInt8[Tensor, "b v H W 3"], positions: Int64[Tensor, " b"]
+) -> Float[Tensor, "b v d"]:
+    count, shown = images.shape[:2]
+    features = classifier.part(part, images.flatten(0, 1), positions.repeat_interleave(shown))
+    return features.view(count, shown, -1)
+
+
+@dataclass(frozen=True)
+class _NumberedViews:
+    """Decodes a photograph, and says which of all it is."""
+
+    views: ViewsOf
+
+    def __call__(self, numbered: tuple[int, ImageRecord]) -> tuple[int, UInt8[np.ndarray, "v H W 3"]]:
+        position, record = numbered
+        return position, self.views(record)
+
+
+@dataclass(frozen=True)
+class _Computing:
+    """Places the network in a worker."""
+
+    network: Network
+    hardware: HardwareConfig
+    part: Part
+
+    def __call__(self) -> Callable[[Sequence[tuple[int, UInt8[np.ndarray, "v H W 3"]]]], Float[Tensor, "b v d"]]:
+        classifier = Classifier.place(self.network, self.hardware)
+
+        def features(batch: Sequence[tuple[int, UInt8[np.ndarray, "v H W 3"]]]) -> Float[Tensor, "b v d"]:
+            positions, views = zip(*batch, strict=True)
+            return _features(classifier, self.part, torch.from_numpy(np.stack(views)), torch.tensor(positions))
+
+        return features
 
 
 def _table(records: Sequence[ImageRecord], features: Float[Tensor, "n v d"], origin: dict[str, str]) -> pa.Table:

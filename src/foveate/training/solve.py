@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
+from foveate.config.engine import EngineConfig
 from foveate.data.records import ImageRecord, groups_of, labels_of
 from foveate.errors import UserError
 from foveate.files.documents import read_json, write_json
@@ -63,6 +64,7 @@ def solve(
     train: Sequence[ImageRecord],
     folder: Path,
     *,
+    engine: EngineConfig | None = None,
     say: Callable[[str], None] = print,
 ) -> Solved:
     """Fit the heads of `network` in place, on features that are kept in `features/` in the run folder.
@@ -72,6 +74,7 @@ def solve(
         config: The run's configuration.
         train: Training photographs.
         folder: The run folder.
+        engine: Who computes the features; None: this process.
         say: Receives lines of progress.
 
     Returns:
@@ -79,7 +82,8 @@ def solve(
         the nearest class mean and the nearest neighbours; and its answers out of fold.
     """
     began = time.perf_counter()
-    frozen = KeptFeatures(network, train, config.transforms, config.hardware, folder / _FOLDER, say)
+    engine = engine or EngineConfig()
+    frozen = KeptFeatures(network, train, config.transforms, config.hardware, folder / _FOLDER, say, engine)
     solved = network.solve(frozen, torch.tensor(labels_of(train)), config.seed, group_numbers(train))
     if words := held_out_words(solved.measured):
         say(words)

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from lightning.pytorch.loggers import Logger, MLFlowLogger, WandbLogger
+from typing_extensions import override
 
 from foveate.config.trackers import Tracker
 from foveate.errors import UserError
@@ -43,13 +44,18 @@ class _TrackedRun:
 
 
 @contextmanager
-def tracked(tracker: Tracker | None, folder: Path, config: TrainConfig) -> Iterator[tuple[Logger, ...]]:
+def tracked(
+    tracker: Tracker | None, folder: Path, config: TrainConfig, say: Callable[[str], None] = print
+) -> Iterator[tuple[Logger, ...]]:
     """Yield what a training is also written to; a run that was begun there goes on.
+
+    A tracker that fails once the training has begun ends nothing: it is told nothing any more, and a line says so.
 
     Args:
         tracker: None: nothing.
         folder: The run folder, whose name the tracker shows.
         config: What is trained: the tracker's parameters.
+        say: Receives the line.
 
     Raises:
         UserError: The tracker is not installed, does not take the run, or the training began with another one.
@@ -62,10 +68,70 @@ def tracked(tracker: Tracker | None, folder: Path, config: TrainConfig) -> Itera
         logger = _LOGGERS[tracker](folder, None if begun is None else begun.run)
         if begun is None and first_process():
             _begin(logger, tracker, folder, config)
+        forgiven = _Forgiven(logger, tracker, say)
     try:
-        yield (logger,)
+        yield (forgiven,)
     finally:
-        _close(logger, tracker)
+        forgiven.close()
+
+
+class _Forgiven(Logger):
+    """A tracker whose failing ends no training; numbers of every epoch are also in the run's `logs/`."""
+
+    def __init__(self, logger: Logger, tracker: Tracker, say: Callable[[str], None]) -> None:
+        super().__init__()
+        self._logger: Logger | None = logger
+        self._tracker, self._say = tracker, say
+        self._name, self._version = logger.name, logger.version
+
+    @property
+    @override
+    def name(self) -> str | None:
+        return self._name
+
+    @property
+    @override
+    def version(self) -> int | str | None:
+        return self._version
+
+    @override
+    def log_hyperparams(self, *given: Any, **named: Any) -> None:
+        self._tell("log_hyperparams", *given, **named)
+
+    @override
+    def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
+        self._tell("log_metrics", metrics, step)
+
+    @override
+    def save(self) -> None:
+        self._tell("save")
+
+    @override
+    def finalize(self, status: str) -> None:
+        self._tell("finalize", status)
+
+    def close(self) -> None:
+        """End what the tracker holds open in this process."""
+        try:
+            _close(self._tracker)
+        except Exception as error:
+            self._lost(error)
+
+    def _tell(self, what: str, *given: Any, **named: Any) -> None:
+        if self._logger is None:
+            return
+        try:
+            getattr(self._logger, what)(*given, **named)
+        except Exception as error:  # each tracker raises errors of its own
+            self._lost(error)
+
+    def _lost(self, error: Exception) -> None:
+        if self._logger is not None:
+            self._logger = None
+            self._say(
+                f"{self._tracker} takes nothing any more ({_reason(error)}); the training goes on without it, and its "
+                "numbers are in logs/ of the run"
+            )
 
 
 def check_tracked(tracker: Tracker, folder: Path) -> None:
@@ -88,7 +154,7 @@ def add_numbers(tracker: Tracker, folder: Path, numbers: Mapping[str, float]) ->
     with _told(tracker):
         logger = _LOGGERS[tracker](folder, None if begun is None else begun.run)
         log_numbers(logger, numbers)
-        _close(logger, tracker)
+        _close(tracker)
 
 
 def log_numbers(logger: Logger, numbers: Mapping[str, Any]) -> None:
@@ -132,7 +198,7 @@ def _wandb(folder: Path, run: str | None) -> Logger:
 _LOGGERS: Mapping[Tracker, Callable[[Path, str | None], Logger]] = {Tracker.MLFLOW: _mlflow, Tracker.WANDB: _wandb}
 
 
-def _close(logger: Logger, tracker: Tracker) -> None:
+def _close(tracker: Tracker) -> None:
     """End what the tracker holds open in this process; what the run came to, Lightning has said."""
     if tracker is Tracker.WANDB and first_process():
         import_module("wandb").finish()
@@ -156,8 +222,11 @@ def _told(tracker: Tracker) -> Iterator[None]:
         raise
     except Exception as error:
         # Each tracker raises errors of its own, and each of its stores others.
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise UserError(
-            f"the tracker must take what a training writes; {tracker} does not ({reason}); see to "
+            f"the tracker must take what a training writes; {tracker} does not ({_reason(error)}); see to "
             f"{_SETTINGS[tracker]}, or leave --logger out"
         ) from error
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__

@@ -17,12 +17,13 @@ from foveate.recipes.config import TrainConfig
 from foveate.recipes.datasets import has_validation
 from foveate.recipes.methods import create_network
 from foveate.runs.context import HERE, RunContext
-from foveate.runs.guided_zoom_run import GuidedZoomDescription, GuidedZoomRun
+from foveate.runs.guided_zoom_run import LOOKER, GuidedZoomDescription, GuidedZoomRun
 from foveate.runs.run import Run
 from foveate.training.solve import check_solved
 from foveate.workflows.build_pool import build_pool, check_grounding, with_usual_grounding
 from foveate.workflows.evaluate_zoom import evaluate_zoom
 from foveate.workflows.evidence_training import BY_RECIPE, EvidenceTraining
+from foveate.workflows.looker import loaded_looker, opened_looker
 from foveate.workflows.refinement_report import RefinementRow
 from foveate.workflows.train import train
 from foveate.workflows.tune import tune
@@ -38,21 +39,21 @@ def build_guided_zoom(
     evidence: EvidenceTraining = BY_RECIPE,
     refinement: RefinementConfig | None = None,
     tuned: bool | GuidedZoomRun | Path | str = False,
+    looker: Run | Path | str | None = None,
     split: Split | str | None = Split.TEST,
     context: RunContext = HERE,
 ) -> tuple[RefinementRow, ...]:
     """Build the pool, train the Evidence CNN, refine a split; each step goes on where it was stopped.
 
     Args:
-        run: The finished run of the conventional network, trained or adopted, or its folder.
+        run: The finished run of the conventional network, or its folder.
         out: The Guided Zoom's folder: new, empty, or holding the same Guided Zoom.
         pool: What the evidence pool holds.
         evidence: How the Evidence CNN is trained.
-        refinement: How the evidence decides; None: as the folder says (`foveate tune` writes it down), else with the
-            paper's weights as far as there are rounds, and all classes where there are fewer than five.
+        refinement: How the evidence decides; None: `usual_refinement`.
         tuned: Whether the decision is fitted to the validation split first, if the folder has none that is. Or another
-            Guided Zoom, or its folder: decide as that was fitted. So what was fitted with photographs held out serves a
-            network that was trained on all.
+            Guided Zoom, or its folder, of which the fitted decision is taken, for a network trained on all photographs.
+        looker: As `build_pool` has it; its run is copied into the Guided Zoom's folder.
         split: The split to refine; None: none, it is only built.
         context: As `RunContext` says.
 
@@ -63,23 +64,23 @@ def build_guided_zoom(
         UserError: Something the user can mend: see its message.
     """
     run, out, pool = Run.of(run), Path(out), pool or PoolConfig()
+    looking = opened_looker(_kept(looker, out), run)
     fitted = None if isinstance(tuned, bool) else _fitted(GuidedZoomRun.of(tuned), refinement)
     if tuned is True:
         _check_tunable(run, out, refinement, context)
-    refinement = fitted.refinement if fitted else refinement
-    description = _described(run, out, pool, refinement or usual_refinement(run, out, pool), context)
+    asked = fitted.refinement if fitted else refinement or usual_refinement(run, out, pool)
+    description = _described(run, looking, out, pool, asked, context)
     config = evidence.config_for(run, out / "pool", context.hardware)
     split = None if split is None else _named(context, run, split)
-    _check_start(run, out, description, evidence, config, context)
+    _check_start(run, looking, out, description, evidence, config, context)
     with working_in(out, lambda: any(out.glob("pool/parts/*.parquet"))):
         zoom = GuidedZoomRun.start(out, description)
-        if not fitted:
-            _remark_unused(zoom, refinement, context.say)
-        zoom = _trained(zoom, run, config, context, tuned=tuned is True)
-        if fitted:
-            zoom = zoom.with_refinement(fitted.refinement, fitted.tuned_on)
-        given = None if fitted else refinement
-        return () if split is None else evaluate_zoom(zoom, split=split, refinement=given, context=context).report.rows
+        zoom.keep_looker(looking)
+        _remark_unused(zoom, refinement, context.say)
+        zoom = _trained(zoom, run, config, context, fitted, tuned=tuned is True)
+        if split is None:
+            return ()
+        return evaluate_zoom(zoom, split=split, refinement=refinement, context=context).report.rows
 
 
 def _named(context: RunContext, run: Run, split: Split | str) -> Split:
@@ -88,26 +89,35 @@ def _named(context: RunContext, run: Run, split: Split | str) -> Split:
     return Split(split)
 
 
-def _trained(zoom: GuidedZoomRun, run: Run, config: TrainConfig, context: RunContext, *, tuned: bool) -> GuidedZoomRun:
-    """Build the pool, train the Evidence CNN and fit the decision, as far as that is not there."""
-    build_pool(run, zoom.pool, zoom.description.pool, context=context)
+def _trained(
+    zoom: GuidedZoomRun,
+    run: Run,
+    config: TrainConfig,
+    context: RunContext,
+    fitted: GuidedZoomDescription | None,
+    *,
+    tuned: bool,
+) -> GuidedZoomRun:
+    """Build the pool, train the Evidence CNN, fit the decision or take a fitted one, as far as that is not there."""
+    build_pool(run, zoom.pool, zoom.description.pool, looker=zoom.looker_run(), context=context)
     if not zoom.finished:
         train(config, zoom.evidence, say=context.say)
     if tuned and zoom.description.tuned_on is None:
         tune(zoom, context=context)
         zoom = GuidedZoomRun.open(zoom.path)
-    return zoom
+    return zoom if fitted is None else zoom.with_refinement(fitted.refinement, fitted.tuned_on)
 
 
 def _check_start(
     run: Run,
+    looker: Run | None,
     out: Path,
     description: GuidedZoomDescription,
     evidence: EvidenceTraining,
     config: TrainConfig,
     context: RunContext,
 ) -> None:
-    """Find out what cannot be, of the folder and the two networks, before anything is read or written."""
+    """Find out what cannot be, of the folder and the networks, before anything is read or written."""
     zoom = GuidedZoomRun.check_start(out, description)
     if zoom is not None and zoom.finished:
         evidence.check_trained(zoom.evidence_run())
@@ -117,7 +127,8 @@ def _check_start(
         if config.network.solved:
             check_solved(config)
     if not EvidencePool.begun(out / "pool"):
-        check_grounding(run.load_network(), description.pool.grounding, run.config.transforms, context.hardware)
+        network, looking = run.load_network(), loaded_looker(looker)
+        check_grounding(network, description.pool.grounding, run.config.transforms, context.hardware, looking)
 
 
 def _check_tunable(run: Run, out: Path, refinement: RefinementConfig | None, context: RunContext) -> None:
@@ -156,7 +167,7 @@ def usual_refinement(run: Run, out: Path, pool: PoolConfig) -> RefinementConfig:
 
 
 def _described(
-    run: Run, out: Path, pool: PoolConfig, refinement: RefinementConfig, context: RunContext
+    run: Run, looker: Run | None, out: Path, pool: PoolConfig, refinement: RefinementConfig, context: RunContext
 ) -> GuidedZoomDescription:
     """Describe it; refused is what asks for more classes or rounds than there are."""
     if refinement.top_k > len(run.class_names):
@@ -174,9 +185,16 @@ def _described(
     return GuidedZoomDescription(
         base=base.relative_to(out.resolve()) if base.is_relative_to(out.resolve()) else base,
         network_hash=hash_of_file(run.weights),
-        pool=with_usual_grounding(run, pool, out / "pool", context),
+        pool=with_usual_grounding(run, pool, out / "pool", context, looker),
         refinement=refinement,
+        looker_hash=None if looker is None else hash_of_file(looker.weights),
     )
+
+
+def _kept(looker: Run | Path | str | None, out: Path) -> Run | Path | str | None:
+    """Return a looker, or what is kept of it where its folder is gone."""
+    gone = isinstance(looker, Path | str) and not Path(looker).expanduser().exists()
+    return out / LOOKER if gone and (out / LOOKER).exists() else looker
 
 
 def _remark_unused(zoom: GuidedZoomRun, refinement: RefinementConfig | None, say: Callable[[str], None]) -> None:

@@ -13,7 +13,6 @@ import torch
 from foveate.config.data import DataConfig, DatasetFormat, Split, TransformConfig
 from foveate.config.hardware import HardwareConfig
 from foveate.data.images import read_image
-from foveate.data.loading import EvaluationViews, evaluation_loader
 from foveate.data.records import ImageRecord
 from foveate.errors import UserError
 from foveate.files.atomic import atomic_path
@@ -21,16 +20,19 @@ from foveate.files.file_names import unique_names
 from foveate.files.hashes import hash_of_file
 from foveate.files.locks import LOCK, working_in
 from foveate.grounding.config import GroundingConfig, GroundingMethod
+from foveate.grounding.usual import usual_groundings
 from foveate.guided_zoom.config import PoolConfig
 from foveate.guided_zoom.conventional_cnn import ConventionalCNN
 from foveate.guided_zoom.pool import EvidencePool, PoolDescription, hash_of_photographs, patches_alone
-from foveate.guided_zoom.pool_rule import pool_rows
+from foveate.networks.looker import Looker
 from foveate.networks.network import Network
 from foveate.progress import progress
 from foveate.recipes.datasets import load_splits
 from foveate.report.tables import markdown_table
 from foveate.runs.context import HERE, RunContext
 from foveate.runs.run import Run
+from foveate.workflows.grounded_batches import grounded_batches
+from foveate.workflows.looker import loaded_looker, opened_looker
 
 
 def build_pool(
@@ -38,6 +40,7 @@ def build_pool(
     out: Path | str,
     config: PoolConfig | None = None,
     *,
+    looker: Run | Path | str | None = None,
     share: tuple[int, int] = (0, 1),
     context: RunContext = HERE,
 ) -> EvidencePool:
@@ -50,32 +53,33 @@ def build_pool(
         run: A finished run, or its folder.
         out: The pool's folder: new, empty, or holding the same pool.
         config: What the pool holds.
+        looker: A finished run of the same classes, or its folder, whose network is grounded in the place of the one
+            that answers: look with the small, recognise with the large. None: that one is grounded itself.
         share: (i, n): build every n-th part, beginning with part i.
         context: As `RunContext` says.
 
     Raises:
-        UserError: The folder holds something else, a photograph cannot be read, or the network cannot be grounded.
+        UserError: The folder holds something else, a photograph cannot be read, the network cannot be grounded, or the
+            looker has other classes.
     """
     run, config, hardware = Run.of(run), config or PoolConfig(), context.hardware
-    first, step = share
-    if not 0 <= first < step:
-        raise _no_share(f"{first}/{step}")
+    looking = opened_looker(looker, run)
+    first, step = _checked(share)
     data = context.data_of(run)
     data = data if context.root is None else replace(data, root=context.root.expanduser().resolve())
-    out = Path(out)
-    EvidencePool.check_folder(out)
-    config = with_usual_grounding(run, config, out, context)
-    network, photographs = run.load_network(), load_splits(data).named(Split.TRAIN)
+    EvidencePool.check_folder(out := Path(out))
+    config = with_usual_grounding(run, config, out, context, looking)
+    network, photographs, grounded = run.load_network(), load_splits(data).named(Split.TRAIN), loaded_looker(looking)
     if not EvidencePool.begun(out):
-        check_grounding(network, config.grounding, run.config.transforms, hardware)
+        check_grounding(network, config.grounding, run.config.transforms, hardware, grounded)
     lock = LOCK if step == 1 else f"{LOCK}-{first}-of-{step}"
     with working_in(out, lambda: any(out.glob("parts/*.parquet")), name=lock):
         records = context.readable(run, photographs)
-        pool = EvidencePool.start(out, _description(run, config, data, records))
+        pool = EvidencePool.start(out, _description(run, looking, config, data, records))
         mine = [index for index in pool.parts.missing() if index % step == first]
         if mine:
-            conventional = ConventionalCNN.place(network, config.grounding, hardware)
-            _build(pool, conventional, run, records, mine, context)
+            conventional = ConventionalCNN.place(network, config.grounding, hardware, grounded)
+            _build(pool, conventional, (run, looking), records, mine, context)
     missing, parts = pool.parts.missing(), len(pool.parts)
     context.say(f"{pool.path}: {parts - len(missing)} of {parts} parts are built")
     if not missing:
@@ -84,7 +88,11 @@ def build_pool(
 
 
 def check_grounding(
-    network: Network, config: GroundingConfig, transforms: TransformConfig, hardware: HardwareConfig
+    network: Network,
+    config: GroundingConfig,
+    transforms: TransformConfig,
+    hardware: HardwareConfig,
+    looker: Looker | None = None,
 ) -> None:
     """Ground a blank image, so that what cannot be done is said before photographs are read and folders made.
 
@@ -92,44 +100,53 @@ def check_grounding(
         UserError: The accelerator is not there, the layer is none or gives no feature map, the method does not fit the
             network, or the network does not answer.
     """
-    conventional = ConventionalCNN.place(network, replace(config, masks=1), hardware)
+    conventional = ConventionalCNN.place(network, replace(config, masks=1), hardware, looker)
     conventional.answer(torch.zeros(1, transforms.source, transforms.source, 3, dtype=torch.uint8), 1)
 
 
-def with_usual_grounding(run: Run, config: PoolConfig, out: Path, context: RunContext) -> PoolConfig:
-    """Return what a pool holds, grounded by class maps where nothing is said and excitation backprop cannot be.
+def with_usual_grounding(
+    run: Run, config: PoolConfig, out: Path, context: RunContext, looker: Run | None = None
+) -> PoolConfig:
+    """Return what a pool holds, its method of grounding chosen where none is said (`foveate.grounding.usual`).
 
-    That is found by trying. A pool that is begun goes on as it began.
+    What sees through the network is found by trying. A pool that is begun goes on as it began.
 
     Args:
         run: Of the conventional network.
         config: What is asked for.
         out: The pool's folder.
         context: As `RunContext` says.
+        looker: Of the network that is grounded in its place; None: it is grounded itself.
     """
-    if config.grounding != GroundingConfig():
+    asked = config.grounding
+    if asked.method:
         return config
-    by_class_maps = replace(config, grounding=GroundingConfig(method=GroundingMethod.CLASS_MAPS))
     if EvidencePool.begun(out):
-        return by_class_maps if EvidencePool.open(out).description.config == by_class_maps else config
+        begun = EvidencePool.open(out).description.config.grounding
+        return replace(config, grounding=replace(asked, method=begun.method, layer=asked.layer or begun.layer))
     try:
-        network = run.load_network()
+        network, looking = run.load_network(), loaded_looker(looker)
     except UserError:  # it is said where it is needed
         return config
+    grounded = network.backbone if looking is None else looking.backbone
+    first, *others = usual_groundings(grounded, asked)
     refusal: UserError | None = None
-    for each in (config, by_class_maps):
+    for each in (first, *others):
         try:
-            check_grounding(network, each.grounding, run.config.transforms, context.hardware)
+            check_grounding(network, each, run.config.transforms, context.hardware, looking)
         except UserError as error:
             refusal = refusal or error
             continue
-        if refusal is not None:
-            context.say(f"evidence is grounded by class maps (--pool.grounding.method): {refusal}")
-        return each
-    return config  # neither: its own error is raised where it is needed
+        where, why = (f" at {each.layer}" if each.layer else ""), (f": {refusal}" if refusal else "")
+        if each != replace(asked, method=GroundingMethod.EB):
+            context.say(f"evidence is grounded by {each.method}{where} (--pool.grounding.method){why}")
+        return replace(config, grounding=each)
+    return replace(config, grounding=first)  # none can: its own error is raised where it is needed
 
 
-def _description(run: Run, config: PoolConfig, data: DataConfig, records: Sequence[ImageRecord]) -> PoolDescription:
+def _description(
+    run: Run, looker: Run | None, config: PoolConfig, data: DataConfig, records: Sequence[ImageRecord]
+) -> PoolDescription:
     return PoolDescription(
         config=config,
         data=data,
@@ -139,6 +156,7 @@ def _description(run: Run, config: PoolConfig, data: DataConfig, records: Sequen
         photographs=len(records),
         data_hash=hash_of_photographs(records),
         network_hash=hash_of_file(run.weights),
+        looker_hash=None if looker is None else hash_of_file(looker.weights),
     )
 
 
@@ -179,25 +197,23 @@ def summary_of(pool: EvidencePool) -> str:
 def _build(
     pool: EvidencePool,
     conventional: ConventionalCNN,
-    run: Run,
+    runs: tuple[Run, Run | None],
     records: Sequence[ImageRecord],
     parts: Sequence[int],
     context: RunContext,
 ) -> None:
-    config = pool.description.config
+    size = pool.description.config.batch_size
     chunks = [records[pool.parts.members(index)] for index in parts]
-    # One loader for all parts, so that its processes start once; photograph by photograph, since parts need not be
-    # whole batches.
-    views = EvaluationViews([record for chunk in chunks for record in chunk], run.config.transforms)
-    loaded = iter(evaluation_loader(views, 1, workers=context.hardware.workers))
+    batches = [[chunk[start : start + size] for start in range(0, len(chunk), size)] for chunk in chunks]
+    every = [batch for part in batches for batch in part]
+    run, looker = runs
+    made = grounded_batches(conventional, run, every, pool.description.config, context, looker)
     count = 0
-    with progress("grounding", len(views), context.say) as advance:
-        for index, chunk in zip(parts, chunks, strict=True):
+    with progress("grounding", sum(map(len, chunks)), context.say) as advance:
+        for index, part in zip(parts, batches, strict=True):
             tables = []
-            for start in range(0, len(chunk), config.batch_size):
-                batch = chunk[start : start + config.batch_size]
-                images = torch.cat([next(loaded).images[:, 0] for _ in batch])
-                tables.append(pool_rows(conventional, images, batch, config))
+            for batch, table in zip(part, made, strict=False):  # the next part's are made later
+                tables.append(table)
                 count += len(batch)
                 advance(count)
             pool.parts.write(index, pa.concat_tables(tables))

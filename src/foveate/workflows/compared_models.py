@@ -233,7 +233,7 @@ class ComparedZoom(ComparedModel):
     @property
     def grounding_layer(self) -> str | None:
         """That of the pool's grounding."""
-        return self.zoom.description.pool.grounding.layer
+        return self.zoom.description.grounded_layer
 
     @property
     def prefix(self) -> str:
@@ -261,7 +261,10 @@ class ComparedZoom(ComparedModel):
         images, source = (
             _views(records, each, self.context)[:, 0] for each in (transforms, refiner.source_of(transforms))
         )
-        passes = refinement_passes(self.evidence, config, networks.conventional.classifier.network)
+        conventional = networks.conventional
+        passes = refinement_passes(
+            self.evidence, config, conventional.classifier.network, looker=conventional.looker is not None
+        )
         return Prepared(partial(refiner.probabilities, images, source), passes)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from io import IOBase
@@ -11,7 +11,10 @@ from os import PathLike
 from typing import NamedTuple
 
 import numpy as np
+import torch
+from jaxtyping import UInt8
 from PIL import Image
+from torch import Tensor
 
 from foveate.config.checks import require
 from foveate.data.images import ImageError
@@ -19,17 +22,24 @@ from foveate.data.photographs import Photograph, name_of
 from foveate.errors import UserError
 from foveate.hardware import processors
 
+Pixels = tuple[np.ndarray, ...]
+"""What a model looks at of one photograph: for each size, (v, H, W, 3)."""
+
 
 class Decoded(NamedTuple):
     """What a model looks at of one photograph: a few hundred kilobytes, however large that is."""
 
-    pixels: tuple[np.ndarray, ...]
-    """For each size, (v, H, W, 3)."""
+    pixels: Pixels
     warning: str | None
     """That it is nearly blank."""
 
 
 _Submitted = list[tuple[str, Future[Decoded]]]
+
+
+def stacked(pixels: Sequence[Pixels]) -> list[UInt8[Tensor, "b v H W 3"]]:
+    """Return the pixels of a batch, for each size."""
+    return [torch.from_numpy(np.stack(size)) for size in zip(*pixels, strict=True)]
 
 
 class Remarks(NamedTuple):
@@ -41,7 +51,7 @@ class Remarks(NamedTuple):
 
 def decoded_batches(
     photographs: Iterable[Photograph], batch_size: int, decode: Callable[[Photograph], Decoded], remarks: Remarks
-) -> Iterator[list[tuple[str, tuple[np.ndarray, ...]]]]:
+) -> Iterator[tuple[list[str], list[Pixels]]]:
     """Yield the names and pixels of each batch in which a photograph can be read, while the next one is decoded.
 
     Raises:
@@ -54,7 +64,8 @@ def decoded_batches(
             readable = _readable(this, remarks)
             this = following
             if readable:
-                yield readable
+                names, pixels = zip(*readable, strict=True)
+                yield list(names), list(pixels)
 
 
 @contextmanager
@@ -87,7 +98,7 @@ def _submitted(
     yield []
 
 
-def _readable(batch: _Submitted, remarks: Remarks) -> list[tuple[str, tuple[np.ndarray, ...]]]:
+def _readable(batch: _Submitted, remarks: Remarks) -> list[tuple[str, Pixels]]:
     """Wait for a batch; leave out what cannot be read, where somebody is told."""
     readable = []
     for name, future in batch:

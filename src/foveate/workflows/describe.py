@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from foveate.config.data import DataConfig
 from foveate.data.datasets import first_few
@@ -36,7 +35,7 @@ def describe_dataset(config: DataConfig, *, say: Callable[[str], None] = print) 
     rows = [_row(name, records) for name, records in readable.items()]
     header = ("split", "photographs", "classes", "fewest per class", "most per class", "with box", "with parts")
     names = first_few(splits.class_names, _NAMED)
-    say(f"{splits.name} in {Path(config.root)}: {len(splits.class_names)} classes: {names}\n")
+    say(f"{splits.name} in {config.root}: {len(splits.class_names)} classes: {names}\n")
     table = markdown_table(header, rows)
     say(table)
     return DatasetSummary(splits, table)

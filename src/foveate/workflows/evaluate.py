@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from jaxtyping import Float
-from torch.utils.data import DataLoader
 
 from foveate.config.branches import Branch
 from foveate.config.data import Split, TestViews
-from foveate.data.loading import Batch, EvaluationViews, evaluation_loader
 from foveate.data.records import ImageRecord, labels_of
 from foveate.drawing.notebook import html_table
 from foveate.evaluation.accuracy import Accuracy, measure_accuracy
@@ -33,6 +30,7 @@ from foveate.runs.context import HERE, RunContext
 from foveate.runs.environment import environment
 from foveate.runs.held_out import read_held_out
 from foveate.runs.run import Run
+from foveate.workflows.answered_batches import AnsweredBatch, answered_batches
 from foveate.workflows.report_paths import measured_with, report_path
 from foveate.workflows.result_rows import add_row, result_row
 
@@ -109,9 +107,8 @@ def evaluate(
     run, split = Run.of(run), Split(split)
     classifier = context.classifier_of(run, zoom_entropy_threshold=zoom_entropy_threshold, branch=branch)
     records = context.readable(run, context.photographs_of(run, split, announced=True))
-    shown = EvaluationViews(records, run.config.transforms, views)
-    loader = evaluation_loader(shown, context.batch_size, workers=context.hardware.workers)
-    answers, milliseconds = _answers(classifier, loader, len(records), context.say)
+    batches = answered_batches(classifier, run, records, views, context)
+    answers, milliseconds = _collected(batches, len(records), context.say)
     origin = {"run": run.path, "split": split, "views": views, "root": context.data_of(run).root}
     table = _table(run, records, _decided(classifier, answers), origin, classifier)
     name = f"{split}-{views.value}{_ending(classifier)}"
@@ -187,19 +184,18 @@ def _table(
     )
 
 
-def _answers(
-    classifier: Classifier, loader: DataLoader[Batch], photographs: int, say: Callable[[str], None]
+def _collected(
+    batches: Iterable[AnsweredBatch], photographs: int, say: Callable[[str], None]
 ) -> tuple[dict[Branch, Float[np.ndarray, "n c"]], float]:
     """Return every branch's probabilities, and the milliseconds of one photograph in the network."""
-    batches, seconds, count = [], 0.0, 0
+    collected, seconds, count = [], 0.0, 0
     with progress("answering", photographs, say) as advance:
-        for batch in loader:
-            began = time.perf_counter()
-            batches.append(classifier.branch_probabilities(batch.images))
-            seconds += time.perf_counter() - began
-            count += len(batch.images)
+        for batch in batches:
+            collected.append(batch.answers)
+            seconds += batch.seconds
+            count += batch.photographs
             advance(count)
-    answers = {branch: torch.cat([each[branch] for each in batches]).numpy() for branch in batches[0]}
+    answers = {branch: np.concatenate([each[branch] for each in collected]) for branch in collected[0]}
     return answers, round(1e3 * seconds / count, 2)
 
 

@@ -9,10 +9,11 @@ from foveate.backbones.backbone import is_backbone
 from foveate.config.checks import require_count
 from foveate.config.data import TransformConfig
 from foveate.config.hardware import HardwareConfig
-from foveate.config.networks import BackboneConfig, NetworkConfig, PlainConfig, ProbeConfig
+from foveate.config.networks import BackboneConfig, HeadStart, NetworkConfig, PlainConfig, ProbeConfig
 from foveate.errors import UserError
 from foveate.guided_zoom.config import EvidenceStart
 from foveate.recipes import evidence as evidence_recipe
+from foveate.recipes import plain as plain_recipe
 from foveate.recipes.config import TrainConfig
 from foveate.runs.run import Run
 
@@ -36,6 +37,15 @@ class EvidenceTraining:
     probe: bool = False
     """Whether nothing is trained, where `config` does not say how: the backbone stays as it begins, and the head is
     solved for, as a probe's is, on what the backbone makes of the patches."""
+    thorough: bool = False
+    """Whether it is trained as `plain` is, where `config` does not say how: its head begins as a probe's, and rates and
+    steps are those of that recipe, five to eight times as many (docs/log.md, 2026-11-27)."""
+
+    def __post_init__(self) -> None:
+        if self.probe and self.thorough:
+            raise UserError(
+                "an Evidence CNN is solved for (probe) or trained for long (thorough); got both; leave one of them out"
+            )
 
     def config_for(self, run: Run, pool: Path, hardware: HardwareConfig) -> TrainConfig:
         """Return how the Evidence CNN of a run is trained.
@@ -63,6 +73,9 @@ class EvidenceTraining:
 
     def _usual(self, recipe: TrainConfig, epochs: int, run: Run, hardware: HardwareConfig) -> TrainConfig:
         """Return how it is trained where nothing is said of it; of a probe, nothing that is about steps."""
+        if self.thorough:
+            usual = replace(plain_recipe(), data=recipe.data, transforms=recipe.transforms)
+            return replace(usual, seed=run.config.seed, hardware=hardware)
         if not self.probe:
             return replace(recipe, seed=run.config.seed, hardware=hardware, epochs=epochs)
         seen = recipe.transforms
@@ -70,7 +83,8 @@ class EvidenceTraining:
         return TrainConfig(data=recipe.data, transforms=sizes, seed=run.config.seed, hardware=hardware)
 
     def _network(self, backbone: BackboneConfig) -> NetworkConfig:
-        return ProbeConfig(backbone=backbone) if self.probe else PlainConfig(backbone=backbone)
+        head = HeadStart.PROBE if self.thorough else HeadStart.NEW
+        return ProbeConfig(backbone=backbone) if self.probe else PlainConfig(backbone=backbone, head=head)
 
     def check_trained(self, trained: Run) -> None:
         """Refuse an Evidence CNN that is trained otherwise; what is not said here is as it is.
@@ -90,7 +104,7 @@ class EvidenceTraining:
             config = replace(config, network=self._network(BackboneConfig(architecture=str(architecture))))
         elif architecture is not None:
             config = replace(config, network=begun.network)
-        if self.probe and not begun.network.solved:
+        if (self.probe and not begun.network.solved) or (self.thorough and not begun.network.begins_with_probe):
             config = replace(config, network=self._network(evidence_backbone(begun.network)))
         if differing := trained.differences(config):
             raise UserError(

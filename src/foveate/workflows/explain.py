@@ -11,8 +11,9 @@ import torch
 from PIL import Image
 
 from foveate.config.data import TestViews
-from foveate.data.images import upright_rgb
+from foveate.data.images import upright_raster
 from foveate.data.paths import find_photographs
+from foveate.data.raster import Raster
 from foveate.data.transforms import evaluation_geometries
 from foveate.errors import UserError
 from foveate.inference.classifier import Classifier
@@ -20,7 +21,6 @@ from foveate.networks.explanation import Explanation
 from foveate.runs.context import HERE, RunContext
 from foveate.runs.guided_zoom_run import GuidedZoomRun
 from foveate.runs.run import Run
-from foveate.types import Size
 from foveate.workflows.explain_zoom import explain_zoom
 from foveate.workflows.explanation_pictures import Draw, draw_photographs, shown_name
 from foveate.workflows.true_classes import true_classes
@@ -42,11 +42,11 @@ class Explainer:
         classifier.network.check_explains(over_training=over_training)
         return cls(run, classifier)
 
-    def explain(self, image: Image.Image, title: str, truth: str | None = None) -> Explanation:
+    def explain(self, image: Image.Image | Raster, title: str, truth: str | None = None) -> Explanation:
         """Return what the network saw in a photograph."""
-        image = upright_rgb(image, title, largest_megapixels=None)
-        (view,) = evaluation_geometries(Size(*image.size), self.run.config.transforms, TestViews.CENTRE)
-        pixels = torch.from_numpy(np.array(view.pixels(image)))[None]
+        raster = upright_raster(image, title)
+        (view,) = evaluation_geometries(raster.source, self.run.config.transforms, TestViews.CENTRE)
+        pixels = torch.from_numpy(np.array(raster.view(view)))[None]
         return self.classifier.explanation(pixels, self.run.class_names, title, truth)
 
 
@@ -83,13 +83,14 @@ def explain(
     truths = true_classes(run, photographs, context)
     draw = _drawing(run, truths, context) if epochs is None else _drawing_over_training(run, epochs, truths, context)
     ending = "explained" if epochs is None else "epochs"
-    return draw_photographs(photographs, run, out or run.path / "explanations", ending, draw, context)
+    shown = (run.config.transforms,)
+    return draw_photographs(photographs, run, shown, out or run.path / "explanations", ending, draw, context)
 
 
 def _drawing(run: Run, truths: Mapping[Path, str], context: RunContext) -> Draw:
     explainer = Explainer.of(run, context)
 
-    def draw(image: Image.Image, photograph: Path, picture: Path) -> None:
+    def draw(image: Raster, photograph: Path, picture: Path) -> None:
         explainer.explain(image, shown_name(photograph), truths.get(photograph)).draw(picture)
 
     return draw
@@ -104,7 +105,7 @@ def _drawing_over_training(run: Run, epochs: Sequence[int], truths: Mapping[Path
     shown = epochs or run.kept_epochs()
     explainers = {epoch: Explainer.of(run, context, epoch, over_training=True) for epoch in shown}
 
-    def draw(image: Image.Image, photograph: Path, picture: Path) -> None:
+    def draw(image: Raster, photograph: Path, picture: Path) -> None:
         title, truth = shown_name(photograph), truths.get(photograph)
         stages = [(f"epoch {epoch}", each.explain(image, title, truth)) for epoch, each in explainers.items()]
         stages[0][1].draw_stages(stages, picture)

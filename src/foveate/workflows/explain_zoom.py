@@ -13,9 +13,10 @@ from jaxtyping import Bool, Float
 from PIL import Image
 from torch import Tensor
 
-from foveate.config.data import TestViews
-from foveate.data.images import read_image, upright_rgb
+from foveate.config.data import TestViews, TransformConfig
+from foveate.data.images import read_image, upright_raster
 from foveate.data.paths import find_photographs
+from foveate.data.raster import Raster
 from foveate.data.roots import shown_path
 from foveate.data.transforms import evaluation_geometries
 from foveate.errors import UserError
@@ -36,7 +37,7 @@ from foveate.runs.context import HERE, RunContext
 from foveate.runs.guided_zoom_run import GuidedZoomRun
 from foveate.runs.held_out import Calibration, calibration_of_first, read_calibration
 from foveate.runs.run import Run
-from foveate.types import Box, Size
+from foveate.types import Box
 from foveate.workflows.explanation_pictures import draw_photographs, shown_name
 from foveate.workflows.load_guided_zoom import load_guided_zoom
 from foveate.workflows.pool_features import PoolFeatures, pool_features
@@ -95,8 +96,14 @@ class ZoomExplainer:
             first_calibration=calibration_of_first(run),
         )
 
+    @property
+    def transforms(self) -> tuple[TransformConfig, TransformConfig]:
+        """What a photograph is turned into: what the network sees, and what patches are cut from."""
+        transforms = self.run.config.transforms
+        return transforms, self.refiner.source_of(transforms)
+
     def explain(
-        self, image: Image.Image, title: str, truth: str | None = None, besides: Path | None = None
+        self, image: Image.Image | Raster, title: str, truth: str | None = None, besides: Path | None = None
     ) -> ZoomExplanation:
         """Return the evidence for each of the best classes of a photograph, and what it did.
 
@@ -106,11 +113,10 @@ class ZoomExplainer:
             truth: Its true class, where that is known.
             besides: Its path: patches of it in the pool are not its nearest.
         """
-        image, config = upright_rgb(image, title, largest_megapixels=None), self.refiner.config
-        transforms = (self.run.config.transforms, self.refiner.source_of(self.run.config.transforms))
-        (small,), (large,) = (evaluation_geometries(Size(*image.size), each, TestViews.CENTRE) for each in transforms)
-        view = large.pixels(image)
-        output = self.refiner.zoom.output(_pixels(small.pixels(image)), _pixels(view), config.top_k)
+        raster, config = upright_raster(image, title), self.refiner.config
+        (small,), (large,) = (evaluation_geometries(raster.source, each, TestViews.CENTRE) for each in self.transforms)
+        first, view = raster.view(small), raster.view(large)
+        output = self.refiner.zoom.output(_pixels(first), _pixels(view), config.top_k)
         evidence, refined = output.evidence, decide(output.evidence, config)
         own = evidence.logits.float().softmax(1)
         refined_ones = refined_probabilities(own, evidence.classes, refined, config.scores)
@@ -127,7 +133,7 @@ class ZoomExplainer:
             truth=truth,
             map_correlation=_correlation(output.maps[0, :, 0]),
         )
-        return replace(explanation, twins=self._twins(explanation, small.pixels(image)))
+        return replace(explanation, twins=self._twins(explanation, first))
 
     def _twins(self, explanation: ZoomExplanation, view: Image.Image) -> TwinEvidence | None:
         """Say why the chosen class and not its rival; None where there is no other, or the network cannot be asked."""
@@ -234,14 +240,14 @@ def explain_zoom(
     photographs, explainer = find_photographs(patterns, context.say), ZoomExplainer.of(zoom, context)
     truths = true_classes(explainer.run, photographs, context)
 
-    def draw(image: Image.Image, photograph: Path, picture: Path) -> None:
+    def draw(image: Raster, photograph: Path, picture: Path) -> None:
         explanation = explainer.explain(image, shown_name(photograph), truths.get(photograph), photograph)
         zoom_picture(explanation, picture)
         document = {"path": shown_path(photograph.absolute()), **zoom_document(explanation)}
         write_json(picture.with_suffix(".json"), document)
 
     folder = out or zoom.path / "explanations"
-    return draw_photographs(photographs, explainer.run, folder, "explained", draw, context)
+    return draw_photographs(photographs, explainer.run, explainer.transforms, folder, "explained", draw, context)
 
 
 def _twin_explainer(run: Run, conventional: ConventionalCNN) -> TwinExplainer | None:

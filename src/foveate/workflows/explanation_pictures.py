@@ -6,13 +6,15 @@ import hashlib
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
-from PIL import Image
-
-from foveate.config.data import OnError
-from foveate.data.images import ImageError, blank_warning, read_image
+from foveate.config.data import OnError, TransformConfig
+from foveate.data.image_values import BLANK_SAMPLE
+from foveate.data.images import ImageError, blank_warning, read_thumbnail, read_views
+from foveate.data.raster import Raster
 from foveate.data.roots import shown_path
+from foveate.data.transforms import centres
 from foveate.errors import UserError
 from foveate.files.file_names import safe_name
 from foveate.hardware import processors
@@ -50,23 +52,31 @@ def _picture_name(photograph: Path) -> str:
     return f"{safe_name(shown_name(photograph).replace('/', '-'))}-{whole}"
 
 
-Draw = Callable[[Image.Image, Path, Path], None]
+Draw = Callable[[Raster, Path, Path], None]
 """Draws a photograph, which lies at the first path, into the file of the second."""
 
 
 def draw_photographs(
-    photographs: Sequence[Path], run: Run, folder: Path, ending: str, draw: Draw, context: RunContext
+    photographs: Sequence[Path],
+    run: Run,
+    transforms: Sequence[TransformConfig],
+    folder: Path,
+    ending: str,
+    draw: Draw,
+    context: RunContext,
 ) -> tuple[Path, ...]:
     """Draw every photograph that can be read into a picture that is named after it (`picture_paths`); say its path.
+
+    ``transforms`` say which views of it are looked at: it is decoded as finely as they need.
 
     Raises:
         UserError: Some photographs cannot be read and that stops, before anything is drawn; or none can.
     """
-    largest = context.largest_of(run)
+    largest, views = context.largest_of(run), partial(centres, transforms=transforms)
     readable_ones = readable(photographs, context.on_error_of_named, context.say, largest)
     pictures = picture_paths(readable_ones, folder, ending)
     for photograph, picture in zip(readable_ones, pictures, strict=True):
-        draw(read_image(photograph, largest_megapixels=largest), photograph, picture)
+        draw(read_views(photograph, views, largest_megapixels=largest).raster, photograph, picture)
         context.say(shown_path(picture))
     return pictures
 
@@ -99,7 +109,7 @@ def readable(
 def _verdict(photograph: Path, largest_megapixels: int) -> tuple[str | None, str | None]:
     """Return why a photograph cannot be read, and that it is nearly blank."""
     try:
-        image = read_image(photograph, largest_megapixels=largest_megapixels)
+        image = read_thumbnail(photograph, BLANK_SAMPLE, largest_megapixels=largest_megapixels)
     except ImageError as error:
         return str(error), None
     return None, blank_warning(image, shown_path(photograph))

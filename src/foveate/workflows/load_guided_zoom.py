@@ -1,4 +1,4 @@
-"""Both networks of a trained Guided Zoom, ready to be asked."""
+"""The networks of a trained Guided Zoom, ready to be asked."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from foveate.guided_zoom.guided_zoom import GuidedZoom
 from foveate.hardware import device_of
 from foveate.inference.classifier import Classifier
 from foveate.runs.guided_zoom_run import GuidedZoomRun
+from foveate.workflows.looker import loaded_looker
 
 
 def load_guided_zoom(zoom_run: GuidedZoomRun, hardware: HardwareConfig) -> GuidedZoom:
-    """Load both networks of a Guided Zoom and put them together.
+    """Load both networks of a Guided Zoom, and its looker where it has one, and put them together.
 
     Raises:
         UserError: The hardware is not there, the Evidence CNN is not trained, or the conventional network is not the
@@ -19,8 +20,9 @@ def load_guided_zoom(zoom_run: GuidedZoomRun, hardware: HardwareConfig) -> Guide
     """
     device_of(hardware)  # what is not there is said before the weights are read
     pool, evidence = zoom_run.description.pool, zoom_run.evidence_run()
+    network, looker = zoom_run.base_run().load_network(), loaded_looker(zoom_run.looker_run())
     return GuidedZoom(
-        conventional=ConventionalCNN.place(zoom_run.base_run().load_network(), pool.grounding, hardware),
+        conventional=ConventionalCNN.place(network, pool.grounding, hardware, looker),
         evidence_cnn=Classifier.place(evidence.load_network(), hardware),
         patches=pool.patches,
         transforms=evidence.config.transforms,

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-import torch
 from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor
@@ -18,24 +15,26 @@ from foveate.config.branches import Branch
 from foveate.config.checks import require
 from foveate.config.data import TestViews, TransformConfig
 from foveate.config.hardware import HardwareConfig
-from foveate.data.images import blank_warning
-from foveate.data.photographs import Photograph, name_of, read_photograph
-from foveate.data.roots import shown_path
-from foveate.data.transforms import evaluation_geometries
+from foveate.data.images import upright_raster
+from foveate.data.photographs import Photograph
+from foveate.data.raster import Raster
 from foveate.errors import UserError
 from foveate.evaluation.predictions import PredictionTable
+from foveate.files.remote_path import RemotePath, located
 from foveate.guided_zoom.refiner import Refiner
 from foveate.inference.classifier import Calibration, Classifier
 from foveate.runs.context import RunContext
 from foveate.runs.guided_zoom_run import GuidedZoomRun
 from foveate.runs.held_out import calibration_of_first, read_calibration
 from foveate.runs.run import Run
-from foveate.types import Prediction, Size
+from foveate.types import Prediction
 from foveate.workflows.answer_rules import AnswerRule, Doubt, held_out_of
-from foveate.workflows.decoded_batches import Decoded, Remarks, decoded_batches
+from foveate.workflows.decoded_batches import Decoded, Pixels, Remarks, decoded_batches, stacked
+from foveate.workflows.decoding import Decoding
 from foveate.workflows.hub.address import HubAddress
 from foveate.workflows.hub.download import downloaded
 from foveate.workflows.load_guided_zoom import load_guided_zoom
+from foveate.workflows.storage.download import fetched
 from foveate.workflows.together import joint_answers
 
 
@@ -126,11 +125,12 @@ class Model:
                 not finite, several views are asked of a Guided Zoom or of a network that looks closer at some
                 photographs only, or there are no held-out answers, or too few, for `error_rate` or `coverage`.
         """
-        doubt = Doubt(entropy_threshold=entropy_threshold, error_rate=error_rate, coverage=coverage)
-        rule = self._rule(top, doubt, views)
+        rule = self.rule(
+            top, Doubt(entropy_threshold=entropy_threshold, error_rate=error_rate, coverage=coverage), views
+        )
         remarks, largest = Remarks(unreadable, doubtful), self._largest(largest_megapixels)
-        for names, pixels in self._decoded_batches(photographs, views, batch_size, remarks, largest):
-            yield from self._answers(rule, names, pixels)
+        for names, pixels in decoded_batches(photographs, batch_size, self.decoding(views, largest), remarks):
+            yield from self.answers(rule, names, pixels)
 
     def predict_together(
         self,
@@ -165,9 +165,9 @@ class Model:
             raise UserError("an object is answered for by its photographs; got none; give at least one")
         return joint
 
-    def decoded(self, image: Image.Image) -> Decoded:
-        """Return what it looks at of an upright photograph, as `read_photograph` returns it; from any thread."""
-        return self._viewed(image, "the photograph", TestViews.CENTRE)
+    def decoded(self, image: Image.Image | Raster) -> Decoded:
+        """Return what it looks at of a photograph, whole or as fine as its `transforms` need it; from any thread."""
+        return self.decoding().viewed(upright_raster(image, "the photograph"), "the photograph")
 
     def predict_decoded(self, photographs: Sequence[Decoded], names: Sequence[str], *, top: int) -> list[Prediction]:
         """Answer for photographs in one pass, each by its name.
@@ -175,10 +175,7 @@ class Model:
         Raises:
             UserError: The network's answer is not finite.
         """
-        rule = self._rule(top, Doubt(), TestViews.CENTRE)
-        sizes = zip(*(each.pixels for each in photographs), strict=True)
-        pixels = [torch.from_numpy(np.stack(size)) for size in sizes]
-        return list(self._answers(rule, names, pixels))
+        return list(self.answers(self.rule(top, Doubt()), names, [each.pixels for each in photographs]))
 
     def unrefined(self) -> Model:
         """Return what answers as the run alone does, without the evidence of a Guided Zoom; of a run, itself."""
@@ -213,17 +210,43 @@ class Model:
             UserError: A photograph is missing or cannot be read, or the network's answer is not finite.
         """
         remarks, largest = Remarks(unreadable, doubtful), self._largest(largest_megapixels)
-        for names, pixels in self._decoded_batches(photographs, TestViews.CENTRE, batch_size, remarks, largest):
-            if self.refiner is None:
-                best = self.classifier.probabilities(pixels[0]).argmax(1)
-            else:
-                best = self.refiner.classes(*(each[:, 0] for each in pixels))
-            yield from map(Named, names, (self.class_names[label] for label in best.tolist()))
+        decode = self.decoding(TestViews.CENTRE, largest)
+        for names, pixels in decoded_batches(photographs, batch_size, decode, remarks):
+            yield from self.named(names, pixels)
 
-    def _answers(
-        self, rule: AnswerRule, names: Sequence[str], pixels: Sequence[UInt8[Tensor, "b v H W 3"]]
-    ) -> Iterator[Prediction]:
-        first, probabilities = self._probabilities(*pixels)
+    def decoding(self, views: TestViews = TestViews.CENTRE, largest_megapixels: int | None = None) -> Decoding:
+        """Return what turns a photograph into what it looks at; it holds no network."""
+        return Decoding(self.transforms, views, largest_megapixels)
+
+    def named(self, names: Sequence[str], pixels: Sequence[Pixels]) -> Iterator[Named]:
+        """Name the class of each photograph of a batch, as `classify_many` does.
+
+        Args:
+            names: Of the photographs.
+            pixels: Of each, as `decoding` makes them.
+
+        Raises:
+            UserError: The network's answer is not finite.
+        """
+        sizes = stacked(pixels)
+        if self.refiner is None:
+            best = self.classifier.probabilities(sizes[0]).argmax(1)
+        else:
+            best = self.refiner.classes(*(each[:, 0] for each in sizes))
+        return map(Named, names, (self.class_names[label] for label in best.tolist()))
+
+    def answers(self, rule: AnswerRule, names: Sequence[str], pixels: Sequence[Pixels]) -> Iterator[Prediction]:
+        """Answer for each photograph of a batch, as `predict_many` does.
+
+        Args:
+            rule: As `rule` returns it.
+            names: Of the photographs.
+            pixels: Of each, as `decoding` makes them.
+
+        Raises:
+            UserError: The network's answer is not finite.
+        """
+        first, probabilities = self._probabilities(*stacked(pixels))
         before = [None] * len(names) if first is None else first.numpy()
         return map(rule.prediction, names, probabilities.numpy(), before)
 
@@ -236,8 +259,17 @@ class Model:
         answers = self.refiner.answers(images[:, 0], source[:, 0])
         return self.first_calibration.tempered(answers.first), self.calibration.tempered(answers.refined)
 
-    def _rule(self, top: int, doubt: Doubt, views: TestViews) -> AnswerRule:
-        """Return what makes answers; errors as in `predict_many`."""
+    def rule(self, top: int, doubt: Doubt, views: TestViews = TestViews.CENTRE) -> AnswerRule:
+        """Return what makes answers of probabilities.
+
+        Args:
+            top: As in `predict_many`.
+            doubt: How doubts are told.
+            views: As there.
+
+        Raises:
+            UserError: As there.
+        """
         if top < 1:
             raise UserError(f"top must be at least 1; got {top}")
         closer, entropy_threshold = self.classifier.zoom_entropy_threshold, doubt.entropy_threshold
@@ -268,36 +300,13 @@ class Model:
         return gated.decided(self.classifier.calibration)
 
     @property
-    def _transforms(self) -> tuple[TransformConfig, ...]:
+    def transforms(self) -> tuple[TransformConfig, ...]:
         """What a photograph is turned into: what the network sees, and what patches are cut from."""
         transforms = self.run.config.transforms
         return (transforms,) if self.refiner is None else (transforms, self.refiner.source_of(transforms))
 
-    def _decoded_batches(
-        self,
-        photographs: Iterable[Photograph],
-        views: TestViews,
-        batch_size: int,
-        remarks: Remarks,
-        largest_megapixels: int,
-    ) -> Iterator[tuple[list[str], list[UInt8[Tensor, "b v H W 3"]]]]:
-        """Decode the next batch on all processors while the caller's network looks at this one."""
-        decode = partial(self._decoded, views=views, largest_megapixels=largest_megapixels)
-        for decoded in decoded_batches(photographs, batch_size, decode, remarks):
-            each = zip(*(pixels for _, pixels in decoded), strict=True)
-            yield [name for name, _ in decoded], [torch.from_numpy(np.stack(size)) for size in each]
-
     def _largest(self, megapixels: int | None) -> int:
         return RunContext(largest_megapixels=megapixels).largest_of(self.run)
-
-    def _decoded(self, photograph: Photograph, views: TestViews, largest_megapixels: int) -> Decoded:
-        image = read_photograph(photograph, largest_megapixels=largest_megapixels)
-        return self._viewed(image, shown_path(name_of(photograph)), views)
-
-    def _viewed(self, image: Image.Image, name: str, views: TestViews) -> Decoded:
-        geometries = (evaluation_geometries(Size(*image.size), each, views) for each in self._transforms)
-        pixels = tuple(np.stack([np.asarray(view.pixels(image)) for view in each]) for each in geometries)
-        return Decoded(pixels, blank_warning(image, name))
 
 
 def load(
@@ -311,7 +320,8 @@ def load(
 
     Args:
         path: The run folder, or the Guided Zoom's; or what `foveate push` put on the hub, as hf://user/name or
-            hf://user/name@revision, which is fetched once and checked by its hashes.
+            hf://user/name@revision, or what --out wrote to an address such as s3://bucket/run; that is fetched once
+            and checked by its hashes.
         hardware: Where to compute; none: the fast choice of this machine.
         zoom_entropy_threshold: Of an S3N run: look closer only where the entropy of the first look, in nats, is above
             this; None: always. `foveate evaluate --split validation` shows what each threshold saves.
@@ -321,10 +331,12 @@ def load(
     Raises:
         UserError: The hardware is not there; the folder is neither, or not finished, its weights are missing or not its
             own; or `zoom_entropy_threshold` is negative, or given for what is no S3N that looks closer; or the network
-            has no such branch, or is a Guided Zoom's; or the hub does not have it, or not undamaged.
+            has no such branch, or is a Guided Zoom's; or the hub or the storage does not have it, or not undamaged.
     """
     if HubAddress.is_one(path):
         path = downloaded(HubAddress.read(path))
+    elif isinstance(place := located(path), RemotePath):
+        path = fetched(place)
     path, context = Path(path).expanduser(), RunContext(hardware=hardware or HardwareConfig())
     if GuidedZoomRun.is_at(path):
         if zoom_entropy_threshold is not None:

@@ -39,6 +39,12 @@ class PoolFeatures:
     records: tuple[ImageRecord, ...]
     features: Float[Tensor, "p d"]
     """The input of the Evidence CNN's classifier, of length 1, on the CPU."""
+    labels: Int64[Tensor, " p"]
+
+    @classmethod
+    def of(cls, records: Sequence[ImageRecord], features: Float[Tensor, "p d"]) -> PoolFeatures:
+        """Return the features of these patches, in their order."""
+        return cls(tuple(records), features, torch.tensor(labels_of(records), dtype=torch.int64))
 
     @classmethod
     def none(cls, evidence_cnn: Classifier, side: int) -> PoolFeatures:
@@ -48,17 +54,18 @@ class PoolFeatures:
             evidence_cnn: The Evidence CNN.
             side: Of what it takes, in pixels.
         """
-        return cls((), evidence_cnn.features(torch.zeros(1, side, side, 3, dtype=torch.uint8))[:0])
+        return cls.of((), evidence_cnn.features(torch.zeros(1, side, side, 3, dtype=torch.uint8))[:0])
 
     def nearest(
         self, features: Float[Tensor, "n d"], classes: Int64[Tensor, " n"], count: int, besides: Path | None = None
     ) -> Nearest:
         """Return the nearest patches of the class of each; those of the photograph `besides` do not count."""
-        labels = torch.tensor(labels_of(self.records), dtype=torch.int64)
+        classes, labels = classes.cpu(), self.labels
         if besides is not None:
-            own = torch.tensor([_is_of(record, besides.resolve()) for record in self.records], dtype=torch.bool)
-            labels = labels.masked_fill(own, -1)
-        return nearest(features, classes.cpu(), self.features, labels, count)
+            asked, photograph = torch.isin(labels, classes).nonzero()[:, 0].tolist(), besides.resolve()
+            own = [row for row in asked if _is_of(self.records[row], photograph)]
+            labels = labels.index_fill(0, torch.tensor(own, dtype=torch.int64), -1)
+        return nearest(features, classes, self.features, labels, count)
 
 
 def _is_of(record: ImageRecord, photograph: Path) -> bool:
@@ -98,7 +105,7 @@ def pool_features(
         features = _computed(evidence_cnn, records, run.config.transforms, workers, say)
         with atomic_path(file) as temporary:
             temporary.write_bytes(save({"features": features.half()}, metadata=origin))
-    return PoolFeatures(records, features)
+    return PoolFeatures.of(records, features)
 
 
 def _photographs(root: Path | None, config: DataConfig) -> ImageDataset:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Generic, NamedTuple, TypeVar
 
@@ -14,6 +14,7 @@ from foveate.config.branches import Branch
 from foveate.config.data import OnError, TestViews
 from foveate.data.paths import Photographs, find_photographs
 from foveate.data.roots import shown_path
+from foveate.engines.ray_engine import RayEngine, engine_of
 from foveate.errors import UserError
 from foveate.progress import progress
 from foveate.runs.context import HERE, RunContext
@@ -27,17 +28,13 @@ from foveate.workflows.answer_files import (
     row_of,
     rows_of,
 )
-from foveate.workflows.model import Model, Named, load
+from foveate.workflows.answer_rules import Doubt
+from foveate.workflows.bulk_predict import Question, bulk_answers, named_of, prediction_of
+from foveate.workflows.decoded_batches import Remarks
+from foveate.workflows.model import Model, Named
 from foveate.workflows.together import grouping, joint_answers
 
 _Answer = TypeVar("_Answer", Named, Prediction)
-
-
-class _Answering(NamedTuple):
-    """Which views of a run decide, as in `load`."""
-
-    zoom_entropy_threshold: float | None
-    branch: Branch | None
 
 
 class Answered(NamedTuple):
@@ -60,11 +57,10 @@ def name_paths(
 
     Arguments and errors as in `predict_paths`.
     """
-    model, paths = _prepared(run, patterns, _Answering(zoom_entropy_threshold, branch), out, context)
+    question = Question.of(run, context, zoom_entropy_threshold, branch, names_only=True)
+    engine, model, paths = _prepared(question, patterns, out, context)
     problems = _Problems(context.on_error_of_named, context.say)
-    answers = model.classify_many(
-        paths, largest_megapixels=context.largest_megapixels, unreadable=problems.add, doubtful=problems.doubt
-    )
+    answers = _answers(engine, model, paths, question, problems.remarks, named_of, out)
     return _written(answers, len(paths), problems, _Form(NAMES, row_of, _name_line), out, context.say)
 
 
@@ -95,22 +91,16 @@ def predict_paths(
             which are to one photograph each, are to say how sure an answer to several is.
     """
     _check_grouped(group_by, error_rate, coverage)
-    model, paths = _prepared(run, patterns, _Answering(zoom_entropy_threshold, branch), out, context)
+    doubt = Doubt(entropy_threshold=entropy_threshold, error_rate=error_rate, coverage=coverage)
+    question = Question.of(run, context, zoom_entropy_threshold, branch, top=top, doubt=doubt, views=views)
+    engine, model, paths = _prepared(question, patterns, out, context)
     problems = _Problems(context.on_error_of_named, context.say)
     object_of = None if group_by is None else grouping(group_by, paths.names)
-    answers = model.predict_many(
-        paths,
-        top=top if object_of is None else len(model.class_names),
-        entropy_threshold=entropy_threshold,
-        error_rate=error_rate,
-        coverage=coverage,
-        views=views,
-        largest_megapixels=context.largest_megapixels,
-        unreadable=problems.add,
-        doubtful=problems.doubt,
-    )
     if object_of is not None:
-        answers = joint_answers(answers, object_of, model.class_names, top, entropy_threshold)
+        question = replace(question, top=len(model.class_names))
+    answers = _answers(engine, model, paths, question, problems.remarks, prediction_of, out)
+    if object_of is not None:
+        answers = _together(answers, object_of, model.class_names, top, entropy_threshold)
     first = model.refiner is not None and object_of is None
     schema = answers_schema(sets=coverage is not None, first=first)
     form = _Form(schema, rows_of, _line if error_rate is None else _bare_line)
@@ -126,12 +116,42 @@ def _check_grouped(group_by: str | None, error_rate: float | None, coverage: flo
 
 
 def _prepared(
-    run: Path, patterns: Sequence[str], answering: _Answering, out: Path | None, context: RunContext
-) -> tuple[Model, Photographs]:
+    question: Question, patterns: Sequence[str], out: Path | None, context: RunContext
+) -> tuple[RayEngine | None, Model, Photographs]:
     if out is not None:
         check_file(out)  # what cannot be written is said before the work, not after
-    model = load(run, hardware=context.hardware, **answering._asdict())
-    return model, find_photographs(patterns, context.say)
+    engine = engine_of(context.engine)
+    return engine, question.model(), find_photographs(patterns, context.say)
+
+
+@contextmanager
+def _answers(
+    engine: RayEngine | None,
+    model: Model,
+    paths: Photographs,
+    question: Question,
+    remarks: Remarks,
+    read: Callable[[str], _Answer],
+    out: Path | None,
+) -> Iterator[Iterator[_Answer]]:
+    """Yield the answers, by this process or by an engine."""
+    if engine is None:
+        yield question.answers(model, paths, remarks)
+    else:
+        with bulk_answers(engine, model, paths.names, question, read, remarks, out) as answers:
+            yield answers
+
+
+@contextmanager
+def _together(
+    answers: AbstractContextManager[Iterator[Prediction]],
+    object_of: Callable[[str], str],
+    class_names: Sequence[str],
+    top: int,
+    entropy_threshold: float | None,
+) -> Iterator[Iterator[Prediction]]:
+    with answers as single:
+        yield joint_answers(single, object_of, class_names, top, entropy_threshold)
 
 
 @dataclass
@@ -141,6 +161,11 @@ class _Problems:
     on_error: OnError
     say: Callable[[str], None]
     messages: list[str] = field(default_factory=list)
+
+    @property
+    def remarks(self) -> Remarks:
+        """Who is told."""
+        return Remarks(self.add, self.doubt)
 
     def add(self, message: str) -> None:
         """Keep it; say it at once where the work goes on without that photograph."""
@@ -170,7 +195,7 @@ class _Form(NamedTuple, Generic[_Answer]):
 
 
 def _written(
-    answers: Iterable[_Answer],
+    answering: AbstractContextManager[Iterator[_Answer]],
     count: int,
     problems: _Problems,
     form: _Form[_Answer],
@@ -179,7 +204,8 @@ def _written(
 ) -> Answered:
     """Write or say answers as they come, and then what could not be answered."""
     number = 0
-    with _taken(form, out, say) as take, _bar(count, say, shown=out is not None) as advance:
+    bar = _bar(count, say, shown=out is not None)
+    with answering as answers, _taken(form, out, say) as take, bar as advance:
         for number, answer in enumerate(answers, 1):
             take(answer)
             advance(number + len(problems.messages))

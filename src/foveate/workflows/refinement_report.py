@@ -120,11 +120,12 @@ class RefinementReport:
         """Return one row of a results file, in per cent."""
         zoom, row, hits = self.zoom, self.rows[0], self.hits
         run, evidence, pool = zoom.base_run(), zoom.evidence_run(), zoom.description.pool
+        looker = zoom.looker_run()
         return {
             **zoom_row(Measured.REFINEMENT, zoom, self.split, len(self.table.ids)),
             "source_size": pool.patches.source_size,
             "base_source_size": run.config.transforms.source,
-            "grounding": pool.grounding.method.value,
+            "grounding": f"{pool.grounding.method}{'' if looker is None else f' of {looker.config.network.base}'}",
             "top_k": row.config.top_k,
             "rounds": row.config.rounds,
             "weights": list(row.config.weights),

@@ -12,9 +12,11 @@ import torch
 from lightning.pytorch.loggers import Logger
 
 from foveate.config.data import Split
+from foveate.config.engine import EngineConfig
 from foveate.config.trackers import Tracker
 from foveate.data.preparation import Splits, checked_splits
 from foveate.data.records import ImageRecord
+from foveate.engines.ray_engine import mapped_by
 from foveate.errors import UserError
 from foveate.files.locks import working_in
 from foveate.hardware import check_devices, first_process
@@ -31,6 +33,7 @@ from foveate.training.low_rank import check_low_rank, low_rank_updates
 from foveate.training.solve import check_solved, solve, with_head_start
 from foveate.training.trackers import log_numbers, tracked
 from foveate.workflows.held_out_answers import keep_out_of_fold_answers, keep_validation_answers
+from foveate.workflows.looker import described_looker, looker_of
 
 
 def train(
@@ -38,6 +41,7 @@ def train(
     out: Path | str,
     *,
     tracker: Tracker | str | None = None,
+    engine: EngineConfig | None = None,
     say: Callable[[str], None] = print,
 ) -> Run:
     """Train what `config` describes, in the folder `out`.
@@ -49,6 +53,7 @@ def train(
         config: A recipe, or a variant of one by `dataclasses.replace`.
         out: The run folder: new, empty, or holding the unfinished run of the same configuration.
         tracker: Where settings and numbers also go, beside the CSV and TensorBoard of the run folder.
+        engine: Who reads the photographs, and computes the features of a frozen backbone; None: this process.
         say: Receives lines of progress.
 
     Returns:
@@ -61,20 +66,16 @@ def train(
     tracker = None if tracker is None else Tracker(tracker)
     first = first_process()  # Lightning starts this program once more for each further device
     say = say if first else _nothing
-    if not config.network.trained_here:
-        raise UserError(
-            f"a network of your own is adopted, not trained; got {config.network.base}; give its weights to "
-            "`foveate adopt`, or train a recipe with --network.backbone.weights FILE"
-        )
-    if config.network.solved:
-        check_solved(config)
-    config = replace(config, data=config.data.resolved())
+    _check_trained_here(config)
+    config = _resolved(config)
     splits = load_splits(config.data, say)
     photographs = len(splits.named(Split.TRAIN))
     if not config.epochs:
         config = config.counted(photographs)
         say(f"{config.epochs} epochs of {photographs} photographs")
-    description, out = RunDescription(config, splits.class_names, splits.name), Path(out)
+    out = Path(out)
+    looker = described_looker(config.network.looks_by, splits.class_names, out)
+    description = RunDescription(config, splits.class_names, splits.name, looker)
     if first and (run := Run.finished_as(out, description)) is not None:
         say(f"{out} is trained already")
         return run
@@ -82,7 +83,25 @@ def train(
         Run.check_start(out, description)
         _warn_of_random_layers(config, say)
     with working_in(out, lambda: resumed_from(out) is not None) if first else nullcontext():
-        return _train(config, splits, description, out, say, tracker, first=first)
+        return _train(config, splits, description, out, say, tracker, engine or EngineConfig(), first=first)
+
+
+def _check_trained_here(config: TrainConfig) -> None:
+    if not config.network.trained_here:
+        raise UserError(
+            f"a network of your own is adopted, not trained; got {config.network.base}; give its weights to "
+            "`foveate adopt`, or train a recipe with --network.backbone.weights FILE"
+        )
+    if config.network.solved:
+        check_solved(config)
+
+
+def _resolved(config: TrainConfig) -> TrainConfig:
+    """Return the same, data set and looker named whatever folder it is that commands are given in."""
+    network, looker = config.network, config.network.looks_by
+    if looker is not None:
+        network = network.with_looker(str(Path(looker).expanduser().resolve()))
+    return replace(config, data=config.data.resolved(), network=network)
 
 
 def _warn_of_random_layers(config: TrainConfig, say: Callable[[str], None]) -> None:
@@ -101,6 +120,7 @@ def _train(
     out: Path,
     say: Callable[[str], None],
     tracker: Tracker | None,
+    engine: EngineConfig,
     *,
     first: bool,
 ) -> Run:
@@ -115,8 +135,12 @@ def _train(
         torch.manual_seed(config.seed)
         # Before the photographs are read: an unknown architecture or missing weights are found within seconds.
         network = create_network(config.network, config.transforms, len(splits.class_names))
+        if config.network.looks_by is not None and description.looker is not None:
+            looker = looker_of(config.network.looks_by, description.looker, splits.class_names, out)
+            network.look_by(looker)
         check_low_rank(network, config.lora_rank)
-        checked = checked_splits(splits.parts(), config.data.on_error, say, config.data.largest_megapixels)
+        mapped, largest = mapped_by(engine), config.data.largest_megapixels
+        checked = checked_splits(splits.parts(), config.data.on_error, say, largest, mapped)
         readable, validation = checked["train"], checked.get("validation", ())
         check_classes(records, readable)
         _check_validation(splits, validation)
@@ -124,8 +148,8 @@ def _train(
         run = Run.start(out, description) if first else Run(out, description)
         if first:
             run.keep_photographs(readable, validation)
-        with tracked(tracker, run.path, config) as loggers:
-            metrics = _learned(network, config, readable, validation, run, loggers, say, first=first)
+        with tracked(tracker, run.path, config, say) as loggers:
+            metrics = _learned(network, config, readable, validation, run, loggers, engine, say, first=first)
             for each in loggers:
                 log_numbers(each, metrics)
     skipped = len(records) + len(splits.validation) - len(readable) - len(validation)
@@ -143,19 +167,20 @@ def _learned(
     validation: Sequence[ImageRecord],
     run: Run,
     loggers: Sequence[Logger],
+    engine: EngineConfig,
     say: Callable[[str], None],
     *,
     first: bool,
 ) -> dict[str, Any]:
     """Train a network in place, and return what was measured."""
     if config.network.solved:
-        solved = solve(network, config, train, run.path, say=say)
+        solved = solve(network, config, train, run.path, engine=engine, say=say)
         if first:
             keep_out_of_fold_answers(run, solved, train, say)
         return dict(solved.measured)
     # The processes of further devices get their weights from the first one; a resumed training, from its checkpoint.
     if config.network.begins_with_probe and first and resumed_from(run.path) is None:
-        solve(network, config, train, run.path, say=say)
+        solve(network, config, train, run.path, engine=engine, say=say)
         if config.pretrained_share:
             keep_first_weights(network, run.path)
     with low_rank_updates(network, config.lora_rank):

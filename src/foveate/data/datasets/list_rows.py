@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
+from foveate.config.addresses import is_address, shown_address
 from foveate.config.data import Split
 from foveate.data.datasets.checks import checked_box, shown
 from foveate.data.datasets.class_names import check_class_name
@@ -16,6 +17,7 @@ from foveate.data.datasets.split_names import splits_of
 from foveate.data.records import ImageSource
 from foveate.data.roots import is_not_text
 from foveate.errors import UserError
+from foveate.files.remote_path import located
 from foveate.types import Box
 
 _DRIVE = re.compile(r"[A-Za-z]:[\\/]|\\\\")
@@ -42,8 +44,11 @@ def rows_of(columns: Columns, split: Split | None) -> Iterator[Listed]:
         UserError: A value is missing or not as `load_table` says.
     """
     folder, count = columns.path.parent, len(columns.rows)
-    ids = _image_names(columns)
-    images: Sequence[ImageSource] = columns.images or [folder / id for id in ids]
+    names_of_images = _image_names(columns)
+    ids = [shown_address(each) for each in names_of_images]
+    images: Sequence[ImageSource] = columns.images or [
+        located(each) if is_address(each) else folder / each for each in names_of_images
+    ]
     labels, names = _labels(columns, count), _class_names(columns, count)
     splits = _splits(columns, split, count)
     for row in zip(ids, images, labels, names, splits, _boxes(columns, count), _groups(columns, count), strict=True):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -14,6 +14,7 @@ from foveate.data.datasets.checks import first_few
 from foveate.data.image_kinds import IMAGE_SUFFIXES, why_unreadable
 from foveate.data.roots import shown_path
 from foveate.errors import UserError
+from foveate.files.remote_path import Entry, RemotePath
 
 _SYSTEM_FOLDERS = {"@eadir", "#recycle", "@recycle", "#snapshot", "@tmp", "__macosx", "__pycache__", "lost+found"}
 _SYSTEM_FOLDERS |= {"$recycle.bin", "recycler", "recycled", "system volume information"}
@@ -56,8 +57,7 @@ class PassedOver:
         """Count the pictures of a folder that is not entered; one without pictures, or a link, is not named."""
         if folder.is_symlink():  # it may lead to the whole disk
             return
-        below = (file for _, _, files in os.walk(folder) for file in files)
-        if count := sum(name.lower().endswith(IMAGE_SUFFIXES) for name in below):
+        if count := sum(name.lower().endswith(IMAGE_SUFFIXES) for name in _names_below(folder)):
             self.folders[shown_path(folder.name)] += count
 
     def line(self) -> str | None:
@@ -192,13 +192,15 @@ def is_of_system(folder: str) -> bool:
     )
 
 
-def entries_of(folder: Path) -> list[os.DirEntry[str]]:
+def entries_of(folder: Path) -> Sequence[os.DirEntry[str] | Entry]:
     """Return what lies in a folder, sorted by name.
 
     Raises:
         UserError: It cannot be read.
     """
     try:
+        if isinstance(folder, RemotePath):
+            return folder.entries()
         with os.scandir(folder) as entries:
             return sorted(entries, key=lambda entry: entry.name)
     except OSError as error:
@@ -208,14 +210,23 @@ def entries_of(folder: Path) -> list[os.DirEntry[str]]:
         ) from error
 
 
-def _is_file(entry: os.DirEntry[str]) -> bool:
+def _names_below(folder: Path) -> Iterator[str]:
+    """Yield the names of the files below a folder, at any depth; what cannot be read is left out."""
+    if not isinstance(folder, RemotePath):
+        yield from (file for _, _, files in os.walk(folder) for file in files)
+        return
+    for entry in folder.entries():
+        yield from _names_below(folder / entry.name) if entry.folder else [entry.name]
+
+
+def _is_file(entry: os.DirEntry[str] | Entry) -> bool:
     try:
         return entry.is_file()
     except OSError:  # a link that leads back to itself
         return False
 
 
-def _is_folder(entry: os.DirEntry[str]) -> bool:
+def _is_folder(entry: os.DirEntry[str] | Entry) -> bool:
     try:
         return entry.is_dir()
     except OSError:  # a link that leads back to itself

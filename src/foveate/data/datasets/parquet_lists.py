@@ -13,11 +13,12 @@ from foveate.data.datasets.checks import first_few
 from foveate.data.datasets.columns import Columns, check_group_column, wanted_columns
 from foveate.data.parquet_images import COLUMN, FIELD, ParquetImage
 from foveate.errors import UserError
+from foveate.files.remote_path import source
 
 
 def parquet_header(path: Path) -> list[str]:
     """Return the names of a Parquet file's columns."""
-    return list(parquet.read_schema(path).names)
+    return list(parquet.read_schema(source(path)).names)
 
 
 def read_parquet(path: Path, group: str | None = None) -> Columns:
@@ -31,7 +32,7 @@ def read_parquet(path: Path, group: str | None = None) -> Columns:
         UserError: A column is missing or there twice, the photographs are neither paths nor bytes, or a text
             is damaged.
     """
-    schema = parquet.read_schema(path)
+    schema = parquet.read_schema(source(path))
     check_group_column(schema.names, group, path)
     columns = wanted_columns(schema.names, group)
     if columns is None:
@@ -44,7 +45,7 @@ def read_parquet(path: Path, group: str | None = None) -> Columns:
     nested = pa.types.is_struct(kind)
     leaves = {COLUMN: f"{COLUMN}.path"} if nested and kind.get_field_index("path") >= 0 else {}
     read = [name for name in columns if name != COLUMN or not inside or (nested and leaves)]
-    with parquet.ParquetFile(path) as file:
+    with parquet.ParquetFile(source(path)) as file:
         table = file.read(columns=[leaves.get(name, name) for name in read])
         count = file.metadata.num_rows
     values = {name: _values(path, table.column(name), name) for name in read}
@@ -85,7 +86,7 @@ def _holds_bytes(path: Path, kind: pa.DataType) -> bool:
 
 def _is_empty(path: Path, leaf: str) -> bool:
     """Whether a column has nothing in any row, by what the file says of itself."""
-    metadata = parquet.read_metadata(path)
+    metadata = parquet.read_metadata(source(path))
     groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
     columns = [group.column(place) for group in groups for place in range(group.num_columns)]
     leaves = [column for column in columns if column.path_in_schema == leaf]

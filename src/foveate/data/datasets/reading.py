@@ -13,6 +13,7 @@ from scipy.io import loadmat
 
 from foveate.data.datasets.checks import checked_box, first_few, shown
 from foveate.errors import UserError
+from foveate.files.remote_path import source
 from foveate.types import Box
 
 LONGEST_NUMBER = 18
@@ -80,7 +81,8 @@ def numbers(text: str, count: int, where: str) -> list[float]:
 def read_mat(path: Path, field: str) -> NDArray[Any]:
     """Return a variable of a MATLAB file, with at least one axis; `UserError` where it cannot be read."""
     try:
-        return np.atleast_1d(loadmat(path, squeeze_me=True)[field])
+        file: Any = source(path)  # an open file is taken too, of which the stubs do not know
+        return np.atleast_1d(loadmat(file, squeeze_me=True)[field])
     except Exception as error:  # what a damaged file makes the parser stumble over has no common type
         raise UserError(
             f"{path} must be the archive's MATLAB file with a variable {field!r}; reading it gave {error!r}. "
@@ -91,7 +93,7 @@ def read_mat(path: Path, field: str) -> NDArray[Any]:
 def read_voc(path: Path) -> list[float] | None:
     """Return left, top, right, bottom around all objects of a VOC file, as written; None if none."""
     try:
-        boxes = list(ElementTree.parse(path).iter("bndbox"))
+        boxes = list(ElementTree.parse(source(path)).iter("bndbox"))
         edges = [[float(box.findtext(tag, "")) for tag in _VOC_EDGES] for box in boxes]
     except FileNotFoundError:
         return None

@@ -26,7 +26,7 @@ _UNREADABLE = (pa.ArrowException, csv.Error, OSError, UnicodeDecodeError)  # the
 
 
 def load_table(root: Path, group_column: str | None = None) -> ImageDataset:
-    """Read a list, or the lists in a folder; image paths are relative to the list's folder.
+    """Read a list, or the lists in a folder; image paths are relative to the list's folder, or addresses.
 
     Columns: ``image``; ``label`` (whole numbers), ``class_name`` or both; optionally ``split`` (train, validation or
     test under their usual names; all is train without it) and ``left, top, right, bottom`` in pixels (see

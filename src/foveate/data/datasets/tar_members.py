@@ -22,7 +22,7 @@ def members_of(shard: Path) -> Iterator[tarfile.TarInfo]:
             name is not UTF-8.
     """
     try:
-        with tarfile.open(shard, "r:", encoding="utf-8") as archive:
+        with shard.open("rb") as stream, tarfile.open(fileobj=stream, mode="r:", encoding="utf-8") as archive:
             end = 0
             for member in archive:
                 if member.size < 0 or member.offset_data < end:

@@ -277,7 +277,7 @@ def _correlations(subject: _Subject, config: GroundingConfig) -> tuple[float, ..
     trained, everyone = maps_of(network.backbone), torch.cat([inputs for inputs, _ in questions])
     correlations = []
     stages = cascade(weighted_layers(network.backbone), subject.study.stages)
-    with progress(f"random weights, {config.method.value}", len(stages), subject.context.say) as advance:
+    with progress(f"random weights, {config.method}", len(stages), subject.context.say) as advance:
         for number, layers in enumerate(stages, start=1):
             backbone = randomised(network.backbone, layers, everyone, config.seed)
             correlations.append(float(rank_correlation(trained, maps_of(backbone)).mean()))

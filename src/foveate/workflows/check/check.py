@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Int64
 
 from foveate.config.data import DataConfig
+from foveate.config.engine import EngineConfig
 from foveate.config.hardware import HardwareConfig
 from foveate.data.datasets.checks import first_few
 from foveate.data.fingerprints import Fingerprint, fingerprints_of
@@ -21,10 +22,12 @@ from foveate.data.near_duplicates import Pair, equal_pairs, numbered_components
 from foveate.data.preparation import Splits
 from foveate.data.records import ImageRecord
 from foveate.data.roots import shown_path
+from foveate.engines.ray_engine import mapped_by
 from foveate.errors import UserError
 from foveate.evaluation.data_report import DataReport, FindingKind, SplitSummary, median_size, ordered
 from foveate.files.free_folders import is_free
 from foveate.files.locks import working_in
+from foveate.files.remote_path import located
 from foveate.progress import about, progress
 from foveate.recipes.config import TrainConfig
 from foveate.recipes.datasets import load_splits
@@ -64,6 +67,7 @@ def check(
     data: DataConfig | None = None,
     hardware: HardwareConfig | None = None,
     method: TrainConfig | None = None,
+    engine: EngineConfig | None = None,
     say: Callable[[str], None] = print,
 ) -> DataReport:
     """Find equal photographs, leaks between splits, suspected labels, and photographs that cannot be used.
@@ -81,20 +85,23 @@ def check(
         data: How the photographs are read and divided; its root is not used.
         hardware: Where to compute; None: as this machine does it fast.
         method: What judges the labels where no run does: one whose heads are solved for; None: S3N's frozen preset.
+        engine: Who reads the photographs and computes features; None: this process.
         say: Receives lines of progress and the tables.
 
     Raises:
         UserError: The data set is not as it should be, the folder holds something or is among the photographs, or the
             run has no such answers.
     """
-    root = Path(folder).expanduser().resolve()
+    root, engine = located(folder).expanduser().resolve(), engine or EngineConfig()
     config = replace(data or DataConfig(root=root), root=root).resolved()
     place = default_folder(root) if out is None else Path(out).expanduser()
     check_new(place, root)
     judge = None if run is None else Judge.of(run)
     splits = load_splits(config, say)
     with working_in(place, lambda: is_free(place) and any((place / _FEATURES).glob("*"))):
-        report, records = _looked_over(splits, config, place, judge, labels, hardware, method, say)
+        report, records = _looked_over(
+            splits, config, place, judge, labels, hardware, method, engine or EngineConfig(), say
+        )
         files = write_check(report, records)
         shutil.rmtree(place / _FEATURES, ignore_errors=True)
     say(data_check_markdown(printable(report)))
@@ -110,9 +117,10 @@ def _looked_over(
     labels: bool,
     hardware: HardwareConfig | None,
     method: TrainConfig | None,
+    engine: EngineConfig,
     say: Callable[[str], None],
 ) -> tuple[DataReport, dict[str, ImageRecord]]:
-    photographs = _read(splits, config, say)
+    photographs = _read(splits, config, engine, say)
     readable = [each for each in photographs if isinstance(each.print, Fingerprint)]
     prints = [each.print for each in readable if isinstance(each.print, Fingerprint)]
     if not prints:
@@ -123,7 +131,7 @@ def _looked_over(
     if labels:
         method = method or usual_method(config.root)
         method = method if hardware is None else replace(method, hardware=hardware)
-        evidence = _evidence(readable, pairs, judge, config, method, out, say)
+        evidence = _evidence(readable, pairs, judge, config, method, out, engine, say)
     if evidence is not None:
         findings += suspected_labels(evidence, {each.record.id: each.split for each in photographs})
     sizes = sorted(((each.size.width, each.size.height) for each in prints), key=lambda size: size[0] * size[1])
@@ -144,11 +152,11 @@ def _looked_over(
     return report, {each.record.id: each.record for each in photographs}
 
 
-def _read(splits: Splits, config: DataConfig, say: Callable[[str], None]) -> list[Looked]:
+def _read(splits: Splits, config: DataConfig, engine: EngineConfig, say: Callable[[str], None]) -> list[Looked]:
     named = [(record, name) for name, part in splits.parts().items() for record in part]
     say(f"reading {len(named)} photographs once")
     with progress("reading", len(named)) as advance:
-        prints = fingerprints_of([record for record, _ in named], advance, config.largest_megapixels)
+        prints = fingerprints_of([record for record, _ in named], advance, config.largest_megapixels, mapped_by(engine))
     return [Looked(record, name, each) for (record, name), each in zip(named, prints, strict=True)]
 
 
@@ -159,6 +167,7 @@ def _evidence(
     config: DataConfig,
     method: TrainConfig,
     out: Path,
+    engine: EngineConfig,
     say: Callable[[str], None],
 ) -> LabelEvidence | None:
     """Return what speaks for and against labels; None: too few photographs or classes can be judged."""
@@ -177,7 +186,7 @@ def _evidence(
     seconds = _VIEWS * len(places) * speed.answer + solving_seconds(len(places), classes, speed)
     say(f"looking at the labels of {len(places)} photographs: {about(seconds)}")
     judged = [records[place] for place in places]
-    return evidence_by_probe(judged, groups[places], method, out / _FEATURES, say)
+    return evidence_by_probe(judged, groups[places], method, out / _FEATURES, say, engine)
 
 
 def _held_out_together(records: Sequence[ImageRecord], pairs: Sequence[Pair]) -> Int64[np.ndarray, " n"]:

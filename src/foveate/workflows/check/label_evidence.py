@@ -13,6 +13,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from foveate.config.branches import Branch
+from foveate.config.engine import EngineConfig
 from foveate.data.records import ImageRecord, labels_of
 from foveate.networks.network import FrozenFeatures, Network
 from foveate.recipes import RECIPES
@@ -78,6 +79,7 @@ def evidence_by_probe(
     config: TrainConfig,
     folder: Path,
     say: Callable[[str], None],
+    engine: EngineConfig | None = None,
 ) -> LabelEvidence:
     """Return the evidence of probes, each fitted to other folds than the one that it answers for.
 
@@ -87,12 +89,14 @@ def evidence_by_probe(
         config: A method whose heads are solved for; its data is not used.
         folder: Keeps the features meanwhile.
         say: Receives lines of progress.
+        engine: Who computes the features; None: this process.
     """
     names, labels = _counted(records)
+    engine = engine or EngineConfig()
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)
         network = create_network(config.network, config.transforms, len(names))
-        frozen = _Remembered(KeptFeatures(network, records, config.transforms, config.hardware, folder, say))
+        frozen = _Remembered(KeptFeatures(network, records, config.transforms, config.hardware, folder, say, engine))
         solved = network.solve(frozen, torch.from_numpy(labels), config.seed, torch.from_numpy(groups))
     features = torch.cat([each.double().mean(1) for each in frozen.features.values()], dim=1).numpy()
     features = (features - features.mean(0)) / np.maximum(features.std(0), 1e-6)

@@ -1,8 +1,8 @@
 """Answer for photographs with what `foveate export` wrote: this file, NumPy, Pillow and the runtime of the artefact.
 
 Nothing else of Foveate is needed, nor torch (but for an artefact of torch's). Photographs are decoded and resized as in
-the training: upright, 8-bit RGB, in one antialiased step. From the command line, `python foveate_loader.py FOLDER
-PHOTOGRAPH...`; in a program::
+the training: upright, 8-bit RGB, a JPEG that is much larger than its view at reduced scale, in one antialiased step.
+From the command line, `python foveate_loader.py FOLDER PHOTOGRAPH...`; in a program::
 
     import foveate_loader
 
@@ -29,7 +29,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 SCHEMA_VERSION = 1
 """Of the description that it reads."""
@@ -211,8 +211,21 @@ def _torch(model: Path, precision: str, threads: int | None) -> Network:
     return network
 
 
-def read(photograph: Photograph, views: dict[str, Any]) -> Image.Image:
-    """Decode a photograph to upright 8-bit RGB.
+class Raster(NamedTuple):
+    """The pixels of a photograph, and how they lie in it."""
+
+    image: Image.Image
+    """Upright, 8-bit RGB."""
+    size: tuple[int, int]
+    """Width and height of the whole photograph, upright."""
+    reduction: int
+    """Pixels a side of the photograph for each of the image: 1, or of a JPEG 2, 4 or 8."""
+    overhang: tuple[int, int]
+    """By how many pixels of the photograph the first one of the image reaches over it: left and top."""
+
+
+def read(photograph: Photograph, views: dict[str, Any]) -> Raster:
+    """Decode a photograph to upright 8-bit RGB, as finely as its view needs.
 
     The orientation of EXIF is applied; grey, CMYK and palette pictures are converted, 16-bit grey ones scaled,
     transparency is laid over white; of an animation the first frame counts.
@@ -230,7 +243,10 @@ def read(photograph: Photograph, views: dict[str, Any]) -> Image.Image:
             warnings.simplefilter("ignore")
             image = photograph if isinstance(photograph, Image.Image) else _opened(photograph)
             _check_size(image, name, views)
-            return _rgb(ImageOps.exif_transpose(image))
+            if image is photograph or image.format not in {"JPEG", "MPO"}:
+                whole = _rgb(ImageOps.exif_transpose(image))
+                return Raster(whole, whole.size, 1, (0, 0))
+            return _reduced(image, views)
     except LoaderError:
         raise
     except FileNotFoundError as error:
@@ -240,19 +256,36 @@ def read(photograph: Photograph, views: dict[str, Any]) -> Image.Image:
         raise LoaderError(f"photograph cannot be decoded: {name} ({reason}); replace it, or leave it out") from error
 
 
-def view(image: Image.Image, views: dict[str, Any]) -> Pixels:
-    """Return the view of an upright photograph that the network sees, (H, W, 3), in one antialiased resampling.
+def view(raster: Raster, views: dict[str, Any]) -> Pixels:
+    """Return the view of a photograph that the network sees, (H, W, 3), in one antialiased resampling.
 
     It is the centre of the whole photograph, squashed to a square: `input_size` of `resize_size` pixels a side, shown
     by `source_size` pixels.
     """
     squashed, side, source = (views[name] for name in ("resize_size", "input_size", "source_size"))
     first = (squashed - side) // 2
-    width, height = image.size
+    width, height = raster.size
     left, right = (place * width / squashed for place in (first, first + side))
     top, bottom = (place * height / squashed for place in (first, first + side))
-    box = (left, top, min(right, width), min(bottom, height))
-    return np.asarray(image.resize((source, source), Image.Resampling.BILINEAR, box=box))
+    seen = (left, top, min(right, width), min(bottom, height))
+    box = [(place + raster.overhang[axis % 2]) / raster.reduction for axis, place in enumerate(seen)]
+    return np.asarray(raster.image.resize((source, source), Image.Resampling.BILINEAR, box=tuple(box)))
+
+
+def _reduced(image: Image.Image, views: dict[str, Any]) -> Raster:
+    """Decode a JPEG at the coarsest scale that leaves two pixels a side for each of the view."""
+    orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+    shape = width, height = image.size
+    size = (height, width) if orientation in range(5, 9) else shape
+    needed = views["resize_size"] * views["source_size"] / views["input_size"] / min(size)
+    reduction = next((each for each in (8, 4, 2) if 2 * needed * each <= 1 + 1e-6), 1)
+    if reduction > 1:
+        image.draft(None, (width // reduction, height // reduction))
+    # A side is rounded up to whole pixels at its end in the file, which may be the left or the top of the photograph.
+    right, below = -width % reduction, -height % reduction
+    left = {2: right, 3: right, 6: below, 7: below}.get(orientation, 0)
+    top = {3: below, 4: below, 7: right, 8: right}.get(orientation, 0)
+    return Raster(_rgb(ImageOps.exif_transpose(image)), size, reduction, (left, top))
 
 
 def _opened(photograph: str | os.PathLike[str] | bytes) -> Image.Image:

@@ -18,6 +18,7 @@ from foveate.data.roots import shown_path
 from foveate.errors import UserError
 from foveate.files.file_names import safe_name
 from foveate.files.locks import working_in
+from foveate.files.remote_path import located
 from foveate.guided_zoom.pool import hash_of_photographs
 from foveate.recipes.datasets import load_splits
 from foveate.runs.run import finished_otherwise
@@ -84,7 +85,7 @@ def fit(
         UserError: Something the user can mend: see its message.
         KeyboardInterrupt: It was interrupted; call again to continue.
     """
-    began, root = time.perf_counter(), Path(folder).expanduser().resolve()
+    began, root = time.perf_counter(), located(folder).expanduser().resolve()
     data = replace(data or DataConfig(root=root), root=root).resolved()
     hardware = hardware or HardwareConfig()
     prefer, minutes = _preferred(prefer), float(minutes)

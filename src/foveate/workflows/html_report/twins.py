@@ -93,12 +93,15 @@ class TwinView:
         )
 
     def _typical(self, label: int) -> list[_Shown]:
-        """Return the training photographs of a class whose features are nearest to the mean of it."""
+        """Return the training photographs of a class whose features are nearest to their mean; first ones without."""
         of_class = [record for record in self.subject.train if record.label == label]
         shown = self._views(of_class[:: max(1, len(of_class) // _LOOKED_AT)][:_LOOKED_AT])
         if len(shown) <= _TYPICAL:
             return shown
-        features = torch.nn.functional.normalize(self.classifier.features(self._pixels(shown)))
+        try:
+            features = torch.nn.functional.normalize(self.classifier.features(self._pixels(shown)))
+        except UserError:  # of a network that is taken as it is they are not known
+            return shown[:_TYPICAL]
         nearest = (features @ features.mean(0)).argsort(descending=True, stable=True)
         return [shown[row] for row in nearest[:_TYPICAL].tolist()]
 

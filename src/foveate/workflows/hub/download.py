@@ -66,6 +66,9 @@ def copied(address: HubAddress, folder: Path, say: Callable[[str], None] = print
             shutil.copyfile(source / name, temporary / name)
         temporary.chmod(0o755)
         temporary.rename(target)
+    except OSError:
+        if not target.exists():  # made meanwhile by another process, as several that train together do
+            raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     say(f"{address} is in {target} now")

@@ -20,7 +20,7 @@ _RUN = (
     r"(?:run|environment|metrics|calibration)\.json|model\.safetensors|photographs\.parquet|"
     r"held_out/(?:origin\.json|[a-z0-9-]+\.parquet)"
 )
-_NAMES = re.compile(rf"guided_zoom\.json|(?:(?:network|evidence)/)?(?:{_RUN})")
+_NAMES = re.compile(rf"guided_zoom\.json|(?:(?:network|looker|evidence)/)?(?:{_RUN})")
 _HASH = re.compile(r"[0-9a-f]{64}")
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -163,13 +164,10 @@ def _commit(name: str, folder: Path, there: _There | None, *, public: bool, say:
         filterwarnings("ignore", category=DeprecationWarning)  # the client's own affair
         if there is None:
             speaker.create_repo(name, private=not public)
+        before = None if there is None else there.commit
         try:
-            done = speaker.create_commit(
-                name,
-                changes,
-                commit_message="A model of Foveate",
-                parent_commit=None if there is None else there.commit,
-            )
+            with _told_of_an_empty_one(name, say, new=there is None):
+                done = speaker.create_commit(name, changes, commit_message="A model of Foveate", parent_commit=before)
         except ValueError as error:  # what the hub says of the card's metadata
             raise _card_refused(name, error) from error
         except RuntimeError as error:
@@ -177,6 +175,17 @@ def _commit(name: str, folder: Path, there: _There | None, *, public: bool, say:
                 raise
             raise refused(f"hf://{name}", error.__cause__ or error) from error
     say(f"{done.commit_url}\nload it by foveate.load('hf://{name}'); fill in its card on its page")
+
+
+@contextmanager
+def _told_of_an_empty_one(name: str, say: Callable[[str], None], *, new: bool) -> Iterator[None]:
+    """Where nothing went into a new repository, say that it is there."""
+    try:
+        yield
+    except BaseException:
+        if new:
+            say(f"hf://{name} is there now, and empty; the same command goes on, or delete it on its page")
+        raise
 
 
 def _seen(there: _There | None, *, public: bool) -> str:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path, PureWindowsPath
 
 from foveate.config.data import DataConfig
-from foveate.config.networks import NAMED_WEIGHTS
+from foveate.config.networks import NAMED_WEIGHTS, NetworkConfig
 from foveate.evaluation.predictions import PredictionTable
 from foveate.files.documents import unstructured, write_json
 from foveate.recipes.config import TrainConfig
@@ -40,6 +40,9 @@ def _write_zoom(zoom: GuidedZoomRun, folder: Path) -> None:
     network, evidence = zoom.base_run(), zoom.evidence_run()
     _write_run(network, folder / guided_zoom_run.NETWORK)
     _write_run(evidence, folder / "evidence")
+    looker = zoom.looker_run()
+    if looker is not None:
+        _write_run(looker, folder / guided_zoom_run.LOOKER)
     description = replace(zoom.description, base=Path(guided_zoom_run.NETWORK))
     write_json(folder / "guided_zoom.json", unstructured(description), guided_zoom_run.SCHEMA_VERSION)
     _write_held_out(zoom.path, folder)
@@ -48,7 +51,10 @@ def _write_zoom(zoom: GuidedZoomRun, folder: Path) -> None:
 def _write_run(made: Run, folder: Path) -> None:
     metrics, environment = made.metrics(), made.environment()
     made.load_network()  # for its errors
-    description = replace(made.description, config=without_places(made.config))
+    looker = made.description.looker
+    if looker is not None:
+        looker = replace(looker, network=_network_without_places(looker.network))
+    description = replace(made.description, config=without_places(made.config), looker=looker)
     write_json(folder / "run.json", unstructured(description), run.SCHEMA_VERSION)
     write_json(folder / "environment.json", environment | {"command": without_folders(environment["command"])})
     numbers = {name: value for name, value in metrics.items() if isinstance(value, int | float)}
@@ -75,11 +81,15 @@ def _numbered(table: PredictionTable) -> PredictionTable:
 
 def without_places(config: TrainConfig) -> TrainConfig:
     """Return a configuration that names files and folders, but not where they lie."""
-    network = config.network
-    begun = network.trained_backbone
+    network = _network_without_places(config.network)
+    return replace(config, data=_data_without_places(config.data), network=network)
+
+
+def _network_without_places(network: NetworkConfig) -> NetworkConfig:
+    begun, looker = network.trained_backbone, network.looks_by
     if begun is not None and begun.weights not in NAMED_WEIGHTS:
         network = network.with_weights(PureWindowsPath(begun.weights).name)
-    return replace(config, data=_data_without_places(config.data), network=network)
+    return network if looker is None else network.with_looker(PureWindowsPath(looker).name)
 
 
 def _data_without_places(data: DataConfig) -> DataConfig:
