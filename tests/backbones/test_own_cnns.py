@@ -305,7 +305,7 @@ def test_a_network_of_one_size_is_grounded_at_its_last_tokens() -> None:
     transformer = create_own_cnn(VIT, CLASSES).eval()
     assert isinstance(transformer, OwnCNN)
     with pytest.raises(UserError, match=r"gives tokens \(2, 101, 64\); take a method .*: grad-cam, .* or attn-lrp$"):
-        create_grounding(transformer, GroundingConfig())(photographs(160), 1)
+        create_grounding(transformer, GroundingConfig(method=GroundingMethod.EB))(photographs(160), 1)
     seen = create_grounding(transformer, GroundingConfig(method=GroundingMethod.GRAD_CAM))(photographs(160), 1)
     assert seen.maps.shape == (2, 1, 10, 10)
 

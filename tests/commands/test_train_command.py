@@ -31,7 +31,9 @@ def given(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Path | None, TrainConfi
     for module in ("train", "reproduce"):
         monkeypatch.setattr(
             f"foveate.commands.{module}.train_in",
-            lambda out, config, name, tracker=None: trainings.append((out, config, name(config.data.root))),
+            lambda out, config, name, tracker=None, engine=None: trainings.append(
+                (out, config, name(config.data.root))
+            ),
         )
     return trainings
 

@@ -32,6 +32,14 @@ ALLOWED = {
     ("report/result_versions.py", "'s3n' in (row['method'], row.get('conventional'))"): "rows of version 1",
     ("report/results.py", "preset == 'own'"): "the name of a preset, not of a method",
     ("grounding/create.py", "GROUNDINGS[config.method]"): "the factory of groundings",
+    **dict.fromkeys(
+        (
+            ("files/storage.py", "hasattr(error, 'response')"),
+            ("files/storage.py", "getattr(error, 'response', None)"),
+            ("files/storage.py", "getattr(error.__cause__, 'response', None)"),
+        ),
+        "the response of a server",
+    ),
 }
 """What stays, and of what it asks."""
 

@@ -29,6 +29,8 @@ from foveate.config.data import OnError, TestViews
 from foveate.config.hardware import HardwareConfig
 from foveate.data.images import read_image
 from foveate.data.paths import Photographs, find_photographs
+from foveate.data.photographs import read_photograph_views
+from foveate.data.raster import Views
 from foveate.errors import UserError
 from foveate.inference.classifier import Classifier
 from foveate.runs.context import RunContext
@@ -388,16 +390,16 @@ def test_the_next_batch_is_decoded_while_the_network_looks_at_this_one(
     begun = {str(each): threading.Event() for each in birds}
     waiting = iter(birds[1:3])
 
-    def decoded(photograph: Path, **_: object) -> Image.Image:
+    def decoded(photograph: Path, views: Any, **_: object) -> Views:
         begun[str(photograph)].set()
-        return read_image(photograph)
+        return read_photograph_views(photograph, views)
 
     def look(_: Classifier, images: torch.Tensor) -> torch.Tensor:
         following = next(waiting, None)
         assert following is None or begun[str(following)].wait(timeout=20)
         return torch.full((len(images), 4), 0.25)
 
-    monkeypatch.setattr("foveate.workflows.decoding.read_photograph", decoded)
+    monkeypatch.setattr("foveate.workflows.decoding.read_photograph_views", decoded)
     monkeypatch.setattr(Classifier, "probabilities", look)
     assert len(list(model.predict_many(birds[:3], batch_size=1))) == 3
 

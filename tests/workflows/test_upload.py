@@ -7,6 +7,7 @@ import multiprocessing
 import re
 import shutil
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -131,13 +132,27 @@ def test_two_jobs_that_write_to_one_place(
 
 def _in_another_process(command: Copying) -> None:
     """Run a command as a process that does not hold the first one's lock."""
-    with multiprocessing.get_context("fork").Pool(1) as pool:
-        pool.apply(_run, (command,))
+    context = multiprocessing.get_context("fork")
+    here, there = context.Pipe()
+    process = context.Process(target=_run, args=(command, there))
+    process.start()
+    try:
+        assert here.poll(60), "it answers"
+        if (refusal := here.recv()) is not None:
+            raise UserError(refusal)
+    finally:
+        process.kill()  # whatever it inherited from this one does not end it
+        process.join()
 
 
-def _run(command: Copying) -> None:
+def _run(command: Copying, there: Connection) -> None:
     FileLock._instances.clear()
-    run_with_addresses(command)
+    try:
+        run_with_addresses(command)
+    except UserError as error:
+        there.send(str(error))
+    else:
+        there.send(None)
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError("the cable was pulled")])
