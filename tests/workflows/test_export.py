@@ -102,7 +102,9 @@ def test_a_failed_proof_writes_nothing(tiny_run: Run, tmp_path: Path, capsys: py
 
 def test_int8_computes_convolutions_in_8_bits(tmp_path: Path) -> None:
     network, side, _, proto = exported_family("plain")
+    before = proto.SerializeToString()
     ONNXArtefact(quantised(proto, batches(4, side))).save(tmp_path, {})
+    assert proto.SerializeToString() == before, "the graph that is given stays as it is"
     kinds = [node.op_type for node in import_module("onnx").load(tmp_path / "model.onnx").graph.node]
     assert kinds.count("DequantizeLinear") > 0
     _, logits = answers_of(tmp_path, "onnx", pixels(3, side))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from copy import deepcopy
 from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -55,7 +56,7 @@ def quantised(proto: Any, images: Iterable[UInt8[Tensor, "b H W 3"]]) -> Any:
     with TemporaryDirectory() as folder, quiet(""):
         file = Path(folder) / "quantised.onnx"
         quantisation.quantize_static(
-            proto,
+            deepcopy(proto),  # it moves the weights of what it is given into files of its own
             file,
             Reader(),
             quant_format=quantisation.QuantFormat.QDQ,
