@@ -6,11 +6,13 @@ import errno
 import os
 import re
 import secrets
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
+from tempfile import mkdtemp
 
 from foveate.errors import UserError
 
@@ -162,3 +164,23 @@ def _concerns(error: OSError, temporary: Path, target: Path) -> bool:
     if error.filename is None:
         return True
     return Path(os.fsdecode(error.filename)) in (temporary, target, *target.parents)
+
+
+@contextmanager
+def new_folder(target: Path) -> Iterator[Path]:
+    """Yield a temporary folder beside `target` that becomes it at the end; where another process was first, its stays.
+
+    Args:
+        target: A folder that is not there; the one around it is made.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(mkdtemp(prefix=".partial-", dir=target.parent))
+    try:
+        yield temporary
+        temporary.chmod(0o755)
+        temporary.rename(target)
+    except OSError:
+        if not target.exists():
+            raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)

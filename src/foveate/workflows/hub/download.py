@@ -5,10 +5,10 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import Any
 
 from foveate.errors import UserError
+from foveate.files.atomic import new_folder
 from foveate.workflows.hub.access import api, told
 from foveate.workflows.hub.address import HubAddress
 from foveate.workflows.hub.manifest import FILE, Manifest
@@ -58,18 +58,9 @@ def copied(address: HubAddress, folder: Path, say: Callable[[str], None] = print
     if target.exists():
         return target
     names = [*Manifest.read(source).files, FILE]
-    folder.mkdir(parents=True, exist_ok=True)
-    temporary = Path(mkdtemp(prefix=".partial-", dir=folder))
-    try:
+    with new_folder(target) as temporary:
         for name in names:
             (temporary / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source / name, temporary / name)
-        temporary.chmod(0o755)
-        temporary.rename(target)
-    except OSError:
-        if not target.exists():  # made meanwhile by another process, as several that train together do
-            raise
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     say(f"{address} is in {target} now")
     return target

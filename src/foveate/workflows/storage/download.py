@@ -6,10 +6,9 @@ import hashlib
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from tempfile import mkdtemp
 
 from foveate.errors import UserError
-from foveate.files.atomic import atomic_path
+from foveate.files.atomic import atomic_path, new_folder
 from foveate.files.byte_cache import cache_folder
 from foveate.files.hashes import hash_of_file
 from foveate.files.remote_path import RemotePath
@@ -56,17 +55,8 @@ def copied(model: RemotePath, below: Path, say: Callable[[str], None] = print) -
     target = below / f"{source.name}-{source.parent.name}"
     if target.exists():
         return target
-    below.mkdir(parents=True, exist_ok=True)
-    temporary = Path(mkdtemp(prefix=".partial-", dir=below))
-    try:
+    with new_folder(target) as temporary:
         shutil.copytree(source, temporary, dirs_exist_ok=True)
-        temporary.chmod(0o755)
-        temporary.rename(target)
-    except OSError:
-        if not target.exists():  # made meanwhile by another process, as several that train together do
-            raise
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     say(f"{model} is in {target} now")
     return target
 
