@@ -79,7 +79,7 @@ def naive_response(
     if config.response_grid is not None:
         maps = [naive_interpolated(each, config.response_grid, config.placement) for each in maps]
     scores = list(logits) if config.entropy_from is EntropySource.LOGITS else [each.mean() for each in maps]
-    best = sorted(range(len(scores)), key=lambda index: -scores[index])[:5]
+    best = sorted(range(len(scores)), key=lambda index: -scores[index])[: max(1, min(5, len(scores) - 1))]
     total = maps[best[0]]
     if naive_top_entropy(scores) > config.entropy_threshold:
         total = np.sum([maps[index] for index in best], axis=0)

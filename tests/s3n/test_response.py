@@ -59,12 +59,20 @@ def test_agrees_with_plain_loops(config: S3NConfig, seed: int, classes: int, cel
     )
 
 
-def test_a_sure_image_takes_its_first_class_and_an_unsure_one_all() -> None:
-    features = torch.tensor([[[[4.0, 0.0], [0.0, 0.0]], [[0.0, 0.0], [0.0, 8.0]]]] * 2)
-    logits = torch.tensor([[20.0, 0.0], [0.0, 0.0]])  # entropies of about 0 and of ln 2 = 0.69
-    seen = response_map(features, torch.eye(2), logits, OWN_GRID)
+def test_a_sure_image_takes_its_first_class_and_an_unsure_one_all_but_the_last() -> None:
+    features = torch.tensor([[[[4.0, 0.0], [0.0, 0.0]], [[0.0, 0.0], [0.0, 8.0]], [[0.0, 9.0], [0.0, 0.0]]]] * 2)
+    logits = torch.tensor([[20.0, 0.0, 0.0], [0.0, 0.0, -1.0]])  # entropies of about 0 and of 1.0
+    seen = response_map(features, torch.eye(3), logits, OWN_GRID)
     assert seen[0].tolist() == [[1.0, 0.0], [0.0, 0.0]]
     assert seen[1].tolist() == [[0.5, 0.0], [0.0, 1.0]]
+
+
+@pytest.mark.parametrize("classes", [2, 3, 5])
+def test_few_classes_respond_where_all_their_maps_add_up_to_nothing(classes: int) -> None:
+    """The weights of a logistic regression add up to 0 over the classes."""
+    features, weight, _ = case(4, classes, 4)
+    seen = response_map(features, weight - weight.mean(0), torch.zeros(2, classes), S3NConfig())
+    assert_close(seen.amax(dim=(1, 2)), torch.ones(2))
 
 
 def test_an_entropy_at_the_threshold_is_sure() -> None:
@@ -86,11 +94,14 @@ def test_the_heads_bias_may_choose_another_class(source: EntropySource, first: i
 
 
 def test_the_heads_bias_counts_in_the_entropy() -> None:
-    """Without it the first class is sure (means 10 and 0); a bias of 10 for the second makes it ln 2 = 0.69 nats."""
+    """Without it the first class is sure (means 10 and 0); a bias of 10 for the second makes it ln 2 = 0.69 nats.
+
+    The third class is the least likely one, which does not respond.
+    """
     features = torch.tensor([[[[40.0, 0.0], [0.0, 0.0]], [[0.0, 0.0], [-20.0, 20.0]]]])
     config = replace(OWN_GRID, entropy_from=EntropySource.CLASS_MAPS_AND_BIAS)
     sure, unsure = (
-        response_map(features, torch.eye(2), torch.zeros(1, 2), config, torch.tensor([0.0, bias]))
+        response_map(features, torch.eye(3, 2), torch.zeros(1, 3), config, torch.tensor([0.0, bias, -100.0]))
         for bias in (0.0, 10.0)
     )
     assert sure[0].tolist() == [[1.0, 0.0], [0.0, 0.0]]

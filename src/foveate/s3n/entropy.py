@@ -13,6 +13,15 @@ TOP = 5
 """How many of the best classes the gate looks at; all of them where there are fewer."""
 
 
+def responding(classes: int) -> int:
+    """Return how many of so many classes respond where the network is in doubt: five, or all but the least likely one.
+
+    The maps of all classes together say nothing. A constant added to every class's weights changes no probability, so
+    their sum is what the training happened to begin with; that of a logistic regression is 0.
+    """
+    return max(1, min(TOP, classes - 1))
+
+
 def top_entropy(logits: Float[Tensor, "b c"]) -> Float[Tensor, " b"]:
     """Return the entropy in nats of the five best of all classes' probabilities, which are not scaled to sum to 1."""
     best = logits.softmax(-1).topk(min(TOP, logits.shape[1])).values

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from foveate.backbones.class_maps import class_maps
 from foveate.s3n.config import Aggregation, CellPlacement, EntropySource, S3NConfig
-from foveate.s3n.entropy import TOP, mean_of_class_maps, top_entropy
+from foveate.s3n.entropy import mean_of_class_maps, responding, top_entropy
 from foveate.s3n.response_grid import fall_off_edges, on_grid
 
 _ROUNDING = 32 * torch.finfo(torch.float32).eps
@@ -23,7 +23,8 @@ def response_map(
 ) -> Float[Tensor, "b g g"]:
     """Return R, where the predicted classes respond, in [0, 1] and float32.
 
-    A response without spread (a constant image) is 0 everywhere.
+    A response without spread (a constant image) is 0 everywhere. Of five classes or fewer the least likely one does not
+    count (`responding`).
 
     Args:
         features: S, the last feature map.
@@ -41,7 +42,7 @@ def response_map(
         logits = mean_of_class_maps(features, weight, cells, config.placement)
     if config.entropy_from is EntropySource.CLASS_MAPS_AND_BIAS and bias is not None:
         logits = logits + bias.detach().float()
-    best = logits.topk(min(TOP, logits.shape[1])).indices
+    best = logits.topk(responding(logits.shape[1])).indices
     maps = on_grid(class_maps(features, weight, best), cells, config.placement)
     several = maps.sum(1) if config.aggregation is Aggregation.SUM else maps.mean(1)
     sure = top_entropy(logits) <= config.entropy_threshold
