@@ -1,4 +1,4 @@
-"""Evidence CNNs side by side, judged on training photographs that were held out: how they are trained, and what they see.
+"""Evidence CNNs side by side, judged on held-out training photographs: how they are trained, and what they see.
 
     PYTHONPATH=benchmarks python -m judges CUB_200_2011 --split-seeds 1 2 --out results/judges.jsonl
 

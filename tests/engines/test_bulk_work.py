@@ -25,11 +25,13 @@ from foveate.errors import UserError
 from foveate.grounding.config import GroundingConfig, GroundingMethod
 from foveate.guided_zoom.config import PoolConfig
 from foveate.runs.context import RunContext
+from foveate.runs.guided_zoom_run import GuidedZoomRun
 from foveate.runs.run import Run
 from foveate.training.frozen_features import KeptFeatures
 from foveate.workflows.build_pool import build_pool
 from foveate.workflows.evaluate import evaluate
 from foveate.workflows.predict import name_paths, predict_paths
+from foveate.workflows.split_evidence import evidence_of_split
 from storages import served
 
 RAY = EngineConfig(engine=EngineName.RAY)
@@ -193,6 +195,20 @@ def test_pools_are_equal(stand_in: StandIn, quick_run: Run, tmp_path: Path) -> N
     ]
     assert pools[0].table().equals(pools[1].table())
     assert len(pools[1].parts) > 1
+
+
+def test_evidence_of_a_split_is_equal(stand_in: StandIn, made: GuidedZoomRun, tmp_path: Path) -> None:
+    tables = []
+    for engine in (EngineConfig(), RAY):
+        zoom = GuidedZoomRun.open(shutil.copytree(made.path, tmp_path / engine.engine.value))
+        shutil.rmtree(zoom.path / "splits")
+        context = RunContext(engine=engine, hardware=CPU, say=silent)
+        tables.append(evidence_of_split(zoom, "test", zoom.description.refinement, context=context))
+    local, ray = tables
+    assert local.ids == ray.ids
+    for mine, theirs in zip(local.evidence, ray.evidence, strict=True):
+        assert torch.equal(mine, theirs)
+    assert stand_in.answered > 0
 
 
 def test_what_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

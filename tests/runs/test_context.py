@@ -70,5 +70,5 @@ def test_a_data_set_of_other_classes_is_refused(quick_run: Run, tmp_path: Path) 
             file.parent.mkdir(parents=True)
             Image.new("RGB", (64, 64)).save(file)
     run = with_data(quick_run, **vars(DataConfig(root=tmp_path)))
-    with pytest.raises(UserError, match="evaluated on the classes it was trained on"):
+    with pytest.raises(UserError, match="works with the classes that it was trained on"):
         HERE.photographs_of(run, Split.TEST)

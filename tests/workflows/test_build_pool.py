@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -17,6 +18,7 @@ from PIL import Image
 from torch import Tensor
 
 from foveate.commands.main import main
+from foveate.config.data import DatasetFormat
 from foveate.config.hardware import HardwareConfig
 from foveate.config.networks import BackboneConfig, ProbeConfig
 from foveate.data.preparation import Splits
@@ -299,3 +301,16 @@ def test_what_the_family_cannot_be_seen_by_gives_way_with_its_reason(quick: Trai
     assert any(
         "grounded by class-maps (--pool.grounding.method): excitation backprop has no rule" in each for each in said
     )
+
+
+def test_photographs_of_other_classes_are_refused(quick_run: Run, tmp_path: Path) -> None:
+    for split, name in product(("train", "test"), ("owl", "wren")):
+        file = tmp_path / "others" / split / name / f"{split}.png"
+        file.parent.mkdir(parents=True)
+        Image.new("RGB", (64, 64)).save(file)
+    data = replace(quick_run.config.data, root=tmp_path / "others", format=DatasetFormat.FOLDER)
+    config = replace(quick_run.config, data=data)
+    run = replace(quick_run, description=replace(quick_run.description, config=config))
+    with pytest.raises(UserError, match="works with the classes that it was trained on"):
+        built(run, tmp_path / "pool")
+    assert not (tmp_path / "pool").exists()

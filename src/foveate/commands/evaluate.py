@@ -11,7 +11,7 @@ from foveate.commands.contexts import MeasurementOptions, context_of
 from foveate.config.branches import Branch
 from foveate.config.checks import require
 from foveate.config.data import Split, TestViews
-from foveate.config.engine import EngineConfig, EngineName
+from foveate.config.engine import EngineConfig
 from foveate.config.trackers import Tracker
 from foveate.errors import UserError
 
@@ -101,10 +101,6 @@ class Evaluate(MeasurementOptions):
             raise UserError(
                 f"--views, --zoom-entropy-threshold and --branch are of runs; {self.run_folder} is a Guided Zoom; "
                 "leave them out, or evaluate the run that it questions"
-            )
-        if self.engine.engine is not EngineName.LOCAL:
-            raise UserError(
-                f"--engine is of runs; {self.run_folder} is a Guided Zoom; leave it out: this process evaluates it"
             )
         evaluation = evaluate_zoom(self.run_folder, split=self.split, context=context_of(self))
         self._show(evaluation, evaluation.first)

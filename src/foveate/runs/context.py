@@ -89,7 +89,7 @@ class RunContext:
         splits = load_splits(data, self.say if announced else None)
         if splits.class_names != run.class_names:
             raise UserError(
-                f"a run is evaluated on the classes it was trained on, {len(run.class_names)} of them, "
+                f"a run works with the classes that it was trained on, {len(run.class_names)} of them, "
                 f"{run.class_names[0]!r} first; {data.root} has {len(splits.class_names)}, {splits.class_names[0]!r} "
                 "first; give the data set of the training"
             )

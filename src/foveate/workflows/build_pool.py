@@ -69,7 +69,8 @@ def build_pool(
     data = data if context.root is None else replace(data, root=context.root.expanduser().resolve())
     EvidencePool.check_folder(out := Path(out))
     config = with_usual_grounding(run, config, out, context, looking)
-    network, photographs, grounded = run.load_network(), load_splits(data).named(Split.TRAIN), loaded_looker(looking)
+    photographs = context.photographs_of(run, Split.TRAIN)
+    network, grounded = run.load_network(), loaded_looker(looking)
     if not EvidencePool.begun(out):
         check_grounding(network, config.grounding, run.config.transforms, hardware, grounded)
     lock = LOCK if step == 1 else f"{LOCK}-{first}-of-{step}"

@@ -10,24 +10,21 @@ from jaxtyping import Float
 
 from foveate.config.data import Split, TestViews, TransformConfig
 from foveate.data.images import upright_size
-from foveate.data.loading import EvaluationViews, evaluation_loader
 from foveate.data.records import ImageRecord, photograph_of
 from foveate.data.transforms import evaluation_geometries
 from foveate.errors import UserError
-from foveate.evaluation.evidence_table import EvidenceTable, evidence_rows, evidence_schema
+from foveate.evaluation.evidence_table import EvidenceTable, evidence_schema
 from foveate.evaluation.pointing_game import HitSummary, annotations_of, hits_of, summarise
 from foveate.files.documents import read_json, write_json
 from foveate.files.hashes import hash_of_file
 from foveate.files.table_parts import TableInParts
 from foveate.guided_zoom.config import RefinementConfig
-from foveate.guided_zoom.guided_zoom import GuidedZoom
 from foveate.guided_zoom.pool import hash_of_photographs
 from foveate.hardware import autocast_dtype, device_of
 from foveate.progress import progress
 from foveate.runs.context import HERE, RunContext
 from foveate.runs.guided_zoom_run import GuidedZoomRun
-from foveate.runs.run import Run
-from foveate.workflows.load_guided_zoom import load_guided_zoom
+from foveate.workflows.scored_batches import Scoring, scored_batches
 
 _PART = 64
 
@@ -53,10 +50,7 @@ def evidence_of_split(
     parts = TableInParts(folder, schema, len(records), _PART, "`foveate guided-zoom`")
     precision = _checked_precision(parts, zoom, records, context)
     if parts.missing():
-        networks = replace(
-            load_guided_zoom(zoom, context.hardware), scores=refinement.scores, mirrored=refinement.mirrored
-        )
-        _score(networks, parts, records, run, top_k, context)
+        _score(Scoring(zoom, refinement, top_k, schema, context.hardware), parts, records, context)
     return EvidenceTable.of(parts.read(), rounds, precision)
 
 
@@ -125,27 +119,12 @@ def _checked_precision(
     return before
 
 
-def _score(
-    zoom: GuidedZoom,
-    parts: TableInParts,
-    records: Sequence[ImageRecord],
-    run: Run,
-    top_k: int,
-    context: RunContext,
-) -> None:
-    chunks = {index: records[parts.members(index)] for index in parts.missing()}
-    remaining = [record for chunk in chunks.values() for record in chunk]
-    transforms = run.config.transforms
-    source = replace(transforms, source_size=zoom.patches.source_size)
-    views = (EvaluationViews(remaining, each) for each in (transforms, source))
-    batches = zip(
-        *(iter(evaluation_loader(each, _PART, workers=context.hardware.workers)) for each in views), strict=True
-    )
-    count = 0
-    with progress("scoring", len(remaining), context.say) as advance:
-        for index, chunk in chunks.items():
-            small, large = next(batches)
-            evidence = zoom.evidence(small.images[:, 0], large.images[:, 0], top_k)
-            parts.write(index, evidence_rows(chunk, evidence, parts.schema))
+def _score(scoring: Scoring, parts: TableInParts, records: Sequence[ImageRecord], context: RunContext) -> None:
+    missing = parts.missing()
+    chunks, count = [records[parts.members(index)] for index in missing], 0
+    scored = scored_batches(scoring, chunks, context)
+    with progress("scoring", sum(map(len, chunks)), context.say) as advance:
+        for index, chunk, rows in zip(missing, chunks, scored, strict=True):
+            parts.write(index, rows)
             count += len(chunk)
             advance(count)
