@@ -335,8 +335,16 @@ def test_a_damaged_checkpoint_is_named_and_how_to_start_over(
 
 def test_a_loss_that_is_not_finite_stops_the_training(small: TrainConfig, tmp_path: Path) -> None:
     config = replace(small, optimiser=replace(small.optimiser, learning_rate=1e30, new_learning_rate=1e30))
-    with pytest.raises(UserError, match=r"must stay finite; it is (nan|inf) in epoch 1; lower optimiser"):
+    with pytest.raises(UserError, match=r"must stay finite; it is (nan|inf) in epoch 1; lower --optimiser"):
         train(config, tmp_path / "run", say=quiet)
+
+
+def test_a_training_that_loses_what_it_learned_is_stopped() -> None:
+    lines = EpochLines(quiet)
+    lines._check_falls(1.2, 1)
+    lines._check_falls(3.5, 2)
+    with pytest.raises(UserError, match=r"loss must fall; it is 3\.7 in epoch 3 and was 1\.2 in the first"):
+        lines._check_falls(3.7, 3)
 
 
 def test_other_photographs_cannot_resume_a_training(

@@ -19,16 +19,25 @@ from foveate.progress import Expectation
 from foveate.training.measured_words import epoch_words
 
 
+_LOST = 3.0
+"""A training whose loss is so many times that of its first epoch has lost what it had learned."""
+_MEND = "lower --optimiser.learning-rate, or lower or set --optimiser.gradient-clip, in another folder (--out)"
+
+
 class EpochLines(Callback):
     """One line an epoch, so that a log of a long training can be read; the time spent, and how much of it waiting."""
 
-    def __init__(self, say: Callable[[str], None]) -> None:
+    def __init__(self, say: Callable[[str], None], *, falls: bool = True) -> None:
         self.say = say
+        self.falls = falls
+        """Whether the loss is the same in every epoch, so that it must fall: not where a training has phases."""
         self.seconds = 0.0
         self.waited = 0.0
         """Of these seconds, those between two steps: the network waited for photographs. On a GPU, which still computes
         when a step returns, they say nothing."""
         self.measured: dict[str, float] = {}
+        self.first_loss: float | None = None
+        """Of the first epoch that this process trained."""
         self._began = self._idle_since = 0.0
 
     @override
@@ -52,12 +61,20 @@ class EpochLines(Callback):
         spent = time.perf_counter() - self._began
         self.seconds += spent
         self.measured = {name: float(value) for name, value in sorted(trainer.callback_metrics.items())}
-        if not math.isfinite(self.measured["train/loss"]):
-            raise UserError(
-                f"the training loss must stay finite; it is {self.measured['train/loss']} in epoch "
-                f"{trainer.current_epoch + 1}; lower optimiser.learning_rate or set optimiser.gradient_clip"
-            )
+        loss, epoch = self.measured["train/loss"], trainer.current_epoch + 1
+        if not math.isfinite(loss):
+            raise UserError(f"the training loss must stay finite; it is {loss} in epoch {epoch}; {_MEND}")
+        if self.falls:
+            self._check_falls(loss, epoch)
         self.say(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}: {epoch_words(self.measured)}, {spent:.0f} s")
+
+    def _check_falls(self, loss: float, epoch: int) -> None:
+        self.first_loss = self.first_loss or loss
+        if loss > _LOST * self.first_loss:
+            raise UserError(
+                f"the training loss must fall; it is {loss:.3g} in epoch {epoch} and was {self.first_loss:.3g} in the "
+                f"first: too large a step has destroyed what was learned; {_MEND}"
+            )
 
     def spent(self, *, with_waiting: bool) -> dict[str, float]:
         """Return the minutes that the training took and, where it can be said, the share of them spent waiting."""

@@ -73,7 +73,7 @@ def fit(
     """
     layout = torch.channels_last if config.hardware.channels_last else torch.contiguous_format
     module = TrainingModule(network.to(memory_format=layout), config, labels_of(train))
-    lines = EpochLines(say)
+    lines = EpochLines(say, falls=not config.network.learns_in_phases)
     callbacks: list[Callback] = [lines, TimeLeft(say), KeptEpochs(folder / "epochs", config.keep_epochs)]
     callbacks += [_best_checkpoint(folder)] if validation else []
     trainer = _trainer(config, folder, callbacks, [*_loggers(folder), *loggers])

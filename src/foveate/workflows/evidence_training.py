@@ -21,6 +21,11 @@ _EPOCHS_FROM_CONVENTIONAL = 4
 """Of an Evidence CNN that begins as the conventional network: half of the recipe's (docs/log.md, 2026-11-25)."""
 
 
+_CLIP = 1.0
+"""Of the thorough training: what begins with fine-tuned weights diverged at that rate without it (docs/log.md,
+2026-11-28)."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class EvidenceTraining:
     """How the Evidence CNN of a Guided Zoom is trained."""
@@ -39,7 +44,7 @@ class EvidenceTraining:
     solved for, as a probe's is, on what the backbone makes of the patches."""
     thorough: bool = False
     """Whether it is trained as `plain` is, where `config` does not say how: its head begins as a probe's, and rates and
-    steps are those of that recipe, five to eight times as many (docs/log.md, 2026-11-27)."""
+    steps are those of that recipe, five to eight times as many, with clipped gradients (docs/log.md, 2026-11-28)."""
 
     def __post_init__(self) -> None:
         if self.probe and self.thorough:
@@ -75,7 +80,8 @@ class EvidenceTraining:
         """Return how it is trained where nothing is said of it; of a probe, nothing that is about steps."""
         if self.thorough:
             usual = replace(plain_recipe(), data=recipe.data, transforms=recipe.transforms)
-            return replace(usual, seed=run.config.seed, hardware=hardware)
+            optimiser = replace(usual.optimiser, gradient_clip=_CLIP)
+            return replace(usual, optimiser=optimiser, seed=run.config.seed, hardware=hardware)
         if not self.probe:
             return replace(recipe, seed=run.config.seed, hardware=hardware, epochs=epochs)
         seen = recipe.transforms
