@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from foveate.s3n.config import S3NConfig
-from foveate.s3n.entropy import TOP
+from foveate.s3n.entropy import TOP, responding
 from foveate.s3n.network import S3N
 from foveate.s3n.response import response_map
 from foveate.s3n.response_grid import fall_off_edges, on_grid
@@ -49,7 +49,7 @@ def looped_grids(network: S3N, features: Tensor, logits: Tensor) -> Tensor:
 def _looped_response(maps: Tensor, logits: Tensor, config: S3NConfig) -> Tensor:
     probabilities, best = logits.softmax(0).topk(min(TOP, len(logits)))
     entropy = -(probabilities * probabilities.log()).sum()
-    chosen = best if entropy > config.entropy_threshold else best[:1]
+    chosen = best[: responding(len(logits))] if entropy > config.entropy_threshold else best[:1]
     gridded = on_grid(maps[chosen][None], config.response_grid, config.placement)
     total = fall_off_edges(gridded.mean(1), (maps.shape[1], maps.shape[2]))[0]
     return (total - total.min()) / (total.max() - total.min())

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import platform
+from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
 
 import torch
 
@@ -69,6 +71,12 @@ def autocast_dtype(config: HardwareConfig) -> torch.dtype:
 def _cpu_has_bf16() -> bool:
     flags = _cpu_info("flags")
     return "avx512_bf16" in flags or "amx_bf16" in flags or "bf16" in _cpu_info("Features").split()
+
+
+def with_precision_said(config: HardwareConfig) -> HardwareConfig:
+    """Return the same with the precision that `auto` comes to here, so that it is that on any other machine too."""
+    said = {torch.bfloat16: "bf16", torch.float16: "fp16", torch.float32: "float32"}[autocast_dtype(config)]
+    return replace(config, precision=cast(Any, said))
 
 
 def processors() -> int:

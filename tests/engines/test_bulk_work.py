@@ -28,6 +28,7 @@ from foveate.runs.context import RunContext
 from foveate.runs.guided_zoom_run import GuidedZoomRun
 from foveate.runs.run import Run
 from foveate.training.frozen_features import KeptFeatures
+from foveate.workflows import split_evidence
 from foveate.workflows.build_pool import build_pool
 from foveate.workflows.evaluate import evaluate
 from foveate.workflows.predict import name_paths, predict_paths
@@ -197,7 +198,10 @@ def test_pools_are_equal(stand_in: StandIn, quick_run: Run, tmp_path: Path) -> N
     assert len(pools[1].parts) > 1
 
 
-def test_evidence_of_a_split_is_equal(stand_in: StandIn, made: GuidedZoomRun, tmp_path: Path) -> None:
+def test_evidence_of_a_split_is_equal_also_where_parts_were_missing(
+    stand_in: StandIn, made: GuidedZoomRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(split_evidence, "_PART", 5)
     tables = []
     for engine in (EngineConfig(), RAY):
         zoom = GuidedZoomRun.open(shutil.copytree(made.path, tmp_path / engine.engine.value))
@@ -208,7 +212,12 @@ def test_evidence_of_a_split_is_equal(stand_in: StandIn, made: GuidedZoomRun, tm
     assert local.ids == ray.ids
     for mine, theirs in zip(local.evidence, ray.evidence, strict=True):
         assert torch.equal(mine, theirs)
-    assert stand_in.answered > 0
+    assert stand_in.answered == 1 + 3  # what can be read, and three parts
+    ray_folder = tmp_path / RAY.engine.value
+    parts_kept = sorted((ray_folder / "splits").glob("*/*.parquet"))
+    parts_kept[1].unlink()
+    assert status("evaluate", ray_folder, "--engine", "ray", "--hardware.accelerator", "cpu") == 0
+    assert stand_in.answered == 4 + 1 + 1
 
 
 def test_what_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -339,12 +339,41 @@ def test_a_loss_that_is_not_finite_stops_the_training(small: TrainConfig, tmp_pa
         train(config, tmp_path / "run", say=quiet)
 
 
-def test_a_training_that_loses_what_it_learned_is_stopped() -> None:
-    lines = EpochLines(quiet)
-    lines._check_falls(1.2, 1)
-    lines._check_falls(3.5, 2)
-    with pytest.raises(UserError, match=r"loss must fall; it is 3\.7 in epoch 3 and was 1\.2 in the first"):
-        lines._check_falls(3.7, 3)
+@pytest.fixture
+def rising(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each epoch's loss is so many times as large as it is: 1, 5, 25."""
+    step = TrainingModule.training_step
+    monkeypatch.setattr(
+        TrainingModule, "training_step", lambda module, batch: step(module, batch) * 5.0**module.current_epoch
+    )
+    log = TrainingModule.log
+
+    def times(module: TrainingModule, name: str, value: Any, **options: Any) -> None:
+        log(module, name, value * 5.0**module.current_epoch if name == "train/loss" else value, **options)
+
+    monkeypatch.setattr(TrainingModule, "log", times)
+
+
+@pytest.mark.usefixtures("rising")
+def test_a_training_that_loses_what_it_learned_is_stopped_again_and_again(small: TrainConfig, tmp_path: Path) -> None:
+    config = replace(small, epochs=3, optimiser=replace(small.optimiser, learning_rate=1e-6, new_learning_rate=1e-6))
+    for _ in range(2):
+        with pytest.raises(UserError, match=r"loss must fall; it is .* in epoch 3 and was .* in the first: too large"):
+            train(config, tmp_path / "run", say=quiet)
+
+
+@pytest.mark.usefixtures("rising")
+def test_a_training_whose_loss_ends_higher_than_it_began_is_warned_of(small: TrainConfig, tmp_path: Path) -> None:
+    said: list[str] = []
+    config = replace(small, epochs=2, optimiser=replace(small.optimiser, learning_rate=1e-6, new_learning_rate=1e-6))
+    train(config, tmp_path / "run", say=said.append)
+    assert any("warning: the training loss rose from" in line for line in said)
+
+
+def test_losses_of_phases_do_not_compare() -> None:
+    lines = EpochLines(quiet, falls=False)
+    lines.first_loss, lines.measured = 1.0, {"train/loss": 50.0}
+    assert lines.warning is None
 
 
 def test_other_photographs_cannot_resume_a_training(

@@ -85,8 +85,8 @@ class GuidedZoom(MeasurementOptions):
     evidence_probe: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Train no Evidence CNN: its backbone stays as it begins, and its head is a probe's, on features of the patches."""
     evidence_thorough: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    """Train the Evidence CNN as `train plain` trains: its head begins as a probe's, and it takes five to eight times as
-    many steps."""
+    """Train the Evidence CNN as `train plain` trains: its head begins as a probe's, it takes five to eight times as
+    many steps, and its gradients are clipped."""
     split: Split = Split.TEST
     """Which photographs to answer for."""
 

@@ -81,7 +81,7 @@ class NetworkConfig:
     enough_steps: ClassVar[int] = 1680
     """About how many batches it learns from where photographs are few and the epochs are counted (`TrainConfig`)."""
     learns_in_phases: ClassVar[bool] = False
-    """Whether epochs leave parameters without a gradient."""
+    """Whether epochs differ in what they learn: some leave parameters without a gradient, and losses do not compare."""
 
     @property
     def base(self) -> str:

@@ -140,7 +140,8 @@ class S3NConfig(BackboneNetworkConfig):
 
     entropy_from: EntropySource = EntropySource.LOGITS
     entropy_threshold: float = 0.2
-    """Nats; up to this entropy of the five best classes the first class's map is the response, above it all five's."""
+    """Nats; up to this entropy of the five best classes the first class's map is the response, above it all five's. Of
+    five classes or fewer the least likely one's map does not count."""
     aggregation: Aggregation = Aggregation.MEAN
     response_grid: int | None = 31
     """Side of the grid, in cells, on which responses, peaks and attention live; None: the feature map's own."""

@@ -18,10 +18,9 @@ from foveate.errors import UserError
 from foveate.progress import Expectation
 from foveate.training.measured_words import epoch_words
 
-
-_LOST = 3.0
+_LOST = 10.0
 """A training whose loss is so many times that of its first epoch has lost what it had learned."""
-_MEND = "lower --optimiser.learning-rate, or lower or set --optimiser.gradient-clip, in another folder (--out)"
+_MEND = "lower optimiser.learning_rate or new_learning_rate, or set a smaller optimiser.gradient_clip"
 
 
 class EpochLines(Callback):
@@ -37,7 +36,7 @@ class EpochLines(Callback):
         when a step returns, they say nothing."""
         self.measured: dict[str, float] = {}
         self.first_loss: float | None = None
-        """Of the first epoch that this process trained."""
+        """Mean loss of the first epoch; None: not known."""
         self._began = self._idle_since = 0.0
 
     @override
@@ -69,12 +68,24 @@ class EpochLines(Callback):
         self.say(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}: {epoch_words(self.measured)}, {spent:.0f} s")
 
     def _check_falls(self, loss: float, epoch: int) -> None:
-        self.first_loss = self.first_loss or loss
-        if loss > _LOST * self.first_loss:
+        if self.first_loss is None:
+            self.first_loss = loss
+        if 0 < _LOST * self.first_loss < loss:
             raise UserError(
                 f"the training loss must fall; it is {loss:.3g} in epoch {epoch} and was {self.first_loss:.3g} in the "
                 f"first: too large a step has destroyed what was learned; {_MEND}"
             )
+
+    @property
+    def warning(self) -> str | None:
+        """What is to be said of a training that ended with a higher loss than that of its first epoch."""
+        loss = self.measured["train/loss"]
+        if not self.falls or self.first_loss is None or loss <= self.first_loss:
+            return None
+        return (
+            f"warning: the training loss rose from {self.first_loss:.3g} in the first epoch to {loss:.3g} in the last: "
+            f"it has learned little, or lost it again; {_MEND}"
+        )
 
     def spent(self, *, with_waiting: bool) -> dict[str, float]:
         """Return the minutes that the training took and, where it can be said, the share of them spent waiting."""
@@ -83,12 +94,14 @@ class EpochLines(Callback):
 
     @override
     def state_dict(self) -> dict[str, Any]:
-        return {"seconds": self.seconds, "waited": self.waited, "measured": self.measured}
+        kept = {"seconds": self.seconds, "waited": self.waited, "measured": self.measured}
+        return kept | {"first_loss": self.first_loss}
 
     @override
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.seconds, self.measured = state_dict["seconds"], state_dict["measured"]
         self.waited = state_dict.get("waited", 0.0)  # unknown of what was trained before it was measured
+        self.first_loss = state_dict.get("first_loss")  # the same
 
 
 class TimeLeft(Callback):

@@ -110,6 +110,8 @@ class EvidenceTraining:
             config = replace(config, network=self._network(BackboneConfig(architecture=str(architecture))))
         elif architecture is not None:
             config = replace(config, network=begun.network)
+        if self.thorough and self.config is None:
+            config = replace(config, optimiser=replace(config.optimiser, gradient_clip=_CLIP))
         if (self.probe and not begun.network.solved) or (self.thorough and not begun.network.begins_with_probe):
             config = replace(config, network=self._network(evidence_backbone(begun.network)))
         if differing := trained.differences(config):

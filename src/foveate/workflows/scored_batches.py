@@ -19,6 +19,7 @@ from foveate.engines.ray_engine import Bulk, engine_of
 from foveate.evaluation.evidence_table import evidence_rows
 from foveate.guided_zoom.config import RefinementConfig
 from foveate.guided_zoom.guided_zoom import GuidedZoom
+from foveate.hardware import with_precision_said
 from foveate.runs.context import RunContext
 from foveate.runs.guided_zoom_run import GuidedZoomRun
 from foveate.workflows.load_guided_zoom import load_guided_zoom
@@ -85,7 +86,9 @@ def scored_batches(
     engine, views = engine_of(context.engine), scoring.views()
     if engine is not None:
         decode, gpu = _View(*map(ViewsOf, views)), scoring.hardware.accelerator != "cpu"
-        return engine.answers(Bulk(batches, decode, scoring, gpu=gpu))
+        # In the precision that is written down with the evidence, whatever a worker's processor would take.
+        fixed = replace(scoring, hardware=with_precision_said(scoring.hardware))
+        return engine.answers(Bulk(batches, decode, fixed, gpu=gpu))
     return _scored(scoring, batches, context.hardware.workers)
 
 
