@@ -335,7 +335,7 @@ def test_a_damaged_checkpoint_is_named_and_how_to_start_over(
 
 def test_a_loss_that_is_not_finite_stops_the_training(small: TrainConfig, tmp_path: Path) -> None:
     config = replace(small, optimiser=replace(small.optimiser, learning_rate=1e30, new_learning_rate=1e30))
-    with pytest.raises(UserError, match=r"must stay finite; it is (nan|inf) in epoch 1; lower --optimiser"):
+    with pytest.raises(UserError, match=r"must stay finite; it is (nan|inf) in epoch 1; lower optimiser"):
         train(config, tmp_path / "run", say=quiet)
 
 
@@ -371,9 +371,12 @@ def test_a_training_whose_loss_ends_higher_than_it_began_is_warned_of(small: Tra
 
 
 def test_losses_of_phases_do_not_compare() -> None:
-    lines = EpochLines(quiet, falls=False)
-    lines.first_loss, lines.measured = 1.0, {"train/loss": 50.0}
-    assert lines.warning is None
+    said: list[str] = []
+    for falls in (False, True):
+        lines = EpochLines(said.append, falls=falls)
+        lines.first_loss, lines.measured = 1.0, {"train/loss": 50.0}
+        lines.warn()
+        assert len(said) == int(falls)
 
 
 def test_other_photographs_cannot_resume_a_training(

@@ -328,7 +328,7 @@ def test_a_data_set_that_has_moved_is_found_through_its_root(
 
 
 def test_other_classes_are_refused(own_run: Run, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"classes it was trained on, 4 of them.* has 3, 'Red Kite 4' first"):
+    with pytest.raises(UserError, match=r"classes that it was trained on, 4 of them.* has 3, 'Red Kite 4' first"):
         evaluate(own_run, context=RunContext(root=write_cub(tmp_path), say=silent))
 
 

@@ -76,16 +76,14 @@ class EpochLines(Callback):
                 f"first: too large a step has destroyed what was learned; {_MEND}"
             )
 
-    @property
-    def warning(self) -> str | None:
-        """What is to be said of a training that ended with a higher loss than that of its first epoch."""
+    def warn(self) -> None:
+        """Say it if a training ended with a higher loss than that of its first epoch."""
         loss = self.measured["train/loss"]
-        if not self.falls or self.first_loss is None or loss <= self.first_loss:
-            return None
-        return (
-            f"warning: the training loss rose from {self.first_loss:.3g} in the first epoch to {loss:.3g} in the last: "
-            f"it has learned little, or lost it again; {_MEND}"
-        )
+        if self.falls and self.first_loss is not None and loss > self.first_loss:
+            self.say(
+                f"warning: the training loss rose from {self.first_loss:.3g} in the first epoch to {loss:.3g} in the "
+                f"last: it has learned little, or lost it again; {_MEND}"
+            )
 
     def spent(self, *, with_waiting: bool) -> dict[str, float]:
         """Return the minutes that the training took and, where it can be said, the share of them spent waiting."""

@@ -87,9 +87,8 @@ def fit(
     # From the file in every case: it holds the averaged weights where they are asked for, also after a resume.
     chosen = read_checkpoint(best if validation else last)
     module.load_state_dict(chosen["state_dict"])
+    lines.warn()
     measured = chosen["callbacks"][lines.state_key]["measured"]
-    if lines.warning is not None:
-        say(lines.warning)
     spent = lines.spent(with_waiting=device_of(config.hardware).type == "cpu")
     return {"epochs": config.epochs, **spent, "chosen_epoch": int(chosen["epoch"]) + 1, **measured}
 

@@ -63,8 +63,7 @@ def build_pool(
             looker has other classes.
     """
     run, config, hardware = Run.of(run), config or PoolConfig(), context.hardware
-    looking = opened_looker(looker, run)
-    first, step = _checked(share)
+    looking, (first, step) = opened_looker(looker, run), _checked(share)
     data = context.data_of(run)
     data = data if context.root is None else replace(data, root=context.root.expanduser().resolve())
     EvidencePool.check_folder(out := Path(out))
