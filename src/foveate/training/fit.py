@@ -78,19 +78,18 @@ def fit(
     callbacks += [_best_checkpoint(folder)] if validation else []
     trainer = _trainer(config, folder, callbacks, [*_loggers(folder), *loggers])
     last, best = (folder / "checkpoints" / f"{name}.ckpt" for name in ("last", "best"))
-    begin, resumed = 0, resumed_from(folder)
-    if resumed is not None:
+    if (resumed := resumed_from(folder)) is not None:
         begin = _resume(resumed, best if validation else None, say)
     else:
-        _prepare(network, config, train, say)
+        begin = _prepare(network, config, train, say)
     _run(trainer, module, _loaders(config, trainer, train, validation, begin), resumed)
     # From the file in every case: it holds the averaged weights where they are asked for, also after a resume.
     chosen = read_checkpoint(best if validation else last)
     module.load_state_dict(chosen["state_dict"])
     lines.warn()
-    measured = chosen["callbacks"][lines.state_key]["measured"]
     spent = lines.spent(with_waiting=device_of(config.hardware).type == "cpu")
-    return {"epochs": config.epochs, **spent, "chosen_epoch": int(chosen["epoch"]) + 1, **measured}
+    measured = {"chosen_epoch": int(chosen["epoch"]) + 1, **chosen["callbacks"][lines.state_key]["measured"]}
+    return {"epochs": config.epochs, **spent, **measured}
 
 
 def _resume(last: Path, best: Path | None, say: Callable[[str], None]) -> int:
@@ -101,8 +100,8 @@ def _resume(last: Path, best: Path | None, say: Callable[[str], None]) -> int:
     return int(read_checkpoint(last)["epoch"]) + 1
 
 
-def _prepare(network: Network, config: TrainConfig, train: Sequence[ImageRecord], say: Callable[[str], None]) -> None:
-    """Give the method a chance to look at the training photographs; those that need none open none."""
+def _prepare(network: Network, config: TrainConfig, train: Sequence[ImageRecord], say: Callable[[str], None]) -> int:
+    """Give the method a chance to look at the training photographs; those that need none open none. Return epoch 0."""
     device, normalisation = device_of(config.hardware), network.backbone.normalisation
 
     def batches() -> Iterator[Float[Tensor, "b 3 H W"]]:
@@ -114,6 +113,7 @@ def _prepare(network: Network, config: TrainConfig, train: Sequence[ImageRecord]
     message = network.to(device).prepare(batches())
     if message is not None:
         say(message)
+    return 0
 
 
 def _run(
