@@ -61,6 +61,15 @@ def test_a_row_of_version_1_says_of_which_process_it_speaks(
     assert not RAN.keys() & new.keys()
 
 
+@pytest.mark.parametrize("kind", [{"row_version": 1, **RAN}, {"row_version": 2, "measured": "refinement"}])
+def test_the_patches_of_older_rows_are_of_the_papers_side(tmp_path: Path, kind: dict[str, Any]) -> None:
+    """150 of 448 pixels; a network that cuts no patches has none."""
+    network = {**kind, "measured": "accuracy", "method": "plain"}
+    zoomed, plain = read(tmp_path / "rows.jsonl", {**kind, "method": "guided-zoom"}, network)
+    assert zoomed["patch"] == 0.335
+    assert "patch" not in plain
+
+
 def test_a_threshold_is_read_under_its_present_name(tmp_path: Path) -> None:
     (row,) = read(tmp_path / "rows.jsonl", {"method": "s3n", "zoom_above": 0.7, **RAN})
     assert row["zoom_entropy_threshold"] == 0.7
@@ -72,9 +81,9 @@ def test_a_row_of_today_is_read_as_it_is(tmp_path: Path) -> None:
     assert read(tmp_path / "rows.jsonl", row) == [row]
 
 
-@pytest.mark.parametrize("version", [0, 3, "1", None, [1]])
+@pytest.mark.parametrize("version", [0, 4, "1", None, [1]])
 def test_a_row_of_another_version_is_refused(tmp_path: Path, version: object) -> None:
-    with pytest.raises(UserError, match=r"reads rows of version 2 and before; .* use the version that wrote it"):
+    with pytest.raises(UserError, match=r"reads rows of version 3 and before; .* use the version that wrote it"):
         read(tmp_path / "rows.jsonl", {"row_version": version, "method": "plain"})
 
 

@@ -14,7 +14,7 @@ from foveate.report.results import BEGIN, END, row_table, summary_table, with_re
 def row(seed: int, top1: float, **changes: object) -> dict[str, object]:
     """One row as `foveate evaluate --results` writes it, as far as the tables read it."""
     base = {
-        "row_version": 2,
+        "row_version": 3,
         "measured": "accuracy",
         "method": "plain",
         "base": "net",
@@ -139,7 +139,7 @@ def test_guided_zooms_are_a_table_of_their_own() -> None:
         },
         **{"grounding": "ceb", "top_k": 5, "rounds": 2, "weights": [0.4, 0.3, 0.2, 0.1], "tuned_on": None},
         **{"before": 80.0, "p_value": 0.012, "changed": 30, "mended": 20, "spoiled": 6, "forwards": 9.0},
-        **{"in_box": [95.0, 90.0, 80.0], "near_part": [70.0, 60.0, 50.0]},
+        **{"in_box": [95.0, 90.0, 80.0], "near_part": [70.0, 60.0, 50.0], "patch": 0.335},
     }
     rows = [
         row(0, 76.0),
@@ -153,6 +153,7 @@ def test_guided_zooms_are_a_table_of_their_own() -> None:
         row(3, 87.0, **zoom, evidence_start="conventional", keep="correct", stretch=False, scores="probabilities"),
         row(4, 87.0, **zoom, keep="erased-correct", stretch=True, scores="logits"),
         row(5, 87.0, **{**zoom, "preset": "former paper"}),
+        row(6, 87.0, **{**zoom, "patch": 0.5}),
     ]
     table = with_results(f"{BEGIN}{END}", rows).split("\n\n")[2]
     lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()]
@@ -165,8 +166,9 @@ def test_guided_zooms_are_a_table_of_their_own() -> None:
         "conventional, 15 epochs, whole, mirrored",
         "pretrained, 15 epochs, keep erased-correct, stretch True, scores logits",
         "pretrained, 15 epochs",
+        "pretrained, 15 epochs, patches of 50%",
     ]
-    assert [line[7] for line in lines[4:]] == ["1, 2, 3", "1", "4", "5"]
+    assert [line[7] for line in lines[4:]] == ["1, 2, 3", "1", "4", "5", "6"]
     assert lines[7][0] == "s3n (former paper)"
 
 

@@ -46,7 +46,7 @@ def row(method: str, seed: int, top1: float, **changes: object) -> dict[str, obj
     sizes = {"input_size": 224, "source_size": 224, "seed": seed, "epochs": 10, "schedule": None}
     ran = {"trained_command": f"train {method}", "trained_commit": "abc", "trained_hardware": CPU}
     measured = {"views": "centre", "passes": 1, "top1": top1, "branches": {"original": top1}, "minutes": 4.0}
-    start = {"row_version": 2, "measured": "accuracy", "run": f"{method}-{seed}", "method": method}
+    start = {"row_version": 3, "measured": "accuracy", "run": f"{method}-{seed}", "method": method}
     return {**start, **settings, **where, **sizes, **ran, **measured, **changes}
 
 

@@ -375,7 +375,7 @@ def test_a_row_of_results_says_what_was_done(evaluated: Evaluation, own_run: Run
         "epochs": 2,
         "schedule": None,
         "minutes": own_run.metrics()["minutes"],
-        "row_version": 2,
+        "row_version": 3,
         "measured": "accuracy",
         "run": own_run.path.name,
         "photographs": 12,

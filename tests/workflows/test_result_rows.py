@@ -56,3 +56,4 @@ def test_the_row_of_a_guided_zoom_says_what_trained_each_of_its_networks(made: G
     assert {name: row[name] for name in conventional} == conventional
     assert (row["method"], row["conventional"]) == ("guided-zoom", quick_run.config.network.method)
     assert row["epochs"] == made.evidence_run().config.epochs
+    assert row["patch"] == round(made.description.pool.patches.patch, 3)

@@ -9,6 +9,8 @@ from foveate.config.checks import require, require_count, require_finite, requir
 from foveate.errors import UserError
 from foveate.grounding.config import GroundingConfig, GroundingMethod
 
+PAPER_PATCH = 150 / 448
+"""Side of a patch in the papers, as a share of the view's."""
 _MOST_ROUNDS = 100
 """The pool keeps a round's number in 8 bits; by then nothing of a photograph is left to erase."""
 
@@ -17,7 +19,7 @@ _MOST_ROUNDS = 100
 class PatchConfig:
     """How evidence is cut out and erased; lengths are fractions of the view's side, so that they fit any size."""
 
-    patch: float = 150 / 448
+    patch: float = PAPER_PATCH
     """Side of a patch."""
     erased: float = 85 / 448
     """Side of the black square that hides the evidence of a round from the next."""

@@ -10,8 +10,9 @@ from typing import Any
 from foveate.errors import UserError
 from foveate.files.documents import Migration, read_json_lines, shortened
 from foveate.files.migrating import add_fields
+from foveate.guided_zoom.config import PAPER_PATCH
 
-ROW_VERSION = 2
+ROW_VERSION = 3
 """What is written now: `foveate.workflows.result_rows.result_row`."""
 
 
@@ -57,7 +58,14 @@ def _with_two_processes(row: dict[str, Any]) -> dict[str, Any]:
     return {**_BOTH, **{renamed.get(name, name): value for name, value in row.items()}}
 
 
-_MIGRATIONS: Mapping[int, Migration] = {1: _with_two_processes}
+def _with_a_patch(row: dict[str, Any]) -> dict[str, Any]:
+    """Version 2 did not say how large a Guided Zoom's patches were: all were of the paper's side."""
+    if row["method"] == "guided-zoom":
+        add_fields(row, patch=round(PAPER_PATCH, 3))
+    return row
+
+
+_MIGRATIONS: Mapping[int, Migration] = {1: _with_two_processes, 2: _with_a_patch}
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from statistics import mean, stdev
 from typing import Any
 
-from foveate.guided_zoom.config import RefinementConfig
+from foveate.guided_zoom.config import PAPER_PATCH, RefinementConfig
 from foveate.report.result_versions import Measured
 from foveate.report.tables import markdown_table
 
@@ -150,7 +150,7 @@ def _shown(command: str) -> str:
 
 _ONE_ZOOM = (
     *("conventional", "decides_from", "attention", "partition", "schedule", "base", "dataset", "split"),
-    *("input_size", "base_source_size", "grounding", "top_k", "rounds", "tuned_on"),
+    *("input_size", "base_source_size", "grounding", "patch", "top_k", "rounds", "tuned_on"),
 )
 _USUAL_ZOOM = {"keep": "correct", "stretch": False, "scores": "probabilities"}
 """What rows without these entries have; their pools were built by the defaults."""
@@ -214,6 +214,7 @@ def _evidence(row: Mapping[str, Any]) -> str:
     named = [f"{row.get('evidence_start', 'pretrained')}, {row['epochs']} epochs"]
     named += [name for name in ("whole", "mirrored") if row.get(name)]
     named += [f"{name} {row[name]}" for name, usual in _USUAL_ZOOM.items() if row.get(name, usual) != usual]
+    named += [f"patches of {row['patch']:.0%}"] if row["patch"] != round(PAPER_PATCH, 3) else []
     return ", ".join(named)
 
 

@@ -158,7 +158,7 @@ def _named(answers: Sequence[Answer]) -> list[Answer]:
 
 def _run_of(answer: Answer) -> tuple[Any, ...]:
     """Return what is the same for two rows on one answer of one run."""
-    settings = ("run", "base", "input_size", "source_size", "seed", "epochs", "top_k", "weights", "members")
+    settings = ("run", "base", "input_size", "source_size", "seed", "epochs", "top_k", "weights", "patch", "members")
     ran = [f"{what}_{name}" for what in ("trained", "conventional") for name in ("command", "commit", "hardware")]
     if answer.row["measured"] == Measured.REFINEMENT:  # an older one says what measured it alone
         ran.append("measured_command")

@@ -57,6 +57,7 @@ def zoom_row(measured: Measured, zoom: GuidedZoomRun, split: Split, photographs:
         **row,
         "method": "guided-zoom",
         "conventional": row["method"],
+        "patch": round(zoom.description.pool.patches.patch, 3),
         "epochs": evidence.config.epochs,
         **what_ran("trained", evidence.environment()),
         **what_ran("conventional", run.environment()),
