@@ -196,6 +196,17 @@ def test_an_operation_without_a_form_in_onnx_is_named() -> None:
         as_onnx(program)
 
 
+def test_weights_that_no_onnx_file_holds_are_refused_before_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """2 GiB, which a network of a few kilobytes stands in for here."""
+    monkeypatch.setattr("foveate.workflows.export.artefacts._MOST_BYTES", 100)
+    monkeypatch.setattr(torch.onnx, "export", mock.Mock(side_effect=AssertionError("it was begun")))
+    network = small(
+        lambda _: OwnNetwork.of(nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten()), 3)
+    )
+    with pytest.raises(UserError, match=r"one file of 2 GiB at most; .* are 0.0 GiB; export it as --format torch"):
+        as_onnx(traced(network, 64))
+
+
 def test_openvino_answers_as_eager_in_a_process_of_its_own(tmp_path: Path) -> None:
     """As `test_runtimes.py` says; the S3N shrinks its first view without aliasing, which ONNX says otherwise."""
     network, side, _, proto = exported_family("s3n")

@@ -19,6 +19,8 @@ from foveate.workflows.export.traced import first_words, quiet
 
 METADATA = "foveate"
 """Under which name, and beginning of names, a file says of itself what it is and how it was proved."""
+_MOST_BYTES = 2**31 - 1
+"""Of one ONNX file: protobuf's limit."""
 _OPERATION = re.compile(r"OpOverload\(op='([\w.]+)'")
 
 
@@ -85,8 +87,15 @@ def as_onnx(program: ExportedProgram) -> Any:
     """Return a graph as an `onnx.ModelProto` from `pixels` to `probabilities` and `logits`.
 
     Raises:
-        UserError: One of its operations has no form in ONNX.
+        UserError: One of its operations has no form in ONNX, or its weights are too large for one file.
     """
+    held = (*program.state_dict.values(), *program.constants.values())
+    count = sum(each.nbytes for each in held if isinstance(each, torch.Tensor))
+    if count > _MOST_BYTES:
+        raise UserError(
+            f"an ONNX graph is one file of 2 GiB at most; the network's weights are {count / 2**30:.1f} GiB; export it "
+            f"as --format {ExportFormat.TORCH}, or take a smaller network"
+        )
     with quiet("torch.onnx"):
         try:
             exported = torch.onnx.export(
