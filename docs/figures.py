@@ -101,7 +101,7 @@ def guided_zoom() -> str:
         Box("cnn", 165, 150, _NETWORK, "conventional CNN", ["any trained network"]),
         Box("top", 350, 150, _ANSWER, "top-k classes", ["v_0, k = 3 or 5"], 130),
         Box("map", 515, 150, _MAP, "grounding", ["where is the evidence", "for class t? (EB, cEB)"], 160, 74),
-        Box("patch", 710, 150, _PICTURE, "patch e_l", ["150 x 150 around", "the map's peak"], 140, 74),
+        Box("patch", 710, 150, _PICTURE, "patch e_l", ["a square around", "the map's peak"], 140, 74),
         Box("erase", 540, 258, _PICTURE, "erase and look again", ["85 x 85 at the peak", "L further rounds"], 310),
         Box("evidence", 885, 150, _NETWORK, "Evidence CNN", ["does it look like", "class t? v_l[t]"], 155, 74),
         Box("pool", 885, 42, _PICTURE, "pool of patches", ["of training photographs"], 155, 58),

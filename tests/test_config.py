@@ -262,7 +262,7 @@ def test_presets_hold_what_the_table_says(field: str, paper: object, reference: 
 GUIDED_ZOOM_PRESETS: list[tuple[str, object, object, object, object]] = [
     # field, paper, reference (Caffe), reference (PyTorch), foveate
     ("pool.grounding.method", GroundingMethod.CEB, GroundingMethod.CEB, GroundingMethod.GRAD_CAM, None),
-    ("pool.patches.patch", 150 / 448, 150 / 448, 150 / 448, 150 / 448),
+    ("pool.patches.patch", 150 / 448, 150 / 448, 150 / 448, 0.5),
     ("pool.patches.erased", 85 / 448, 84 / 448, 84 / 448, 85 / 448),
     ("pool.patches.source_size", 448, 448, 448, 448),
     ("pool.patches.rounds", 2, 2, 2, 0),
@@ -271,7 +271,7 @@ GUIDED_ZOOM_PRESETS: list[tuple[str, object, object, object, object]] = [
     ("pool.keep", Keep.CORRECT, Keep.ERASED_CORRECT, Keep.ERASED_CORRECT, Keep.CORRECT),
     ("pool.whole", False, False, True, True),
     ("refinement.top_k", 5, 5, 5, 5),
-    ("refinement.weights", (0.4, 0.3, 0.2, 0.1), (0.4, 0.3, 0.2, 0.1), (0.4, 0.3, 0.2, 0.1), (0.4, 0.3)),
+    ("refinement.weights", (0.4, 0.3, 0.2, 0.1), (0.4, 0.3, 0.2, 0.1), (0.4, 0.3, 0.2, 0.1), (0.4, 0.2)),
     ("refinement.rule", Rule.SUM, Rule.SUM, Rule.SUM, Rule.SUM),
     ("refinement.scores", Scores.PROBABILITIES, Scores.LOGITS, Scores.PROBABILITIES, Scores.PROBABILITIES),
     ("refinement.mirrored", False, False, False, True),

@@ -25,6 +25,7 @@ from foveate.grounding.create import create_grounding
 from foveate.inference.classifier import Classifier
 from foveate.macnn.config import MACNNConfig
 from foveate.macnn.network import MACNN
+from foveate.networks.looker import Looker
 from foveate.networks.network import Network
 from foveate.networks.own import OwnNetwork
 from foveate.networks.plain import PlainNetwork
@@ -47,9 +48,19 @@ def plain(architecture: str = "test_efficientnet") -> PlainNetwork:
 
 
 SMALL = BackboneConfig(architecture="test_resnet", weights="none")
+
+
+def looking() -> S3N:
+    """One whose views another network draws, as a looker that is loaded with it does."""
+    network = S3N.create(S3NConfig(backbone=SMALL, looker="a run"), 5, 64)
+    network.look_by(Looker(plain("test_resnet").backbone, 64))
+    return network
+
+
 NETWORKS: dict[str, Callable[[], Network]] = {
     "plain": lambda: plain(),
     "s3n": lambda: S3N.create(S3NConfig(backbone=SMALL), 5, 64),
+    "s3n, looked for": looking,
     "macnn": lambda: MACNN.create(replace(MACNNConfig.paper(SMALL), part_size=64), 5, 64),
     "timm": lambda: OwnNetwork.create(OwnConfig(architecture="test_resnet"), 5),
     "torchvision": lambda: OwnNetwork.create(OwnConfig(architecture="resnet18", library=Library.TORCHVISION), 5),
@@ -89,6 +100,14 @@ def test_the_answers_are_torchs(name: str) -> None:
         for branch, logits in by_openvino.logits(pixels(count)).present().items():
             torch.testing.assert_close(logits, expected[branch], rtol=1e-3, atol=1e-4)
     assert compiled(by_openvino.network) > 0
+
+
+def test_a_looker_is_passed_through_it_too() -> None:
+    network = Classifier.place(looking(), OPENVINO).network
+    assert isinstance(network, S3N)
+    assert network.looker is not None
+    assert isinstance(network.looker.backbone.runtime, OpenVINOPass)
+    assert network.looker.backbone.runtime is not network.backbone.runtime
 
 
 def test_every_size_of_image_has_a_model() -> None:

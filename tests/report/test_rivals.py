@@ -52,8 +52,8 @@ def row(method: str, seed: int, top1: float, **changes: object) -> dict[str, obj
 
 def zoomed(seed: int, top1: float, **changes: object) -> dict[str, object]:
     """One row as `foveate guided-zoom --results` writes it, of the default."""
-    pool = {"grounding": "eb", "keep": "correct", "stretch": False, "whole": True, "source_size": 448}
-    decision = {"top_k": 5, "rounds": 0, "weights": [0.4, 0.3], "tuned_on": None, "scores": "probabilities"}
+    pool = {"grounding": "eb", "keep": "correct", "stretch": False, "whole": True, "source_size": 448, "patch": 0.5}
+    decision = {"top_k": 5, "rounds": 0, "weights": [0.4, 0.2], "tuned_on": None, "scores": "probabilities"}
     cost = {"mirrored": True, "forwards": 1.0, "patches": 2.5, "minutes": 9.0, "conventional_hardware": CPU}
     kind = {"measured": "refinement", "conventional": "plain", "base_source_size": 224}
     return row("guided-zoom", seed, top1, **{**pool, **decision, **cost, **kind, **changes})
@@ -162,6 +162,15 @@ def test_a_former_recipe_stands_in_where_todays_has_no_row() -> None:
     text = compute_markdown(cars)
     assert text.count("†") == 3
     assert "| plain (fine-tuned) " in text
+
+
+def test_a_former_guided_zoom_is_that_of_its_time() -> None:
+    """Patches of 150 of 448 pixels at the paper's weights, which are no default now; today's network's come first."""
+    then = {"patch": 0.335, "weights": [0.4, 0.3]}
+    (line,) = rivals([zoomed(0, 70.0, **then)], [zoomed(1, 71.0, **then), zoomed(2, 90.0)], pass_gflop)
+    assert (line.name, line.top1, line.former) == (ON_PLAIN, (70.0,), True)
+    (line,) = rivals([zoomed(0, 70.0, **then), zoomed(1, 72.0)], [], pass_gflop)
+    assert (line.top1, line.former) == ((72.0,), False)
 
 
 def test_the_front_holds_neither_a_dearer_nor_a_worse_line() -> None:

@@ -198,7 +198,7 @@ def test_guided_zoom_is_asked_for_as_the_paper_has_it(
     monkeypatch.setattr(paper_runs, "TRAININGS", {"evidence-resnet101": lambda: small})
     with pytest.raises(KeyboardInterrupt):
         bench.zoom(run)
-    rounds, paper = PatchConfig(rounds=2), replace(RefinementConfig.paper(), top_k=3)
+    rounds, paper = PatchConfig(patch=150 / 448, rounds=2), replace(RefinementConfig.paper(), top_k=3)
     ceb = GroundingConfig(method=GroundingMethod.CEB)
     at_res4a = replace(PoolConfig.paper(), grounding=replace(ceb, layer="res4a"))
     assert asked == [

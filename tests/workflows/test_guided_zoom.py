@@ -250,7 +250,7 @@ def test_fitting_needs_photographs_held_out(quick_run: Run, tmp_path: Path) -> N
 @pytest.mark.parametrize(("classes", "top_k"), [(2, 2), (3, 3), (4, 4), (5, 5), (200, 5)])
 def test_where_no_k_is_given_it_is_five_or_all_classes(classes: int, top_k: int, tmp_path: Path) -> None:
     run = mock.Mock(class_names=tuple(map(str, range(classes))))
-    for rounds, weights in ((0, (0.4, 0.3)), (2, (0.4, 0.3, 0.2, 0.1))):
+    for rounds, weights in ((0, (0.4, 0.2)), (1, (0.4, 0.3, 0.2)), (2, (0.4, 0.3, 0.2, 0.1))):
         pool = replace(POOL, patches=replace(POOL.patches, rounds=rounds))
         assert usual_refinement(run, tmp_path / "new", pool) == RefinementConfig(top_k=top_k, weights=weights)
 
@@ -408,7 +408,7 @@ def test_on_the_command_line(quick_run: Run, tmp_path: Path, capsys: pytest.Capt
     assert "layer must be a module of the network; got 'blocks.9'; close: blocks." in capsys.readouterr().err
     assert main(["guided-zoom", str(quick_run.path), "--out", out, *options]) == 0
     assert "### zoom, test split" in capsys.readouterr().out
-    assert GuidedZoomRun.open(Path(out)).description.refinement == RefinementConfig(top_k=4, weights=(0.4, 0.3))
+    assert GuidedZoomRun.open(Path(out)).description.refinement == RefinementConfig(top_k=4, weights=(0.4, 0.2))
     assert main(["guided-zoom", str(quick_run.path), "--out", out, *options, "--refinement.top-k", "9"]) == 2
     assert "--refinement.top-k must be at most the number of classes, 4" in capsys.readouterr().err
 

@@ -26,8 +26,8 @@ class Decision:
     """How many of the network's best classes are considered; the paper takes 3 and 5. The default: 5, or all classes
     where there are fewer."""
     weights: tuple[float, ...] | None = None
-    """w of the network's own answer, then w_0 to w_L of the evidence of each round. The default: the paper's, 0.4 0.3
-    0.2 0.1, as far as there are rounds."""
+    """w of the network's own answer, then w_0 to w_L of the evidence of each round. The default: 0.4 0.2 for one look,
+    without erasing; for more the paper's, 0.4 0.3 0.2 0.1, as far as there are rounds."""
     rule: Rule | None = None
     """How the weighted scores of a class become one. The default: sum."""
     scores: Scores | None = None

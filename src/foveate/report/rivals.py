@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from foveate.config.branches import Branch
 from foveate.config.data import Split, TestViews
 from foveate.grounding.usual import USUAL, Family
-from foveate.guided_zoom.config import PoolConfig, RefinementConfig
+from foveate.guided_zoom.config import PAPER_PATCH, PoolConfig, RefinementConfig
 from foveate.report.result_versions import Measured
 
 PROBE, PLAIN, SEVERAL = "probe (logistic regression on frozen features)", "plain (fine-tuned)", ", mean of {} networks"
@@ -75,6 +75,8 @@ _ZOOMS: Mapping[str, Row] = {
     ON_PLAIN: {"conventional": "plain"},
     ON_S3N: {"conventional": "s3n", "decides_from": "o+d+c", "preset": "foveate"},
 }
+_FORMER_WEIGHTS = (0.4, 0.3)
+"""Of a Guided Zoom, with patches of the papers' side: the default until 2026-11-28."""
 _VARIED = ("attention", "partition", "zoom_entropy_threshold")
 """What makes a row one of an experiment and not of its method's default, where it is not None."""
 
@@ -88,9 +90,10 @@ def rivals(rows: Sequence[Row], former: Sequence[Row], pass_gflop: PassGflop) ->
         pass_gflop: What one pass costs.
     """
     lines = _lines(rows, pass_gflop, former=False)
-    known = {(line.method, line.base, line.input_size) for line in lines}
-    older = _lines(former, pass_gflop, former=True)
-    lines += [line for line in older if (line.method, line.base, line.input_size) not in known]
+    for older in (rows, former):  # a Guided Zoom of its former settings may be that of a network of today's
+        known = {(line.method, line.base, line.input_size) for line in lines}
+        told = _lines(older, pass_gflop, former=True)
+        lines += [line for line in told if (line.method, line.base, line.input_size) not in known]
     return sorted(lines, key=lambda line: (line.gflop, line.mean, line.name))
 
 
@@ -126,7 +129,9 @@ def not_measured(lines: Sequence[Rival], input_size: int = 224) -> list[str]:
 
 def _lines(rows: Sequence[Row], pass_gflop: PassGflop, *, former: bool) -> list[Rival]:
     groups: dict[tuple[Any, ...], list[Answer]] = defaultdict(list)
-    for answer in _named([answer for row in rows if row["split"] == Split.TEST for answer in _answers(row)]):
+    for answer in _named(
+        [answer for row in rows if row["split"] == Split.TEST for answer in _answers(row, former=former)]
+    ):
         row = answer.row
         groups[answer.name, row["base"], row["input_size"], row["source_size"]].append(answer)
     lines = []
@@ -165,11 +170,11 @@ def _run_of(answer: Answer) -> tuple[Any, ...]:
     return (answer.name, *(str(answer.row.get(name)) for name in (*settings, *ran)))
 
 
-def _answers(row: Row) -> Iterator[Answer]:
+def _answers(row: Row, *, former: bool) -> Iterator[Answer]:
     """Return what a row says of rivals; of an S3N, also what its first look says alone."""
     if any(row.get(name) is not None for name in _VARIED):
         return
-    if row["measured"] == Measured.REFINEMENT and _usual_zoom(row):
+    if row["measured"] == Measured.REFINEMENT and _usual_zoom(row, former=former):
         tuned = TUNED if row.get("tuned_on") else ""
         yield from (Answer(name + tuned, row, row["top1"], _zoom_passes(row)) for name in _matching(row, _ZOOMS))
     if row["measured"] != Measured.ACCURACY:
@@ -203,8 +208,8 @@ def _zoom_passes(row: Row) -> float:
     return float(forwards + row["patches"] * (2 if row["mirrored"] else 1))
 
 
-def _usual_zoom(row: Row) -> bool:
-    """Whether a Guided Zoom is the default one, or the default one tuned."""
+def _usual_zoom(row: Row, *, former: bool) -> bool:
+    """Whether a Guided Zoom is the default one, or the default one tuned; of a former recipe, that of its time."""
     pool, refinement = PoolConfig(), RefinementConfig()
     usual = {
         "grounding": USUAL[Family.MAP].method,
@@ -215,7 +220,9 @@ def _usual_zoom(row: Row) -> bool:
         "scores": refinement.scores,
         "mirrored": refinement.mirrored,
     }
-    decision = {"top_k": refinement.top_k, "weights": list(refinement.weights)}
+    usual["patch"] = round(PAPER_PATCH if former else pool.patches.patch, 3)
+    weights = _FORMER_WEIGHTS if former else refinement.weights
+    decision = {"top_k": refinement.top_k, "weights": list(weights)}
     asked = usual if row.get("tuned_on") else usual | decision
     older = {"keep": pool.keep, "stretch": pool.patches.stretch, "scores": refinement.scores}  # these never differed
     return all(row.get(name, older.get(name)) == value for name, value in asked.items())

@@ -8,6 +8,7 @@ from enum import StrEnum
 from itertools import chain
 from typing import Any
 
+from foveate.guided_zoom.config import PAPER_PATCH
 from foveate.recipes.config import TrainConfig
 
 
@@ -40,8 +41,9 @@ class Quantity(StrEnum):
     def measured_by(self) -> str | None:
         """The command that measures it on a run, where that is not `foveate evaluate`."""
         zoom = (
-            "foveate guided-zoom RUN --pool.grounding.method ceb --pool.patches.rounds 2 --pool.no-whole "
-            "--refinement.weights 0.4 0.3 0.2 0.1 --refinement.no-mirrored --refinement.top-k"
+            f"foveate guided-zoom RUN --pool.grounding.method ceb --pool.patches.patch {PAPER_PATCH} "
+            "--pool.patches.rounds 2 --pool.no-whole --refinement.weights 0.4 0.3 0.2 0.1 "
+            "--refinement.no-mirrored --refinement.top-k"
         )
         return {
             Quantity.LOCALISATION: "foveate localise RUN",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -154,7 +155,9 @@ def _fitted(other: GuidedZoomRun, refinement: RefinementConfig | None) -> Guided
 
 
 def usual_refinement(run: Run, out: Path, pool: PoolConfig) -> RefinementConfig:
-    """Return how a Guided Zoom decides where nothing is asked for: as its folder says, else as far as the paper goes.
+    """Return how a Guided Zoom decides where nothing is asked for: as its folder says, else by the usual weights.
+
+    The usual ones are of a single look; of more rounds than that the paper's count, as far as they go.
 
     Args:
         run: Of the conventional network.
@@ -163,7 +166,9 @@ def usual_refinement(run: Run, out: Path, pool: PoolConfig) -> RefinementConfig:
     """
     if GuidedZoomRun.is_at(out):
         return GuidedZoomRun.open(out).description.refinement
-    return RefinementConfig(top_k=min(5, len(run.class_names)), weights=_PAPER[: pool.patches.rounds + 2])
+    usual = RefinementConfig(top_k=min(5, len(run.class_names)))
+    rounds = pool.patches.rounds
+    return replace(usual, weights=_PAPER[: rounds + 2]) if rounds else usual
 
 
 def _described(
