@@ -62,7 +62,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("root", type=Path, help="the data set")
     parser.add_argument("--split-seeds", type=int, nargs="+", default=[1], help="divisions of the training photographs")
-    parser.add_argument("--patches", type=float, nargs="+", default=[150 / 448], help="sides, as shares of the view's")
+    parser.add_argument(
+        "--patches", type=float, nargs="+", default=[PatchConfig().patch], help="sides, as shares of the view's"
+    )
     parser.add_argument("--training", nargs="+", choices=("usual", "thorough"), default=["usual", "thorough"])
     parser.add_argument("--work", type=Path, default=Path("runs/judges"), help="where networks and pools lie")
     parser.add_argument("--out", type=Path, required=True, help="the file of rows")

@@ -103,11 +103,14 @@ def test_the_answers_are_torchs(name: str) -> None:
 
 
 def test_a_looker_is_passed_through_it_too() -> None:
-    network = Classifier.place(looking(), OPENVINO).network
-    assert isinstance(network, S3N)
-    assert network.looker is not None
-    assert isinstance(network.looker.backbone.runtime, OpenVINOPass)
-    assert network.looker.backbone.runtime is not network.backbone.runtime
+    classifier = Classifier.place(looking(), OPENVINO)
+    assert isinstance(classifier.network, S3N)
+    assert classifier.network.looker is not None
+    runtime = classifier.network.looker.backbone.runtime
+    assert isinstance(runtime, OpenVINOPass)
+    assert not runtime._models
+    classifier.logits(pixels(2))
+    assert len(runtime._models) == 1
 
 
 def test_every_size_of_image_has_a_model() -> None:

@@ -97,6 +97,13 @@ def test_patches_are_what_pillow_enlarges(seed: int, x: float, y: float, side: i
     assert_close(patch, torch.from_numpy(np.array(expected)).float(), rtol=0, atol=1.01)  # Pillow rounds twice
 
 
+def test_a_patch_that_shrinks_is_averaged() -> None:
+    """By hand: each pixel of half the size is the mean of four; those of stripes one pixel wide are grey."""
+    stripes = torch.arange(16).remainder(2).mul(200).to(torch.uint8).view(1, 1, 16, 1).expand(1, 16, 16, 3)
+    patch = cut(stripes, torch.tensor([0]), torch.tensor([[0.0, 0.0, 16.0, 16.0]]), Size(8, 8))
+    assert_close(patch, torch.full((1, 3, 8, 8), 100.0))
+
+
 def test_a_patch_of_its_own_size_is_the_pixels_themselves() -> None:
     images = noise(2, 24, 32, 3)
     patch = cut(images, torch.tensor([1]), torch.tensor([[5.0, 3.0, 15.0, 13.0]]), Size(10, 10))

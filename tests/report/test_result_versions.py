@@ -70,6 +70,13 @@ def test_the_patches_of_older_rows_are_of_the_papers_side(tmp_path: Path, kind: 
     assert "patch" not in plain
 
 
+@pytest.mark.parametrize("asked", ["--pool.patches.patch 0.5", "--pool.patches.patch=0.5"])
+def test_an_older_row_whose_command_says_its_patches_has_those(tmp_path: Path, asked: str) -> None:
+    row = {"row_version": 2, "measured": "trust", "method": "guided-zoom"}
+    (zoomed,) = read(tmp_path / "rows.jsonl", {**row, "measured_command": f"foveate trust RUN {asked} --out zoom"})
+    assert zoomed["patch"] == 0.5
+
+
 def test_a_threshold_is_read_under_its_present_name(tmp_path: Path) -> None:
     (row,) = read(tmp_path / "rows.jsonl", {"method": "s3n", "zoom_above": 0.7, **RAN})
     assert row["zoom_entropy_threshold"] == 0.7

@@ -154,6 +154,7 @@ def test_guided_zooms_are_a_table_of_their_own() -> None:
         row(4, 87.0, **zoom, keep="erased-correct", stretch=True, scores="logits"),
         row(5, 87.0, **{**zoom, "preset": "former paper"}),
         row(6, 87.0, **{**zoom, "patch": 0.5}),
+        row(6, 87.0, **{**zoom, "tuned_on": "validation", "weights": [0.4, 0.2]}),
     ]
     table = with_results(f"{BEGIN}{END}", rows).split("\n\n")[2]
     lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()]
@@ -167,8 +168,10 @@ def test_guided_zooms_are_a_table_of_their_own() -> None:
         "pretrained, 15 epochs, keep erased-correct, stretch True, scores logits",
         "pretrained, 15 epochs",
         "pretrained, 15 epochs, patches of 50%",
+        "pretrained, 15 epochs",
     ]
-    assert [line[7] for line in lines[4:]] == ["1, 2, 3", "1", "4", "5", "6"]
+    assert [line[7] for line in lines[4:]] == ["1, 2, 3", "1", "4", "5", "6", "6"]
+    assert lines[9][6] == "0.4 0.2, k fitted"
     assert lines[7][0] == "s3n (former paper)"
 
 

@@ -175,7 +175,7 @@ def test_guided_zoom_finds_the_evidence_of_most_classes_once(
         assert read_image(picture).width > 200
     assert "round 0" in (folder / "rounds.md").read_text()
     monkeypatch.setattr(paper_runs, "_PAPER_POOL", replace(POOL, whole=not POOL.whole))
-    with pytest.raises(UserError, match=r"began with another pool \(whole\)"):
+    with pytest.raises(UserError, match=r"began with another pool \(whole True, not False\)"):
         made("zoom", small, tmp_path)
 
 

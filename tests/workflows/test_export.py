@@ -203,7 +203,7 @@ def test_weights_that_no_onnx_file_holds_are_refused_before_the_work(monkeypatch
     network = small(
         lambda _: OwnNetwork.of(nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten()), 3)
     )
-    with pytest.raises(UserError, match=r"one file of 2 GiB at most; .* are 0.0 GiB; export it as --format torch"):
+    with pytest.raises(UserError, match=r"one file of less than 2 GiB; .* are 0.00 GiB; export it as --format torch"):
         as_onnx(traced(network, 64))
 
 

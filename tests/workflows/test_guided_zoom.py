@@ -321,10 +321,17 @@ def test_more_classes_than_there_are_is_refused(quick_run: Run, evidence: TrainC
 
 @pytest.mark.parametrize(
     ("change", "what"),
-    [({"network_hash": "x"}, "another network"), ({"pool": replace(POOL, whole=False)}, r"another pool \(whole\)")],
+    [
+        ({"network_hash": "x"}, "another network"),
+        ({"pool": replace(POOL, whole=False)}, r"another pool \(whole True, not False\)"),
+        (
+            {"pool": replace(POOL, patches=replace(POOL.patches, patch=0.6))},
+            rf"another pool \(patches\.patch {POOL.patches.patch}, not 0\.6\)",
+        ),
+    ],
 )
 def test_a_guided_zoom_of_another_is_refused(made: GuidedZoomRun, change: dict[str, object], what: str) -> None:
-    with pytest.raises(UserError, match=f"began with {what}; name another folder"):
+    with pytest.raises(UserError, match=f"began with {what}; ask for what it began with, or name another folder"):
         GuidedZoomRun.start(made.path, replace(made.description, **change))  # type: ignore[arg-type]
 
 

@@ -70,7 +70,7 @@ def test_another_looker_is_another_guided_zoom(
     looked: Path, quick_run: Run, tiny_run: Run, evidence: TrainConfig
 ) -> None:
     for other in (None, quick_run):
-        with pytest.raises(UserError, match="began with another looker, or none; name another folder"):
+        with pytest.raises(UserError, match="began with another looker, or none; ask for what it began with"):
             made_of(quick_run, looked, evidence, pool=GROUNDED, refinement=None, looker=other)
     with pytest.raises(UserError, match="was built with another looker; name another folder"):
         build_pool(quick_run, looked / "pool", GROUNDED, context=QUIET)

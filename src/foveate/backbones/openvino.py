@@ -82,6 +82,7 @@ def run_by(backbone: Backbone | OwnCNN, runtime: Runtime, device: torch.device, 
     """Have a backbone pass its images through a runtime.
 
     What is no backbone stays torch's: heads, S3N's saliency network, the part networks of an MA-CNN that has several.
+    A looker has a backbone of its own.
 
     Raises:
         UserError: The runtime is not installed, or does not compute on this device.

@@ -141,6 +141,14 @@ def unstructured(content: Any) -> dict[str, Any]:
     return plain
 
 
+def flattened(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return what lies at the ends of a tree, each under its names from the root, such as `patches.rounds`."""
+    flat: dict[str, Any] = {}
+    for name, value in tree.items():
+        flat |= flattened(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {prefix + name: value}
+    return flat
+
+
 def structured(
     content: Mapping[str, Any],
     kind: type[_Kind],

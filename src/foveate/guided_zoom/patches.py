@@ -30,17 +30,19 @@ def boxes_around(places: Float[Tensor, "*n 2"], side: int, size: Size) -> Int64[
 def cut(
     images: UInt8[Tensor, "n H W 3"], which: Int64[Tensor, " m"], boxes: Float[Tensor, "m 4"], size: Size
 ) -> Float[Tensor, "m 3 h w"]:
-    """Cut boxes out of images and resize each to `size`, bilinearly, as Pillow enlarges them; values stay in 0..255.
+    """Cut boxes out of images and resize each to `size`, bilinearly, as Pillow does; values stay in 0..255.
+
+    What is enlarged is Pillow's; what shrinks is the mean of a grid of samples, where Pillow weighs its pixels.
 
     Args:
         images: The views to cut from.
         which: The image of each box.
-        boxes: Inside their image and not larger than `size`: nothing here averages pixels.
+        boxes: Inside their image.
         size: Of the patches.
     """
     regions = torch.cat((which[:, None].to(boxes), boxes), dim=1)
     pixels = images.permute(0, 3, 1, 2).float().contiguous()
-    patches: Tensor = roi_align(pixels, regions, (size.height, size.width), sampling_ratio=1, aligned=True)
+    patches: Tensor = roi_align(pixels, regions, (size.height, size.width), sampling_ratio=0, aligned=True)
     return patches
 
 

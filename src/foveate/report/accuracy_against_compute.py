@@ -112,7 +112,8 @@ def compute_markdown(measured: Measured, pictures: str = "images") -> str:
         f"![{measured.title.heading}: accuracy against compute]({pictures}/{measured.picture_name})\n",
     ]
     if any(line.former for line in lines):
-        blocks.append("† By the settings of until 2026-11-27: of the training, or of Guided Zoom (smaller patches).\n")
+        zoom = "a Guided Zoom of until 2026-11-28 (smaller patches, counted for more)"
+        blocks.append(f"† By former settings: trained as until 2026-11-27, or {zoom}.\n")
     if missing:
         blocks.append(f"Not measured yet: {'; '.join(missing)}.\n")
     return "\n".join(blocks)

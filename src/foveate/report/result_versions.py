@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
@@ -28,6 +29,7 @@ class Measured(StrEnum):
     TRUST = "trust"
 
 
+_PATCH = re.compile(r"--pool\.patches\.patch[ =]([\d.]+)")
 _FORMER = ("paper", "reference")
 _RAN = ("command", "commit", "hardware")
 _BOTH = {f"{what}_{name}": None for what in ("trained", "measured") for name in _RAN}
@@ -59,9 +61,11 @@ def _with_two_processes(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _with_a_patch(row: dict[str, Any]) -> dict[str, Any]:
-    """Version 2 did not say how large a Guided Zoom's patches were: all were of the paper's side."""
+    """Version 2 did not say how large a Guided Zoom's patches were: of the paper's side where no command says more."""
     if row["method"] == "guided-zoom":
-        add_fields(row, patch=round(PAPER_PATCH, 3))
+        commands = " ".join(str(row.get(f"{what}_command")) for what in ("trained", "measured"))
+        asked = _PATCH.search(commands)
+        add_fields(row, patch=round(float(asked[1]) if asked else PAPER_PATCH, 3))
     return row
 
 

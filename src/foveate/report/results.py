@@ -204,9 +204,10 @@ def _refinement_line(group: Sequence[Mapping[str, Any]], several: bool) -> tuple
 
 
 def _freely_fitted(row: Mapping[str, Any]) -> bool:
-    """Say whether weights were fitted, and not k alone at the paper's."""
+    """Say whether weights were fitted, and not k alone at the usual weights, or at the paper's."""
     weights = tuple(row["weights"])
-    return bool(row["tuned_on"]) and weights != RefinementConfig.paper().weights[: len(weights)]
+    given = (RefinementConfig().weights, RefinementConfig.paper().weights[: len(weights)])
+    return bool(row["tuned_on"]) and weights not in given
 
 
 def _evidence(row: Mapping[str, Any]) -> str:

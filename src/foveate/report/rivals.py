@@ -42,7 +42,7 @@ class Rival:
     top1: tuple[float, ...]
     """Of each run, in per cent."""
     former: bool
-    """Whether it was trained by a recipe that is no longer the default."""
+    """Whether the recipe that trained it, or a Guided Zoom's settings, are no longer the default."""
 
     @property
     def mean(self) -> float:
@@ -86,7 +86,7 @@ def rivals(rows: Sequence[Row], former: Sequence[Row], pass_gflop: PassGflop) ->
 
     Args:
         rows: Of test splits, as `read_rows` returns them, of one data set.
-        former: Such rows of a former recipe: of what `rows` do not have.
+        former: Such rows of a former recipe: of what `rows` do not have, in former settings of Guided Zoom or today's.
         pass_gflop: What one pass costs.
     """
     lines = _lines(rows, pass_gflop, former=False)

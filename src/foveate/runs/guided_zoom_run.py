@@ -18,13 +18,13 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import mkdtemp
 
 from foveate.config.networks import NAMED_WEIGHTS
 from foveate.errors import UserError
-from foveate.files.documents import read_json, structured, unstructured, write_json
+from foveate.files.documents import flattened, read_json, structured, unstructured, write_json
 from foveate.files.hashes import hash_of_file
 from foveate.guided_zoom.config import PoolConfig, RefinementConfig
 from foveate.guided_zoom.pool import EvidencePool
@@ -114,8 +114,8 @@ class GuidedZoomRun:
                     return None
                 raise UserError(
                     f"a Guided Zoom goes on with the network and pool that it began with; {path} began with "
-                    f"{what}{_named(run.description, description)}; name another folder with --out, or remove that "
-                    "one"
+                    f"{what}{_named(run.description, description)}; ask for what it began with, or name "
+                    "another folder with --out"
                 )
         return run
 
@@ -299,10 +299,9 @@ def _begun_alike(config: TrainConfig, other: TrainConfig) -> TrainConfig:
 
 
 def _named(old: GuidedZoomDescription, new: GuidedZoomDescription) -> str:
-    """Name the fields of the pool that differ; nothing where the network does."""
+    """Name the fields of the pool that differ, and what each began with; nothing where the network does."""
     if old.network_hash != new.network_hash or old.looker_hash != new.looker_hash:
         return ""
-    differing = [
-        each.name for each in fields(PoolConfig) if getattr(old.pool, each.name) != getattr(new.pool, each.name)
-    ]
-    return f" ({', '.join(differing)})"
+    begun, asked = (flattened(unstructured(each.pool)) for each in (old, new))
+    differing = [f"{name} {value}, not {asked.get(name)}" for name, value in begun.items() if asked.get(name) != value]
+    return f" ({'; '.join(differing)})"

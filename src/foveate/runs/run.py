@@ -35,7 +35,7 @@ from foveate.config.hardware import Runtime
 from foveate.config.networks import NAMED_WEIGHTS
 from foveate.data.records import ImageRecord
 from foveate.errors import UserError
-from foveate.files.documents import check_fields, read_json, shortened, structured, unstructured, write_json
+from foveate.files.documents import check_fields, flattened, read_json, shortened, structured, unstructured, write_json
 from foveate.files.hashes import hash_of_file
 from foveate.files.parquet import read_parquet, write_parquet
 from foveate.networks.network import Network
@@ -365,11 +365,5 @@ def _start_moved(new: RunDescription, old: RunDescription) -> RunDescription:
 
 
 def _differences(old: RunDescription, new: RunDescription) -> list[str]:
-    return [name for name, value in _flat(unstructured(new)).items() if _flat(unstructured(old)).get(name) != value]
-
-
-def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in tree.items():
-        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {prefix + name: value}
-    return flat
+    begun = flattened(unstructured(old))
+    return [name for name, value in flattened(unstructured(new)).items() if begun.get(name) != value]

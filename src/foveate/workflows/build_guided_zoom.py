@@ -157,7 +157,7 @@ def _fitted(other: GuidedZoomRun, refinement: RefinementConfig | None) -> Guided
 def usual_refinement(run: Run, out: Path, pool: PoolConfig) -> RefinementConfig:
     """Return how a Guided Zoom decides where nothing is asked for: as its folder says, else by the usual weights.
 
-    The usual ones are of a single look; of more rounds than that the paper's count, as far as they go.
+    With rounds of erasing the paper's weights are used, as many as there are rounds.
 
     Args:
         run: Of the conventional network.

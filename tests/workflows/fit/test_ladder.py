@@ -242,6 +242,29 @@ def test_the_test_split_is_seen_by_no_network_before_the_last_step(
     assert sum(each.startswith("test/") for each in seen[before[0] :]) >= 12
 
 
+def test_a_guided_zoom_goes_on_with_the_patches_that_its_first_fold_has(
+    birds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where an interrupted fit goes on in a version of other defaults."""
+    take(monkeypatch, "guided-zoom")
+
+    def rungs_with(pool: PoolConfig) -> None:
+        plain = small_rungs()[1]
+        assert isinstance(plain, TrainedRung)
+        monkeypatch.setattr(fit_module, "rungs", lambda: (plain, GuidedZoomRung("guided-zoom", (plain,), pool)))
+
+    def stop(line: str) -> None:
+        if "guided-zoom of plain: fold 2" in line:
+            raise KeyboardInterrupt
+
+    rungs_with(POOL)
+    with pytest.raises(KeyboardInterrupt):
+        fitted(birds, tmp_path / "fit", say=stop)
+    rungs_with(replace(POOL, patches=replace(POOL.patches, patch=0.8)))
+    fitted(birds, tmp_path / "fit")
+    assert foveate.GuidedZoomRun.open(tmp_path / "fit").description.pool.patches == POOL.patches
+
+
 def test_a_guided_zoom_that_wins_is_left_whole(birds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     setting = foveate.RefinementConfig(top_k=2)
     monkeypatch.setattr(guided_zoom_rung, "chosen_setting", lambda parts, usual: setting)

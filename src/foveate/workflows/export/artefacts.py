@@ -19,8 +19,8 @@ from foveate.workflows.export.traced import first_words, quiet
 
 METADATA = "foveate"
 """Under which name, and beginning of names, a file says of itself what it is and how it was proved."""
-_MOST_BYTES = 2**31 - 1
-"""Of one ONNX file: protobuf's limit."""
+_MOST_BYTES = 2**31 - 2**24
+"""Of the weights in an ONNX file: protobuf's limit, less room for the graph."""
 _OPERATION = re.compile(r"OpOverload\(op='([\w.]+)'")
 
 
@@ -93,8 +93,8 @@ def as_onnx(program: ExportedProgram) -> Any:
     count = sum(each.nbytes for each in held if isinstance(each, torch.Tensor))
     if count > _MOST_BYTES:
         raise UserError(
-            f"an ONNX graph is one file of 2 GiB at most; the network's weights are {count / 2**30:.1f} GiB; export it "
-            f"as --format {ExportFormat.TORCH}, or take a smaller network"
+            "an ONNX graph, of which OpenVINO's is made too, is one file of less than 2 GiB; the network's weights are "
+            f"{count / 2**30:.2f} GiB; export it as --format {ExportFormat.TORCH}, or take a smaller network"
         )
     with quiet("torch.onnx"):
         try:

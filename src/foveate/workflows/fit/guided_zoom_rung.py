@@ -110,7 +110,7 @@ class GuidedZoomRung(Rung):
     @override
     def evaluate(self, ladder: Ladder, branch: Branch) -> float:
         run = Run.open(ladder.out / "network")
-        (asked, *_) = build_guided_zoom(run, ladder.out, pool=self.pool, context=_context(ladder))
+        (asked, *_) = build_guided_zoom(run, ladder.out, pool=self._pool(ladder), context=_context(ladder))
         return asked.change.after
 
     def refinement(self, ladder: Ladder) -> RefinementConfig:
@@ -118,9 +118,14 @@ class GuidedZoomRung(Rung):
         scored = [scored_of(table, raw=False) for table in self._tables(ladder)]
         return chosen_setting(scored, self._usual(ladder))
 
+    def _pool(self, ladder: Ladder) -> PoolConfig:
+        """Return what pools hold: what the first fold's does where that is begun, by whatever defaults."""
+        first = self._folder(ladder, 0)
+        return GuidedZoomRun.open(first).description.pool if GuidedZoomRun.is_at(first) else self.pool
+
     def _usual(self, ladder: Ladder) -> RefinementConfig:
         run = self._climbed_base(ladder).fold_run(ladder, 0)
-        return usual_refinement(run, self._folder(ladder, 0), self.pool)
+        return usual_refinement(run, self._folder(ladder, 0), self._pool(ladder))
 
     def _base(self, ladder: Ladder) -> TrainedRung | None:
         """Return the best network that is trained, by its answers out of fold; of equals the first."""
@@ -158,7 +163,8 @@ class GuidedZoomRung(Rung):
         config = EvidenceTraining().config_for(run, folder / "pool", ladder.config.hardware)
         config = replace(config, transforms=of_size(config.transforms, ladder.config.size))
         training = EvidenceTraining(config=config)
-        build_guided_zoom(run, folder, pool=self.pool, evidence=training, split=split, context=_context(ladder))
+        pool, context = self._pool(ladder), _context(ladder)
+        build_guided_zoom(run, folder, pool=pool, evidence=training, split=split, context=context)
 
 
 def chosen_setting(parts: Sequence[CachedScores], usual: RefinementConfig) -> RefinementConfig:
