@@ -33,7 +33,7 @@ CLASSES = ("wren", "owl")
 BACKBONE = BackboneConfig(architecture="test_resnet", weights="none")
 DATA = DataConfig(root=Path("/data/birds"), relabel=Path("/lists/new.csv"), group_column="nest")
 POOL = PoolConfig(grounding=GroundingConfig(method=GroundingMethod.EB, layer="layer3"))
-REFINEMENT = RefinementConfig(entropy_threshold=0.5)
+REFINEMENT = RefinementConfig(weights=(0.4, 0.3), entropy_threshold=0.5)
 WRONG: tuple[object, ...] = (None, True, 1.5, "5", [1], {"a": 1}, 10**30, float("nan"))
 """Each is refused wherever something of another type is due."""
 OPTIONAL = {

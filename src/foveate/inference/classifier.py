@@ -12,10 +12,9 @@ import torch
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
-from foveate.backbones.backbone import Backbone, Normalisation
+from foveate.backbones.backbone import Normalisation
 from foveate.backbones.folding import folded
 from foveate.backbones.openvino import run_by
-from foveate.backbones.own_cnns import OwnCNN
 from foveate.config.branches import Branch
 from foveate.config.checks import require
 from foveate.config.hardware import HardwareConfig
@@ -148,9 +147,8 @@ class Classifier:
         device = device_of(hardware)
         layout = torch.channels_last if hardware.channels_last else torch.contiguous_format
         placed, dtype = folded(network.eval()).to(device).to(memory_format=layout), autocast_dtype(hardware)
-        for part in placed.modules():  # its backbone, and that of a network which looks in its place
-            if isinstance(part, Backbone | OwnCNN):
-                run_by(part, hardware.runtime, device, dtype)
+        for backbone in placed.backbones:
+            run_by(backbone, hardware.runtime, device, dtype)
         calibration = calibration or Calibration()
         if branch is not None:
             calibration = calibration.alone(branch, network)

@@ -114,7 +114,7 @@ class Network(nn.Module, ABC):
     - to be grounded, by Guided Zoom too: `first_view`, where its backbone sees another size than the network is given,
       and `decides_by_backbone`, where its decision is the backbone's own;
     - to have several branches, of which one can answer alone: `branches`, `passes`, `branch_logits`;
-    - to look by another network than its own: `look_by`;
+    - to look by another network than its own: `look_by`, `backbones`;
     - to leave views out where it is sure: `skippable_views`, `check_looks_closer`, `look_where_unsure`;
     - to be localised: `check_class_maps`, `branch_maps`;
     - to have its attention measured: `check_response_peaks`, `response_peaks`;
@@ -193,6 +193,11 @@ class Network(nn.Module, ABC):
             branches: Some of `branches`; views that these do not rest on are not looked at.
         """
         return self(images)  # type: ignore[no-any-return]
+
+    @property
+    def backbones(self) -> tuple[Backbone | OwnCNN, ...]:
+        """What images pass through: its backbone, and that of a network which looks for it."""
+        return (self.backbone,)
 
     def look_by(self, looker: Looker) -> None:
         """Let another network say where to look (`NetworkConfig.looks_by`); its weights become part of this one's.

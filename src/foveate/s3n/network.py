@@ -158,6 +158,11 @@ class S3N(Network):
         return every if Branch.JOINT in branches else tuple(branch for branch in every if branch in branches)
 
     @property
+    def backbones(self) -> tuple[Backbone | OwnCNN, ...]:
+        """The looker's too."""
+        return (self.backbone,) if self.looker is None else (self.backbone, self.looker.backbone)
+
+    @property
     def skippable_views(self) -> int:
         """How many views follow the first, the looker's too: none where it decides from the first one alone."""
         return self.passes(self.branches) - 1
