@@ -27,6 +27,7 @@ from foveate.networks.plain import PlainNetwork
 from foveate.s3n.config import S3NConfig
 from foveate.s3n.network import S3N
 from foveate.training.depthwise import FastDepthwiseGradients
+from screening.mixing import patched
 from screening.photographs import Photographs
 from screening.settings import Settings
 from screening.views import test_boxes, training_boxes, trivial_augment, windows
@@ -212,6 +213,9 @@ def _batches(network: Network, settings: Settings, fold: Fold) -> Iterator[tuple
         if settings.mixup:
             share = float(np.random.default_rng([settings.seed, step]).beta(settings.mixup, settings.mixup))
             views, targets = (share * each + (1 - share) * each.flip(0) for each in (views, targets))
+        if settings.patched != "none":
+            labels = photographs.labels[chosen]
+            views, targets = patched(cast(PlainNetwork, network), settings, views, labels, targets, step)
         targets = (1 - settings.smoothing) * targets + settings.smoothing / photographs.classes
         normalised = network.backbone.normalisation(views.contiguous(memory_format=torch.channels_last))
         yield normalised, targets, step * 1000 + torch.arange(len(chosen), device=device)

@@ -12,6 +12,7 @@ _GUESS = Settings(steps=1120, probe=True, head_rate=0.01)
 
 _SMALL = replace(_GUESS, trained=160)
 _LATE = replace(_GUESS, frozen_stages=2)
+_LONG = replace(_LATE, learning_rate=0.06, steps=1680)
 
 
 def _adamw(rate: float) -> dict[str, Any]:
@@ -79,6 +80,12 @@ PLAN: dict[str, Settings] = {
     "late, trivial, rate 0.03": replace(_LATE, augment="trivial", learning_rate=0.03),
     "late, rate 0.03, S3N": replace(_LATE, learning_rate=0.03, looks=3, source=448, steps=700),
     "late, rate 0.06, S3N": replace(_LATE, learning_rate=0.06, looks=3, source=448, radius_rate=0.0),
+    "long": _LONG,
+    "long, snapmix": replace(_LONG, patched="snapmix"),
+    "long, half snapmix": replace(_LONG, patched="snapmix", share_patched=0.5),
+    "long, cutmix": replace(_LONG, patched="cutmix"),
+    "long, mixup 0.2": replace(_LONG, mixup=0.2),
+    "long, trivial": replace(_LONG, augment="trivial"),
     "late, twice the steps": replace(_LATE, steps=2240),
     "late, adamw 5e-4, twice the steps": replace(_LATE, **_adamw(5e-4), steps=2240),
     "late, trivial, twice the steps": replace(_LATE, augment="trivial", steps=2240),

@@ -38,6 +38,12 @@ class Settings:
     dropout: float = 0.0
     mixup: float = 0.0
     """Parameter of the Beta distribution from which photographs and labels are mixed."""
+    patched: str = "none"
+    """Or cutmix, snapmix: a box of another photograph is put into each one; labels count by area, or by class maps."""
+    box: float = 5.0
+    """Parameter of the Beta distribution from which the boxes' areas are drawn."""
+    share_patched: float = 1.0
+    """Of the batches."""
     input: int = 224
     source: int = 224
     trained: int | None = None
