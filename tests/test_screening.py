@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from foveate.config.networks import BackboneConfig, PlainConfig
+from foveate.networks.plain import PlainNetwork
+from screening.mixing import patched
 from screening.photographs import FOLDS, Photographs
 from screening.plan import PLAN
 from screening.settings import Settings
@@ -63,6 +66,23 @@ def test_an_augmented_view_is_still_an_image() -> None:
     unchanged = (changed == images).flatten(1).all(1)
     assert bool(unchanged.any())
     assert not bool(unchanged.all())
+
+
+def test_a_box_of_the_next_photograph_counts_by_its_area_or_by_its_evidence() -> None:
+    network = PlainNetwork.create(PlainConfig(backbone=BackboneConfig(architecture="resnet18", weights="none")), 2)
+    views = torch.cat([torch.zeros(1, 3, 64, 64), torch.full((1, 3, 64, 64), 200.0)])
+    labels, targets = torch.tensor([0, 1]), torch.eye(2)
+    cut, shares = patched(network, Settings(patched="cutmix"), views, labels, targets, 0)
+    inside = (cut[0] > 100).all(0)
+    assert float(shares[0, 1]) == pytest.approx(float(inside.float().mean()), abs=0.04)  # whole pixels
+    assert shares.sum(1).tolist() == pytest.approx([1, 1])
+    assert bool((cut[0][:, ~inside] == 0).all())
+    _, evidence = patched(network, Settings(patched="snapmix"), views, labels, targets, 0)
+    assert float(evidence.min()) > 0
+    assert float(evidence.max()) < 1
+    assert network.training
+    same, _ = patched(network, Settings(patched="cutmix", share_patched=0.0), views, labels, targets, 0)
+    assert same is views
 
 
 def test_the_plan_begins_with_what_is_the_default() -> None:

@@ -80,7 +80,6 @@ PLAN: dict[str, Settings] = {
     "late, trivial, rate 0.03": replace(_LATE, augment="trivial", learning_rate=0.03),
     "late, rate 0.03, S3N": replace(_LATE, learning_rate=0.03, looks=3, source=448, steps=700),
     "late, rate 0.06, S3N": replace(_LATE, learning_rate=0.06, looks=3, source=448, radius_rate=0.0),
-    "long": _LONG,
     "long, snapmix": replace(_LONG, patched="snapmix"),
     "long, half snapmix": replace(_LONG, patched="snapmix", share_patched=0.5),
     "long, cutmix": replace(_LONG, patched="cutmix"),
