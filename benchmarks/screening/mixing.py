@@ -68,9 +68,8 @@ def _shares(network: PlainNetwork, views: Tensor, labels: Tensor) -> Tensor:
     modes = {module: module.training for module in network.modules()}
     network.eval()
     with torch.autocast(views.device.type, torch.bfloat16):
-        features = network.backbone(
-            network.backbone.normalisation(views.contiguous(memory_format=torch.channels_last))
-        ).float()
+        pixels = views.byte().contiguous(memory_format=torch.channels_last)
+        features = network.backbone(network.backbone.normalisation(pixels)).float()
     for module, mode in modes.items():
         module.training = mode
     maps = torch.einsum("bkhw,bk->bhw", features, network.backbone.classifier.weight[labels])
