@@ -33,14 +33,14 @@ def folded(network: _N) -> _N:
     """
     if network.training:
         raise ValueError("batch norms can be folded in evaluation mode only; got a network in training mode")
-    network = copy.deepcopy(network)
+    copies: dict[int, Any] = {}
     for convolution, norm in _pairs(network):
         layer, batch_norm = network.get_submodule(convolution), network.get_submodule(norm)
         assert isinstance(layer, nn.Conv2d)
         assert isinstance(batch_norm, nn.BatchNorm2d)
-        network.set_submodule(convolution, fuse_conv_bn_eval(layer, batch_norm))
-        network.set_submodule(norm, _rest_of(batch_norm))
-    return network
+        copies[id(layer)] = fuse_conv_bn_eval(layer, batch_norm)
+        copies[id(batch_norm)] = copy.deepcopy(_rest_of(batch_norm))
+    return copy.deepcopy(network, copies)  # which takes those as copies made already
 
 
 class _Tracer(torch.fx.Tracer):

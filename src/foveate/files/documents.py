@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from enum import Enum, StrEnum
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, TypeVar, cast, get_origin
 
@@ -36,8 +36,10 @@ _LONGEST_NUMBER = 400
 """Digits; beyond any number that we write."""
 
 
-def _strict(methods: Mapping[str, type[NetworkConfig]]) -> JsonConverter:
+@cache
+def _strict(of_methods: tuple[tuple[str, type[NetworkConfig]], ...]) -> JsonConverter:
     """Return what turns typed objects to JSON and back; nothing is coerced and nothing left out is made up."""
+    methods = dict(of_methods)
     converter = make_converter(forbid_extra_keys=True)
     converter.register_unstructure_hook(Path, lambda path: str(located(path)))
     converter.register_unstructure_hook(Enum, lambda member: member.value)
@@ -132,7 +134,7 @@ _NAMES: dict[type, str] = {
     list: "a list",
     dict: "an object",
 }
-_converter = _strict({})
+_converter = _strict(())
 
 
 def unstructured(content: Any) -> dict[str, Any]:
@@ -169,7 +171,7 @@ def structured(
         UserError: A field is missing, unknown, of another type or breaks a rule; all of them are named.
     """
     try:
-        return (_converter if methods is None else _strict(methods)).structure(content, kind)
+        return (_converter if methods is None else _strict(tuple(methods.items()))).structure(content, kind)
     except ClassValidationError as error:
         problems = "; ".join(transform_error(error, format_exception=_problem))
         raise UserError(f"{file} does not describe {what}: {problems}; restore it from a copy") from error
