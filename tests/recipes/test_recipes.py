@@ -10,7 +10,7 @@ import timm
 
 from foveate import recipes
 from foveate.config.data import DatasetFormat
-from foveate.config.networks import BackboneNetworkConfig
+from foveate.config.networks import BackboneConfig, BackboneNetworkConfig
 from foveate.config.optimiser import SmoothingOver
 from foveate.macnn.config import MACNNConfig
 from foveate.recipes import RECIPES
@@ -50,6 +50,17 @@ def test_s3n_is_trained_as_plain_is_but_for_its_source() -> None:
     assert (plain.epochs, plain.frozen_stride, plain.pretrained_share) == (0, 4, 0.1)
 
 
+def test_a_continued_s3n_is_one_that_begins_with_a_run_at_half_the_rate() -> None:
+    usual, continued = recipes.s3n(), recipes.s3n_continued("photographs", "runs/other")
+    assert continued.network.trained_backbone == BackboneConfig(weights="runs/other")
+    assert (continued.optimiser.learning_rate, continued.steps) == (usual.optimiser.learning_rate / 2, 560)
+    assert replace(continued, network=usual.network, optimiser=usual.optimiser, steps=None) == usual
+    assert usual.network.settings()["preset"] == "foveate"
+    assert continued.network.settings() == {**usual.network.settings(), "preset": "continued"}
+    of_file = S3NConfig.from_probes(BackboneConfig(weights="mine.safetensors"))
+    assert of_file.settings()["preset"] == "foveate"
+
+
 def test_what_is_solved_for_gives_nothing_that_has_no_effect() -> None:
     solved = [recipe() for presets in RECIPES.values() for recipe in presets.values() if recipe().network.solved]
     assert len(solved) == 4
@@ -71,6 +82,7 @@ def test_only_the_reference_smooths_over_the_other_classes() -> None:
     smoothed = {preset: recipe() for preset, recipe in RECIPES["s3n"].items() if preset != "frozen"}
     assert {preset: config.label_smoothing for preset, config in smoothed.items()} == {
         "foveate": 0.1,
+        "continued": 0.1,
         "paper": 0.0,
         "reference": 0.15,
     }

@@ -17,6 +17,7 @@ from foveate.report.accuracy_against_compute import (
 from foveate.report.result_versions import read_rows
 from foveate.report.results import results_markdown
 from foveate.report.rivals import (
+    CONTINUED,
     FIRST_LOOK,
     ON_PLAIN,
     ON_S3N,
@@ -100,7 +101,7 @@ def test_the_table_marks_the_front_and_names_what_is_missing() -> None:
     (missing,) = [line for line in text.splitlines() if line.startswith("Not measured yet: ")]
     assert missing.removeprefix("Not measured yet: ").removesuffix(".").split("; ") == [
         *(f"{PLAIN}, mirrored", f"{PLAIN}, ten-crop", f"{PLAIN}, 3 times the steps", f"{PLAIN}, mean of 3 networks"),
-        *(ZOOM_FREE, ON_S3N, f"{PLAIN} with the next larger backbone"),
+        *(ZOOM_FREE, CONTINUED, ON_S3N, f"{PLAIN} with the next larger backbone"),
     ]
 
 
@@ -113,11 +114,16 @@ def test_nothing_is_missing_where_all_is_measured() -> None:
         row("plain", 0, 74.0, base="large", input_size=240),
         row("plain", 0, 73.0, members=3, passes=3, run="mean"),
     ]
-    rows += [s3n(0, 80.0, 78.0), s3n(0, 62.0, 60.0, view_weights={"original": 1.0}, **frozen)]
+    rows += [
+        s3n(0, 80.0, 78.0),
+        s3n(0, 82.0, 79.0, preset="continued"),
+        s3n(0, 62.0, 60.0, view_weights={"original": 1.0}, **frozen),
+    ]
     rows += [zoomed(0, 72.0), zoomed(0, 81.0, conventional="s3n", tuned_on="validation", top_k=3, **{**LOOKS})]
     (cars,) = measured_sets(rows, [], pass_gflop)
     assert "Not measured" not in compute_markdown(cars)
     costs = {(line.name, line.input_size): line.passes for line in cars.lines}
+    assert (costs[CONTINUED, 224], costs[f"{CONTINUED}, first look alone", 224]) == (3, 1)
     assert costs[f"{PLAIN}, mirrored", 224] == 2
     assert costs[f"{PLAIN}, mean of 3 networks", 224] == 3
     assert costs[f"{ON_S3N}, tuned", 224] == 1 * (3 + 1) + 2.5 * 2  # three looks, one that is grounded, patches twice

@@ -173,6 +173,26 @@ def test_a_data_set_without_training_photographs_is_refused(quick: TrainConfig, 
         train(config, tmp_path / "run", say=silent)
 
 
+def test_weights_of_a_run_that_knows_what_is_held_out_are_warned_of(
+    quick: TrainConfig, quick_run: Run, tmp_path: Path
+) -> None:
+    backbone = quick.network.trained_backbone
+    assert backbone is not None
+    begun = replace(quick, network=PlainConfig(backbone=replace(backbone, weights=str(quick_run.path))), epochs=1)
+    lines: list[str] = []
+    train(begun, tmp_path / "same", say=lines.append)
+    assert not [line for line in lines if line.startswith("warning: ")]
+    other = replace(begun, data=replace(begun.data, validation_fraction=0.25))
+    train(other, tmp_path / "other", say=lines.append)
+    (warning,) = [line for line in lines if line.startswith("warning: ")]
+    held_out = len(Run.open(tmp_path / "other").trained_ids() ^ quick_run.trained_ids())
+    assert warning.startswith(f"warning: {quick_run.path} has learned from {held_out} of the ")
+    assert warning.endswith(
+        "photographs that are held out here, so that more of them will be right than of new ones; "
+        "train it on the same division"
+    )
+
+
 def test_two_processes_train_one_run(plumage: Path, tmp_path: Path) -> None:
     sizes = ["--transforms.input-size", "64", "--transforms.resize-size", "72", "--epochs", "1"]
     network = ["--network.backbone.architecture", "test_efficientnet", "--network.backbone.weights", "none"]

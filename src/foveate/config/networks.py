@@ -49,6 +49,7 @@ FOLDS = 5
 
 NAMED_WEIGHTS = ("auto", "package", "hub", "none")
 """What `BackboneConfig.weights` may be beside a path."""
+_WEIGHTS_FILES = (".safetensors", ".pth", ".pt", ".bin")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +67,11 @@ class BackboneConfig:
     """Of a VGG, take the convolutions up to the last one and average them; whole, it has three linear layers."""
     tokens: Tokens | None = None
     """Of a vision transformer, what its new head stands on; None: both where it has a class token, else the patches."""
+
+    @property
+    def of_run(self) -> bool:
+        """Whether its weights are those of a run, and neither of a file nor of a name."""
+        return self.weights not in NAMED_WEIGHTS and not self.weights.endswith(_WEIGHTS_FILES)
 
 
 @dataclass(frozen=True, kw_only=True)

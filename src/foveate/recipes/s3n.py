@@ -9,16 +9,32 @@ from dataclasses import replace
 from pathlib import Path
 
 from foveate.config.data import DataConfig, TransformConfig
+from foveate.config.networks import BackboneConfig
 from foveate.config.optimiser import OptimiserConfig, Schedule, SmoothingOver
 from foveate.recipes.config import TrainConfig
 from foveate.recipes.plain import plain, plain_plumage
 from foveate.s3n.config import S3NConfig
+
+_CONTINUED_STEPS = 560
 
 
 def s3n(folder: Path | str = "photographs") -> TrainConfig:
     """Look three times with EfficientNet-Lite0 at 224 pixels, twice through zooms into 448, for 1,120 batches."""
     transforms = TransformConfig(source_size=448)
     return replace(plain(folder), network=S3NConfig.from_probes(), transforms=transforms)
+
+
+def s3n_continued(folder: Path | str = "photographs", plain: Path | str = "runs/plain") -> TrainConfig:
+    """Go on from a plain network that is trained already, now with three looks, for 560 batches at half its rate.
+
+    Args:
+        folder: The photographs.
+        plain: The run of the plain network, learned from the same photographs.
+    """
+    recipe, network = s3n(folder), S3NConfig.from_probes(BackboneConfig(weights=str(plain)))
+    return replace(
+        recipe, network=network, optimiser=replace(recipe.optimiser, learning_rate=0.03), steps=_CONTINUED_STEPS
+    )
 
 
 def s3n_paper(folder: Path | str = "photographs") -> TrainConfig:

@@ -15,7 +15,9 @@ from foveate.guided_zoom.config import PAPER_PATCH, PoolConfig, RefinementConfig
 from foveate.report.result_versions import Measured
 
 PROBE, PLAIN, SEVERAL = "probe (logistic regression on frozen features)", "plain (fine-tuned)", ", mean of {} networks"
-ZOOM_FREE, THREE_LOOKS, FIRST_LOOK = "zoom without training", "S3N", "S3N, first look alone"
+ZOOM_FREE, THREE_LOOKS, CONTINUED = "zoom without training", "S3N", "S3N, continued from plain"
+_ALONE = ", first look alone"
+FIRST_LOOK = THREE_LOOKS + _ALONE
 ON_PLAIN, ON_S3N = "Guided Zoom on plain", "Guided Zoom on S3N"
 LONGER, TUNED, WEIGHED = ", {} times the steps", ", tuned", ", views weighed"
 _VIEWS = {TestViews.CENTRE: "", TestViews.FLIP: ", mirrored", TestViews.TEN_CROP: ", ten-crop"}
@@ -70,6 +72,7 @@ _RUNS: Mapping[str, Row] = {
     PLAIN: {"method": "plain"},
     ZOOM_FREE: {**_WHOLE_S3N, "preset": "frozen"},
     THREE_LOOKS: {**_WHOLE_S3N, "preset": "foveate"},
+    CONTINUED: {**_WHOLE_S3N, "preset": "continued"},
 }
 _ZOOMS: Mapping[str, Row] = {
     ON_PLAIN: {"conventional": "plain"},
@@ -118,7 +121,7 @@ def not_measured(lines: Sequence[Rival], input_size: int = 224) -> list[str]:
     here = {(line.method, line.input_size) for line in lines if line.base == usual}
     several = PLAIN + SEVERAL.format(3)
     names = (PROBE, PLAIN, *(PLAIN + _VIEWS[each] for each in (TestViews.FLIP, TestViews.TEN_CROP)))
-    names += (PLAIN + LONGER.format(3), several, ZOOM_FREE, THREE_LOOKS, FIRST_LOOK, ON_PLAIN, ON_S3N)
+    names += (PLAIN + LONGER.format(3), several, ZOOM_FREE, THREE_LOOKS, FIRST_LOOK, CONTINUED, ON_PLAIN, ON_S3N)
     missing = [name for name in names if (name, input_size) not in here]
     if (PLAIN, 2 * input_size) not in here:
         missing.append(f"{PLAIN} at {2 * input_size} pixels")
@@ -188,8 +191,8 @@ def _answers(row: Row, *, former: bool) -> Iterator[Answer]:
             passes = row.get("passes", views.number * _looks(row))
             yield Answer(name + weighed + ending, row, row["top1"], passes)
         first = row["top1"] if alone == Branch.ORIGINAL else row.get("branches", {}).get(Branch.ORIGINAL.value)
-        if name == THREE_LOOKS and first is not None and alone in (None, Branch.ORIGINAL):
-            yield Answer(FIRST_LOOK + ending, row, first, views.number)
+        if name in (THREE_LOOKS, CONTINUED) and first is not None and alone in (None, Branch.ORIGINAL):
+            yield Answer(name + _ALONE + ending, row, first, views.number)
 
 
 def _matching(row: Row, kinds: Mapping[str, Row]) -> list[str]:

@@ -313,7 +313,8 @@ class S3NConfig(BackboneNetworkConfig):
         """Name what the tables of results compare.
 
         ``preset`` is the one that this is but for the backbone and what else is compared, else "own"; two that were not
-        yet right have names of their own (docs/deviations.md). ``attention`` and ``partition`` (in training and in
+        yet right have names of their own (docs/deviations.md). Foveate's is "continued" where it goes on from a run.
+        ``attention`` and ``partition`` (in training and in
         testing) are None where they are the preset's.
         """
         compared = {name: getattr(self, name) for name in _COMPARED}
@@ -321,7 +322,7 @@ class S3NConfig(BackboneNetworkConfig):
         name, alike = next(alikes, ("own", S3NConfig()))
         own, usual = ((each.train_partition.value, each.test_partition.value) for each in (self, alike))
         return {
-            "preset": name,
+            "preset": "continued" if name == "foveate" and self.backbone.of_run else name,
             "decides_from": self.branches.value,
             "attention": None if self.attention is alike.attention else self.attention.value,
             "partition": None if own == usual else "/".join(dict.fromkeys(own)),

@@ -82,6 +82,7 @@ def train(
     if first:
         Run.check_start(out, description)
         _warn_of_random_layers(config, say)
+        _warn_of_known_photographs(config, splits, say)
     with working_in(out, lambda: resumed_from(out) is not None) if first else nullcontext():
         return _train(config, splits, description, out, say, tracker, engine or EngineConfig(), first=first)
 
@@ -110,6 +111,19 @@ def _warn_of_random_layers(config: TrainConfig, say: Callable[[str], None]) -> N
         say(
             f"warning: frozen_stride {config.frozen_stride} keeps the first layers as they begin, and with "
             "--network.backbone.weights none that is at random; add --frozen-stride 0, and every layer learns"
+        )
+
+
+def _warn_of_known_photographs(config: TrainConfig, splits: Splits, say: Callable[[str], None]) -> None:
+    """What the run has learned from whose weights a training begins with must not be held out of it."""
+    backbone = config.network.trained_backbone
+    if backbone is None or not (Path(backbone.weights) / "photographs.parquet").is_file():
+        return
+    held_out = [each.id for each in (*splits.validation, *splits.test)]
+    if known := Run.open(Path(backbone.weights)).trained_among(held_out):
+        say(
+            f"warning: {backbone.weights} has learned from {len(known)} of the {len(held_out)} photographs that are "
+            "held out here, so that more of them will be right than of new ones; train it on the same division"
         )
 
 
