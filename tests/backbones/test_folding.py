@@ -55,6 +55,27 @@ def test_torchvision_networks_answer_as_before(name: str, left: int) -> None:
     check(uneven(models.get_model(name, num_classes=5)), left)
 
 
+class Branching(nn.Module):
+    """Two ways, of which the photographs choose one, so that each is traced alone; both hold one convolution."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        shared = nn.Conv2d(3, 4, 3)
+        self.one = nn.Sequential(shared, nn.BatchNorm2d(4))
+        self.other = nn.Sequential(shared, nn.BatchNorm2d(4))
+
+    def forward(self, images: Tensor) -> Tensor:
+        answer: Tensor = self.one(images) if images.sum() > 0 else self.other(images)
+        return answer
+
+
+def test_a_convolution_that_two_norms_follow_stays() -> None:
+    network = uneven(Branching())
+    check(network, 2)
+    images = -torch.ones(1, 3, 8, 8, dtype=torch.float64)
+    torch.testing.assert_close(folded(network)(images), network(images))
+
+
 def check(network: nn.Module, left: int) -> None:
     network, images = network.double(), torch.randn(2, 3, 64, 64, dtype=torch.float64)
     before, norms = network(images), batch_norms(network)

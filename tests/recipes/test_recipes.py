@@ -57,8 +57,8 @@ def test_a_continued_s3n_is_one_that_begins_with_a_run_at_half_the_rate() -> Non
     assert replace(continued, network=usual.network, optimiser=usual.optimiser, steps=None) == usual
     assert usual.network.settings()["preset"] == "foveate"
     assert continued.network.settings() == {**usual.network.settings(), "preset": "continued"}
-    of_file = S3NConfig.from_probes(BackboneConfig(weights="mine.safetensors"))
-    assert of_file.settings()["preset"] == "foveate"
+    for file in ("mine.safetensors", "mine.ckpt", "mine.pth.tar", "MINE.PTH", "auto"):
+        assert S3NConfig.from_probes(BackboneConfig(weights=file)).settings()["preset"] == "foveate"
 
 
 def test_what_is_solved_for_gives_nothing_that_has_no_effect() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -173,24 +174,37 @@ def test_a_data_set_without_training_photographs_is_refused(quick: TrainConfig, 
         train(config, tmp_path / "run", say=silent)
 
 
+def begun_from(quick: TrainConfig, weights: Path) -> TrainConfig:
+    backbone = quick.network.trained_backbone
+    assert backbone is not None
+    data = replace(quick.data, validation_fraction=0.25)
+    return replace(quick, network=PlainConfig(backbone=replace(backbone, weights=str(weights))), data=data, epochs=1)
+
+
 def test_weights_of_a_run_that_knows_what_is_held_out_are_warned_of(
     quick: TrainConfig, quick_run: Run, tmp_path: Path
 ) -> None:
-    backbone = quick.network.trained_backbone
-    assert backbone is not None
-    begun = replace(quick, network=PlainConfig(backbone=replace(backbone, weights=str(quick_run.path))), epochs=1)
-    lines: list[str] = []
-    train(begun, tmp_path / "same", say=lines.append)
+    config, lines = begun_from(quick, quick_run.path), list[str]()
+    train(replace(config, data=quick.data), tmp_path / "same", say=lines.append)
     assert not [line for line in lines if line.startswith("warning: ")]
-    other = replace(begun, data=replace(begun.data, validation_fraction=0.25))
-    train(other, tmp_path / "other", say=lines.append)
+    other = train(config, tmp_path / "other", say=lines.append)
     (warning,) = [line for line in lines if line.startswith("warning: ")]
-    held_out = len(Run.open(tmp_path / "other").trained_ids() ^ quick_run.trained_ids())
+    held_out = len(quick_run.trained_ids() - other.trained_ids())
     assert warning.startswith(f"warning: {quick_run.path} has learned from {held_out} of the ")
-    assert warning.endswith(
-        "photographs that are held out here, so that more of them will be right than of new ones; "
-        "train it on the same division"
-    )
+    assert warning.endswith("train that run on the division of this one")
+
+
+@pytest.mark.parametrize("file", ["run.json", "photographs.parquet"])
+def test_weights_of_a_run_that_cannot_say_what_it_knows_are_taken_and_warned_of(
+    file: str, quick: TrainConfig, quick_run: Run, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(quick_run.path, run)
+    (run / file).write_text("damaged")
+    lines: list[str] = []
+    train(begun_from(quick, run / "model.safetensors"), tmp_path / "other", say=lines.append)
+    (warning,) = [line for line in lines if line.startswith("warning: ")]
+    assert warning.startswith(f"warning: it is not known which photographs {run} has learned from: ")
 
 
 def test_two_processes_train_one_run(plumage: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any, TypeVar
 
@@ -21,7 +22,8 @@ _NORMS = (nn.BatchNorm2d, BatchNormAct2d)
 def folded(network: _N) -> _N:
     """Return a copy for inference whose batch norms are part of their convolutions, wherever that is sure to be right.
 
-    A batch norm is folded where the graph of the network shows that a convolution's output goes to it and nowhere else.
+    A batch norm is folded where the graph of the network shows that a convolution's output goes to it and nowhere else,
+    and neither is also known under another name.
     In its place stays its activation (timm's `BatchNormAct2d`) or nothing, under the same name, so that it can still be
     asked for. Where `torch.fx` cannot trace a module, its children are tried one by one.
 
@@ -34,7 +36,10 @@ def folded(network: _N) -> _N:
     if network.training:
         raise ValueError("batch norms can be folded in evaluation mode only; got a network in training mode")
     copies: dict[int, Any] = {}
+    names = Counter(id(module) for _, module in network.named_modules(remove_duplicate=False))
     for convolution, norm in _pairs(network):
+        if max(names[id(network.get_submodule(name))] for name in (convolution, norm)) > 1:
+            continue  # what has two names may be called by both
         layer, batch_norm = network.get_submodule(convolution), network.get_submodule(norm)
         assert isinstance(layer, nn.Conv2d)
         assert isinstance(batch_norm, nn.BatchNorm2d)

@@ -31,8 +31,9 @@ class Train:
     `evidence` the pool."""
     preset: str = "foveate"
     """What the other options are where they are not given: foveate; of plain and probe also lite1 and lite2, larger
-    backbones; of s3n also frozen, which trains nothing, paper, the text's settings, and reference, the released
-    code's; of macnn also paper, the published network."""
+    backbones; of s3n also continued, which goes on from the run of a plain network (--network.backbone.weights),
+    frozen, which trains nothing, paper, the text's settings, and reference, the released code's; of macnn also paper,
+    the published network."""
     out: Annotated[
         Path | None, tyro.conf.arg(help_behavior_hint="(default: runs/FOLDER-METHOD, or with the next free number)")
     ] = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from pathlib import PurePath
 from typing import ClassVar, Self
 
 from foveate.config.branches import Branch
@@ -49,7 +50,6 @@ FOLDS = 5
 
 NAMED_WEIGHTS = ("auto", "package", "hub", "none")
 """What `BackboneConfig.weights` may be beside a path."""
-_WEIGHTS_FILES = (".safetensors", ".pth", ".pt", ".bin")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,8 +70,8 @@ class BackboneConfig:
 
     @property
     def of_run(self) -> bool:
-        """Whether its weights are those of a run, and neither of a file nor of a name."""
-        return self.weights not in NAMED_WEIGHTS and not self.weights.endswith(_WEIGHTS_FILES)
+        """Whether its weights are those of a run: a folder, and neither a name nor a file, which has a suffix."""
+        return self.weights not in ("", *NAMED_WEIGHTS) and not PurePath(self.weights).suffix
 
 
 @dataclass(frozen=True, kw_only=True)

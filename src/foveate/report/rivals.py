@@ -15,7 +15,7 @@ from foveate.guided_zoom.config import PAPER_PATCH, PoolConfig, RefinementConfig
 from foveate.report.result_versions import Measured
 
 PROBE, PLAIN, SEVERAL = "probe (logistic regression on frozen features)", "plain (fine-tuned)", ", mean of {} networks"
-ZOOM_FREE, THREE_LOOKS, CONTINUED = "zoom without training", "S3N", "S3N, continued from plain"
+ZOOM_FREE, THREE_LOOKS, CONTINUED = "zoom without training", "S3N", "S3N, continued"
 _ALONE = ", first look alone"
 FIRST_LOOK = THREE_LOOKS + _ALONE
 ON_PLAIN, ON_S3N = "Guided Zoom on plain", "Guided Zoom on S3N"

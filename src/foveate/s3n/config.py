@@ -313,9 +313,8 @@ class S3NConfig(BackboneNetworkConfig):
         """Name what the tables of results compare.
 
         ``preset`` is the one that this is but for the backbone and what else is compared, else "own"; two that were not
-        yet right have names of their own (docs/deviations.md). Foveate's is "continued" where it goes on from a run.
-        ``attention`` and ``partition`` (in training and in
-        testing) are None where they are the preset's.
+        yet right have names of their own (docs/deviations.md), and Foveate's is "continued" where it goes on from a
+        run. ``attention`` and ``partition`` (in training and in testing) are None where they are the preset's.
         """
         compared = {name: getattr(self, name) for name in _COMPARED}
         alikes = ((name, each) for name, each in _presets() if self == replace(each, **compared))

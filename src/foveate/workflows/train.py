@@ -13,6 +13,7 @@ from lightning.pytorch.loggers import Logger
 
 from foveate.config.data import Split
 from foveate.config.engine import EngineConfig
+from foveate.config.networks import NAMED_WEIGHTS
 from foveate.config.trackers import Tracker
 from foveate.data.preparation import Splits, checked_splits
 from foveate.data.records import ImageRecord
@@ -115,15 +116,24 @@ def _warn_of_random_layers(config: TrainConfig, say: Callable[[str], None]) -> N
 
 
 def _warn_of_known_photographs(config: TrainConfig, splits: Splits, say: Callable[[str], None]) -> None:
-    """What the run has learned from whose weights a training begins with must not be held out of it."""
+    """What the run has learned from whose weights are taken must not be held out here; one generation is asked."""
     backbone = config.network.trained_backbone
-    if backbone is None or not (Path(backbone.weights) / "photographs.parquet").is_file():
+    if backbone is None or backbone.weights in NAMED_WEIGHTS:
+        return
+    path = Path(backbone.weights).expanduser()
+    run = path if path.is_dir() else path.parent
+    if not (run / "photographs.parquet").exists():
         return
     held_out = [each.id for each in (*splits.validation, *splits.test)]
-    if known := Run.open(Path(backbone.weights)).trained_among(held_out):
+    try:
+        known = Run.open(run).trained_among(held_out)
+    except UserError as reason:
+        say(f"warning: it is not known which photographs {run} has learned from: {reason}")
+        return
+    if known:
         say(
-            f"warning: {backbone.weights} has learned from {len(known)} of the {len(held_out)} photographs that are "
-            "held out here, so that more of them will be right than of new ones; train it on the same division"
+            f"warning: {run} has learned from {len(known)} of the {len(held_out)} photographs that are held out here, "
+            "so that more of them will be right than of new ones; train that run on the division of this one"
         )
 
 
