@@ -170,7 +170,7 @@ def test_the_shell_completes(capsys: pytest.CaptureFixture[str]) -> None:
         ("train plain", "got none; give it after the method: foveate train plain FOLDER"),
         ("train plain --out x", "got none; give it after the method: foveate train plain FOLDER"),
         ("train plain a --data.root b", "FOLDER and --data.root are the same; got a and b"),
-        ("train s3n a --preset best", "--preset of s3n must be foveate or continued or frozen or paper or reference; got best"),
+        ("train s3n a --preset best", "of s3n must be foveate or continued or frozen or paper or reference; got best"),
         ("train plain a --preset=paper", "--preset of plain must be foveate or lite1 or lite2; got paper"),
         ("reproduce", "Missing subcommand"),
         ("reproduce training s3n-slic", "s3n-slic"),
