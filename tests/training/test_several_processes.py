@@ -34,6 +34,8 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from torch import distributed
+
 from foveate.runs.run import Run
 from foveate.workflows.train import train
 
@@ -41,6 +43,7 @@ if __name__ == "__main__":
     for whole, out in zip(sys.argv[1::2], sys.argv[2::2], strict=True):
         config = Run.open(Path(whole)).config
         train(replace(config, hardware=replace(config.hardware, devices=2)), out)
+        assert distributed.get_world_size() == 2, out
 """
 """Lightning starts it once more, for the second process; a process takes seconds to start, so it trains all."""
 NETWORKS: dict[str, NetworkConfig] = {
@@ -98,6 +101,7 @@ def test_two_processes_learn_what_one_does(whole: dict[str, Run], tmp_path: Path
     folders = [str(folder) for name, run in whole.items() for folder in (run.path, tmp_path / name)]
     done = subprocess.run([sys.executable, str(script), *folders], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+    assert done.stdout.count("epoch 4/4") == len(whole), "one of the two speaks"
     for name, run in whole.items():
         assert_same(run, Run.open(tmp_path / name))
 

@@ -23,9 +23,8 @@ def folded(network: _N) -> _N:
     """Return a copy for inference whose batch norms are part of their convolutions, wherever that is sure to be right.
 
     A batch norm is folded where the graph of the network shows that a convolution's output goes to it and nowhere else,
-    and neither is also known under another name.
-    In its place stays its activation (timm's `BatchNormAct2d`) or nothing, under the same name, so that it can still be
-    asked for. Where `torch.fx` cannot trace a module, its children are tried one by one.
+    and neither has another name. In its place stays its activation (timm's `BatchNormAct2d`) or nothing, under the same
+    name, so that it can still be asked for. Where `torch.fx` cannot trace a module, its children are tried one by one.
 
     Args:
         network: From images to logits, in evaluation mode.
@@ -38,9 +37,9 @@ def folded(network: _N) -> _N:
     copies: dict[int, Any] = {}
     names = Counter(id(module) for _, module in network.named_modules(remove_duplicate=False))
     for convolution, norm in _pairs(network):
-        if max(names[id(network.get_submodule(name))] for name in (convolution, norm)) > 1:
-            continue  # what has two names may be called by both
         layer, batch_norm = network.get_submodule(convolution), network.get_submodule(norm)
+        if max(names[id(layer)], names[id(batch_norm)]) > 1:
+            continue  # each trace saw one name, and the other may be called too
         assert isinstance(layer, nn.Conv2d)
         assert isinstance(batch_norm, nn.BatchNorm2d)
         copies[id(layer)] = fuse_conv_bn_eval(layer, batch_norm)
