@@ -36,6 +36,7 @@ from foveate.networks.plain import PlainNetwork
 from foveate.plumage import PlumageConfig, render
 from foveate.runs.context import HERE
 from foveate.runs.guided_zoom_run import GuidedZoomRun
+from foveate.types import Grounding, HoldingGrounding
 from foveate.workflows.load_guided_zoom import load_guided_zoom
 from harness import Built, Case, Side
 from networks import FAST, SLOW, Scale, bare, bare_inference, pixels, placed, plain, smoke
@@ -161,7 +162,8 @@ def in_passes(quick: bool) -> Built:
     """Return what Guided Zoom is made of, at the papers' size: its passes with their grounding, and a patch.
 
     How many of each a photograph takes is said by the networks (`foveate guided-zoom` counts them): with f passes and
-    p patches at k = 5 the whole is `first` + (f - 1) `erased` + p `patch`.
+    p patches at k = 5 all evidence costs `first` + (f - 1) `erased` + p `patch`. Best first grounds a class when its
+    turn comes: with g classes looked at, `held_1` + (g - 1) (`held_2` - `held_1`) in place of `first`.
     """
     scale = Scale(architecture="resnet50", size=448, batch=2)
     scale = smoke(scale) if quick else scale
@@ -177,8 +179,18 @@ def in_passes(quick: bool) -> Built:
         grounding = create_grounding(classifier.network.backbone, replace(PoolConfig.paper().grounding, layer=layer))
         sides[f"first{words}"] = partial(grounding, images, 5)
         sides[f"erased{words}"] = partial(grounding, images, 1)
+        for classes in (1, 2):
+            sides[f"held_{classes}{words}"] = partial(in_turn, grounding, images, classes)
     sides["patch"] = torch.inference_mode()(partial(classifier.network, patches))
     return Built(sides=sides, reference="forward", settings=scale.settings())
+
+
+def in_turn(grounding: Grounding, images: Tensor, classes: int) -> None:
+    """Hold on to a pass, and ground the best classes of each image one after the other."""
+    assert isinstance(grounding, HoldingGrounding)
+    held, everyone = grounding.hold(images), torch.arange(len(images))
+    for best in held.logits.topk(classes).indices.unbind(1):
+        held.maps(everyone, best)
 
 
 def fast_ceb(quick: bool) -> Built:

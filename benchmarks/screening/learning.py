@@ -30,6 +30,7 @@ from foveate.training.depthwise import FastDepthwiseGradients
 from screening.mixing import patched
 from screening.photographs import Photographs
 from screening.settings import Settings
+from screening.teachers import Lessons, lessons, reading
 from screening.views import test_boxes, training_boxes, trivial_augment, windows
 
 _STRENGTH = 0.05  # C of the probe: between what cross-validation chose for birds and for cars
@@ -63,11 +64,15 @@ def fine_tune(settings: Settings, fold: Fold) -> Outcome:
         _put(network, head)
     first = copy.deepcopy(network.state_dict())
     average = copy.deepcopy(first)
+    taught = None if settings.teacher == "none" else lessons(settings, fold.photographs, fold.learned)
+    reader = _reader(network, fold, taught) if taught and settings.teacher == "features" else None
     optimiser = _optimiser(network, settings)
+    if reader:
+        optimiser.add_param_group({"params": list(reader.parameters()), "lr": settings.head_rate, "weight_decay": 0.0})
     rates = [group["lr"] for group in optimiser.param_groups]
-    backward = _backward(network, settings, device)
+    backward = _backward(network, settings, device, reader)
     followed, following = _floating(network.state_dict()), _floating(average)
-    for step, (images, targets, keys) in enumerate(_batches(network, settings, fold)):
+    for step, (images, targets, keys) in enumerate(_batches(network, settings, fold, taught)):
         for group, rate in zip(optimiser.param_groups, rates, strict=True):
             group["lr"] = rate * _one_cycle(step / settings.steps)
         backward(images, targets, keys, step / settings.steps)
@@ -191,8 +196,28 @@ def _one_cycle(progress: float) -> float:
     return (1 + math.cos(math.pi * (progress - 0.3) / 0.7)) / 2
 
 
-def _batches(network: Network, settings: Settings, fold: Fold) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Yield normalised views, soft targets and a number for each view."""
+@torch.no_grad()
+def _reader(network: Network, fold: Fold, taught: Lessons) -> nn.Linear:
+    """Return the layer that reads a teacher's features off the network's, as they are at first."""
+    network.eval()
+    first, said = [], []
+    for view in range(4):
+        for part in torch.split(fold.learned, 100):
+            unturned = torch.zeros(len(part), dtype=torch.bool)
+            views = windows(fold.photographs.images[part], taught.boxes[part, view], 224, unturned)
+            with torch.autocast("cpu", torch.bfloat16):
+                first.append(pool(network.backbone(network.backbone.normalisation(views))).float())
+            said.append(taught.said[part, view])
+    layer = reading(torch.cat(first), torch.cat(said))
+    left = (layer(torch.cat(first)) - torch.cat(said)).square().mean()
+    print(f"reads the teacher's features but for {float(left):.3f} of their variance", flush=True)
+    return layer
+
+
+def _batches(
+    network: Network, settings: Settings, fold: Fold, taught: Lessons | None
+) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Yield normalised views, soft targets (a teacher's features after them) and a number for each view."""
     photographs, device = fold.photographs, fold.learned.device
     generator = torch.Generator(device).manual_seed(settings.seed * 1000 + len(fold.learned))
     order = fold.learned.new_empty(0)
@@ -205,6 +230,9 @@ def _batches(network: Network, settings: Settings, fold: Fold) -> Iterator[tuple
         boxes = training_boxes(
             photographs.aspects[chosen], settings.smallest, settings.jitter, generator, square=settings.square
         )
+        if taught:
+            which = torch.randint(settings.lesson_views, (len(chosen),), generator=generator, device=device)
+            boxes = taught.boxes[chosen, which]
         flipped = torch.rand(len(chosen), generator=generator, device=device) < 0.5
         views = windows(photographs.images[chosen], boxes, _trained_source(settings), flipped)
         if settings.augment == "trivial":
@@ -217,6 +245,10 @@ def _batches(network: Network, settings: Settings, fold: Fold) -> Iterator[tuple
             labels = photographs.labels[chosen]
             views, targets = patched(cast(PlainNetwork, network), settings, views, labels, targets, step)
         targets = (1 - settings.smoothing) * targets + settings.smoothing / photographs.classes
+        if taught and settings.teacher == "answers":
+            targets = torch.lerp(targets, taught.said[chosen, which], settings.taught)
+        elif taught:
+            targets = torch.cat([targets, taught.said[chosen, which]], dim=1)
         normalised = network.backbone.normalisation(views.contiguous(memory_format=torch.channels_last))
         yield normalised, targets, step * 1000 + torch.arange(len(chosen), device=device)
 
@@ -234,7 +266,7 @@ def _first_stages(network: Network, count: int) -> list[nn.Module]:
 _Step = Callable[[Tensor, Tensor, Tensor, float], None]
 
 
-def _backward(network: Network, settings: Settings, device: torch.device) -> _Step:
+def _backward(network: Network, settings: Settings, device: torch.device, reader: nn.Linear | None) -> _Step:
     """Return what computes a batch's gradients; on a GPU a step is recorded once and played again."""
     network.train()
     for stage in _first_stages(network, settings.frozen_stages):
@@ -245,12 +277,21 @@ def _backward(network: Network, settings: Settings, device: torch.device) -> _St
                 module.eval()
 
     cheap = FastDepthwiseGradients() if device.type == "cpu" else nullcontext()
+    pooled: list[Tensor] = []
+    if reader:
+        network.backbone.classifier.register_forward_pre_hook(lambda _, given: pooled.append(given[0]))
+    count = network.backbone.classifier.out_features
 
     def direct(images: Tensor, targets: Tensor, keys: Tensor, progress: float) -> None:
         network.zero_grad(set_to_none=False)
         with cheap, torch.autocast(device.type, torch.bfloat16, cache_enabled=False):
             answers = network(images, TrainingStep(progress, keys))
-        losses = [-(targets * each.float().log_softmax(-1)).sum(-1).mean() for each in answers.present().values()]
+        losses = [
+            -(targets[:, :count] * each.float().log_softmax(-1)).sum(-1).mean() for each in answers.present().values()
+        ]
+        if reader:
+            losses.append(settings.taught * (reader(pooled.pop().float()) - targets[:, count:]).square().mean())
+            reader.zero_grad()
         sum(losses[1:], losses[0]).backward()
 
     if device.type != "cuda":

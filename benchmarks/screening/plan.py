@@ -85,6 +85,8 @@ PLAN: dict[str, Settings] = {
     "long, cutmix": replace(_LONG, patched="cutmix"),
     "long, mixup 0.2": replace(_LONG, mixup=0.2),
     "long, trivial": replace(_LONG, augment="trivial"),
+    "long, teacher's features": replace(_LONG, teacher="features", taught=3.0),
+    "long, teacher's answers": replace(_LONG, teacher="answers"),
     "late, twice the steps": replace(_LATE, steps=2240),
     "late, adamw 5e-4, twice the steps": replace(_LATE, **_adamw(5e-4), steps=2240),
     "late, trivial, twice the steps": replace(_LATE, augment="trivial", steps=2240),

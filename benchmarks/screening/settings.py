@@ -44,6 +44,12 @@ class Settings:
     """Parameter of the Beta distribution from which the boxes' areas are drawn."""
     share_patched: float = 1.0
     """Of the batches."""
+    teacher: str = "none"
+    """Or features, answers: what two larger packaged networks say of the views is learned as well."""
+    taught: float = 0.5
+    """Share of the answers in the targets, or weight of the squared error of the features."""
+    lesson_views: int = 12
+    """Of each photograph, in place of a new one each time."""
     input: int = 224
     source: int = 224
     trained: int | None = None

@@ -233,6 +233,29 @@ class Grounding(Protocol):
         ...
 
 
+@runtime_checkable
+class HeldPass(Protocol):
+    """One pass over a batch, in which classes are grounded one by one, when their turn comes."""
+
+    @property
+    def logits(self) -> Float[Tensor, "b c"]:
+        """The network's answer."""
+        ...
+
+    def maps(self, images: Int64[Tensor, " m"], classes: Int64[Tensor, " m"]) -> Float[Tensor, "m h w"]:
+        """Ground a class of each of some images, given by their numbers in the batch, in any order."""
+        ...
+
+
+@runtime_checkable
+class HoldingGrounding(Grounding, Protocol):
+    """A way to ground that can hold on to a pass."""
+
+    def hold(self, images: Float[Tensor, "b 3 H W"]) -> HeldPass:
+        """Answer normalised images, and ground nothing yet."""
+        ...
+
+
 class Evidence(NamedTuple):
     """The evidence for the best classes of a batch: where it lies, and how the Evidence CNN scores it (r = L + 1)."""
 

@@ -173,6 +173,35 @@ def test_large_batches_are_grounded_in_parts(monkeypatch: pytest.MonkeyPatch) ->
         grounding(images[:4], expected.classes[:, :1].repeat(2, 1)[:6])
 
 
+@settings(deadline=None, max_examples=25)
+@given(networks(), st.booleans(), st.booleans(), st.integers(0, 1000), st.integers(1, 3))
+def test_classes_of_a_held_pass_are_grounded_in_any_order(
+    network: nn.Sequential, contrast: bool, raw: bool, seed: int, at_once: int
+) -> None:
+    """Each as if it were asked alone, whatever was asked before, and where the pass was held in parts."""
+    generator = torch.Generator().manual_seed(seed)
+    images = torch.randn(3, 3, 5, 4, dtype=torch.float64, generator=generator)
+    grounding = ExcitationBackprop(network, "1", contrast=contrast, raw=raw)
+    expected = grounding(images, torch.arange(4).expand(3, -1))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("foveate.grounding.excitation.backprop._PIXELS_AT_ONCE", at_once * 5 * 4)
+        held = grounding.hold(images)
+    assert_close(held.logits, expected.logits)
+    for count in (3, 1, 5):
+        which, classes = (torch.randint(limit, (count,), generator=generator) for limit in (3, 4))
+        assert_close(held.maps(which, classes), expected.maps[which, classes], rtol=1e-5, atol=1e-7)
+
+
+def test_a_held_pass_of_a_real_network() -> None:
+    grounding, images = ExcitationBackprop(some_resnet(), "layer3.0"), torch.randn(4, 3, 64, 64)
+    expected, held = grounding(images, 3), grounding.hold(images)
+    for rank in (0, 2):
+        maps = held.maps(torch.tensor([3, 0]), expected.classes[[3, 0], rank])
+        assert_close(maps, expected.maps[[3, 0], rank], rtol=1e-3, atol=1e-6)
+    with pytest.raises(UserError, match=r"classes must be in 0\.\.6; got 7\.\.7"):
+        held.maps(torch.tensor([0]), torch.tensor([7]))
+
+
 def test_no_images_have_no_maps() -> None:
     grounded = ExcitationBackprop(some_resnet(), "layer3.0")(torch.zeros(0, 3, 64, 64), 2)
     assert [tuple(each.shape) for each in grounded] == [(0, 7), (0, 2), (0, 2, 4, 4)]

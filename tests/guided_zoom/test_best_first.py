@@ -15,6 +15,8 @@ from foveate.config.data import TransformConfig
 from foveate.config.hardware import HardwareConfig
 from foveate.config.networks import BackboneConfig, PlainConfig
 from foveate.errors import UserError
+from foveate.grounding.config import GroundingConfig
+from foveate.grounding.excitation.backprop import HeldExcitation
 from foveate.guided_zoom.algorithm_1 import decide
 from foveate.guided_zoom.best_first import decide_best_first
 from foveate.guided_zoom.config import PatchConfig, RefinementConfig, Rule
@@ -25,6 +27,7 @@ from foveate.networks.plain import PlainNetwork
 from foveate.types import Grounded
 
 CLASSES = 6
+SLOW = HardwareConfig(accelerator="cpu", precision="float32")
 
 
 class Drawn:
@@ -46,13 +49,12 @@ class Drawn:
 
 
 def zoom(sharpness: float, rounds: int = 2) -> GuidedZoom:
-    slow = HardwareConfig(accelerator="cpu", precision="float32")
     torch.manual_seed(0)
     backbone = BackboneConfig(architecture="test_resnet", weights="none")
     network = PlainNetwork.create(PlainConfig(backbone=backbone), CLASSES)
     torch.nn.init.normal_(network.backbone.classifier.weight, std=sharpness)
     torch.nn.init.zeros_(network.backbone.classifier.bias)
-    classifier = Classifier.place(network, slow)
+    classifier = Classifier.place(network, SLOW)
     patches = PatchConfig(patch=0.3, erased=0.2, source_size=64, rounds=rounds)
     transforms = TransformConfig(input_size=32, resize_size=40)
     return GuidedZoom(ConventionalCNN(classifier, Drawn(sharpness)), classifier, patches, transforms, batch_size=3)
@@ -88,6 +90,21 @@ def test_it_decides_as_looking_at_everything_does(
     assert (done.forwards <= 1 + top_k * config.rounds).all()  # none shared
     assert (done.patches <= everything.patches).all()
     assert not mirrored or (done.patches % 2 == 0).all()
+
+
+@pytest.mark.parametrize("at_once", [1, 3, 99])
+def test_excitation_backprop_grounds_only_what_is_looked_at(at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A held pass: the decisions of everything, in parts of a batch, and fewer classes grounded than there are."""
+    monkeypatch.setattr("foveate.guided_zoom.best_first._HELD_PIXELS", at_once * 48 * 48)
+    config = RefinementConfig(top_k=4, weights=(0.5, 0.3, 0.2))
+    made = zoom(2.0, config.rounds)
+    base = ConventionalCNN.place(made.conventional.classifier.network, GroundingConfig(layer="layer3"), SLOW)
+    made = replace(made, conventional=base)
+    images, source = noise(7, 48, 0), noise(7, 64, 1)
+    with mock.patch.object(HeldExcitation, "maps", autospec=True, side_effect=HeldExcitation.maps) as maps:
+        done = decide_best_first(made, images, source, config)
+    assert torch.equal(done.classes, decide(made.evidence(images, source, 4), config).classes)
+    assert 7 <= sum(len(call.args[1]) for call in maps.call_args_list) < 4 * 7
 
 
 def test_a_class_that_cannot_be_overtaken_needs_no_evidence() -> None:

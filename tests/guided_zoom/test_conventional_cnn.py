@@ -132,6 +132,27 @@ def test_its_answers_have_the_precision_of_the_run() -> None:
 
 
 @pytest.mark.usefixtures("without_noise")
+@pytest.mark.parametrize("looks_for_another", [False, True])
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+@pytest.mark.parametrize("method", [GroundingMethod.CEB, GroundingMethod.CLASS_MAPS])
+@pytest.mark.parametrize("network", [PlainConfig(backbone=BACKBONE), S3NConfig(backbone=BACKBONE)])
+def test_held_answers_are_those_that_are_grounded_at_once(
+    network: PlainConfig | S3NConfig, method: GroundingMethod, precision: str, looks_for_another: bool
+) -> None:
+    torch.manual_seed(0)
+    placed = create_network(network, TransformConfig(input_size=96, resize_size=96), CLASSES)
+    torch.nn.init.normal_(placed.backbone.with_linear_head().classifier.weight, std=0.5)
+    config, images = GroundingConfig(method=method, layer="layer3"), photographs(3, 96)
+    looker = Looker(copy.deepcopy(placed.backbone), 64) if looks_for_another else None
+    base = ConventionalCNN.place(placed, config, replace(SLOW, precision=precision), looker)
+    expected, held = base.answer(images, 3), base.hold(images, 3)
+    assert_close(held.logits, expected.logits)
+    assert torch.equal(held.classes, expected.classes)
+    which, rank = torch.tensor([2, 0, 2]), torch.tensor([1, 0, 2])
+    assert_close(held.maps(which, rank), expected.maps[which, rank], rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.usefixtures("without_noise")
 @pytest.mark.parametrize("network", [PlainConfig(backbone=BACKBONE), S3NConfig(backbone=BACKBONE)])
 def test_a_looker_that_is_the_network_itself_changes_nothing(network: PlainConfig | S3NConfig) -> None:
     torch.manual_seed(0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -18,7 +19,18 @@ from foveate.inference.classifier import Classifier
 from foveate.networks.answers import check_answers
 from foveate.networks.looker import Looker
 from foveate.networks.network import Network
-from foveate.types import BranchLogits, Grounded, Grounding
+from foveate.types import BranchLogits, Grounded, Grounding, HoldingGrounding
+
+
+@dataclass(frozen=True)
+class HeldAnswers:
+    """What a network answers for a batch, whose best classes are grounded when they are asked for."""
+
+    logits: Float[Tensor, "b c"]
+    classes: Int64[Tensor, "b k"]
+    """The best ones by falling logit."""
+    maps: Callable[[Tensor, Tensor], Tensor]
+    """Given the numbers of m images and the rank of a class of each: maps (m, h, w)."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +83,28 @@ class ConventionalCNN:
         grounded = Grounded(*map(torch.cat, zip(*map(self._answer, batches, targets), strict=True)))
         check_answers(BranchLogits(grounded.logits))
         return grounded
+
+    def hold(self, images: UInt8[Tensor, "n H W 3"], top_k: int) -> HeldAnswers:
+        """Answer for images, of which so many of the best classes may be grounded later, one by one.
+
+        A grounding that cannot hold on to its pass (`HoldingGrounding`) grounds them all at once.
+
+        Raises:
+            UserError: As `answer`.
+        """
+        if not isinstance(self.grounding, HoldingGrounding):
+            logits, classes, maps = self.answer(images, top_k)
+            return HeldAnswers(logits, classes, lambda which, rank: maps[which, rank])
+        network, inputs = self.classifier.network, self.classifier.inputs(images)
+        if self.looker is None:
+            held = self.grounding.hold(network.first_view(inputs))
+            own = network.decides_by_backbone and self.classifier.dtype is torch.float32
+        else:
+            held, own = self.grounding.hold(self.looker.inputs(inputs, network.backbone.normalisation)), False
+        decision = held.logits if own else self.logits(images)
+        check_answers(BranchLogits(decision))
+        best = chosen_classes(decision, top_k)
+        return HeldAnswers(decision, best, lambda which, rank: held.maps(which, best[which, rank]))
 
     def logits(self, images: UInt8[Tensor, "n H W 3"]) -> Float[Tensor, "n c"]:
         """Return the logits alone, which costs no grounding; arguments and errors as in `answer`."""

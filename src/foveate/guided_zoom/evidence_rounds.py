@@ -71,7 +71,7 @@ def first_round(
         UserError: There are fewer classes, or the network's logits are not finite.
     """
     logits, classes, maps = conventional.answer(images, top_k)
-    evidence = _framed(maps, Size(images.shape[2], images.shape[1]), config)
+    evidence = framed(maps, Size(images.shape[2], images.shape[1]), config)
     return EvidenceRound(logits[:, None].expand(-1, top_k, -1), classes, maps, evidence, classes.new_ones(len(images)))
 
 
@@ -102,7 +102,7 @@ def evidence_round(
         maps = elsewhere(maps, squares.flatten(0, 1), view)
     maps = maps.view(b, k, *maps.shape[1:])
     forwards = torch.bincount(rows // k, minlength=b)
-    return EvidenceRound(logits[which].view(b, k, -1), classes, maps, _framed(maps, view, config), forwards)
+    return EvidenceRound(logits[which].view(b, k, -1), classes, maps, framed(maps, view, config), forwards)
 
 
 def locate_evidence(
@@ -126,11 +126,11 @@ def locate_evidence(
         forwards = forwards + latest.forwards
         evidence.append(latest.evidence)
         maps += [latest.maps] if keep_maps else []
-    framed = FramedEvidence(*(torch.stack(field, dim=2) for field in zip(*evidence, strict=True)))
-    return LocatedEvidence(logits, classes, framed, forwards, torch.stack(maps, dim=2) if keep_maps else None)
+    every = FramedEvidence(*(torch.stack(field, dim=2) for field in zip(*evidence, strict=True)))
+    return LocatedEvidence(logits, classes, every, forwards, torch.stack(maps, dim=2) if keep_maps else None)
 
 
-def _framed(maps: Float[Tensor, "b k h w"], view: Size, config: PatchConfig) -> FramedEvidence:
+def framed(maps: Float[Tensor, "*n h w"], view: Size, config: PatchConfig) -> FramedEvidence:
     """Frame the peak of each map, which covers the view that the network sees."""
     peaks, source = strongest(maps, view), Size(config.source_size, config.source_size)
     places = peaks.places * (source.width / view.width)

@@ -6,7 +6,7 @@ each unit shares its own among the inputs that excite it (Zhang et al., IJCV 201
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
@@ -138,6 +138,27 @@ class ExcitationBackprop:
         with _undisturbed(images.device):
             return SignedMaps(*map(torch.cat, zip(*map(self._between, *parts), strict=True)))
 
+    def hold(self, images: Tensor) -> HeldExcitation:
+        """Answer, and keep what is needed to ground classes of the batch later, one by one.
+
+        It holds every activation above the grounding layer: of ResNet-50 at 448 pixels 10 MB an image at the last layer
+        of stride 16, of ResNet-101 at res4a 0.3 GB.
+
+        Args:
+            images: As in `__call__`.
+
+        Raises:
+            UserError: As `__call__`.
+        """
+        check_images(images)
+        at_once = _at_once(images, 1)
+        passes = []
+        with _undisturbed(images.device):
+            for part in torch.split(images, at_once):
+                tape = Tape(len(part), raw=self._raw)
+                passes.append((self._forward(part, tape), tape))
+        return HeldExcitation(self._maps, passes, at_once)
+
     def _between(self, images: Float[Tensor, "b 3 H W"], pairs: Int64[Tensor, "b 2"]) -> SignedMaps:
         tape = Tape(len(images), raw=self._raw)
         logits = self._forward(images, tape)
@@ -174,15 +195,66 @@ class ExcitationBackprop:
             _TAPE.reset(token)
 
     def _maps(
-        self, logits: Float[Tensor, "b c"], classes: Int64[Tensor, "b k"], tape: Tape
-    ) -> Float[Tensor, "b k h w"]:
+        self,
+        logits: Float[Tensor, "b c"],
+        classes: Int64[Tensor, "m k"],
+        tape: Tape,
+        images: Int64[Tensor, " m"] | None = None,
+    ) -> Float[Tensor, "m k h w"]:
         seed = Relevance(functional.one_hot(classes, logits.shape[1]).to(self._dtype_of(logits)))
-        relevance = tape.back(seed, logits, contrast if self._contrast else None)
+        relevance = tape.back(seed, logits, contrast if self._contrast else None, images)
         maps: Tensor = relevance.total().sum(2).clamp(min=0).float()
         return maps
 
     def _dtype_of(self, logits: Tensor) -> torch.dtype:
         return self._dtype or torch.promote_types(logits.dtype, torch.float32)
+
+
+class HeldExcitation:
+    """A pass that `ExcitationBackprop.hold` keeps: its classes are grounded when their turn comes.
+
+    Args:
+        maps: `ExcitationBackprop`'s own, given logits, classes, the tape and which of its images are asked about.
+        passes: The logits and the tape of each part of the batch.
+        at_once: Images of each part but the last.
+    """
+
+    def __init__(
+        self,
+        maps: Callable[[Tensor, Tensor, Tape, Tensor], Tensor],
+        passes: Sequence[tuple[Tensor, Tape]],
+        at_once: int,
+    ) -> None:
+        self._maps = maps
+        self._passes = passes
+        self._at_once = at_once
+        self._logits = torch.cat([logits for logits, _ in passes])
+
+    @property
+    def logits(self) -> Float[Tensor, "b c"]:
+        """The network's answer."""
+        return self._logits
+
+    def maps(self, images: Int64[Tensor, " m"], classes: Int64[Tensor, " m"]) -> Float[Tensor, "m h w"]:
+        """Return a map for a class of each of some images, as `ExcitationBackprop` gives it.
+
+        Args:
+            images: Numbers in the batch, at least one, in any order; an image may be asked about again and again.
+            classes: What to ground in each.
+
+        Raises:
+            UserError: The classes are none of the network's.
+        """
+        chosen = chosen_classes(self._logits[images], classes[:, None])
+        part = images // self._at_once
+        order, maps = [], []
+        with _undisturbed(self._logits.device):
+            for number in torch.unique(part).tolist():
+                asked = (part == number).nonzero()[:, 0]
+                own = images[asked] - number * self._at_once
+                order.append(asked)
+                maps.append(self._maps(self._passes[number][0], chosen[asked], self._passes[number][1], own)[:, 0])
+        return torch.cat(maps)[torch.cat(order).argsort()]
 
 
 def _at_once(images: Float[Tensor, "b 3 H W"], classes: int) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.nn import functional
 
@@ -66,6 +66,34 @@ class Convolution:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Excited:
+    """A linear layer or convolution whose excitation is known.
+
+    Attributes:
+        exciting: Inputs and weights whose products are never negative: (a+, W+), and (a-, W-) where there are any.
+        unit: 1 / excitation, or 0.
+        weighting: What the weights do.
+    """
+
+    exciting: list[tuple[Tensor, Tensor]]
+    unit: Tensor
+    weighting: Dense | Convolution
+
+    def back(self, relevance: Relevance) -> tuple[Relevance]:
+        """Return R_in."""
+        shares = relevance.times(self.unit).total()
+        first, *rest = (Relevance(self.weighting.back(shares, weight), values) for values, weight in self.exciting)
+        for each in rest:
+            first = first.plus(each)
+        return (first,)
+
+    def part(self, images: Int64[Tensor, " m"]) -> Excited:
+        """Return the step for some images."""
+        exciting = [(values[images], weight) for values, weight in self.exciting]
+        return replace(self, exciting=exciting, unit=self.unit[images])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Linear:
     """A linear layer or convolution hands relevance to its inputs by how much they excite each output.
 
@@ -91,13 +119,17 @@ class Linear:
 
     def back(self, relevance: Relevance) -> tuple[Relevance]:
         """Return R_in."""
-        exciting = self._exciting(relevance.signal.dtype)
+        return self.excited(relevance.signal.dtype).back(relevance)
+
+    def part(self, images: Int64[Tensor, " m"]) -> Linear:
+        """Return the step for some images."""
+        return replace(self, input=self.input.part(images))
+
+    def excited(self, dtype: torch.dtype) -> Excited:
+        """Return what of this step is the same for every class: worth keeping where classes come one by one."""
+        exciting = self._exciting(dtype)
         excitation = sum((self.weighting.forth(*each) for each in exciting[1:]), self.weighting.forth(*exciting[0]))
-        shares = relevance.times(inverse(excitation)).total()
-        first, *rest = (Relevance(self.weighting.back(shares, weight), values) for values, weight in exciting)
-        for each in rest:
-            first = first.plus(each)
-        return (first,)
+        return Excited(exciting, inverse(excitation), self.weighting)
 
     def _exciting(self, dtype: torch.dtype) -> list[tuple[Tensor, Tensor]]:
         """Return inputs and weights whose products are never negative: (a+, W+), and (a-, W-) where there are any."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 from jaxtyping import Float, Int64
@@ -33,6 +33,10 @@ class Route:
         routed.scatter_add_(2, winners.expand_as(cells), cells)
         return (Relevance(routed.mT.reshape(batch, classes, channels, *self.size)),)
 
+    def part(self, images: Int64[Tensor, " m"]) -> Route:
+        """Return the winners of some images."""
+        return replace(self, winners=self.winners[images])
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Average:
@@ -58,3 +62,7 @@ class Average:
         if shares.shape[-2:] == (1, 1):  # the global average: spread without a copy
             return (Relevance(shares.expand(*shares.shape[:3], *values.shape[2:]), values * (rows.mT @ columns)),)
         return (Relevance(rows.mT @ shares @ columns, values),)
+
+    def part(self, images: Int64[Tensor, " m"]) -> Average:
+        """Return the step for some images."""
+        return replace(self, input=self.input.part(images))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from foveate.errors import UserError
@@ -72,6 +72,11 @@ class Saved:
                 "it; make the operation that changes it an ordinary one (inplace=False)"
             )
         return arranged(self.tensor, dtype)
+
+    def part(self, images: Int64[Tensor, " m"]) -> Saved:
+        """Return what was saved of some images of the batch; errors as in `read`."""
+        some = self.read(self.tensor.dtype)[images]
+        return replace(self, tensor=some, version=some._version)
 
 
 def arranged(values: Tensor, dtype: torch.dtype) -> Tensor:

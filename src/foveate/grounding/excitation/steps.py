@@ -8,10 +8,10 @@ follow one another in `tape`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeVar, runtime_checkable
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.nn import functional
 
@@ -25,9 +25,25 @@ class Step(Protocol):
     def back(self, relevance: Relevance) -> tuple[Relevance, ...]:
         """Return the relevance of each input, given the output's."""
 
+    def part(self, images: Int64[Tensor, " m"]) -> Step:
+        """Return the way back for some images of the batch."""
+
+
+_Same = TypeVar("_Same", bound="SameForAll")
+
+
+class SameForAll:
+    """A step that keeps nothing of single images."""
+
+    __slots__ = ()
+
+    def part(self: _Same, images: Int64[Tensor, " m"]) -> _Same:
+        """Return itself."""
+        return self
+
 
 @dataclass(frozen=True, slots=True)
-class PassOn:
+class PassOn(SameForAll):
     """Relevance stays where it is: rectifiers, and a batch norm on its own."""
 
     def back(self, relevance: Relevance) -> tuple[Relevance]:
@@ -57,9 +73,14 @@ class Split:
         """Return each summand's relevance."""
         return tuple(relevance.times(share) for share in self.shares)
 
+    def part(self, images: Int64[Tensor, " m"]) -> Split:
+        """Return the shares of some images."""
+        first, second = self.shares
+        return Split((first[images], second[images]))
+
 
 @dataclass(frozen=True, slots=True)
-class Slices:
+class Slices(SameForAll):
     """A concatenation hands each part the slice it was.
 
     Attributes:
@@ -79,7 +100,7 @@ class Slices:
 
 
 @dataclass(frozen=True, slots=True)
-class Reshape:
+class Reshape(SameForAll):
     """What only changes the shape of each image's values.
 
     Attributes:
@@ -97,7 +118,7 @@ class Reshape:
 
 
 @dataclass(frozen=True, slots=True)
-class Crop:
+class Crop(SameForAll):
     """Padding takes its relevance with it.
 
     Attributes:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, MutableMapping
 from typing import NamedTuple, TypeGuard
 
+import torch
+from jaxtyping import Int64
 from torch import Tensor
 from torch.utils.weak import WeakTensorKeyDictionary
 
@@ -111,13 +113,21 @@ class Tape:
         """Keep an activation for the way back."""
         return Saved(tensor, tensor._version, self.module)
 
-    def back(self, seed: Relevance, output: Tensor, contrast: Contrast | None = None) -> Relevance:
-        """Return the relevance of the grounding layer's output, and use up the tape.
+    def back(
+        self,
+        seed: Relevance,
+        output: Tensor,
+        contrast: Contrast | None = None,
+        images: Int64[Tensor, " m"] | None = None,
+    ) -> Relevance:
+        """Return the relevance of the grounding layer's output.
 
         Args:
             seed: The relevance of `output`.
             output: A recorded activation.
             contrast: What the last weights hand down; None: as all others do.
+            images: The images, by number, that the seed is of; the tape may then be asked again, and what is the same
+                for every class is kept. None: all in their order, and the tape is used up.
 
         Raises:
             UserError: There are no last weights, or several beside each other.
@@ -125,17 +135,20 @@ class Tape:
         start = self.number(output)
         assert start is not None
         waiting = {start: seed}
-        while len(self._entries) > 1:
-            sources, step = self._entries.pop()
-            relevance = waiting.pop(len(self._entries), None)
+        for number in reversed(range(1, len(self._entries))):
+            sources, step = self._entries[number] if images is not None else self._entries.pop()
+            relevance = waiting.pop(number, None)
             if relevance is None or step is None:
                 continue
             if contrast is not None and isinstance(step, Linear):
                 if waiting:
                     break
-                shares: tuple[Relevance, ...] = (contrast(step, relevance),)
+                last = step if images is None else step.part(images)
+                shares: tuple[Relevance, ...] = (contrast(last, relevance),)
                 contrast = None
             else:
+                if images is not None:
+                    step = self._kept(number, relevance.signal.dtype).part(images)
                 shares = step.back(relevance)
             for source, part in zip(sources, shares, strict=True):
                 if source is not None:
@@ -143,3 +156,12 @@ class Tape:
         if contrast is not None:
             raise no_contrast()
         return waiting[0]
+
+    def _kept(self, number: int, dtype: torch.dtype) -> Step:
+        """Return the step of an entry; that of weights is kept with their excitation, for the next class."""
+        sources, step = self._entries[number]
+        assert step is not None
+        if isinstance(step, Linear):
+            step = step.excited(dtype)
+            self._entries[number] = Entry(sources, step)
+        return step
