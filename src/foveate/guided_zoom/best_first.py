@@ -47,6 +47,8 @@ class BestFirstDecision(NamedTuple):
     evidence erased."""
     patches: Int64[Tensor, " b"]
     """Passes of the Evidence CNN."""
+    grounded: Int64[Tensor, " b"]
+    """Candidates that were grounded in the first pass."""
 
 
 def decide_best_first(
@@ -217,4 +219,5 @@ class _Search:
             upper=upper,
             forwards=self.forwards,
             patches=self.patches,
+            grounded=(self.known > 0).sum(1),
         )
