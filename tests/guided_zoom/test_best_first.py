@@ -87,7 +87,7 @@ def test_it_decides_as_looking_at_everything_does(
     done = decide_best_first(made, images, source, config)
     assert torch.equal(done.classes, refined.classes)
     assert ((done.lower - 1e-5 <= refined.scores) & (refined.scores <= done.upper + 1e-5)).all()
-    assert (done.forwards <= 1 + top_k * config.rounds).all()  # none shared
+    assert (done.forwards <= everything.forwards).all()
     assert (done.patches <= everything.patches).all()
     assert not mirrored or (done.patches % 2 == 0).all()
 
@@ -124,12 +124,26 @@ def test_equal_weights_of_equal_classes_need_all_evidence() -> None:
 
 
 def test_each_erased_image_is_a_pass() -> None:
-    """Where nothing tells the classes apart, each of three is grounded again after its evidence is erased."""
-    decision = decide_best_first(
-        zoom(0.0, 1), noise(2, 48, 0), noise(2, 64, 1), RefinementConfig(top_k=3, weights=(0.4, 0.3, 0.3))
-    )
+    """Where nothing tells the classes apart, each is grounded in all rounds; the same squares share a pass."""
+    made, images, source = zoom(0.0), noise(6, 48, 0), noise(6, 64, 1)
+    config = RefinementConfig(top_k=3, weights=(0.4, 0.3, 0.2, 0.1))
+    decision = decide_best_first(made, images, source, config)
     assert torch.equal(decision.lower, decision.upper)
-    assert decision.forwards.tolist() == [1 + 3] * 2
+    assert decision.maps.tolist() == [3 * 3] * 6
+    everything = made.evidence(images, source, 3)
+    assert torch.equal(decision.forwards, everything.forwards)
+    assert everything.forwards.min() < 1 + 3 * 2 == everything.forwards.max()
+
+
+def test_the_evidence_that_costs_no_pass_comes_first() -> None:
+    """After one look at the best class it could still score highest; its rival's first evidence decides all the same."""
+    made, config, images = zoom(1.0), RefinementConfig(top_k=2, weights=(0.4, 0.5, 0.05, 0.05)), noise(8, 48, 0)
+    best = made.conventional.answer(images, 1).classes[:, 0]
+    with mock.patch.object(GuidedZoom, "patch_scores", lambda _, __, patches: torch.eye(CLASSES)[best[patches[:, 0]]]):
+        done = decide_best_first(made, images, noise(8, 64, 1), config)
+    assert torch.equal(done.classes, best)
+    assert done.maps.max() == 2
+    assert done.forwards.tolist() == [1] * 8
 
 
 def test_a_damaged_evidence_cnn_is_refused() -> None:

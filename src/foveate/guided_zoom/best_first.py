@@ -1,8 +1,12 @@
-"""Algorithm 1 decided with no more evidence than it needs: branch and bound, the most promising class first.
+"""Algorithm 1 decided with no more evidence than it needs: branch and bound, the cheapest evidence first.
 
 A class's score is bounded: it has what its evidence has given so far, and can gain at most the weights still to come.
-So the evidence of the class that can still score highest is looked at, one round at a time, until no other class can
-overtake. The decision is that of looking at everything (`foveate.guided_zoom.algorithm_1.decide`).
+So one piece of evidence is looked at after the other until no other class can overtake. The decision is that of looking
+at everything (`foveate.guided_zoom.algorithm_1.decide`).
+
+First comes the evidence of the earliest round: that of round 0 lies in the pass that gave the answer, and each later
+round needs passes over images with something erased. Of equal ones, the class that can still score highest is first.
+Passes are held: classes with the same evidence erased share one, whenever their turns come.
 """
 
 from __future__ import annotations
@@ -17,14 +21,15 @@ from torch import Tensor
 from foveate.errors import UserError
 from foveate.guided_zoom.algorithm_1 import check_finite, scores_of
 from foveate.guided_zoom.config import RefinementConfig, Rule, Scores
-from foveate.guided_zoom.conventional_cnn import HeldAnswers
-from foveate.guided_zoom.evidence_rounds import evidence_round, framed
+from foveate.guided_zoom.conventional_cnn import HeldAnswers, MapsWhenAsked
+from foveate.guided_zoom.erasing import elsewhere, erase
+from foveate.guided_zoom.evidence_rounds import framed, keys_of
 from foveate.guided_zoom.guided_zoom import GuidedZoom
 from foveate.networks.entropy_gate import unsure
 from foveate.types import Size
 
-_HELD_PIXELS = 1 << 22
-"""Of the images whose pass is held: 20 of 448 by 448. ResNet-101 at res4a holds 0.3 GB of each of these."""
+_HELD_PIXELS = 1 << 21
+"""Of the images whose passes are held at a time: 10 of 448 by 448. ResNet-101 at res4a holds 0.3 GB for each pass."""
 _ROUNDING = 1e-5
 """Bounds nearer than this are compared only when both classes are known in full."""
 
@@ -43,12 +48,11 @@ class BestFirstDecision(NamedTuple):
     upper: Float[Tensor, "b k"]
     """What it scores at most; equal to `lower` where all its evidence was looked at."""
     forwards: Int64[Tensor, " b"]
-    """Passes of the conventional network: the first grounds whichever candidates are looked at, the others one, its
-    evidence erased."""
+    """Passes of the conventional network: the first, and one for each image with other evidence erased."""
     patches: Int64[Tensor, " b"]
     """Passes of the Evidence CNN."""
-    grounded: Int64[Tensor, " b"]
-    """Candidates that were grounded in the first pass."""
+    maps: Int64[Tensor, " b"]
+    """How often a class was grounded in one of these passes."""
 
 
 def decide_best_first(
@@ -83,6 +87,13 @@ def _decided(search: _Search) -> BestFirstDecision:
     return search.decision()
 
 
+class _Look(NamedTuple):
+    """A pass over an image: what grounds classes in it, and the image's number there."""
+
+    maps: MapsWhenAsked
+    image: int
+
+
 @dataclass(eq=False, kw_only=True)
 class _Search:
     """What is known so far of b images, k candidates and r rounds."""
@@ -92,8 +103,9 @@ class _Search:
     images: UInt8[Tensor, "b H W 3"]
     source: UInt8[Tensor, "b Hs Ws 3"]
     first: HeldAnswers
-    """Of the whole images: a candidate's first evidence comes from the pass that gave the answer, and is looked for
-    when its turn has come."""
+    """Of the whole images."""
+    looks: dict[tuple[int, ...], _Look]
+    """The passes over each image: its number, then what is erased, one number for each square, in order."""
     considered: Bool[Tensor, " b"]
     evidence: Float[Tensor, "b k r"]
     """Scores; 0 where not looked at."""
@@ -126,6 +138,7 @@ class _Search:
             images=images,
             source=source,
             first=first,
+            looks={(image, *[0] * shape[-1]): _Look(first.maps, image) for image in range(len(images))},
             considered=unsure(logits.softmax(1), config.entropy_threshold),
             evidence=logits.new_zeros(shape),
             known=torch.zeros_like(first.classes),
@@ -134,10 +147,6 @@ class _Search:
             forwards=forwards,
             patches=torch.zeros_like(forwards),
         )
-
-    @property
-    def _view(self) -> Size:
-        return Size(self.images.shape[2], self.images.shape[1])
 
     def bounds(self) -> tuple[Float[Tensor, "b k"], Float[Tensor, "b k"]]:
         """Return what each candidate scores at least and at most."""
@@ -157,9 +166,11 @@ class _Search:
     def next(self) -> Int64[Tensor, "m 2"]:
         """Return the image and candidate that each undecided image looks at next."""
         alive, (_, upper) = self.alive(), self.bounds()
-        unfinished = alive & (self.known < self.evidence.shape[2])
+        rounds = self.evidence.shape[2]
+        unfinished = alive & (self.known < rounds)
         waiting = ((alive.sum(1) > 1) & unfinished.any(1)).nonzero()[:, 0]
-        best = upper.masked_fill(~unfinished, -torch.inf)[waiting].argmax(1)
+        earliest = self.known.masked_fill(~unfinished, rounds).amin(1, keepdim=True)
+        best = upper.masked_fill(~unfinished | (self.known > earliest), -torch.inf)[waiting].argmax(1)
         return torch.stack((waiting, best), dim=1)
 
     def look(self, pairs: Int64[Tensor, "m 2"]) -> None:
@@ -176,23 +187,29 @@ class _Search:
         self, which: Int64[Tensor, " m"], rank: Int64[Tensor, " m"]
     ) -> tuple[Int64[Tensor, "m 4"], Int64[Tensor, "m 4"]]:
         """Return the patch of each image's candidate and what hides it, its earlier evidence being erased."""
-        boxes, squares = (which.new_empty(len(which), 4) for _ in range(2))
-        later = self.known[which, rank] > 0
-        if not later.all():
-            found = framed(self.first.maps(which[~later], rank[~later]), self._view, self.zoom.patches)
-            boxes[~later], squares[~later] = found.boxes, found.squares
-        if later.any():
-            images, places = which[later], (which[later], rank[later], None)
-            latest = evidence_round(
-                self.zoom.conventional,
-                self.images[images],
-                self.first.classes[places],
-                self.squares[places],
-                self.zoom.patches,
-            )
-            boxes[later], squares[later] = latest.evidence.boxes[:, 0], latest.evidence.squares[:, 0]
-            self.forwards[images] += latest.forwards
-        return boxes, squares
+        erased, view = self.squares[which, rank], Size(self.images.shape[2], self.images.shape[1])
+        looks = self._looked(which, erased)
+        maps: dict[int, Tensor] = {}
+        for held in {id(each.maps): each.maps for each in looks}.values():
+            asked = [place for place, each in enumerate(looks) if each.maps is held]
+            images = torch.tensor([looks[place].image for place in asked], device=which.device)
+            maps |= zip(asked, held(images, rank[asked]), strict=True)
+        seen = torch.stack([maps[place] for place in range(len(looks))])
+        if self.zoom.patches.elsewhere:
+            seen = elsewhere(seen, erased, view)
+        found = framed(seen, view, self.zoom.patches)
+        return found.boxes, found.squares
+
+    def _looked(self, which: Int64[Tensor, " m"], erased: Int64[Tensor, "m r 4"]) -> list[_Look]:
+        """Return the pass over each image with its squares erased; none is made twice."""
+        keys = [(image, *key) for image, key in zip(which.tolist(), keys_of(erased).tolist(), strict=True)]
+        new = [place for place, key in enumerate(keys) if key not in self.looks]
+        if new:
+            images = which[new]
+            maps = self.zoom.conventional.look(erase(self.images[images], erased[new]), self.first.classes[images])
+            self.looks |= {keys[place]: _Look(maps, number) for number, place in enumerate(new)}
+            self.forwards[images] += 1
+        return [self.looks[key] for key in keys]
 
     def _scores(self, which: Int64[Tensor, " m"], boxes: Int64[Tensor, "m 4"]) -> Float[Tensor, "m c"]:
         """Return what the Evidence CNN says of a patch of each image; no patch is shown to it twice."""
@@ -219,5 +236,5 @@ class _Search:
             upper=upper,
             forwards=self.forwards,
             patches=self.patches,
-            grounded=(self.known > 0).sum(1),
+            maps=self.known.sum(1),
         )

@@ -19,7 +19,10 @@ from foveate.inference.classifier import Classifier
 from foveate.networks.answers import check_answers
 from foveate.networks.looker import Looker
 from foveate.networks.network import Network
-from foveate.types import BranchLogits, Grounded, Grounding, HoldingGrounding
+from foveate.types import BranchLogits, Grounded, Grounding, HeldPass, HoldingGrounding
+
+MapsWhenAsked = Callable[[Tensor, Tensor], Tensor]
+"""Given the numbers (m,) of some images of a batch and, for each, which of its k classes: maps (m, h, w)."""
 
 
 @dataclass(frozen=True)
@@ -29,8 +32,7 @@ class HeldAnswers:
     logits: Float[Tensor, "b c"]
     classes: Int64[Tensor, "b k"]
     """The best ones by falling logit."""
-    maps: Callable[[Tensor, Tensor], Tensor]
-    """Given the numbers of m images and the rank of a class of each: maps (m, h, w)."""
+    maps: MapsWhenAsked
 
 
 @dataclass(frozen=True)
@@ -92,19 +94,36 @@ class ConventionalCNN:
         Raises:
             UserError: As `answer`.
         """
-        if not isinstance(self.grounding, HoldingGrounding):
+        held = self._held(images)
+        if held is None:
             logits, classes, maps = self.answer(images, top_k)
             return HeldAnswers(logits, classes, lambda which, rank: maps[which, rank])
-        network, inputs = self.classifier.network, self.classifier.inputs(images)
-        if self.looker is None:
-            held = self.grounding.hold(network.first_view(inputs))
-            own = network.decides_by_backbone and self.classifier.dtype is torch.float32
-        else:
-            held, own = self.grounding.hold(self.looker.inputs(inputs, network.backbone.normalisation)), False
-        decision = held.logits if own else self.logits(images)
+        own = self.classifier.network.decides_by_backbone and self.classifier.dtype is torch.float32
+        decision = held.logits if own and self.looker is None else self.logits(images)
         check_answers(BranchLogits(decision))
-        best = chosen_classes(decision, top_k)
-        return HeldAnswers(decision, best, lambda which, rank: held.maps(which, best[which, rank]))
+        classes = chosen_classes(decision, top_k)
+        return HeldAnswers(decision, classes, lambda which, rank: held.maps(which, classes[which, rank]))
+
+    def look(self, images: UInt8[Tensor, "n H W 3"], classes: Int64[Tensor, "n k"]) -> MapsWhenAsked:
+        """Look at images in which these classes may be grounded later, as in `hold`; the decision is not asked for.
+
+        Raises:
+            UserError: As `answer`.
+        """
+        held = self._held(images)
+        if held is None:
+            maps = self.answer(images, classes).maps
+            return lambda which, rank: maps[which, rank]
+        return lambda which, rank: held.maps(which, classes[which, rank])
+
+    def _held(self, images: UInt8[Tensor, "n H W 3"]) -> HeldPass | None:
+        """Return the grounding's own pass over images, as far as it can hold on to one."""
+        if not isinstance(self.grounding, HoldingGrounding):
+            return None
+        network, inputs = self.classifier.network, self.classifier.inputs(images)
+        if self.looker is not None:
+            return self.grounding.hold(self.looker.inputs(inputs, network.backbone.normalisation))
+        return self.grounding.hold(network.first_view(inputs))
 
     def logits(self, images: UInt8[Tensor, "n H W 3"]) -> Float[Tensor, "n c"]:
         """Return the logits alone, which costs no grounding; arguments and errors as in `answer`."""

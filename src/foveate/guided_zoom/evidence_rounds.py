@@ -149,13 +149,18 @@ def _distinct(squares: Int64[Tensor, "b k l 4"]) -> tuple[Int64[Tensor, " u"], I
         The first (image, class) of each, counted over both, and which of them each (image, class) has.
     """
     b, k = squares.shape[:2]
-    weights = squares.new_tensor([1 << 48, 1 << 32, 1 << 16, 1])  # one number for each box
-    keys = (squares * weights).sum(-1).flatten(0, 1)
     owner = torch.arange(b, device=squares.device).repeat_interleave(k)[:, None]
-    _, which = torch.unique(torch.cat((owner, keys.sort(dim=1).values), dim=1), dim=0, return_inverse=True)
+    keys = torch.cat((owner, keys_of(squares.flatten(0, 1))), dim=1)
+    _, which = torch.unique(keys, dim=0, return_inverse=True)
     everyone = torch.arange(b * k, device=squares.device)
     first = everyone.new_full((int(which.max()) + 1,), b * k).scatter_reduce(0, which, everyone, "amin")
     return first, which
+
+
+def keys_of(squares: Int64[Tensor, "n l 4"]) -> Int64[Tensor, "n l"]:
+    """Return one number for each square, 0 for an empty one in the corner, in an order of their own."""
+    weights = squares.new_tensor([1 << 48, 1 << 32, 1 << 16, 1])
+    return (squares * weights).sum(-1).sort(dim=1).values
 
 
 def _grounded(
