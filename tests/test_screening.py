@@ -13,6 +13,7 @@ from screening.mixing import patched
 from screening.photographs import FOLDS, Photographs
 from screening.plan import PLAN
 from screening.settings import Settings
+from screening.teachers import reading
 from screening.views import test_boxes as centre_boxes
 from screening.views import training_boxes, trivial_augment, windows
 
@@ -89,3 +90,11 @@ def test_the_plan_begins_with_what_is_the_default() -> None:
     assert next(iter(PLAN.values())) == Settings()
     assert len(set(PLAN.values())) == len(PLAN)
     assert Path(__file__).parents[1].joinpath("results", "screening.jsonl").is_file()
+
+
+def test_a_teachers_features_are_read_off_the_networks_own() -> None:
+    """Ridge regression on a line: slope 2 shrinks by the tenth that is added to the diagonal, the mean is kept."""
+    first = torch.tensor([[0.0], [1.0], [2.0]])
+    layer = reading(first, 2 * first - 2)
+    assert layer.weight.item() == pytest.approx(2 / 1.1)
+    assert layer(torch.tensor([[1.0]])).item() == pytest.approx(0.0, abs=1e-6)

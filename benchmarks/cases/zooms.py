@@ -144,7 +144,7 @@ def guided(rounds: int | None, quick: bool, top_k: int = 5) -> Built:
         found, decided = zoom.evidence(*seen, config.top_k), decide_best_first(zoom, *seen, config)
         return {
             "shared": counted([found]),
-            "best_first": counted([decided]),
+            "best_first": {**counted([decided]), "maps": round(float(decided.maps.float().mean()), 2)},
             "best_first_gated": counted([decide_best_first(zoom, *seen, gated)]),
             "unshared": {
                 "forwards": 1 + config.top_k * config.rounds,

@@ -26,8 +26,8 @@ _FOLDS = 5  # of the probe, so that each photograph is answered for by a probe t
 class Lessons(NamedTuple):
     """For each photograph of a data set some training views and what was said of them; zeros where it is held out."""
 
-    boxes: Tensor
-    """(n, v, 4), as `training_boxes` draws them."""
+    boxes: Tensor | None
+    """(n, v, 4), as `training_boxes` draws them; None: it is the same for all views, and v is 1."""
     said: Tensor
     """(n, v, d): standardised features, or (n, v, c) probabilities."""
 
@@ -41,7 +41,9 @@ def lessons(settings: Settings, photographs: Photographs, learned: Tensor) -> Le
         torch.save(_shown(settings, photographs, learned), part)
         part.replace(file)
     boxes, views, tests = torch.load(file, weights_only=True)
-    if settings.teacher == "features":
+    if settings.teacher == "still":
+        boxes, views = None, tests.mean(1, keepdim=True)
+    if settings.teacher != "answers":
         flat = views[learned].flatten(0, 1)
         said = (views - flat.mean(0)) / flat.std(0).clamp(min=1e-6)
         return Lessons(boxes, said)
@@ -54,7 +56,7 @@ def lessons(settings: Settings, photographs: Photographs, learned: Tensor) -> Le
         probe.fit((some - mean) / spread, labels[inside].repeat_interleave(2))
         asked = learned[outside]
         answers = probe.predict_proba(((views[asked] - mean) / spread).flatten(0, 1).numpy())
-        said[asked] = torch.from_numpy(answers).float().unflatten(0, (len(asked), -1))
+        said[asked] = torch.from_numpy(answers).float().view(len(asked), -1, photographs.classes)
     print(f"teacher: {100 * float((said[learned].argmax(-1) == labels[:, None]).float().mean()):.1f}% of views unseen")
     return Lessons(boxes, said)
 
