@@ -2,9 +2,10 @@
 
     PYTHONPATH=benchmarks python -m evidence_passes ZOOM... --every 4 --out results/evidence_passes.jsonl
 
-The paper's Algorithm 1 (k = 5, L = 2, its weights, patches not mirrored) on every so many test photographs, best first
-and looking at everything: passes of both networks, and whether the decisions are the same. Nothing is asked about
-whether they are right. The price is that of the newest line of `guided_zoom_in_passes`.
+The paper's Algorithm 1 (cEB, k = 5, L = 2, its weights, patches not mirrored) on every so many test photographs, best
+first and looking at everything: passes of both networks, and whether the decisions are the same. Nothing is asked about
+whether they are right. Patches are as large as the Evidence CNN learned them. The price is that of the newest line of
+`guided_zoom_in_passes`.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ from foveate.data.loading import EvaluationViews, evaluation_loader
 from foveate.files.documents import append_json_line
 from foveate.guided_zoom.algorithm_1 import decide
 from foveate.guided_zoom.best_first import decide_best_first
-from foveate.guided_zoom.config import RefinementConfig
+from foveate.guided_zoom.config import PoolConfig, RefinementConfig
+from foveate.guided_zoom.conventional_cnn import ConventionalCNN
 from foveate.guided_zoom.refiner import Refiner
 from foveate.runs.context import HERE
 from foveate.runs.environment import environment
@@ -48,8 +50,11 @@ def counted(path: Path, every: int) -> dict[str, Any]:
     made = GuidedZoomRun.open(path)
     run = made.base_run()
     records = HERE.photographs_of(run, Split.TEST)[::every]
-    zoom = load_guided_zoom(made, HardwareConfig(precision="float32"))
-    zoom = Refiner.of(replace(zoom, patches=replace(zoom.patches, rounds=PAPER.rounds)), PAPER).zoom
+    hardware = HardwareConfig(precision="float32")
+    zoom = load_guided_zoom(made, hardware)
+    base = ConventionalCNN.place(zoom.conventional.classifier.network, PoolConfig.paper().grounding, hardware)
+    patches = replace(zoom.patches, rounds=PAPER.rounds, elsewhere=False)
+    zoom = Refiner.of(replace(zoom, conventional=base, patches=patches), PAPER).zoom
     seen = run.config.transforms
     source = replace(seen, source_size=zoom.patches.source_size)
     loaders = (evaluation_loader(EvaluationViews(records, each), BATCH, workers=0) for each in (seen, source))
