@@ -136,7 +136,7 @@ def test_each_erased_image_is_a_pass() -> None:
 
 
 def test_the_evidence_that_costs_no_pass_comes_first() -> None:
-    """After one look at the best class it could still score highest; its rival's first evidence decides all the same."""
+    """After one look the best class could still score more; its rival's first evidence decides before that."""
     made, config, images = zoom(1.0), RefinementConfig(top_k=2, weights=(0.4, 0.5, 0.05, 0.05)), noise(8, 48, 0)
     best = made.conventional.answer(images, 1).classes[:, 0]
     with mock.patch.object(GuidedZoom, "patch_scores", lambda _, __, patches: torch.eye(CLASSES)[best[patches[:, 0]]]):

@@ -13,9 +13,11 @@ from timm.layers.norm_act import BatchNormAct2d
 from torch import nn
 from torch.nn.utils import fuse_conv_bn_eval
 
+from foveate.backbones.same_padding import EvenlyPadded
+
 _N = TypeVar("_N", bound=nn.Module)
 
-_CONVOLUTIONS = (nn.Conv2d, Conv2dSame)
+_CONVOLUTIONS = (nn.Conv2d, Conv2dSame, EvenlyPadded)
 _NORMS = (nn.BatchNorm2d, BatchNormAct2d)
 
 

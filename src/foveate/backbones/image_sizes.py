@@ -8,7 +8,9 @@ from typing import Any, cast
 
 import timm
 import torch
+from torch import nn
 
+from foveate.backbones.same_padding import pad_evenly
 from foveate.backbones.timm_networks import TimmNetwork
 from foveate.errors import UserError
 
@@ -51,6 +53,12 @@ def built(architecture: str, side: int | None, *, pretrained: bool = False) -> T
 
 
 def _created(architecture: str, side: int | None, *, pretrained: bool = False) -> TimmNetwork:
+    network = _as_timm_has_it(architecture, side, pretrained=pretrained)
+    pad_evenly(cast(nn.Module, network))
+    return network
+
+
+def _as_timm_has_it(architecture: str, side: int | None, *, pretrained: bool) -> TimmNetwork:
     size: dict[str, Any] = {} if side is None else {"img_size": side}
     for freedom in _FREEDOMS if is_sized(architecture) else ():
         with suppress(TypeError):  # a setting that this architecture does not have

@@ -20,6 +20,7 @@ from torchvision.models.vision_transformer import VisionTransformer, interpolate
 from foveate.backbones.backbone import Backbone, Normalisation, normalisation_of
 from foveate.backbones.foreign_weights import read_foreign_weights, shortened
 from foveate.backbones.positions import as_timm_has_them
+from foveate.backbones.same_padding import pad_evenly
 from foveate.backbones.timm_networks import TimmNetwork
 from foveate.backbones.weight_names import Fit, alike, fits, with_head
 from foveate.backbones.weights import check_finite
@@ -155,6 +156,7 @@ def _built(config: OwnConfig, classes: int, side: int | None) -> nn.Module:
         return module
     overlay = None if side is None else {"input_size": (3, side, side)}
     network: nn.Module = timm.create_model(name, num_classes=classes, pretrained_cfg_overlay=overlay)
+    pad_evenly(network)
     return network
 
 
