@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from dataclasses import replace
 from unittest import mock
 
@@ -16,7 +17,8 @@ from foveate.config.hardware import HardwareConfig
 from foveate.config.networks import BackboneConfig, PlainConfig
 from foveate.errors import UserError
 from foveate.grounding.config import GroundingConfig
-from foveate.grounding.excitation.backprop import HeldExcitation
+from foveate.grounding.excitation.backprop import ExcitationBackprop, HeldExcitation
+from foveate.grounding.excitation.tape import Tape
 from foveate.guided_zoom.algorithm_1 import decide
 from foveate.guided_zoom.best_first import decide_best_first
 from foveate.guided_zoom.config import PatchConfig, RefinementConfig, Rule
@@ -48,7 +50,25 @@ class Drawn:
         return Grounded(scores, classes, every.gather(1, classes[..., None, None].expand(-1, -1, 6, 6)))
 
 
-def zoom(sharpness: float, rounds: int = 2) -> GuidedZoom:
+class DrawnPass:
+    """One over some images, which is held."""
+
+    def __init__(self, drawn: Drawn, images: Tensor) -> None:
+        self.drawn, self.images = drawn, images
+        self.logits = drawn(images, 1).logits
+
+    def maps(self, images: Tensor, classes: Tensor) -> Tensor:
+        return self.drawn(self.images[images], classes[:, None]).maps[:, 0]
+
+
+class Holding(Drawn):
+    """The same, and it holds on to its passes."""
+
+    def hold(self, images: Tensor) -> DrawnPass:
+        return DrawnPass(self, images)
+
+
+def zoom(sharpness: float, rounds: int = 2, kind: type[Drawn] = Holding) -> GuidedZoom:
     torch.manual_seed(0)
     backbone = BackboneConfig(architecture="test_resnet", weights="none")
     network = PlainNetwork.create(PlainConfig(backbone=backbone), CLASSES)
@@ -57,7 +77,7 @@ def zoom(sharpness: float, rounds: int = 2) -> GuidedZoom:
     classifier = Classifier.place(network, SLOW)
     patches = PatchConfig(patch=0.3, erased=0.2, source_size=64, rounds=rounds)
     transforms = TransformConfig(input_size=32, resize_size=40)
-    return GuidedZoom(ConventionalCNN(classifier, Drawn(sharpness)), classifier, patches, transforms, batch_size=3)
+    return GuidedZoom(ConventionalCNN(classifier, kind(sharpness)), classifier, patches, transforms, batch_size=3)
 
 
 def noise(count: int, side: int, seed: int) -> Tensor:
@@ -75,19 +95,27 @@ def noise(count: int, side: int, seed: int) -> Tensor:
     st.sampled_from(Rule),
     st.sampled_from([None, 0.5, 1.2]),
     st.booleans(),
+    st.sampled_from([Drawn, Holding]),
 )
 def test_it_decides_as_looking_at_everything_does(
-    seed: int, sharpness: float, top_k: int, weights: list[float], rule: Rule, gate: float | None, mirrored: bool
+    seed: int,
+    sharpness: float,
+    top_k: int,
+    weights: list[float],
+    rule: Rule,
+    gate: float | None,
+    mirrored: bool,
+    kind: type[Drawn],
 ) -> None:
     config = RefinementConfig(top_k=top_k, weights=tuple(weights), rule=rule, entropy_threshold=gate, mirrored=mirrored)
-    made = replace(zoom(sharpness, config.rounds), mirrored=mirrored)
+    made = replace(zoom(sharpness, config.rounds, kind), mirrored=mirrored)
     images, source = noise(4, 48, seed), noise(4, 64, seed + 1)
     everything = made.evidence(images, source, top_k)
     refined = decide(everything, config)
     done = decide_best_first(made, images, source, config)
     assert torch.equal(done.classes, refined.classes)
     assert ((done.lower - 1e-5 <= refined.scores) & (refined.scores <= done.upper + 1e-5)).all()
-    assert (done.forwards <= everything.forwards).all()
+    assert (done.forwards <= (everything.forwards if kind is Holding else 1 + top_k * config.rounds)).all()
     assert (done.patches <= everything.patches).all()
     assert not mirrored or (done.patches % 2 == 0).all()
 
@@ -95,7 +123,7 @@ def test_it_decides_as_looking_at_everything_does(
 @pytest.mark.parametrize("at_once", [1, 3, 99])
 def test_excitation_backprop_grounds_only_what_is_looked_at(at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """A held pass: the decisions of everything, in parts of a batch, and fewer classes grounded than there are."""
-    monkeypatch.setattr("foveate.guided_zoom.best_first._HELD_PIXELS", at_once * 48 * 48)
+    monkeypatch.setattr("foveate.guided_zoom.best_first._HELD_PIXELS", {"cpu": at_once * 48 * 48})
     config = RefinementConfig(top_k=4, weights=(0.5, 0.3, 0.2))
     made = zoom(2.0, config.rounds)
     base = ConventionalCNN.place(made.conventional.classifier.network, GroundingConfig(layer="layer3"), SLOW)
@@ -133,6 +161,43 @@ def test_each_erased_image_is_a_pass() -> None:
     everything = made.evidence(images, source, 3)
     assert torch.equal(decision.forwards, everything.forwards)
     assert everything.forwards.min() < 1 + 3 * 2 == everything.forwards.max()
+
+
+def test_what_cannot_hold_on_to_a_pass_makes_one_for_each_class() -> None:
+    config = RefinementConfig(top_k=3, weights=(0.4, 0.3, 0.2, 0.1))
+    decision = decide_best_first(zoom(0.0, kind=Drawn), noise(2, 48, 0), noise(2, 64, 1), config)
+    assert decision.maps.tolist() == [3 * 3] * 2
+    assert decision.forwards.tolist() == [1 + 3 * 2] * 2
+
+
+@pytest.mark.parametrize("hardware", [SLOW, replace(SLOW, precision="bf16")])
+def test_the_backbone_runs_as_often_as_is_said(hardware: HardwareConfig) -> None:
+    """In bf16 once more for the answer; and what is held of an image goes when it is decided."""
+    config = RefinementConfig(top_k=4, weights=(0.4, 0.3, 0.2, 0.1), mirrored=False)
+    made = zoom(0.2)
+    base = ConventionalCNN.place(made.conventional.classifier.network, GroundingConfig(layer="layer3"), hardware)
+    made = replace(made, conventional=base, patches=replace(made.patches, elsewhere=False))
+    images, source = noise(6, 48, 0), noise(6, 64, 1)
+    everything, seen, held = made.evidence(images, source, 4), [0], []
+    forward, hold = ExcitationBackprop._forward, ExcitationBackprop.hold
+
+    def counted(self: ExcitationBackprop, each: Tensor, tape: Tape) -> Tensor:
+        seen[0] += len(each)
+        return forward(self, each, tape)
+
+    def kept(self: ExcitationBackprop, each: Tensor) -> HeldExcitation:
+        made_now = hold(self, each)
+        held.append(weakref.ref(made_now))
+        return made_now
+
+    with (
+        mock.patch.object(ExcitationBackprop, "_forward", counted),
+        mock.patch.object(ExcitationBackprop, "hold", kept),
+    ):
+        done = decide_best_first(made, images, source, config)
+    assert torch.equal(done.classes, decide(everything, config).classes)
+    assert int(done.forwards.sum()) == seen[0] > 6
+    assert all(each() is None for each in held)
 
 
 def test_the_evidence_that_costs_no_pass_comes_first() -> None:

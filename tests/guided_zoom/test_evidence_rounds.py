@@ -24,7 +24,7 @@ from brightness import (
 )
 from foveate.guided_zoom.config import PatchConfig
 from foveate.guided_zoom.conventional_cnn import ConventionalCNN
-from foveate.guided_zoom.evidence_rounds import evidence_round, first_round, locate_evidence
+from foveate.guided_zoom.evidence_rounds import evidence_round, first_round, keys_of, locate_evidence
 from foveate.types import Grounded
 from oracles.guided_zoom import naive_erased, naive_round, naive_rounds
 
@@ -187,3 +187,12 @@ def test_no_more_images_at_a_time_than_are_asked_for() -> None:
     whole = locate_evidence(ConventionalCNN(classifier(), Brightness()), images, 3, PATCHES)
     assert_close(located.logits, whole.logits)
     assert torch.equal(located.evidence.boxes, whole.evidence.boxes)
+
+
+def test_a_square_that_is_erased_twice_counts_once() -> None:
+    square, other = [1, 2, 3, 4], [5, 6, 7, 8]
+    once, twice, both = keys_of(
+        torch.tensor([[square, [0] * 4, [0] * 4], [square] * 3, [other, square, other]])
+    ).tolist()
+    assert once == twice != both
+    assert sorted(both) == both

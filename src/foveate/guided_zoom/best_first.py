@@ -21,15 +21,17 @@ from torch import Tensor
 from foveate.errors import UserError
 from foveate.guided_zoom.algorithm_1 import check_finite, scores_of
 from foveate.guided_zoom.config import RefinementConfig, Rule, Scores
-from foveate.guided_zoom.conventional_cnn import HeldAnswers, MapsWhenAsked
+from foveate.guided_zoom.conventional_cnn import MapsWhenAsked
 from foveate.guided_zoom.erasing import elsewhere, erase
 from foveate.guided_zoom.evidence_rounds import framed, keys_of
 from foveate.guided_zoom.guided_zoom import GuidedZoom
 from foveate.networks.entropy_gate import unsure
 from foveate.types import Size
 
-_HELD_PIXELS = 1 << 21
-"""Of the images whose passes are held at a time: 10 of 448 by 448. ResNet-101 at res4a holds 0.3 GB for each pass."""
+_HELD_PIXELS = {"cpu": 1 << 20}
+"""Of the images whose passes are held at a time: 5 of 448 by 448, on other devices 20. ResNet-50 at the last layer of
+stride 16 holds 31 MB for each pass, ResNet-101 at res4a 0.4 GB."""
+_ELSEWHERE = 1 << 22
 _ROUNDING = 1e-5
 """Bounds nearer than this are compared only when both classes are known in full."""
 
@@ -52,7 +54,7 @@ class BestFirstDecision(NamedTuple):
     patches: Int64[Tensor, " b"]
     """Passes of the Evidence CNN."""
     maps: Int64[Tensor, " b"]
-    """How often a class was grounded in one of these passes."""
+    """How often a class was looked for in one of these passes."""
 
 
 def decide_best_first(
@@ -75,7 +77,8 @@ def decide_best_first(
     if config.scores is Scores.LOGITS:
         raise UserError("best first needs scores with a bound; got logits; take --refinement.scores probabilities")
     zoom = replace(zoom, mirrored=config.mirrored)
-    at_once = max(1, _HELD_PIXELS // max(1, images.shape[1] * images.shape[2]))
+    pixels = _HELD_PIXELS.get(zoom.conventional.classifier.device.type, _ELSEWHERE)
+    at_once = max(1, pixels // max(1, images.shape[1] * images.shape[2]))
     parts = zip(torch.split(images, at_once), torch.split(source, at_once), strict=True)
     decisions = [_decided(_Search.start(zoom, *part, config)) for part in parts]
     return BestFirstDecision(*map(torch.cat, zip(*decisions, strict=True)))
@@ -102,10 +105,12 @@ class _Search:
     config: RefinementConfig
     images: UInt8[Tensor, "b H W 3"]
     source: UInt8[Tensor, "b Hs Ws 3"]
-    first: HeldAnswers
-    """Of the whole images."""
+    logits: Float[Tensor, "b c"]
+    classes: Int64[Tensor, "b k"]
+    """The candidates."""
     looks: dict[tuple[int, ...], _Look]
-    """The passes over each image: its number, then what is erased, one number for each square, in order."""
+    """The passes over each undecided image: its number, then what is erased, one number for each square, in order;
+    where a grounding cannot hold on to a pass, also the candidate's rank, but for the first pass."""
     considered: Bool[Tensor, " b"]
     evidence: Float[Tensor, "b k r"]
     """Scores; 0 where not looked at."""
@@ -131,14 +136,16 @@ class _Search:
         images, source = images.to(device), source.to(device)
         first = zoom.conventional.hold(images, config.top_k)
         logits, shape = first.logits, (*first.classes.shape, config.rounds + 1)
-        forwards = first.classes.new_ones(len(images))
+        forwards, nothing = first.classes.new_ones(len(images)), [0] * shape[-1]
+        nothing += [] if zoom.conventional.holds else [0]
         return cls(
             zoom=zoom,
             config=config,
             images=images,
             source=source,
-            first=first,
-            looks={(image, *[0] * shape[-1]): _Look(first.maps, image) for image in range(len(images))},
+            logits=logits,
+            classes=first.classes,
+            looks={(image, *nothing): _Look(first.maps, image) for image in range(len(images))},
             considered=unsure(logits.softmax(1), config.entropy_threshold),
             evidence=logits.new_zeros(shape),
             known=torch.zeros_like(first.classes),
@@ -150,7 +157,7 @@ class _Search:
 
     def bounds(self) -> tuple[Float[Tensor, "b k"], Float[Tensor, "b k"]]:
         """Return what each candidate scores at least and at most."""
-        own = self.first.logits.softmax(1).gather(1, self.first.classes)
+        own = self.logits.softmax(1).gather(1, self.classes)
         lower = scores_of(own, self.evidence, self.config.weights, self.config.rule)
         weights = own.new_tensor(self.config.weights[1:])
         missing = weights * (torch.arange(len(weights), device=own.device) >= self.known[..., None])
@@ -171,12 +178,14 @@ class _Search:
         waiting = ((alive.sum(1) > 1) & unfinished.any(1)).nonzero()[:, 0]
         earliest = self.known.masked_fill(~unfinished, rounds).amin(1, keepdim=True)
         best = upper.masked_fill(~unfinished | (self.known > earliest), -torch.inf)[waiting].argmax(1)
+        undecided = set(waiting.tolist())
+        self.looks = {key: look for key, look in self.looks.items() if key[0] in undecided}
         return torch.stack((waiting, best), dim=1)
 
     def look(self, pairs: Int64[Tensor, "m 2"]) -> None:
         """Find and score one more round of evidence for a candidate of each image."""
         which, rank = pairs.unbind(1)
-        number, classes = self.known[which, rank], self.first.classes[which, rank]
+        number, classes = self.known[which, rank], self.classes[which, rank]
         boxes, squares = self._framed(which, rank)
         scores = self._scores(which, boxes)
         self.evidence[which, rank, number] = scores.gather(1, classes[:, None])[:, 0]
@@ -188,7 +197,7 @@ class _Search:
     ) -> tuple[Int64[Tensor, "m 4"], Int64[Tensor, "m 4"]]:
         """Return the patch of each image's candidate and what hides it, its earlier evidence being erased."""
         erased, view = self.squares[which, rank], Size(self.images.shape[2], self.images.shape[1])
-        looks = self._looked(which, erased)
+        looks = self._looked(which, rank, erased)
         maps: dict[int, Tensor] = {}
         for held in {id(each.maps): each.maps for each in looks}.values():
             asked = [place for place, each in enumerate(looks) if each.maps is held]
@@ -200,13 +209,18 @@ class _Search:
         found = framed(seen, view, self.zoom.patches)
         return found.boxes, found.squares
 
-    def _looked(self, which: Int64[Tensor, " m"], erased: Int64[Tensor, "m r 4"]) -> list[_Look]:
+    def _looked(
+        self, which: Int64[Tensor, " m"], rank: Int64[Tensor, " m"], erased: Int64[Tensor, "m r 4"]
+    ) -> list[_Look]:
         """Return the pass over each image with its squares erased; none is made twice."""
-        keys = [(image, *key) for image, key in zip(which.tolist(), keys_of(erased).tolist(), strict=True)]
+        parts = [which[:, None], keys_of(erased)]
+        if not self.zoom.conventional.holds:
+            parts.append(torch.where(self.known[which, rank] > 0, rank, 0)[:, None])
+        keys = [tuple(each) for each in torch.cat(parts, dim=1).tolist()]
         new = [place for place, key in enumerate(keys) if key not in self.looks]
         if new:
             images = which[new]
-            maps = self.zoom.conventional.look(erase(self.images[images], erased[new]), self.first.classes[images])
+            maps = self.zoom.conventional.look(erase(self.images[images], erased[new]), self.classes[images])
             self.looks |= {keys[place]: _Look(maps, number) for number, place in enumerate(new)}
             self.forwards[images] += 1
         return [self.looks[key] for key in keys]
@@ -229,9 +243,9 @@ class _Search:
         best = lower.masked_fill(~alive, -torch.inf).argmax(1)
         best = torch.where(self.considered, best, 0)
         return BestFirstDecision(
-            logits=self.first.logits,
-            candidates=self.first.classes,
-            classes=self.first.classes.gather(1, best[:, None])[:, 0],
+            logits=self.logits,
+            candidates=self.classes,
+            classes=self.classes.gather(1, best[:, None])[:, 0],
             lower=lower,
             upper=upper,
             forwards=self.forwards,

@@ -86,6 +86,11 @@ class ConventionalCNN:
         check_answers(BranchLogits(grounded.logits))
         return grounded
 
+    @property
+    def holds(self) -> bool:
+        """Whether classes can be grounded one by one in a pass that is held."""
+        return isinstance(self.grounding, HoldingGrounding)
+
     def hold(self, images: UInt8[Tensor, "n H W 3"], top_k: int) -> HeldAnswers:
         """Answer for images, of which so many of the best classes may be grounded later, one by one.
 
@@ -105,15 +110,16 @@ class ConventionalCNN:
         return HeldAnswers(decision, classes, lambda which, rank: held.maps(which, classes[which, rank]))
 
     def look(self, images: UInt8[Tensor, "n H W 3"], classes: Int64[Tensor, "n k"]) -> MapsWhenAsked:
-        """Look at images in which these classes may be grounded later, as in `hold`; the decision is not asked for.
+        """Look at images in which these classes may be grounded later; the decision is not asked for.
+
+        A grounding that cannot hold on to its pass makes one whenever it is asked.
 
         Raises:
             UserError: As `answer`.
         """
         held = self._held(images)
         if held is None:
-            maps = self.answer(images, classes).maps
-            return lambda which, rank: maps[which, rank]
+            return lambda which, rank: self.answer(images[which], classes[which, rank][:, None]).maps[:, 0]
         return lambda which, rank: held.maps(which, classes[which, rank])
 
     def _held(self, images: UInt8[Tensor, "n H W 3"]) -> HeldPass | None:

@@ -158,9 +158,11 @@ def _distinct(squares: Int64[Tensor, "b k l 4"]) -> tuple[Int64[Tensor, " u"], I
 
 
 def keys_of(squares: Int64[Tensor, "n l 4"]) -> Int64[Tensor, "n l"]:
-    """Return one number for each square, 0 for an empty one in the corner, in an order of their own."""
+    """Return one number for each square, in order; 0 for an empty one, and for one that is there already."""
     weights = squares.new_tensor([1 << 48, 1 << 32, 1 << 16, 1])
-    return (squares * weights).sum(-1).sort(dim=1).values
+    keys = (squares * weights).sum(-1).sort(dim=1).values
+    keys[:, 1:] *= keys[:, 1:] != keys[:, :-1]
+    return keys.sort(dim=1).values
 
 
 def _grounded(

@@ -65,32 +65,29 @@ class Convolution:
         return handed.view(*shares.shape[:2], *handed.shape[1:])
 
 
+Exciting = list[tuple[Tensor, Tensor]]
+"""Inputs and weights whose products are never negative: (a+, W+), and (a-, W-) where there are any."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Excited:
     """A linear layer or convolution whose excitation is known.
 
     Attributes:
-        exciting: Inputs and weights whose products are never negative: (a+, W+), and (a-, W-) where there are any.
+        step: Its own.
         unit: 1 / excitation, or 0.
-        weighting: What the weights do.
     """
 
-    exciting: list[tuple[Tensor, Tensor]]
+    step: Linear
     unit: Tensor
-    weighting: Dense | Convolution
 
     def back(self, relevance: Relevance) -> tuple[Relevance]:
         """Return R_in."""
-        shares = relevance.times(self.unit).total()
-        first, *rest = (Relevance(self.weighting.back(shares, weight), values) for values, weight in self.exciting)
-        for each in rest:
-            first = first.plus(each)
-        return (first,)
+        return self.step.handed(relevance, self.unit, self.step.exciting(relevance.signal.dtype))
 
     def part(self, images: Int64[Tensor, " m"]) -> Excited:
         """Return the step for some images."""
-        exciting = [(values[images], weight) for values, weight in self.exciting]
-        return replace(self, exciting=exciting, unit=self.unit[images])
+        return Excited(self.step.part(images), self.unit[images])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -119,19 +116,30 @@ class Linear:
 
     def back(self, relevance: Relevance) -> tuple[Relevance]:
         """Return R_in."""
-        return self.excited(relevance.signal.dtype).back(relevance)
+        exciting = self.exciting(relevance.signal.dtype)
+        return self.handed(relevance, self._unit(exciting), exciting)
 
     def part(self, images: Int64[Tensor, " m"]) -> Linear:
         """Return the step for some images."""
         return replace(self, input=self.input.part(images))
 
     def excited(self, dtype: torch.dtype) -> Excited:
-        """Return what of this step is the same for every class: worth keeping where classes come one by one."""
-        exciting = self._exciting(dtype)
-        excitation = sum((self.weighting.forth(*each) for each in exciting[1:]), self.weighting.forth(*exciting[0]))
-        return Excited(exciting, inverse(excitation), self.weighting)
+        """Return the step with what is the same for every class: worth keeping where classes come one by one."""
+        return Excited(self, self._unit(self.exciting(dtype)))
 
-    def _exciting(self, dtype: torch.dtype) -> list[tuple[Tensor, Tensor]]:
+    def handed(self, relevance: Relevance, unit: Tensor, exciting: Exciting) -> tuple[Relevance]:
+        """Return R_in, given 1 / excitation and what excites."""
+        shares = relevance.times(unit).total()
+        first, *rest = (Relevance(self.weighting.back(shares, weight), values) for values, weight in exciting)
+        for each in rest:
+            first = first.plus(each)
+        return (first,)
+
+    def _unit(self, exciting: Exciting) -> Tensor:
+        excitation = sum((self.weighting.forth(*each) for each in exciting[1:]), self.weighting.forth(*exciting[0]))
+        return inverse(excitation)
+
+    def exciting(self, dtype: torch.dtype) -> Exciting:
         """Return inputs and weights whose products are never negative: (a+, W+), and (a-, W-) where there are any."""
         values, weight = self.input.read(dtype), arranged(self.weight, dtype)
         if self.sign is not None:
