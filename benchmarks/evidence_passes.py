@@ -2,10 +2,10 @@
 
     PYTHONPATH=benchmarks python -m evidence_passes ZOOM... --every 4 --out results/evidence_passes.jsonl
 
-The paper's Algorithm 1 (cEB, k = 5, L = 2, its weights, patches not mirrored) on every so many test photographs, best
-first and looking at everything: passes of both networks, and whether the decisions are the same. Nothing is asked about
-whether they are right. Patches are as large as the Evidence CNN learned them. The price is that of the newest line of
-`guided_zoom_in_passes`.
+The paper's Algorithm 1 (cEB or another `--method`, k = 5, L = 2, its weights, patches not mirrored) on every so many
+test photographs, best first and looking at everything: passes of both networks, and whether the decisions are the same.
+Nothing is asked about whether they are right. Patches are as large as the Evidence CNN learned them. The price is that
+of the newest line of `guided_zoom_in_passes`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +23,10 @@ from foveate.config.data import Split
 from foveate.config.hardware import HardwareConfig
 from foveate.data.loading import EvaluationViews, evaluation_loader
 from foveate.files.documents import append_json_line
+from foveate.grounding.config import GroundingConfig, GroundingMethod
 from foveate.guided_zoom.algorithm_1 import decide
 from foveate.guided_zoom.best_first import decide_best_first
-from foveate.guided_zoom.config import PoolConfig, RefinementConfig
+from foveate.guided_zoom.config import RefinementConfig
 from foveate.guided_zoom.conventional_cnn import ConventionalCNN
 from foveate.guided_zoom.refiner import Refiner
 from foveate.runs.context import HERE
@@ -45,14 +46,14 @@ def price(lines: Sequence[Path]) -> dict[str, float]:
     return {"pass": cost["held_1"], "map": cost["held_2"] - cost["held_1"], "patch": cost["patch"]}
 
 
-def counted(path: Path, every: int) -> dict[str, Any]:
+def counted(path: Path, every: int, grounding: GroundingConfig) -> dict[str, Any]:
     """Decide about some test photographs, and return the mean passes of each."""
     made = GuidedZoomRun.open(path)
     run = made.base_run()
     records = HERE.photographs_of(run, Split.TEST)[::every]
     hardware = HardwareConfig(precision="float32")
     zoom = load_guided_zoom(made, hardware)
-    base = ConventionalCNN.place(zoom.conventional.classifier.network, PoolConfig.paper().grounding, hardware)
+    base = ConventionalCNN.place(zoom.conventional.classifier.network, grounding, hardware)
     patches = replace(zoom.patches, rounds=PAPER.rounds, elsewhere=False)
     zoom = Refiner.of(replace(zoom, conventional=base, patches=patches), PAPER).zoom
     seen = run.config.transforms
@@ -69,7 +70,8 @@ def counted(path: Path, every: int) -> dict[str, Any]:
     best_first = dict(zip(("passes", "maps", "patches"), means, strict=False))
     all_evidence = dict(zip(("passes", "patches"), means[3:], strict=True))
     photographs = {"data": run.config.data.root.name, "photographs": len(records), "same_decisions": same}
-    return {**photographs, "best_first": best_first, "all_evidence": all_evidence}
+    settings = {"grounding": asdict(grounding), "refinement": asdict(PAPER), "patches": asdict(patches)}
+    return {**photographs, "settings": settings, "best_first": best_first, "all_evidence": all_evidence}
 
 
 def main() -> None:
@@ -77,11 +79,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("zooms", type=Path, nargs="+", help="folders of foveate guided-zoom")
     parser.add_argument("--every", type=int, default=1, help="so that every so many photographs are looked at")
+    parser.add_argument("--method", type=GroundingMethod, default=GroundingMethod.CEB, help="of grounding")
+    parser.add_argument("--layer", help="that is grounded; none: the last of stride 16")
     parser.add_argument("--out", type=Path, required=True, help="where rows are added")
     chosen = parser.parse_args()
     cost = price(sorted((Path(__file__).parent / "results").glob("*.jsonl")))
     for path in chosen.zooms:
-        row = counted(path, chosen.every)
+        row = counted(path, chosen.every, GroundingConfig(method=chosen.method, layer=chosen.layer))
         count = row["best_first"]
         further = count["maps"] - count["passes"]
         whole = count["passes"] * cost["pass"] + further * cost["map"] + count["patches"] * cost["patch"]

@@ -65,7 +65,7 @@ def fine_tune(settings: Settings, fold: Fold) -> Outcome:
     first = copy.deepcopy(network.state_dict())
     average = copy.deepcopy(first)
     taught = None if settings.teacher == "none" else lessons(settings, fold.photographs, fold.learned)
-    reader = _reader(network, fold, taught) if taught and settings.teacher != "answers" else None
+    reader = _reader(network, fold, taught) if taught and settings.teacher == "features" else None
     optimiser = _optimiser(network, settings)
     if reader:
         optimiser.add_param_group({"params": list(reader.parameters()), "lr": settings.head_rate, "weight_decay": 0.0})
@@ -201,15 +201,13 @@ def _reader(network: Network, fold: Fold, taught: Lessons) -> nn.Linear:
     """Return the layer that reads a teacher's features off the network's, as they are at first."""
     network.eval()
     first, said = [], []
-    still = test_boxes(fold.photographs.aspects, 0.875, square=False)[:, None]
-    boxes = still.expand(-1, 2, -1) if taught.boxes is None else taught.boxes[:, :4]
-    for view in range(boxes.shape[1]):
+    for view in range(4):
         for part in torch.split(fold.learned, 100):
-            turned = torch.full((len(part),), taught.boxes is None and view == 1)
-            views = windows(fold.photographs.images[part], boxes[part, view], 224, turned)
+            unturned = torch.zeros(len(part), dtype=torch.bool)
+            views = windows(fold.photographs.images[part], taught.boxes[part, view], 224, unturned)
             with torch.autocast("cpu", torch.bfloat16):
                 first.append(pool(network.backbone(network.backbone.normalisation(views))).float())
-            said.append(taught.said[part, view % taught.said.shape[1]])
+            said.append(taught.said[part, view])
     layer = reading(torch.cat(first), torch.cat(said))
     left = (layer(torch.cat(first)) - torch.cat(said)).square().mean()
     print(f"reads the teacher's features but for {float(left):.3f} of their variance", flush=True)
@@ -232,8 +230,7 @@ def _batches(
         boxes = training_boxes(
             photographs.aspects[chosen], settings.smallest, settings.jitter, generator, square=settings.square
         )
-        which = torch.zeros_like(chosen)
-        if taught and taught.boxes is not None:
+        if taught:
             which = torch.randint(settings.lesson_views, (len(chosen),), generator=generator, device=device)
             boxes = taught.boxes[chosen, which]
         flipped = torch.rand(len(chosen), generator=generator, device=device) < 0.5
@@ -283,7 +280,7 @@ def _backward(network: Network, settings: Settings, device: torch.device, reader
     head = cast(nn.Linear, network.backbone.classifier)
     pooled: list[Tensor] = []
     if reader:
-        head.register_forward_pre_hook(lambda _, given: pooled.append(given[0]))
+        head.register_forward_pre_hook(lambda module, given: pooled.append(given[0]) if module.training else None)
     count = head.out_features
 
     def direct(images: Tensor, targets: Tensor, keys: Tensor, progress: float) -> None:
@@ -294,7 +291,8 @@ def _backward(network: Network, settings: Settings, device: torch.device, reader
             -(targets[:, :count] * each.float().log_softmax(-1)).sum(-1).mean() for each in answers.present().values()
         ]
         if reader:
-            losses.append(settings.taught * (reader(pooled.pop().float()) - targets[:, count:]).square().mean())
+            losses.append(settings.taught * (reader(pooled[-1].float()) - targets[:, count:]).square().mean())
+            pooled.clear()
             reader.zero_grad()
         sum(losses[1:], losses[0]).backward()
 

@@ -87,7 +87,6 @@ PLAN: dict[str, Settings] = {
     "long, trivial": replace(_LONG, augment="trivial"),
     "long, teacher's features": replace(_LONG, teacher="features", taught=3.0),
     "long, teacher's answers": replace(_LONG, teacher="answers"),
-    "long, teacher's still features": replace(_LONG, teacher="still", taught=3.0),
     "long, teacher's features, 10": replace(_LONG, teacher="features", taught=10.0),
     "late, twice the steps": replace(_LATE, steps=2240),
     "late, adamw 5e-4, twice the steps": replace(_LATE, **_adamw(5e-4), steps=2240),

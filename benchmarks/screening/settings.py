@@ -45,8 +45,7 @@ class Settings:
     share_patched: float = 1.0
     """Of the batches."""
     teacher: str = "none"
-    """Or features, still, answers: what two larger packaged networks say of the views is learned as well. Still: what
-    they say of the test view, and not of each view."""
+    """Or features, answers: what two larger packaged networks say of the views is learned as well."""
     taught: float = 0.5
     """Share of the answers in the targets, or weight of the squared error of the features."""
     lesson_views: int = 12

@@ -26,24 +26,29 @@ _FOLDS = 5  # of the probe, so that each photograph is answered for by a probe t
 class Lessons(NamedTuple):
     """For each photograph of a data set some training views and what was said of them; zeros where it is held out."""
 
-    boxes: Tensor | None
-    """(n, v, 4), as `training_boxes` draws them; None: it is the same for all views, and v is 1."""
+    boxes: Tensor
+    """(n, v, 4), as `training_boxes` draws them."""
     said: Tensor
     """(n, v, d): standardised features, or (n, v, c) probabilities."""
 
 
 def lessons(settings: Settings, photographs: Photographs, learned: Tensor) -> Lessons:
-    """Return what the teachers say of the views, or said in whichever process came first."""
-    name = f"{photographs.name}-{int(learned.sum())}-{settings.lesson_views}-{settings.smallest}-{settings.square}"
+    """Return what the teachers say of the views, or said in whichever process came first.
+
+    Raises:
+        ValueError: The views are mixed with others or of several looks, or the device is no processor.
+    """
+    if settings.looks > 1 or settings.mixup or settings.patched != "none" or photographs.images.device.type != "cpu":
+        raise ValueError("teachers are for one look at unmixed views, on a processor")
+    name = f"{photographs.name}-{int(learned.sum())}-{settings.lesson_views}-{settings.smallest}-{settings.jitter}"
+    name += f"-{settings.share:.3f}-{settings.square}-{'-'.join(_TEACHERS)}"
     file = Path(tempfile.gettempdir()) / f"foveate-lessons-{name}.pt"
     if not file.exists():
         part = file.with_suffix(f".{os.getpid()}")
         torch.save(_shown(settings, photographs, learned), part)
         part.replace(file)
     boxes, views, tests = torch.load(file, weights_only=True)
-    if settings.teacher == "still":
-        boxes, views = None, tests.mean(1, keepdim=True)
-    if settings.teacher != "answers":
+    if settings.teacher == "features":
         flat = views[learned].flatten(0, 1)
         said = (views - flat.mean(0)) / flat.std(0).clamp(min=1e-6)
         return Lessons(boxes, said)

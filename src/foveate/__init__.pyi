@@ -110,6 +110,8 @@ from .types import BranchLogits as BranchLogits
 from .types import Evidence as Evidence
 from .types import Grounded as Grounded
 from .types import Grounding as Grounding
+from .types import HeldPass as HeldPass
+from .types import HoldingGrounding as HoldingGrounding
 from .types import PartPoint as PartPoint
 from .types import Prediction as Prediction
 from .types import RankedClass as RankedClass

@@ -26,7 +26,7 @@ from foveate.guided_zoom.conventional_cnn import ConventionalCNN
 from foveate.guided_zoom.guided_zoom import GuidedZoom
 from foveate.inference.classifier import Classifier
 from foveate.networks.plain import PlainNetwork
-from foveate.types import Grounded
+from foveate.types import Grounded, HeldPass
 
 CLASSES = 6
 SLOW = HardwareConfig(accelerator="cpu", precision="float32")
@@ -185,7 +185,7 @@ def test_the_backbone_runs_as_often_as_is_said(hardware: HardwareConfig) -> None
         seen[0] += len(each)
         return forward(self, each, tape)
 
-    def kept(self: ExcitationBackprop, each: Tensor) -> HeldExcitation:
+    def kept(self: ExcitationBackprop, each: Tensor) -> HeldPass:
         made_now = hold(self, each)
         held.append(weakref.ref(made_now))
         return made_now

@@ -20,6 +20,7 @@ from brightness import (
 from foveate.backbones.backbone import Normalisation
 from foveate.config.branches import Branch
 from foveate.config.data import TransformConfig
+from foveate.config.hardware import HardwareConfig
 from foveate.config.networks import BackboneConfig, PlainConfig
 from foveate.errors import UserError
 from foveate.grounding.config import GroundingConfig, GroundingMethod
@@ -133,18 +134,18 @@ def test_its_answers_have_the_precision_of_the_run() -> None:
 
 @pytest.mark.usefixtures("without_noise")
 @pytest.mark.parametrize("looks_for_another", [False, True])
-@pytest.mark.parametrize("precision", ["float32", "bf16"])
+@pytest.mark.parametrize("hardware", [SLOW, replace(SLOW, precision="bf16")])
 @pytest.mark.parametrize("method", [GroundingMethod.CEB, GroundingMethod.CLASS_MAPS])
 @pytest.mark.parametrize("network", [PlainConfig(backbone=BACKBONE), S3NConfig(backbone=BACKBONE)])
 def test_held_answers_are_those_that_are_grounded_at_once(
-    network: PlainConfig | S3NConfig, method: GroundingMethod, precision: str, looks_for_another: bool
+    network: PlainConfig | S3NConfig, method: GroundingMethod, hardware: HardwareConfig, looks_for_another: bool
 ) -> None:
     torch.manual_seed(0)
     placed = create_network(network, TransformConfig(input_size=96, resize_size=96), CLASSES)
     torch.nn.init.normal_(placed.backbone.with_linear_head().classifier.weight, std=0.5)
     config, images = GroundingConfig(method=method, layer="layer3"), photographs(3, 96)
     looker = Looker(copy.deepcopy(placed.backbone), 64) if looks_for_another else None
-    base = ConventionalCNN.place(placed, config, replace(SLOW, precision=precision), looker)
+    base = ConventionalCNN.place(placed, config, hardware, looker)
     expected, held = base.answer(images, 3), base.hold(images, 3)
     assert_close(held.logits, expected.logits)
     assert torch.equal(held.classes, expected.classes)

@@ -30,7 +30,7 @@ from foveate.grounding.layers import (
     private_copy,
     submodule,
 )
-from foveate.types import Grounded, SignedMaps
+from foveate.types import Grounded, HeldPass, SignedMaps
 
 _TAPE: ContextVar[Tape | None] = ContextVar("tape of the running forward pass", default=None)
 
@@ -138,7 +138,7 @@ class ExcitationBackprop:
         with _undisturbed(images.device):
             return SignedMaps(*map(torch.cat, zip(*map(self._between, *parts), strict=True)))
 
-    def hold(self, images: Tensor) -> HeldExcitation:
+    def hold(self, images: Tensor) -> HeldPass:
         """Answer, and keep what is needed to ground classes of the batch later, one by one.
 
         It holds every activation above the grounding layer, and what excites it once a class is grounded: of ResNet-50
