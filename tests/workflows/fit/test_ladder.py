@@ -265,6 +265,20 @@ def test_a_guided_zoom_goes_on_with_the_patches_that_its_first_fold_has(
     assert foveate.GuidedZoomRun.open(tmp_path / "fit").description.pool.patches == POOL.patches
 
 
+def test_a_fit_that_was_begun_before_a_rung_was_there_goes_on_without_it(
+    birds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(line: str) -> None:
+        if "probe: fold 2" in line:
+            raise KeyboardInterrupt
+
+    short(monkeypatch, 1)
+    with pytest.raises(KeyboardInterrupt):
+        fitted(birds, tmp_path / "fit", say=stop)
+    short(monkeypatch, 2)
+    assert {each.name for each in fitted(birds, tmp_path / "fit").ladder.rungs} == {"probe"}
+
+
 def test_a_guided_zoom_that_wins_is_left_whole(birds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     setting = foveate.RefinementConfig(top_k=2)
     monkeypatch.setattr(guided_zoom_rung, "chosen_setting", lambda parts, usual: setting)
@@ -626,8 +640,8 @@ def test_every_rung_is_measured_as_its_recipe_has_it(name: str) -> None:
 
 def test_the_ladder_is_of_recipes_from_the_cheapest_on() -> None:
     names = [each.name for each in rungs()]
-    assert names == ["probe", "probe-lite1", "probe-lite2", "s3n-frozen", "plain", "s3n", "guided-zoom"]
-    assert rungs()[-1].needs == ("plain", "s3n")
+    assert names == ["probe", "probe-lite1", "probe-lite2", "s3n-frozen", "plain", "plain-lite1", "s3n", "guided-zoom"]
+    assert rungs()[-1].needs == ("plain", "plain-lite1", "s3n")
 
 
 def test_a_fit_that_learns_nothing_says_so(birds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

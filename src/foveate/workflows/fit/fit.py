@@ -28,6 +28,7 @@ from foveate.workflows.fit.finish import finish
 from foveate.workflows.fit.journal import Journal, JournalContent, differing_settings
 from foveate.workflows.fit.ladder import WORK, Ladder, Rung
 from foveate.workflows.fit.ladder_table import LadderTable
+from foveate.workflows.fit.method_rungs import MethodRung
 from foveate.workflows.fit.plan import measured_machine, measured_speeds, planned, with_folds
 from foveate.workflows.fit.rungs import rungs
 from foveate.workflows.train import check_classes
@@ -121,6 +122,10 @@ def _climbed(config: FitConfig, splits: Splits, out: Path, began: float, say: Ca
         ladder = _resumed(config, splits, out, began, say)
     else:
         ladder = _started(config, splits, out, reading, ladder_rungs, began, say)
+    # A fit that was begun before a rung was there has not measured it, and goes on without.
+    ladder_rungs = tuple(
+        each for each in ladder_rungs if each.name in ladder.speeds or not isinstance(each, MethodRung)
+    )
     answers = climb(ladder, ladder_rungs) if ladder.folds else {}
     table = finish(ladder, ladder_rungs, answers, listed)
     shutil.rmtree(out / WORK)
