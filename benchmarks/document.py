@@ -48,10 +48,13 @@ def _rows(line: Mapping[str, Any], most: float | None) -> list[tuple[str, ...]]:
 
 
 def by_machine(kept: Sequence[Mapping[str, Any]]) -> list[Lines]:
-    """Return the last line of each case on each machine: what two machines measured has no place in one table."""
+    """Return the last line of each case on each machine: what two machines measured has no place in one table.
+
+    First comes the machine with most of them.
+    """
     names = dict.fromkeys(str(line["hardware"]) for line in kept)
     found = (latest([line for line in kept if line["hardware"] == name]) for name in names)
-    return [lines for lines in found if lines]
+    return sorted((lines for lines in found if lines), key=len, reverse=True)
 
 
 def made_by(lines: Lines) -> str:
@@ -119,7 +122,7 @@ def main() -> None:
     for lines in machines:
         for (name, axis), points in growth(lines).items():
             picture = f"images/performance-{name}-{axis}.svg"
-            if picture not in pictures:  # of several machines the first
+            if picture not in pictures:  # of several machines the one with most lines
                 with mpl.rc_context({"svg.hashsalt": "foveate"}):  # the same numbers give the same bytes
                     plot(axis, points).savefig(ROOT / "docs" / picture, metadata={"Date": None})
             pictures[picture] = None
