@@ -62,6 +62,15 @@ def test_without_a_gradient_nothing_is_copied() -> None:
         assert theirs.called
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_what_is_traced_keeps_the_padding_and_takes_other_sizes() -> None:
+    theirs, ours = both(3)
+    with torch.no_grad():
+        traced = torch.jit.trace(ours, images(8, 8))
+        for size in ((8, 8), (7, 9)):
+            assert_close(traced(images(*size)), theirs(images(*size)))
+
+
 def test_other_convolutions_stay() -> None:
     layers: list[nn.Conv2d] = [Conv2dSame(6, 6, 3, 2), Conv2dSame(6, 12, 3, 2, groups=6)]
     layers += [Conv2dSame(6, 6, side, stride, groups=6) for side, stride in ((3, 1), (4, 2), (1, 2))]

@@ -1,4 +1,4 @@
-"""TensorFlow's "same" padding without a padded copy of the input: the same answers to the bit, for less memory traffic.
+"""TensorFlow's "same" padding without a padded copy of the input: the same answers, for less memory traffic.
 
 Of an even side a strided convolution with that padding begins at the first cells and reaches beyond the last ones:
 uneven padding, which torch has for no convolution, so that timm copies the input into a larger one first. On a
@@ -26,8 +26,8 @@ class EvenlyPadded(Conv2dSame):
     def forward(self, x: Float[Tensor, "b d h w"]) -> Float[Tensor, "b d u v"]:
         """Convolve."""
         learns = torch.is_grad_enabled() and (x.requires_grad or self.weight.requires_grad)
-        even = x.shape[2] % 2 == x.shape[3] % 2 == 0
-        if learns or not even or x.device.type != "cpu" or torch.compiler.is_compiling():
+        recorded = torch.compiler.is_compiling() or torch.jit.is_tracing()
+        if learns or recorded or x.device.type != "cpu" or x.shape[2] % 2 or x.shape[3] % 2:
             as_timm_does: Tensor = cast(Any, super()).forward(x)
             return as_timm_does
         padding = [side // 2 for side in self.kernel_size]

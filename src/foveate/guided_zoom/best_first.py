@@ -29,9 +29,9 @@ from foveate.networks.entropy_gate import unsure
 from foveate.types import Size
 
 _HELD_PIXELS = {"cpu": 1 << 20}
-"""Of the images whose passes are held at a time: 5 of 448 by 448, on other devices 20. ResNet-50 at the last layer of
+"""Of the images whose passes are held at a time: 5 of 448 by 448, on other devices 10. ResNet-50 at the last layer of
 stride 16 holds 31 MB for each pass, ResNet-101 at res4a 0.4 GB."""
-_ELSEWHERE = 1 << 22
+_ELSEWHERE = 1 << 21
 _ROUNDING = 1e-5
 """Bounds nearer than this are compared only when both classes are known in full."""
 
@@ -110,7 +110,7 @@ class _Search:
     """The candidates."""
     looks: dict[tuple[int, ...], _Look]
     """The passes over each undecided image: its number, then what is erased, one number for each square, in order;
-    where a grounding cannot hold on to a pass, also the candidate's rank, but for the first pass."""
+    where a grounding cannot hold on to a pass, also the candidate's rank and round, but for the first pass."""
     considered: Bool[Tensor, " b"]
     evidence: Float[Tensor, "b k r"]
     """Scores; 0 where not looked at."""
@@ -215,7 +215,8 @@ class _Search:
         """Return the pass over each image with its squares erased; none is made twice."""
         parts = [which[:, None], keys_of(erased)]
         if not self.zoom.conventional.holds:
-            parts.append(torch.where(self.known[which, rank] > 0, rank, 0)[:, None])
+            known = self.known[which, rank]
+            parts.append(torch.where(known > 0, known * self.known.shape[1] + rank, 0)[:, None])
         keys = [tuple(each) for each in torch.cat(parts, dim=1).tolist()]
         new = [place for place, key in enumerate(keys) if key not in self.looks]
         if new:

@@ -158,7 +158,7 @@ def _distinct(squares: Int64[Tensor, "b k l 4"]) -> tuple[Int64[Tensor, " u"], I
 
 
 def keys_of(squares: Int64[Tensor, "n l 4"]) -> Int64[Tensor, "n l"]:
-    """Return one number for each square, in order; 0 for an empty one, and for one that is there already."""
+    """Return one number for each square, in order; 0 for one that is there already, or empty in the corner."""
     weights = squares.new_tensor([1 << 48, 1 << 32, 1 << 16, 1])
     keys = (squares * weights).sum(-1).sort(dim=1).values
     keys[:, 1:] *= keys[:, 1:] != keys[:, :-1]
