@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import Any, cast
 from unittest import mock
 
 import pytest
@@ -66,7 +66,7 @@ def test_without_a_gradient_nothing_is_copied() -> None:
 def test_what_is_traced_keeps_the_padding_and_takes_other_sizes() -> None:
     theirs, ours = both(3)
     with torch.no_grad():
-        traced = torch.jit.trace(ours, images(8, 8))
+        traced = cast(Any, torch.jit).trace(ours, images(8, 8))
         for size in ((8, 8), (7, 9)):
             assert_close(traced(images(*size)), theirs(images(*size)))
 

@@ -26,7 +26,7 @@ class EvenlyPadded(Conv2dSame):
     def forward(self, x: Float[Tensor, "b d h w"]) -> Float[Tensor, "b d u v"]:
         """Convolve."""
         learns = torch.is_grad_enabled() and (x.requires_grad or self.weight.requires_grad)
-        recorded = torch.compiler.is_compiling() or torch.jit.is_tracing()
+        recorded = torch.compiler.is_compiling() or cast(Any, torch.jit).is_tracing()
         if learns or recorded or x.device.type != "cpu" or x.shape[2] % 2 or x.shape[3] % 2:
             as_timm_does: Tensor = cast(Any, super()).forward(x)
             return as_timm_does
