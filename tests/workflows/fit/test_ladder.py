@@ -46,7 +46,7 @@ from foveate.workflows.fit.ladder import Answers, Ladder, Rung
 from foveate.workflows.fit.ladder_table import LadderTable
 from foveate.workflows.fit.method_rungs import PartOfFeatures, SolvedRung, TrainedRung, move_run
 from foveate.workflows.fit.rungs import rungs
-from foveate.workflows.fit.time_model import Speed
+from foveate.workflows.fit.time_model import Reached, Speed
 from zooms import SLOW, silent
 
 OLD = Path(__file__).parents[2] / "files" / "old_documents"
@@ -446,6 +446,24 @@ def test_what_does_not_fit_is_left_out_and_said(birds: Path, tmp_path: Path, mon
     assert re.fullmatch(r"no time; with --minutes 25\d there is", plain)
     assert s3n == plain
     assert zoom == "needs plain or s3n, which is not climbed"
+
+
+@pytest.mark.parametrize(("late", "rungs_climbed"), [(0, 2), (800, 2), (2000, 1)])
+def test_a_training_that_was_announced_may_be_somewhat_late(
+    birds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, late: float, rungs_climbed: int
+) -> None:
+    """14 steps of 1000 seconds in 240 minutes, of which 1440 seconds more are a tenth."""
+    slow_machine(monkeypatch, step=1000.0, answer=0.001)
+    short(monkeypatch)
+    reached = climb._reached
+
+    def delayed(ladder: Ladder, below: Sequence[Rung]) -> Reached:
+        on_time = reached(ladder, below)
+        return replace(on_time, seconds=on_time.seconds + late)
+
+    monkeypatch.setattr(climb, "_reached", delayed)
+    table = fitted(birds, tmp_path / "fit", minutes=240).ladder
+    assert sum(each.top1 is not None for each in table.rungs) == rungs_climbed
 
 
 def test_a_probe_that_does_not_fit_says_what_it_needs(

@@ -30,8 +30,8 @@ WORK = ".fit"
 LOWEST = "probe"
 """The rung that is climbed whatever it takes."""
 _BATCH = 32
-_OVER = 1.1
-"""By what share of its minutes a fit may be late before a training is given up."""
+OVER = 1.1
+"""By what share of its minutes a fit may be late before a training that was announced is left out or given up."""
 Answers = Mapping[Branch, PredictionTable]
 
 
@@ -143,7 +143,7 @@ class Ladder:
         Raises:
             UserError: It is: the machine is slower than it was when it was measured.
         """
-        if self.journal.spent > _OVER * 60 * self.config.minutes:
+        if self.journal.spent > OVER * 60 * self.config.minutes:
             raise UserError("it takes longer than was measured, and the minutes are over; give more --minutes")
 
 
