@@ -123,7 +123,7 @@ def test_it_decides_as_looking_at_everything_does(
 @pytest.mark.parametrize("at_once", [1, 3, 99])
 def test_excitation_backprop_grounds_only_what_is_looked_at(at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """A held pass: the decisions of everything, in parts of a batch, and fewer classes grounded than there are."""
-    monkeypatch.setattr("foveate.guided_zoom.best_first._HELD_PIXELS", {"cpu": at_once * 48 * 48})
+    monkeypatch.setattr("foveate.guided_zoom.best_first._HELD_PIXELS", at_once * 48 * 48)
     config = RefinementConfig(top_k=4, weights=(0.5, 0.3, 0.2))
     made = zoom(2.0, config.rounds)
     base = ConventionalCNN.place(made.conventional.classifier.network, GroundingConfig(layer="layer3"), SLOW)
