@@ -80,6 +80,23 @@ def test_normalisation_by_hand() -> None:
     torch.testing.assert_close(normalise(pixels), expected)
 
 
+@pytest.mark.parametrize("shape", [(1, 5, 7), (3, 8, 4), (2, 1, 1)])
+def test_normalisation_is_the_same_in_either_layout_and_keeps_it(shape: tuple[int, int, int]) -> None:
+    count, height, width = shape
+    decoded = torch.randint(0, 256, (count, height, width, 3), dtype=torch.uint8)
+    before, normalise = decoded.clone(), Normalisation((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+    last = normalise(decoded.permute(0, 3, 1, 2))
+    first = normalise(decoded.permute(0, 3, 1, 2).contiguous())
+    assert torch.equal(last, first)
+    assert torch.equal(decoded, before)
+    assert last.is_contiguous(memory_format=torch.channels_last)
+    assert first.is_contiguous()
+    # A part of larger images has gaps between its rows.
+    assert torch.equal(
+        normalise(decoded[:, :, : max(1, width - 1)].permute(0, 3, 1, 2)), first[..., : max(1, width - 1)]
+    )
+
+
 @pytest.mark.parametrize("size", [0, 1, 2])
 def test_the_packaged_weights_are_loaded_entry_by_entry(size: int) -> None:
     backbone = create_backbone(BackboneConfig(architecture=f"tf_efficientnet_lite{size}"), 1000)

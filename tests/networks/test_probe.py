@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from foveate.config.networks import STRENGTHS, ProbeConfig
+from foveate.networks import probe as probe_module
 from foveate.networks.probe import fit_probe
 
 
@@ -32,6 +33,18 @@ def test_it_is_scikit_learns_regression_on_standardised_features(classes: int) -
     oracle = make_pipeline(StandardScaler(), LogisticRegression(C=0.05, max_iter=500, tol=1e-3)).fit(rows, repeated)
     answers = torch.softmax(probe.head(features.flatten(0, 1)), 1)
     assert_close(answers, torch.from_numpy(oracle.predict_proba(rows)).float(), rtol=1e-3, atol=1e-4)
+
+
+def test_fits_side_by_side_are_those_of_one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    features, labels = clouds(4, 10, spread=3.0)
+    together = fit_probe(features, labels, [0.1, 1.0], folds=4)
+    monkeypatch.setattr(probe_module, "_LARGE", 0)
+    alone = fit_probe(features, labels, [0.1, 1.0], folds=4)
+    assert together.held == alone.held
+    assert_close(together.head, alone.head)
+    assert together.out_of_fold is not None
+    assert alone.out_of_fold is not None
+    assert_close(together.out_of_fold.heads, alone.out_of_fold.heads)
 
 
 def test_two_points_by_hand() -> None:

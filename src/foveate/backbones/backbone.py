@@ -40,9 +40,12 @@ class Normalisation(NamedTuple):
 
     def __call__(self, images: UInt8[Tensor, "b 3 H W"]) -> Float[Tensor, "b 3 H W"]:
         """Turn pixels in 0..255 into what the network was trained on; keeps the memory format."""
-        mean = torch.tensor(self.mean, device=images.device).view(3, 1, 1) * 255
-        std = torch.tensor(self.std, device=images.device).view(3, 1, 1) * 255
-        return (images - mean) / std
+        mean, std = (255 * torch.tensor(each, device=images.device) for each in (self.mean, self.std))
+        rows = images.permute(0, 2, 3, 1)
+        if rows.is_contiguous():  # channels last: a row of pixels is one row of numbers, a third of the time
+            pixels, width = rows.flatten(2).float(), images.shape[-1]
+            return pixels.sub_(mean.repeat(width)).div_(std.repeat(width)).view(rows.shape).permute(0, 3, 1, 2)
+        return (images - mean.view(3, 1, 1)) / std.view(3, 1, 1)
 
 
 class Stage(NamedTuple):

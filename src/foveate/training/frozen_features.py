@@ -27,7 +27,7 @@ from foveate.inference.classifier import Classifier
 from foveate.networks.network import Network
 from foveate.progress import progress
 
-_BATCH = 32
+_BATCH = 8  # photographs, two views of each: larger ones outgrow the caches
 _ORIGIN = b"foveate.origin"
 Part = Callable[[Network, Float[Tensor, "b 3 Hs Ws"], Int64[Tensor, " b"]], Float[Tensor, "b d"]]
 """Of a network; see `FrozenFeatures`."""
