@@ -42,6 +42,7 @@ from foveate.workflows.fit.choice import Candidate, Choice, choose
 from foveate.workflows.fit.config import Prefer
 from foveate.workflows.fit.fit import Fitted, fit
 from foveate.workflows.fit.guided_zoom_rung import GuidedZoomRung
+from foveate.workflows.fit.journal import Journal
 from foveate.workflows.fit.ladder import Answers, Ladder, Rung
 from foveate.workflows.fit.ladder_table import LadderTable
 from foveate.workflows.fit.method_rungs import PartOfFeatures, SolvedRung, TrainedRung, move_run
@@ -329,10 +330,82 @@ def test_a_part_is_held_out_once_where_more_takes_too_long(
     assert any("epoch 2/2" in line for line in lines)
     assert [each.name for each in table.rungs if each.top1 is None] == ["guided-zoom"]
     assert "needs 2 folds" in str(table.rungs[-1].note)
-    assert any(line.startswith("warning: its percentages are fitted to a training of half") for line in lines)
+    assert any(line.startswith("warning: its percentages are fitted to a shorter training") for line in lines)
     held_out = read_held_out(tmp_path / "fit")
     assert held_out is not None
     assert (held_out.folds, held_out.photographs) == (1, 8)
+
+
+def shortened(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A plain network of 10 epochs, 16 of 24 photographs in batches of 8: 20 steps, then 30, of 10 seconds."""
+    monkeypatch.setattr(plan, "_LEAST_OF_ONE", 8)
+    slow_machine(monkeypatch, step=10.0, answer=1e-5)
+    recipe = _recipe(PlainConfig(backbone=BACKBONE))
+    plain = TrainedRung("plain", lambda root: replace(recipe(root), epochs=10))
+    monkeypatch.setattr(fit_module, "rungs", lambda: (small_rungs()[0], plain))
+    take(monkeypatch, "plain")
+
+
+def epochs_of(lines: Sequence[str]) -> list[str]:
+    """Return the last epoch that is said of each training."""
+    said = [match[1] for line in lines if (match := re.search(r"epoch (\d+/\d+):", line))]
+    return [each for each in said if each.split("/")[0] == each.split("/")[1]]
+
+
+def test_a_training_for_which_the_minutes_are_too_few_is_shortened(
+    birds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In 5 minutes 0.75 of 10 epochs: 3 without the fold and 7 on all photographs, 270 seconds and what starts take.
+
+    They take no time in truth, so that there is time for all 10 at the end.
+    """
+    shortened(monkeypatch)
+    lines: list[str] = []
+
+    def stop(line: str) -> None:
+        lines.append(line)
+        if "plain: once more on all" in line:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fitted(birds, tmp_path / "fit", minutes=5, say=stop)
+    assert "trainings at 38% of their epochs" in "".join(lines)
+    assert "for 75% of its epochs" in "".join(lines)
+    table = fitted(birds, tmp_path / "fit", minutes=5, say=lines.append).ladder
+    assert epochs_of(lines) == ["3/3", "10/10"]
+    assert (table.fold_share, table.refit_share) == (0.375, 1.0)
+    assert Run.open(tmp_path / "fit").config.epochs == 10
+    assert "a trained method had 38% of its epochs" in table.markdown()
+    assert "for which the minutes were enough" not in table.markdown()
+
+
+def test_a_training_is_shortened_further_where_the_rungs_below_took_longer(
+    birds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """150 of 300 seconds are gone: 0.35 of the epochs, 1 of 10 without the fold, then 3; it stays so after a stop."""
+    shortened(monkeypatch)
+    original = SolvedRung.climb
+
+    def slower(self: SolvedRung, ladder: Ladder) -> Answers:
+        ladder.journal._before += 150.0
+        return original(self, ladder)
+
+    monkeypatch.setattr(SolvedRung, "climb", slower)
+    lines: list[str] = []
+
+    def stop(line: str) -> None:
+        lines.append(line)
+        if "epoch 1/1" in line:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fitted(birds, tmp_path / "fit", minutes=5, say=stop)
+    monkeypatch.setattr(finish, "lateness", lambda ladder: 1.0)
+    table = fitted(birds, tmp_path / "fit", minutes=5, say=lines.append).ladder
+    assert table.fold_share == pytest.approx(0.35 / 2)
+    assert 0.35 <= table.refit_share <= 0.5
+    assert f"It is trained for {100 * table.refit_share:.0f}% of its epochs" in table.markdown()
+    assert Run.open(tmp_path / "fit").config.epochs == int(10 * table.refit_share)
 
 
 def test_a_first_look_that_wins_decides_alone(birds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -677,13 +750,20 @@ def test_a_picture_of_noise_is_answered(birds: Path, tmp_path: Path, monkeypatch
     assert foveate.load(out).predict(noise).best.probability > 0
 
 
-@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("version", [1, 2, 3])
 def test_a_table_of_an_older_version_is_read(version: int, tmp_path: Path) -> None:
     (tmp_path / "ladder.json").write_bytes((OLD / f"ladder-{version}.json").read_bytes())
     table = LadderTable.read(tmp_path)
     assert table.winner == "plain"
     assert table.settings.data == DataConfig(root=Path("/data/birds"))
     assert table.settings.hardware == HardwareConfig()
+    assert (table.folds, table.fold_share, table.refit_share) == (1, 0.5, 1.0)
+
+
+def test_a_journal_of_an_older_version_is_gone_on_with(tmp_path: Path) -> None:
+    (tmp_path / "journal.json").write_bytes((OLD / "journal-3.json").read_bytes())
+    content = Journal.open(tmp_path).content
+    assert (content.folds, content.share, content.refit_share) == (1, 1.0, None)
 
 
 def test_the_commands_it_ends_with_can_be_pasted(birds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from foveate.config.branches import Branch
 from foveate.config.data import DataConfig
 from foveate.data.preparation import Splits
 from foveate.data.records import ImageRecord
-from foveate.recipes import plain
+from foveate.recipes import plain, probe
 from foveate.workflows.fit import method_rungs
 from foveate.workflows.fit.config import FitConfig
 from foveate.workflows.fit.journal import Journal, JournalContent
@@ -67,6 +67,8 @@ def ladder_of(counts: tuple[int, ...], folder: Path) -> Ladder:
         settings=config,
         photographs="",
         folds=0,
+        share=1.0,
+        refit_share=None,
         machine=machine,
         speeds={},
         spent=0.0,
@@ -80,6 +82,7 @@ def ladder_of(counts: tuple[int, ...], folder: Path) -> Ladder:
         splits=Splits("few", names, train, (), ()),
         folds=0,
         fold_of=(None,) * len(train),
+        share=1.0,
         machine=machine,
         speeds={},
         journal=Journal(folder, content),
@@ -109,6 +112,52 @@ def test_fewer_folds_are_cut_where_more_rungs_fit_with_them(minutes: float, fold
     assert trial.held_out == (60 if folds == 1 else 180)
     assert reached.rungs == (("quick", "slow") if minutes > 4 else ("quick",))
     assert any("slow does not fit; it would with --minutes 5" in line for line in lines) == (minutes < 4)
+
+
+class LongRung(SlowRung):
+    """A rung of ten minutes with all epochs, of as many as the ladder says."""
+
+    def time(self, ladder: Ladder) -> RungTime:
+        return RungTime(600.0 * ladder.fold_share * ladder.folds, 600.0 * ladder.share)
+
+
+@pytest.mark.parametrize(
+    ("counts", "minutes", "folds", "share"),
+    [
+        ((90, 90), 15.5, 1, 1.0),  # 5 minutes and 10
+        ((90, 90), 12.0, 1, 0.75),  # 3.75 and 7.5 are 11.25; with 0.8 it would be 12 and the second of the first rung
+        ((90, 90), 4.0, 1, 0.25),
+        ((90, 90), 3.5, 5, 1.0),  # a quarter is the least: 3.75
+        ((80, 80), 15.5, 2, 0.75),  # no single fold of 53: two of half the epochs, 7.5 and 7.5
+        ((80, 80), 31.0, 2, 1.0),  # two folds of all epochs
+    ],
+)
+def test_trainings_are_shortened_until_one_fits(
+    counts: tuple[int, ...], minutes: float, folds: int, share: float, tmp_path: Path
+) -> None:
+    ladder = ladder_of(counts, tmp_path)
+    lines: list[str] = []
+    asked = replace(ladder, config=replace(ladder.config, minutes=minutes), say=lines.append)
+    trial, reached = planned(asked, [QuickRung(), LongRung()])
+    assert (trial.folds, trial.share) == (folds, share)
+    assert reached.total <= 60 * minutes
+    assert reached.rungs == (("quick",) if minutes == 3.5 else ("quick", "slow"))
+    assert any(f"trainings at {50 * share:.0f}% of their epochs" in line for line in lines) == (trial.fold_share < 1)
+    assert any(f"for {100 * share:.0f}% of its epochs" in line for line in lines) == (share < 1)
+
+
+def test_all_trainings_of_a_short_ladder_are_shortened_and_nothing_that_is_solved_for(tmp_path: Path) -> None:
+    """30 photographs of 90 are held out: 60 in batches of 16 are 4 steps an epoch, 90 are 6."""
+    ladder = replace(with_folds(ladder_of((45, 45), tmp_path), 1), share=0.7)
+    config, solved = replace(plain(tmp_path), epochs=10), probe(tmp_path)
+    assert (ladder.of_fold(config).epochs, ladder.on_all(config).epochs) == (3, 7)
+    assert ladder.of_fold(solved) == ladder.on_all(solved) == solved
+    steps = replace(plain(tmp_path), epochs=0, steps=240)
+    assert (ladder.of_fold(steps).epochs, ladder.on_all(steps).epochs) == (int(0.35 * 60), int(0.7 * 40))
+    whole = replace(ladder, share=1.0)
+    assert whole.on_all(steps) == steps
+    assert whole.of_fold(steps).epochs == 30
+    assert replace(ladder, share=0.001).on_all(config).epochs == 1
 
 
 def test_for_a_rung_that_is_not_trained_no_fold_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from foveate.config.branches import Branch
@@ -11,7 +12,7 @@ from foveate.files.locks import interruption_behind
 from foveate.workflows.fit.choice import Candidate, Choice, choose
 from foveate.workflows.fit.journal import RungEntry, RungState
 from foveate.workflows.fit.ladder import OVER, Answers, Ladder, Rung, kept_answers
-from foveate.workflows.fit.plan import least_minutes, needs_of, times_of
+from foveate.workflows.fit.plan import SHARES, least_minutes, needs_of, times_of
 from foveate.workflows.fit.time_model import Reached
 
 NOTHING_GAINED = "on held-out photographs it changes nothing for the better"
@@ -26,22 +27,25 @@ class Way(NamedTuple):
     branch: Branch
 
 
-def climb(ladder: Ladder, rungs: Sequence[Rung]) -> dict[str, Answers]:
+def climb(ladder: Ladder, rungs: Sequence[Rung]) -> tuple[Ladder, dict[str, Answers]]:
     """Climb every rung that fits into the time, and return the answers of each, out of fold, by its name.
 
-    A rung that cannot be climbed is left out, and its error said; the first one's is raised.
+    Where the minutes are too few for the first training by now, trainings are shortened: the ladder is returned too. A
+    rung that cannot be climbed is left out, and its error said; the first one's is raised.
     """
     answers: dict[str, Answers] = {}
     for place, rung in enumerate(rungs):
         below = [each for each in rungs[:place] if each.name in answers]
-        entry = ladder.journal.entry(rung.name) or _begun(ladder, rungs, rung, below)
+        if (entry := ladder.journal.entry(rung.name)) is None:
+            ladder = _in_time(ladder, rungs, rung, below)
+            entry = _begun(ladder, rungs, rung, below)
         if entry.state is RungState.CLIMBED:
             answers[rung.name] = kept_answers(ladder.work(rung.name))
         elif entry.state is RungState.CLIMBING:
             _expect(ladder, rungs[place:], below)
             if (given := _climbed(ladder, rung, entry, lowest=place == 0)) is not None:
                 answers[rung.name] = given
-    return answers
+    return ladder, answers
 
 
 def ways(ladder: Ladder, rungs: Sequence[Rung]) -> dict[str, tuple[Way, float]]:
@@ -103,12 +107,26 @@ def _begun(ladder: Ladder, rungs: Sequence[Rung], rung: Rung, below: Sequence[Ru
     return entry
 
 
+def _in_time(ladder: Ladder, rungs: Sequence[Rung], rung: Rung, below: Sequence[Rung]) -> Ladder:
+    """Return the ladder with trainings shortened until the first of them fits, where folds allow that."""
+    first, reached = next((each for each in rungs if each.learns), None), _reached(ladder, below)
+    if rung is not first or ladder.fold_share == 1 or _reason_against(ladder, rungs, rung, reached) is None:
+        return ladder
+    for share in (each for each in SHARES if each < ladder.share):
+        shorter = replace(ladder, share=share)
+        time = times_of(shorter, [rung], lateness(ladder))[rung.name]
+        if reached.after(rung.name, time).total <= 60 * ladder.config.minutes:
+            ladder.journal.write(share=share)
+            return shorter
+    return ladder
+
+
 def _reason_against(ladder: Ladder, rungs: Sequence[Rung], rung: Rung, reached: Reached) -> str | None:
     if rung.needs and not set(rung.needs) & set(reached.rungs):
         return f"needs {' or '.join(rung.needs)}, which is not climbed"
     if rung.least_folds > max(ladder.folds, 1):
         return f"needs {rung.least_folds} folds, and there was time for one; give more --minutes"
-    factor = _factor(ladder)
+    factor = lateness(ladder)
     times = times_of(ladder, [rung], factor)
     if reached.rungs and reached.after(rung.name, times[rung.name]).total > _seconds(ladder, rungs, rung):
         return f"no time; with --minutes {least_minutes(ladder, rungs, rung, factor)} there is"
@@ -136,13 +154,13 @@ def _entry(
 
 def _reached(ladder: Ladder, climbed: Sequence[Rung]) -> Reached:
     """Return how far a ladder is climbed."""
-    times = times_of(ladder, climbed, _factor(ladder))
+    times = times_of(ladder, climbed, lateness(ladder))
     refit = max((time.refit for time in times.values()), default=0.0)
     return Reached(ladder.journal.spent, refit, tuple(times))
 
 
-def _factor(ladder: Ladder) -> float:
-    """Return by how much trainings took longer than was said before."""
+def lateness(ladder: Ladder) -> float:
+    """Return by what factor trainings took longer than was said before."""
     climbed = [each for each in ladder.journal.content.rungs if each.state is RungState.CLIMBED]
     # What is solved for in no steps says nothing of trainings.
     trained = [each for each in climbed if each.name in ladder.speeds and ladder.speeds[each.name].step > 0]
@@ -152,7 +170,7 @@ def _factor(ladder: Ladder) -> float:
 
 def _expect(ladder: Ladder, rungs: Sequence[Rung], below: Sequence[Rung]) -> None:
     """Say to the journal when all will be done: after this rung, and those above it that fit."""
-    times = times_of(ladder, rungs, _factor(ladder))
+    times = times_of(ladder, rungs, lateness(ladder))
     first = rungs[0].name
     reached = _reached(ladder, below).after(first, times.pop(first))
     seconds = 60 * ladder.config.minutes

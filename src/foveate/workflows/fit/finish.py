@@ -14,10 +14,11 @@ from foveate.runs.context import RunContext
 from foveate.runs.guided_zoom_run import GuidedZoomRun
 from foveate.runs.held_out import HeldOut, HeldOutSource, keep_calibrated
 from foveate.workflows.fit.choice import Choice, Compared, is_chance, mean_per_class
-from foveate.workflows.fit.climb import Way, chosen, ways
+from foveate.workflows.fit.climb import Way, chosen, lateness, ways
 from foveate.workflows.fit.journal import RungState
 from foveate.workflows.fit.ladder import Answers, Ladder, Rung
 from foveate.workflows.fit.ladder_table import LadderRow, LadderTable
+from foveate.workflows.fit.plan import SHARES
 from foveate.workflows.tune_views import tune_views
 
 
@@ -38,10 +39,11 @@ def finish(ladder: Ladder, rungs: Sequence[Rung], answers: Mapping[str, Answers]
     else:
         winner, reason, way = choice.winner, choice.reason, offered[choice.winner][0]
         _warn_of_chance(ladder, max(each.top1 for each in choice.compared))
+    lengthened = _refit_ladder(ladder, way.rung)
     ladder.journal.write(winner=winner)
     ladder.step(f"{winner} is taken: {reason}")
     ladder.step(f"{winner}: once more on all {len(ladder.splits.train)} training photographs")
-    way.rung.refit(ladder, ladder.out)
+    way.rung.refit(lengthened, ladder.out)
     ladder.journal.write()
     if choice is not None:
         _calibrated(ladder, way, answers[way.rung.name])
@@ -56,6 +58,8 @@ def finish(ladder: Ladder, rungs: Sequence[Rung], answers: Mapping[str, Answers]
         reason=reason,
         rungs=_rows(ladder, rungs, choice, offered, answers),
         folds=ladder.folds,
+        fold_share=ladder.fold_share,
+        refit_share=lengthened.share if way.rung.learns else 1.0,
         photographs=len(ladder.splits.train),
         listed=listed,
         held_out=ladder.held_out,
@@ -64,6 +68,22 @@ def finish(ladder: Ladder, rungs: Sequence[Rung], answers: Mapping[str, Answers]
     )
     table.write(ladder.out)
     return table
+
+
+def _refit_ladder(ladder: Ladder, rung: Rung) -> Ladder:
+    """Return the ladder by which a winner is trained on all photographs.
+
+    Where trainings may be shortened, it takes the epochs for which there is time: of its recipe's as many as it has, at
+    least as many as without a fold.
+    """
+    if not rung.learns or ladder.fold_share == 1:
+        return ladder
+    if (share := ladder.journal.content.refit_share) is None:
+        left, late = 60 * ladder.config.minutes - ladder.journal.spent, lateness(ladder)
+        fits = (each for each in SHARES if late * rung.time(replace(ladder, share=each)).refit <= left)
+        share = max(next(fits, 0.0), ladder.fold_share)
+        ladder.journal.write(refit_share=share)
+    return replace(ladder, share=share)
 
 
 def _warn_of_chance(ladder: Ladder, top1: float) -> None:
@@ -80,10 +100,10 @@ def _calibrated(ladder: Ladder, way: Way, answers: Answers) -> None:
     held_out = HeldOut(answers, HeldOutSource.OUT_OF_FOLD, ladder.folds)
     alone = None if way.branch is decisive(answers) else {way.branch: 1.0}
     ladder.detail(keep_calibrated(ladder.out, held_out, alone))
-    if ladder.folds == 1 and way.rung.learns:
+    if ladder.fold_share < 1 and way.rung.learns:
         ladder.say(
-            "warning: its percentages are fitted to a training of half the epochs on fewer photographs; before you "
-            "rely on --error-rate or --coverage, fit with more --minutes"
+            "warning: its percentages are fitted to a shorter training on fewer photographs; before you rely on "
+            "--error-rate or --coverage, fit with more --minutes"
         )
     if alone is None and len(answers) > 1 and not GuidedZoomRun.is_at(ladder.out):
         tune_views(ladder.out, context=RunContext(hardware=ladder.config.hardware, say=ladder.detail))

@@ -126,7 +126,7 @@ def _climbed(config: FitConfig, splits: Splits, out: Path, began: float, say: Ca
     ladder_rungs = tuple(
         each for each in ladder_rungs if each.name in ladder.speeds or not isinstance(each, MethodRung)
     )
-    answers = climb(ladder, ladder_rungs) if ladder.folds else {}
+    ladder, answers = climb(ladder, ladder_rungs) if ladder.folds else (ladder, {})
     table = finish(ladder, ladder_rungs, answers, listed)
     shutil.rmtree(out / WORK)
     return table
@@ -157,6 +157,8 @@ def _started(
         settings=config,
         photographs=hash_of_photographs(splits.train),
         folds=0,
+        share=1.0,
+        refit_share=None,
         machine=measured_machine(config, reading),
         speeds=measured_speeds(ladder_rungs, config, len(splits.class_names)),
         spent=0.0,
@@ -166,7 +168,7 @@ def _started(
     )
     journal = Journal(out / WORK, content, began)
     ladder, reached = planned(_ladder(config, splits, out, journal, say), ladder_rungs)
-    journal.content, journal.expected = replace(content, folds=ladder.folds), reached.total
+    journal.content, journal.expected = replace(content, folds=ladder.folds, share=ladder.share), reached.total
     journal.write()
     return ladder
 
@@ -186,6 +188,7 @@ def _ladder(config: FitConfig, splits: Splits, out: Path, journal: Journal, say:
         splits=splits,
         folds=0,
         fold_of=(None,) * len(splits.train),
+        share=content.share,
         machine=content.machine,
         speeds=content.speeds,
         journal=journal,

@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 from foveate.data.records import ImageRecord
 from foveate.errors import UserError
-from foveate.files.documents import read_json, structured, unstructured, write_json
+from foveate.files.documents import Migration, read_json, structured, unstructured, write_json
+from foveate.files.migrating import add_fields
 from foveate.guided_zoom.pool import hash_of_photographs
 from foveate.workflows.fit.config import MIGRATIONS, FitConfig
 from foveate.workflows.fit.time_model import Machine, Speed
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
+
+
+def _with_shares(journal: dict[str, Any]) -> dict[str, Any]:
+    add_fields(journal, share=1.0, refit_share=None)
+    return journal
+
+
+_MIGRATIONS: Mapping[int, Migration] = {**MIGRATIONS, 3: _with_shares}
 
 
 class RungState(StrEnum):
@@ -51,6 +61,10 @@ class JournalContent:
     """Hash of the training photographs that can be read."""
     folds: int
     """0: no photograph can be held out."""
+    share: float
+    """As in `Ladder`."""
+    refit_share: float | None
+    """Of the epochs of its recipe, which the winner takes on all photographs; None: not known yet, or not trained."""
     machine: Machine
     speeds: dict[str, Speed]
     """By method."""
@@ -91,7 +105,7 @@ class Journal:
             UserError: It is damaged, or of another version.
         """
         file = folder / "journal.json"
-        content = read_json(file, SCHEMA_VERSION, MIGRATIONS)
+        content = read_json(file, SCHEMA_VERSION, _MIGRATIONS)
         return cls(folder, structured(content, JournalContent, file, "a fit"), began)
 
     def check(self, settings: FitConfig, records: Sequence[ImageRecord]) -> None:
@@ -126,11 +140,9 @@ class Journal:
         """Return what is written down of a rung."""
         return next((each for each in self.content.rungs if each.name == rung), None)
 
-    def write(self, entry: RungEntry | None = None, *, winner: str | None = None, test: float | None = None) -> None:
-        """Write down how far it is; what is None stays as it was."""
-        content = replace(self.content, spent=self.spent, winner=winner or self.content.winner)
-        if test is not None:
-            content = replace(content, test=test)
+    def write(self, entry: RungEntry | None = None, **changed: float | str) -> None:
+        """Write down how far it is, with fields of the content that change."""
+        content = replace(self.content, spent=self.spent, **changed)  # type: ignore[arg-type]
         if entry is not None:
             others = tuple(each for each in content.rungs if each.name != entry.name)
             content = replace(content, rungs=(*others, entry))

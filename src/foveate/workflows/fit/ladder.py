@@ -47,6 +47,8 @@ class Ladder:
     """How many there are; 0: no photograph can be held out."""
     fold_of: tuple[int | None, ...]
     """In which fold each training photograph is held out."""
+    share: float
+    """Of the epochs of its recipe, which a training on all photographs takes: below 1 where the minutes are few."""
     machine: Machine
     speeds: Mapping[str, Speed]
     """Of each method that is a rung."""
@@ -62,21 +64,27 @@ class Ladder:
         """Return a folder of a rung's own."""
         return self.out / WORK / "rungs" / Path(rung, *names)
 
-    def training(self, recipe: Callable[[Path], TrainConfig], fold: int | None = None) -> TrainConfig:
-        """Return how a recipe trains on the photographs of the user, or on all but a fold of them."""
-        if fold is None:
-            return configured(recipe, self.config, self.config.data)
-        return self.of_fold(configured(recipe, self.config, self._fold_data(fold)))
-
-    def of_fold(self, config: TrainConfig) -> TrainConfig:
-        """Return how it is trained without a fold: with half the epochs where one fold is all that the time allows.
+    @property
+    def fold_share(self) -> float:
+        """Of the epochs of its recipe, which a training without a fold takes: half as many where time is short.
 
         Beside probes, which lose nothing, such a training is held back; the choice is the more cautious for it.
         """
-        if self.folds != 1 or config.network.solved:
-            return config
-        counted = config.counted(len(self.splits.train) - self.held_out)
-        return replace(counted, epochs=max(1, counted.epochs // 2))
+        return self.share / 2 if self.folds == 1 or self.share < 1 else self.share
+
+    def training(self, recipe: Callable[[Path], TrainConfig], fold: int | None = None) -> TrainConfig:
+        """Return how a recipe trains on the photographs of the user, or on all but a fold of them."""
+        if fold is None:
+            return self.on_all(configured(recipe, self.config, self.config.data))
+        return self.of_fold(configured(recipe, self.config, self._fold_data(fold)))
+
+    def on_all(self, config: TrainConfig) -> TrainConfig:
+        """Return how it is trained on all photographs; the epochs are counted where the time is short."""
+        return _shortened(config, self.share, len(self.splits.train))
+
+    def of_fold(self, config: TrainConfig) -> TrainConfig:
+        """Return how it is trained without a fold."""
+        return _shortened(config, self.fold_share, len(self.splits.train) - self.held_out // max(1, self.folds))
 
     def _fold_data(self, fold: int) -> DataConfig:
         """Make a fold a data set of its own."""
@@ -199,6 +207,13 @@ def configured(recipe: Callable[[Path], TrainConfig], fit: FitConfig, data: Data
     """Return a recipe with what a fit says: photographs, size, seed, hardware."""
     config = replace(recipe(data.root), data=data, seed=fit.seed, hardware=fit.hardware)
     return replace(config, transforms=of_size(config.transforms, fit.size))
+
+
+def _shortened(config: TrainConfig, share: float, photographs: int) -> TrainConfig:
+    if share == 1 or config.network.solved:
+        return config
+    counted = config.counted(photographs)
+    return replace(counted, epochs=max(1, int(share * counted.epochs)))
 
 
 def of_size(transforms: TransformConfig, size: int | None) -> TransformConfig:

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from foveate.files.documents import read_json, structured, unstructured, write_json, write_text
+from foveate.files.documents import Migration, read_json, structured, unstructured, write_json, write_text
+from foveate.files.migrating import add_fields
 from foveate.report.tables import markdown_table
 from foveate.workflows.fit.config import MIGRATIONS, FitConfig
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 _FILE = "ladder.json"
+
+
+def _with_shares(table: dict[str, Any]) -> dict[str, Any]:
+    add_fields(table, fold_share=0.5 if table.get("folds") == 1 else 1.0, refit_share=1.0)
+    return table
+
+
+_MIGRATIONS: Mapping[int, Migration] = {**MIGRATIONS, 3: _with_shares}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +72,10 @@ class LadderTable:
     rungs: tuple[LadderRow, ...]
     folds: int
     """In which photographs were held out; 1: a part of them, once, since more did not fit; 0: none could be."""
+    fold_share: float
+    """Of the epochs of its recipe, which a training without a fold took."""
+    refit_share: float
+    """The same of the one that was taken, where it is trained, on all photographs."""
     photographs: int
     """Of the training, that can be read."""
     listed: str
@@ -96,13 +111,21 @@ class LadderTable:
             if self.test_top1 is None
             else f"Test split, looked at once: {100 * self.test_top1:.1f}% are right."
         )
-        return f"### The ladder\n\n{markdown_table(header, rows)}\n{basis}\n\n{self.reason}.\n\n{test}\n"
+        shorter = (
+            f" It is trained for {100 * self.refit_share:.0f}% of its epochs, for which the minutes were enough; with "
+            "more --minutes it has all."
+        )
+        taken = f"{self.reason}.{shorter if self.refit_share < 1 else ''}"
+        return f"### The ladder\n\n{markdown_table(header, rows)}\n{basis}\n\n{taken}\n\n{test}\n"
 
     def _held_out_how(self) -> str:
         held_out = f"{self.held_out} of {self.photographs} training photographs were held out"
         if self.folds > 1:
-            return f"{held_out}, each from one of {self.folds} folds; what answered for them had not learned from them"
-        return f"{held_out}; what answered for them had not learned from them, and a trained method had half its epochs"
+            held_out += f", each from one of {self.folds} folds"
+        unseen = f"{held_out}; what answered for them had not learned from them"
+        if self.fold_share == 1:
+            return unseen
+        return f"{unseen}, and a trained method had {100 * self.fold_share:.0f}% of its epochs"
 
     def write(self, folder: Path) -> None:
         """Write `ladder.md`, then `ladder.json`, which says that the fit is finished."""
@@ -122,4 +145,4 @@ class LadderTable:
             UserError: It is damaged, or of another version.
         """
         file = folder / _FILE
-        return structured(read_json(file, SCHEMA_VERSION, MIGRATIONS), LadderTable, file, "a ladder")
+        return structured(read_json(file, SCHEMA_VERSION, _MIGRATIONS), LadderTable, file, "a ladder")

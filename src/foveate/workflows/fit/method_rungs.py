@@ -24,7 +24,7 @@ from foveate.runs.run import Run
 from foveate.training.frozen_features import KeptFeatures
 from foveate.training.solve import group_numbers
 from foveate.workflows.evaluate import evaluate
-from foveate.workflows.fit.ladder import Answers, Ladder, Rung
+from foveate.workflows.fit.ladder import Answers, Ladder, Rung, configured
 from foveate.workflows.fit.time_model import RungTime, Speed
 from foveate.workflows.train import train, trained
 
@@ -71,11 +71,12 @@ class TrainedRung(MethodRung):
     @override
     def time(self, ladder: Ladder) -> RungTime:
         machine, speed = ladder.machine, ladder.speeds[self.name]
-        config, photographs, folds = ladder.training(self.recipe), len(ladder.splits.train), ladder.folds
+        config = configured(self.recipe, ladder.config, ladder.config.data)
+        photographs, folds = len(ladder.splits.train), ladder.folds
         learned = photographs - ladder.held_out // folds
         answers = machine.answers(speed, ladder.held_out)
         without = _heads(ladder, config, speed, learned) + machine.training(ladder.of_fold(config), speed, learned)
-        refit = _heads(ladder, config, speed, photographs) + machine.training(config, speed, photographs)
+        refit = _heads(ladder, config, speed, photographs) + machine.training(ladder.on_all(config), speed, photographs)
         return RungTime(folds * without + answers, refit)
 
     @override

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import product
 from typing import NamedTuple
 
 from foveate.data.folds import cut_folds
@@ -24,6 +25,8 @@ _LEAST_OF_ONE = 60
 """Photographs that a single fold must have: fewer would say little about methods that are close."""
 _FLOOR = 1.25
 """How far beyond its minutes a fit may go for the lowest rung."""
+SHARES = tuple(each / 20 for each in range(20, 4, -1))
+"""Of the epochs of a training, tried until it fits: from all of them to a quarter."""
 
 
 class _Plan(NamedTuple):
@@ -56,7 +59,8 @@ def measured_machine(config: FitConfig, reading: float) -> Machine:
 def planned(ladder: Ladder, rungs: Sequence[Rung]) -> tuple[Ladder, Reached]:
     """Cut the folds with which the most rungs fit, the most folds of those; say what is going to be done.
 
-    A single fold, of a third of the photographs, says less: it is cut only so that more methods are trained.
+    A single fold, of a third of the photographs, says less: it is cut only so that more methods are trained. Where
+    none would be, all trainings are shortened until one fits.
 
     Args:
         ladder: Without folds.
@@ -70,6 +74,8 @@ def planned(ladder: Ladder, rungs: Sequence[Rung]) -> tuple[Ladder, Reached]:
     if not plans:
         return _without_choice(with_folds(ladder, 0), rungs[0], spent)
     best = _most_rungs(plans, rungs)
+    if not any(rung.learns and rung.name in best.reached.rungs for rung in rungs):
+        best = _shortened(ladder, rungs, spent) or best
     if not best.reached.rungs:
         first = best.times[rungs[0].name]
         _check_floor(ladder.config, rungs[0], spent + first.folds)
@@ -93,14 +99,31 @@ def _least_minutes(plans: Sequence[_Plan], rung: Rung) -> int:
 
 def _plans(ladder: Ladder, rungs: Sequence[Rung], spent: float, factor: float = 1.0) -> list[_Plan]:
     """Return what fits with each number of folds that can be cut, the most folds first."""
-    seconds, plans = 60 * ladder.config.minutes, []
+    plans = []
     for folds in range(MOST_FOLDS, 0, -1):
         trial = with_folds(ladder, folds)
-        if trial.held_out < (_LEAST_OF_ONE if folds == 1 else folds):  # of more folds none may be empty
-            continue
-        times = times_of(trial, rungs, factor)
-        plans.append(_Plan(trial, Reached(spent).fitting(times, seconds, needs_of(rungs)), times))
+        if _can_be_cut(trial):
+            plans.append(_plan(trial, rungs, spent, factor))
     return plans
+
+
+def _can_be_cut(ladder: Ladder) -> bool:
+    return ladder.held_out >= (_LEAST_OF_ONE if ladder.folds == 1 else ladder.folds)  # of more folds none may be empty
+
+
+def _plan(ladder: Ladder, rungs: Sequence[Rung], spent: float, factor: float = 1.0) -> _Plan:
+    times = times_of(ladder, rungs, factor)
+    return _Plan(ladder, Reached(spent).fitting(times, 60 * ladder.config.minutes, needs_of(rungs)), times)
+
+
+def _shortened(ladder: Ladder, rungs: Sequence[Rung], spent: float) -> _Plan | None:
+    """Return what fits with the fewest folds and the longest trainings of which one does; None: none fits."""
+    trials = [each for each in (with_folds(ladder, folds) for folds in (1, 2)) if _can_be_cut(each)]
+    for trial, share in product(trials[:1], SHARES):
+        plan = _plan(replace(trial, share=share), rungs, spent)
+        if any(rung.learns and rung.name in plan.reached.rungs for rung in rungs):
+            return plan
+    return None
 
 
 def _most_rungs(plans: Sequence[_Plan], rungs: Sequence[Rung]) -> _Plan:
@@ -144,9 +167,13 @@ def _announce(plan: _Plan) -> None:
     ladder, reached = plan.ladder, plan.reached
     steps = ", ".join(f"{name} (about {_words(plan.times[name].folds)})" for name in reached.rungs)
     again = f", then the best once more on all photographs (up to {_words(reached.refit)})" if reached.refit else ""
+    if reached.refit and ladder.share < 1:
+        again += f", for {100 * ladder.share:.0f}% of its epochs"
     asked = f"every training photograph in {ladder.folds} folds"
     if ladder.folds == 1:
-        asked = f"{ladder.held_out} of {len(ladder.fold_of)} training photographs, trainings at half their epochs"
+        asked = f"{ladder.held_out} of {len(ladder.fold_of)} training photographs"
+    if ladder.fold_share < 1:
+        asked += f", trainings at {100 * ladder.fold_share:.0f}% of their epochs"
     ladder.say(f"within {ladder.config.minutes:g} minutes, answers to {asked}: {steps}{again}")
     single = sum(count == 1 for count in Counter(each.label for each in ladder.splits.train).values())
     if single:
