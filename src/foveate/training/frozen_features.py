@@ -29,6 +29,10 @@ from foveate.progress import progress
 
 _BATCH = 8  # photographs, two views of each: larger ones outgrow the caches
 _ORIGIN = b"foveate.origin"
+MADE_BEFORE = ".features"
+"""A folder beside that of the tables, with tables that were made before: read where they rest on the same."""
+MADE_ANEW = "it is made anew"
+"""How a line ends that is said of a table that cannot be used."""
 Part = Callable[[Network, Float[Tensor, "b 3 Hs Ws"], Int64[Tensor, " b"]], Float[Tensor, "b d"]]
 """Of a network; see `FrozenFeatures`."""
 
@@ -61,7 +65,8 @@ class KeptFeatures:
             "precision": str(classifier.dtype),
         }
         if (features := _kept(file, origin, self.say)) is None:
-            features = self._computed(classifier, part, name)
+            before = _kept(self.folder.parent / MADE_BEFORE / file.name, origin, lambda line: None)
+            features = self._computed(classifier, part, name) if before is None else before
             write_parquet(file, _table(self.records, features, origin), dictionaries=False)
         return features
 
@@ -140,7 +145,7 @@ def _kept(file: Path, origin: dict[str, str], say: Callable[[str], None]) -> Flo
     if not file.exists():
         return None
     try:
-        table = read_parquet(file, "features", "it is made anew")
+        table = read_parquet(file, "features", MADE_ANEW)
     except UserError as error:
         say(str(error))
         return None
@@ -148,7 +153,7 @@ def _kept(file: Path, origin: dict[str, str], say: Callable[[str], None]) -> Flo
     views = content.pop("views", None)
     if content != origin:
         differing = ", ".join(name for name in origin if content.get(name) != origin[name])
-        say(f"{file} rests on other {differing}; it is made anew")
+        say(f"{file} rests on other {differing}; {MADE_ANEW}")
         return None
     column = table.column("features").combine_chunks()
     values = np.asarray(column.values.to_numpy(zero_copy_only=False), np.float32)

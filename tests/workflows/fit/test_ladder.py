@@ -32,7 +32,7 @@ from foveate.recipes.config import TrainConfig
 from foveate.runs.held_out import read_calibration, read_held_out
 from foveate.runs.run import Run
 from foveate.s3n.config import S3NConfig
-from foveate.training.frozen_features import KeptFeatures
+from foveate.training.frozen_features import KeptFeatures, Part
 from foveate.workflows.fit import climb, finish, guided_zoom_rung, method_rungs, plan
 from foveate.workflows.fit import fit as fit_module
 from foveate.workflows.fit import ladder as ladder_module
@@ -45,7 +45,7 @@ from foveate.workflows.fit.guided_zoom_rung import GuidedZoomRung
 from foveate.workflows.fit.journal import Journal
 from foveate.workflows.fit.ladder import Answers, Ladder, Rung
 from foveate.workflows.fit.ladder_table import LadderTable
-from foveate.workflows.fit.method_rungs import PartOfFeatures, SolvedRung, TrainedRung, move_run
+from foveate.workflows.fit.method_rungs import PartOfFeatures, SolvedRung, TrainedRung
 from foveate.workflows.fit.rungs import rungs
 from foveate.workflows.fit.time_model import Reached, Speed
 from zooms import SLOW, silent
@@ -421,21 +421,6 @@ def test_a_first_look_that_wins_decides_alone(birds: Path, tmp_path: Path, monke
     assert decision(held_out.answers) is held_out.answers[foveate.Branch.JOINT]
 
 
-def test_a_run_is_moved_on_where_that_was_stopped(tmp_path: Path) -> None:
-    run, out = tmp_path / "run", tmp_path / "out"
-    for name in ("metrics.json", "run.json", "features/a.parquet", "photographs.parquet"):
-        (run / name).parent.mkdir(parents=True, exist_ok=True)
-        (run / name).write_text(name)
-    out.mkdir()
-    (run / "run.json").rename(out / "run.json")  # the first that is moved
-    move_run(run, out)
-    assert sorted(each.name for each in out.rglob("*.*")) == [
-        *("a.parquet", "metrics.json", "photographs.parquet", "run.json")
-    ]
-    move_run(run, out)
-    assert list(run.iterdir()) == []
-
-
 @pytest.mark.parametrize("changed", ["photographs", "minutes", "size"])
 def test_a_fit_goes_on_with_what_it_began_with(birds: Path, tmp_path: Path, changed: str) -> None:
     root, out = tmp_path / "birds", tmp_path / "fit"
@@ -590,6 +575,30 @@ def test_heads_that_are_solved_for_are_solved_without_each_fold(
     assert held_out is not None
     assert set(held_out.answers) == {"original", "discriminative", "complementary", "joint"}
     assert table.test_top1 is not None
+
+
+@pytest.mark.parametrize("winner", ["probe", "s3n-frozen"])
+def test_features_of_the_first_look_are_computed_once(
+    birds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, winner: str
+) -> None:
+    """Those of later looks rest on the first head: for each of two folds, and at the end."""
+    computed: list[str] = []
+    original = KeptFeatures._computed
+
+    def counted(self: KeptFeatures, classifier: Classifier, part: Part, name: str) -> torch.Tensor:
+        computed.append(name)
+        return original(self, classifier, part, name)
+
+    monkeypatch.setattr(KeptFeatures, "_computed", counted)
+    frozen = _recipe(replace(S3NConfig.without_training(), backbone=BACKBONE))
+    monkeypatch.setattr(fit_module, "rungs", lambda: (small_rungs()[0], SolvedRung("s3n-frozen", frozen)))
+    take(monkeypatch, winner)
+    lines: list[str] = []
+    fitted(birds, tmp_path / "fit", say=lines.append)
+    later = ["zoomed"] * (3 if winner == "s3n-frozen" else 2)
+    assert computed == ["features", "original", *later]
+    assert "made anew" not in "".join(lines)
+    assert not (tmp_path / "fit" / ".features").exists()
 
 
 def test_photographs_of_a_fold_are_counted_anew_for_its_heads() -> None:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -21,7 +20,7 @@ from foveate.recipes.config import TrainConfig
 from foveate.recipes.methods import create_network
 from foveate.runs.context import RunContext
 from foveate.runs.run import Run
-from foveate.training.frozen_features import KeptFeatures
+from foveate.training.frozen_features import MADE_ANEW, MADE_BEFORE, KeptFeatures
 from foveate.training.solve import group_numbers
 from foveate.workflows.evaluate import evaluate
 from foveate.workflows.fit.ladder import Answers, Ladder, Rung, configured
@@ -51,6 +50,10 @@ class MethodRung(Rung):
     @override
     def pass_gflop(self, ladder: Ladder) -> float:
         return ladder.speeds[self.name].pass_gflop
+
+    @override
+    def refit(self, ladder: Ladder, out: Path) -> None:
+        train(ladder.training(self.recipe), out, say=ladder.detail)
 
     @override
     def evaluate(self, ladder: Ladder, branch: Branch) -> float:
@@ -92,24 +95,22 @@ class TrainedRung(MethodRung):
         run = self.fold_run(ladder, fold)
         return Classifier.place(run.load_network(), run.config.hardware), run.config
 
-    @override
-    def refit(self, ladder: Ladder, out: Path) -> None:
-        train(ladder.training(self.recipe), out, say=ladder.detail)
-
 
 @dataclass(frozen=True)
 class SolvedRung(MethodRung):
-    """A method whose heads are solved for: first on all photographs, then without each fold, on the same features."""
+    """A method whose heads are solved for: without each fold, on features that are computed once."""
 
     @override
     def time(self, ladder: Ladder) -> RungTime:
         machine, speed, config = ladder.machine, ladder.speeds[self.name], ladder.training(self.recipe)
-        photographs, solutions = len(ladder.splits.train), 1 + ladder.folds
-        # Later looks rest on the first one's head, so that each fold has its own.
-        later = ladder.folds * (1 - 1 / speed.passes)
-        looks = _FEATURE_VIEWS * photographs * (1 + later) + ladder.held_out
-        solving = solving_seconds(photographs, len(ladder.splits.class_names), speed) * solutions
-        return RungTime(machine.training(config, speed, 0) + machine.answers(speed, round(looks)) + solving, 0.0)
+        photographs = len(ladder.splits.train)
+        first = replace(speed, answer=speed.answer / speed.passes)
+        # Later looks rest on the first head, so that each fold and the end have their own; the first look is kept.
+        later = _FEATURE_VIEWS * photographs if speed.passes > 1 else 0
+        features, looks = machine.answers(first, _FEATURE_VIEWS * photographs), machine.answers(speed, later)
+        solving = solving_seconds(photographs, len(ladder.splits.class_names), speed)
+        folds = features + ladder.folds * (looks + solving) + machine.answers(speed, ladder.held_out)
+        return RungTime(folds, machine.training(config, speed, 0) + looks + solving)
 
     @override
     def passes(self, ladder: Ladder) -> dict[Branch, float]:
@@ -118,36 +119,29 @@ class SolvedRung(MethodRung):
 
     @override
     def climb(self, ladder: Ladder) -> Answers:
-        run = self._run(ladder)
-        features = ladder.work(self.name, "features")
-        if not features.exists():  # a copy: looks that rest on a fold's first head are kept there in its place
-            with _whole(features) as folder:
-                shutil.copytree(run.path / "features", folder)
-        return ladder.over_folds(self.name, lambda fold: self._without(ladder, run.config, features, fold))
+        return ladder.over_folds(self.name, lambda fold: self._without(ladder, fold))
 
-    def _run(self, ladder: Ladder) -> Run:
-        return trained(ladder.training(self.recipe), ladder.work(self.name, "run"), say=ladder.detail)
+    @override
+    def refit(self, ladder: Ladder, out: Path) -> None:
+        before = out / MADE_BEFORE
+        if (folder := ladder.work(self.name, "features")).exists():
+            shutil.copytree(folder, before, dirs_exist_ok=True)
+        super().refit(ladder, out)
+        shutil.rmtree(before, ignore_errors=True)
 
-    def _without(
-        self, ladder: Ladder, config: TrainConfig, features: Path, fold: int
-    ) -> tuple[Classifier, TrainConfig]:
-        records = ladder.splits.train
+    def _without(self, ladder: Ladder, fold: int) -> tuple[Classifier, TrainConfig]:
+        config, records, folder = ladder.training(self.recipe), ladder.splits.train, ladder.work(self.name, "features")
+        folder.mkdir(parents=True, exist_ok=True)
         rows = torch.tensor([row for row, at in enumerate(ladder.fold_of) if at != fold])
         labels = torch.tensor(labels_of(records))[rows]
         with torch.random.fork_rng():
             torch.manual_seed(config.seed)  # as its training does: what is kept rests on the weights it begins with
             network = create_network(config.network, config.transforms, len(ladder.splits.class_names))
-            # That those of another fold's first head are made anew is no news.
-            frozen = KeptFeatures(network, records, config.transforms, config.hardware, features, lambda line: None)
+            say = _but_anew(ladder.detail)  # that later looks are made anew for each fold's first head is no news
+            frozen = KeptFeatures(network, records, config.transforms, config.hardware, folder, say)
             groups = group_numbers([records[row] for row in rows.tolist()])
             network.solve(PartOfFeatures(frozen, rows, len(records)), labels, config.seed, groups)
         return Classifier.place(network, config.hardware), config
-
-    @override
-    def refit(self, ladder: Ladder, out: Path) -> None:
-        if not (out / "run.json").exists():
-            self._run(ladder)
-        move_run(ladder.work(self.name, "run"), out)
 
 
 def solving_seconds(photographs: int, classes: int, speed: Speed) -> float:
@@ -188,22 +182,5 @@ class PartOfFeatures:
         return self.frozen(name, counted)[self.rows]
 
 
-def move_run(run: Path, out: Path) -> None:
-    """Move a finished run into a folder; what was interrupted is moved on.
-
-    What makes the folder a run comes first, and what says that it is finished last.
-    """
-    out.mkdir(parents=True, exist_ok=True)
-    order = {"run.json": 0, "metrics.json": 2}
-    for entry in sorted(run.iterdir(), key=lambda each: order.get(each.name, 1)):
-        if not entry.name.startswith("."):
-            entry.replace(out / entry.name)
-
-
-@contextmanager
-def _whole(folder: Path) -> Iterator[Path]:
-    """Yield the folder to fill, which is called so once it is full."""
-    part = folder.with_name(f"{folder.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    yield part
-    part.replace(folder)
+def _but_anew(say: Callable[[str], None]) -> Callable[[str], None]:
+    return lambda line: None if line.endswith(MADE_ANEW) else say(line)

@@ -78,7 +78,7 @@ def planned(ladder: Ladder, rungs: Sequence[Rung]) -> tuple[Ladder, Reached]:
         best = _shortened(ladder, rungs, spent) or best
     if not best.reached.rungs:
         first = best.times[rungs[0].name]
-        _check_floor(ladder.config, rungs[0], spent + first.folds)
+        _check_floor(ladder.config, rungs[0], spent + first.folds + first.refit)
         best = best._replace(reached=Reached(spent).after(rungs[0].name, first))
     _announce(best)
     for rung in rungs:
@@ -185,10 +185,11 @@ def _announce(plan: _Plan) -> None:
 
 def _without_choice(ladder: Ladder, floor: Rung, spent: float) -> tuple[Ladder, Reached]:
     time = floor.time(ladder)
-    _check_floor(ladder.config, floor, spent + time.folds)
+    seconds = time.folds + time.refit
+    _check_floor(ladder.config, floor, spent + seconds)
     ladder.say(
         f"warning: every class has a single training photograph, so that none can be held out and nothing says which "
-        f"method is best: {floor.name} is taken, which needs fewest (about {_words(time.folds)}); add photographs"
+        f"method is best: {floor.name} is taken, which needs fewest (about {_words(seconds)}); add photographs"
     )
     return ladder, Reached(spent).after(floor.name, time)
 
