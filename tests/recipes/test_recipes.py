@@ -10,7 +10,7 @@ import timm
 
 from foveate import recipes
 from foveate.config.data import DatasetFormat
-from foveate.config.networks import BackboneConfig, BackboneNetworkConfig
+from foveate.config.networks import BackboneConfig, BackboneNetworkConfig, PlainConfig
 from foveate.config.optimiser import SmoothingOver
 from foveate.macnn.config import MACNNConfig
 from foveate.recipes import RECIPES
@@ -59,6 +59,8 @@ def test_a_continued_s3n_is_one_that_begins_with_a_run_at_half_the_rate() -> Non
     assert continued.network.settings() == {**usual.network.settings(), "preset": "continued"}
     for file in ("mine.safetensors", "mine.ckpt", "mine.pth.tar", "MINE.PTH", "auto"):
         assert S3NConfig.from_probes(BackboneConfig(weights=file)).settings()["preset"] == "foveate"
+        assert PlainConfig(backbone=BackboneConfig(weights=file)).settings()["preset"] is None
+    assert PlainConfig(backbone=BackboneConfig(weights="runs/other")).settings()["preset"] == "continued"
 
 
 def test_what_is_solved_for_gives_nothing_that_has_no_effect() -> None:

@@ -187,6 +187,10 @@ class PlainConfig(BackboneNetworkConfig):
         """Whether `head` says so."""
         return self.head is HeadStart.PROBE
 
+    def settings(self) -> dict[str, str | None]:
+        """Say as ``preset`` that it goes on from a run, where it does."""
+        return {**dict.fromkeys(SETTINGS), "preset": "continued" if self.backbone.of_run else None}
+
 
 @dataclass(frozen=True, kw_only=True)
 class ProbeConfig(BackboneNetworkConfig):
