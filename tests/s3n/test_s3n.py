@@ -152,6 +152,17 @@ def test_the_views_are_read_from_the_source() -> None:
         torch.testing.assert_close(output.views[branch], expected)
 
 
+@pytest.mark.parametrize("side", [4, 6, 32, 448])
+@pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])
+def test_shrinking_to_half_is_torchs_resize(side: int, layout: torch.memory_format) -> None:
+    images = torch.randn(2, 3, side, side).contiguous(memory_format=layout)
+    expected = functional.interpolate(images, size=(side // 2, side // 2), mode="bilinear", antialias=True)
+    with torch.autocast("cpu", torch.bfloat16):
+        halved = shrink(images, side // 2)
+    torch.testing.assert_close(halved, expected, rtol=1e-6, atol=1e-6)
+    assert halved.stride() == expected.stride()
+
+
 def test_shrinking_is_area_true() -> None:
     """Halving a checkerboard of single pixels leaves grey; without antialiasing it leaves black or white."""
     board = torch.zeros(1, 3, 32, 32)
