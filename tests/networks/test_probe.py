@@ -8,6 +8,7 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_info
 from torch import Tensor
 from torch.testing import assert_close
 
@@ -45,6 +46,19 @@ def test_fits_side_by_side_are_those_of_one_after_the_other(monkeypatch: pytest.
     assert together.out_of_fold is not None
     assert alone.out_of_fold is not None
     assert_close(together.out_of_fold.heads, alone.out_of_fold.heads)
+
+
+def test_each_fit_has_one_thread_for_its_products(monkeypatch: pytest.MonkeyPatch) -> None:
+    threads: list[int] = []
+    fitted = probe_module._fitted
+
+    def watched(values: np.ndarray, classes: np.ndarray, strength: float) -> LogisticRegression:
+        threads.extend(each["num_threads"] for each in threadpool_info() if each["user_api"] == "blas")
+        return fitted(values, classes, strength)
+
+    monkeypatch.setattr(probe_module, "_fitted", watched)
+    fit_probe(*clouds(3, 8), [0.1], folds=4)
+    assert set(threads) == {1}
 
 
 def test_two_points_by_hand() -> None:

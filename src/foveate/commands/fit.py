@@ -22,7 +22,7 @@ class Fit:
     folder: tyro.conf.Positional[Path]
     """The photographs: a folder of class folders, an archive as its authors made it, or a CSV or Parquet list."""
     minutes: float = MINUTES
-    """That everything together may take; what does not fit is left out, and said."""
+    """That everything together may take; trainings are shortened to fit, what still does not is left out."""
     prefer: Prefer = Prefer.ACCURACY
     """What counts between methods that are nearly as good on held-out photographs."""
     out: Path | None = None

@@ -6,6 +6,7 @@ linear head, so that a probe answers, is grounded and has class maps like any ot
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -25,7 +26,7 @@ from foveate.engines.threads import in_threads
 _NEIGHBOURS = 5
 _STEPS, _TOLERANCE = 500, 1e-3  # of the solver; a smaller tolerance changed no fold's accuracy on birds or cars
 _SMALLEST_SPREAD = 1e-6
-_LARGE = 1e9  # multiplications a step; above it several threads share the products of a fit
+_LARGE = 3e8  # multiplications a step; above it several threads share the products of a fit
 
 
 class Head(NamedTuple):
@@ -205,7 +206,8 @@ def _fits(
 
     if values.size * (int(classes.max()) + 1) > _LARGE:
         return [fitted(part) for part in parts]
-    with threadpool_limits(1, user_api="blas"):
+    # scikit-learn changes the filters of warnings for a moment, which threads might leave changed.
+    with threadpool_limits(1, user_api="blas"), warnings.catch_warnings():
         return list(in_threads(fitted, parts))
 
 

@@ -23,11 +23,12 @@ from foveate.engines.ray_engine import Bulk, engine_of
 from foveate.errors import UserError
 from foveate.files.parquet import read_parquet, write_parquet
 from foveate.guided_zoom.pool import hash_of_photographs
+from foveate.hardware import device_of
 from foveate.inference.classifier import Classifier
 from foveate.networks.network import Network
 from foveate.progress import progress
 
-_BATCH = 8  # photographs, two views of each: larger ones outgrow the caches
+_BATCH, _BATCH_OF_GPU = 8, 32  # photographs, two views of each: larger ones outgrow the caches of a processor
 _ORIGIN = b"foveate.origin"
 MADE_BEFORE = ".features"
 """A folder beside that of the tables, with tables that were made before: read where they rest on the same."""
@@ -81,13 +82,15 @@ class KeptFeatures:
         return torch.cat(batches)
 
     def _batches(self, classifier: Classifier, part: Part) -> Iterator[Float[Tensor, "b v d"]]:
-        engine = engine_of(self.engine)
+        engine, together = engine_of(self.engine), _BATCH
+        if device_of(self.hardware).type != "cpu":
+            together = _BATCH_OF_GPU
         if engine is None:
             views = EvaluationViews(self.records, self.transforms, TestViews.FLIP)
-            loader = evaluation_loader(views, _BATCH, workers=self.hardware.workers)
+            loader = evaluation_loader(views, together, workers=self.hardware.workers)
             return (_features(classifier, part, batch.images, batch.position) for batch in loader)
         numbered = list(enumerate(self.records))
-        batches = [numbered[start : start + _BATCH] for start in range(0, len(numbered), _BATCH)]
+        batches = [numbered[start : start + together] for start in range(0, len(numbered), together)]
         decode, gpu = _NumberedViews(ViewsOf(self.transforms, TestViews.FLIP)), self.hardware.accelerator != "cpu"
         return engine.answers(Bulk(batches, decode, _Computing(self.network, self.hardware, part), gpu=gpu))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import shutil
@@ -371,6 +372,8 @@ def test_a_training_for_which_the_minutes_are_too_few_is_shortened(
         fitted(birds, tmp_path / "fit", minutes=5, say=stop)
     assert "trainings at 38% of their epochs" in "".join(lines)
     assert "for 75% of its epochs" in "".join(lines)
+    assert "plain: once more on all 24" in lines[-1]
+    monkeypatch.setattr(finish, "lateness", lambda ladder: 100.0)  # how long it is was written down
     table = fitted(birds, tmp_path / "fit", minutes=5, say=lines.append).ladder
     assert epochs_of(lines) == ["3/3", "10/10"]
     assert (table.fold_share, table.refit_share) == (0.375, 1.0)
@@ -405,6 +408,9 @@ def test_a_training_is_shortened_further_where_the_rungs_below_took_longer(
     assert table.fold_share == pytest.approx(0.35 / 2)
     assert 0.35 <= table.refit_share <= 0.5
     assert f"It is trained for {100 * table.refit_share:.0f}% of its epochs" in table.markdown()
+    (again,) = (line for line in lines if "plain: once more" in line)
+    assert f"plain: once more for {100 * table.refit_share:.0f}% of its epochs on all" in again
+    assert re.search(r"about (1\.[5-9]|2\.\d) left", again)  # 3 or 4 epochs of 3 steps of 10 seconds, and starts
     assert Run.open(tmp_path / "fit").config.epochs == int(10 * table.refit_share)
 
 
@@ -498,11 +504,11 @@ def test_what_does_not_fit_is_left_out_and_said(birds: Path, tmp_path: Path, mon
     assert "probe (about" in plan_line
     assert "plain" not in plan_line
     # 2 folds of 12 in batches of 8: 2 steps for 2 epochs, and 24 once more: 3 steps; 14 steps of 1000 seconds.
-    assert any("plain does not fit; it would with --minutes 25" in line for line in lines)
-    plain, s3n, zoom = (each.note for each in table.rungs[1:])
-    assert plain is not None
-    assert re.fullmatch(r"no time; with --minutes 25\d there is", plain)
-    assert s3n == plain
+    # Shortened to an epoch each it is 4 steps and 3, and S3N 4 more.
+    assert any(re.fullmatch(" *plain does not fit; it would with --minutes 1[23].", line) for line in lines)
+    plain, s3n, zoom = (str(each.note) for each in table.rungs[1:])
+    assert re.fullmatch(r"no time; with --minutes 1[23]\d there is", plain)
+    assert re.fullmatch(r"no time; with --minutes 20\d there is", s3n)
     assert zoom == "needs plain or s3n, which is not climbed"
 
 
@@ -769,10 +775,13 @@ def test_a_table_of_an_older_version_is_read(version: int, tmp_path: Path) -> No
     assert (table.folds, table.fold_share, table.refit_share) == (1, 0.5, 1.0)
 
 
-def test_a_journal_of_an_older_version_is_gone_on_with(tmp_path: Path) -> None:
-    (tmp_path / "journal.json").write_bytes((OLD / "journal-3.json").read_bytes())
+@pytest.mark.parametrize(("winner", "refit"), [(None, None), ("plain", 1.0)])
+def test_a_journal_of_an_older_version_is_gone_on_with(winner: str | None, refit: float | None, tmp_path: Path) -> None:
+    """A winner that is being trained on all photographs keeps its epochs."""
+    older = json.loads((OLD / "journal-3.json").read_text(encoding="utf-8"))
+    (tmp_path / "journal.json").write_text(json.dumps({**older, "winner": winner}), encoding="utf-8")
     content = Journal.open(tmp_path).content
-    assert (content.folds, content.share, content.refit_share) == (1, 1.0, None)
+    assert (content.folds, content.share, content.refit_share) == (1, 1.0, refit)
 
 
 def test_the_commands_it_ends_with_can_be_pasted(birds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -144,6 +145,46 @@ def test_trainings_are_shortened_until_one_fits(
     assert reached.rungs == (("quick",) if minutes == 3.5 else ("quick", "slow"))
     assert any(f"trainings at {50 * share:.0f}% of their epochs" in line for line in lines) == (trial.fold_share < 1)
     assert any(f"for {100 * share:.0f}% of its epochs" in line for line in lines) == (share < 1)
+
+
+class LongerRung(LongRung):
+    """A rung of half an hour."""
+
+    name = "slower"
+
+    def time(self, ladder: Ladder) -> RungTime:
+        return RungTime(1800.0 * ladder.fold_share * ladder.folds, 1800.0 * ladder.share)
+
+
+@pytest.mark.parametrize("counts", [(90, 90), (80, 80)])
+@pytest.mark.parametrize("minutes", [1.0, 3.5, 8.0, 16.0, 29.0, 40.0, 90.0])
+def test_with_the_minutes_that_are_named_it_fits(counts: tuple[int, ...], minutes: float, tmp_path: Path) -> None:
+    rungs, lines = [QuickRung(), LongRung(), LongerRung()], list[str]()
+    ladder = ladder_of(counts, tmp_path)
+
+    def reached(minutes: float) -> tuple[str, ...]:
+        asked = replace(ladder, config=replace(ladder.config, minutes=minutes), say=lines.append)
+        return planned(asked, rungs)[1].rungs
+
+    missing = {"quick", "slow", "slower"} - set(reached(minutes))
+    named = {match[1]: int(match[2]) for line in lines if (match := re.match(r" *(\w+) does not .* (\d+)$", line))}
+    assert named.keys() == missing
+    for name, least in named.items():
+        assert name in reached(least)
+        assert name not in reached(0.98 * (least - 1) / 1.1)  # a tenth to spare, and whole
+
+
+def test_what_needs_several_folds_needs_whole_trainings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As Guided Zoom does: what it is asked of would be half trained."""
+
+    class Deciding(QuickRung):
+        name, least_folds = "deciding", 2
+
+    ladder = ladder_of((80, 80), tmp_path)
+    for minutes, rungs in ((15.5, ("quick", "slow")), (31.0, ("quick", "slow", "deciding"))):
+        asked = replace(ladder, config=replace(ladder.config, minutes=minutes))
+        trial, reached = planned(asked, [QuickRung(), LongRung(), Deciding()])
+        assert (trial.folds, reached.rungs) == (2, rungs)
 
 
 def test_all_trainings_of_a_short_ladder_are_shortened_and_nothing_that_is_solved_for(tmp_path: Path) -> None:

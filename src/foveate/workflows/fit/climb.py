@@ -124,8 +124,8 @@ def _in_time(ladder: Ladder, rungs: Sequence[Rung], rung: Rung, below: Sequence[
 def _reason_against(ladder: Ladder, rungs: Sequence[Rung], rung: Rung, reached: Reached) -> str | None:
     if rung.needs and not set(rung.needs) & set(reached.rungs):
         return f"needs {' or '.join(rung.needs)}, which is not climbed"
-    if rung.least_folds > max(ladder.folds, 1):
-        return f"needs {rung.least_folds} folds, and there was time for one; give more --minutes"
+    if rung.least_folds > ladder.whole_folds:
+        return f"needs {rung.least_folds} folds of whole trainings, for which there is no time; give more --minutes"
     factor = lateness(ladder)
     times = times_of(ladder, [rung], factor)
     if reached.rungs and reached.after(rung.name, times[rung.name]).total > _seconds(ladder, rungs, rung):

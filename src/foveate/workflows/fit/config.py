@@ -14,7 +14,7 @@ from foveate.files.documents import Migration
 from foveate.runs.migrations import with_every_device
 
 MINUTES = 15.0
-_MOST_MINUTES = 100_000.0
+MOST_MINUTES = 100_000.0
 
 MIGRATIONS: Mapping[int, Migration] = {
     1: with_groups_and_labels("settings", "data"),
@@ -48,7 +48,7 @@ class FitConfig:
 
     def __post_init__(self) -> None:
         require_finite(self)
-        require(0 < self.minutes <= _MOST_MINUTES, f"minutes must be above 0, at most {_MOST_MINUTES:g}", self.minutes)
+        require(0 < self.minutes <= MOST_MINUTES, f"minutes must be above 0, at most {MOST_MINUTES:g}", self.minutes)
         require_seed("seed", self.seed)
         require(self.hardware.devices == 1, "devices must be 1 in a fit", self.hardware.devices)
         if self.size is not None:

@@ -16,7 +16,7 @@ from foveate.runs.held_out import HeldOut, HeldOutSource, keep_calibrated
 from foveate.workflows.fit.choice import Choice, Compared, is_chance, mean_per_class
 from foveate.workflows.fit.climb import Way, chosen, lateness, ways
 from foveate.workflows.fit.journal import RungState
-from foveate.workflows.fit.ladder import Answers, Ladder, Rung
+from foveate.workflows.fit.ladder import OVER, Answers, Ladder, Rung
 from foveate.workflows.fit.ladder_table import LadderRow, LadderTable
 from foveate.workflows.fit.plan import SHARES
 from foveate.workflows.tune_views import tune_views
@@ -41,8 +41,10 @@ def finish(ladder: Ladder, rungs: Sequence[Rung], answers: Mapping[str, Answers]
         _warn_of_chance(ladder, max(each.top1 for each in choice.compared))
     lengthened = _refit_ladder(ladder, way.rung)
     ladder.journal.write(winner=winner)
+    ladder.journal.expected = ladder.journal.spent + lateness(ladder) * way.rung.time(lengthened).refit
     ladder.step(f"{winner} is taken: {reason}")
-    ladder.step(f"{winner}: once more on all {len(ladder.splits.train)} training photographs")
+    epochs = f" for {100 * lengthened.share:.0f}% of its epochs" if lengthened.share < 1 and way.rung.learns else ""
+    ladder.step(f"{winner}: once more{epochs} on all {len(ladder.splits.train)} training photographs")
     way.rung.refit(lengthened, ladder.out)
     ladder.journal.write()
     if choice is not None:
@@ -74,14 +76,18 @@ def _refit_ladder(ladder: Ladder, rung: Rung) -> Ladder:
     """Return the ladder by which a winner is trained on all photographs.
 
     Where trainings may be shortened, it takes the epochs for which there is time: of its recipe's as many as it has, at
-    least as many as without a fold.
+    least as many as without a fold, and a quarter. For what was announced it may be late.
     """
     if not rung.learns or ladder.fold_share == 1:
         return ladder
     if (share := ladder.journal.content.refit_share) is None:
-        left, late = 60 * ladder.config.minutes - ladder.journal.spent, lateness(ladder)
-        fits = (each for each in SHARES if late * rung.time(replace(ladder, share=each)).refit <= left)
-        share = max(next(fits, 0.0), ladder.fold_share)
+        late, test = lateness(ladder), ladder.machine.answers(ladder.speeds[rung.name], len(ladder.splits.test))
+
+        def fits(share: float) -> bool:
+            seconds = 60 * ladder.config.minutes * (OVER if share <= ladder.share else 1.0)
+            return ladder.journal.spent + late * rung.time(replace(ladder, share=share)).refit + test <= seconds
+
+        share = max(next(filter(fits, SHARES), SHARES[-1]), ladder.fold_share)
         ladder.journal.write(refit_share=share)
     return replace(ladder, share=share)
 

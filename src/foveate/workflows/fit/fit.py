@@ -70,7 +70,8 @@ def fit(
 
     Args:
         folder: The photographs, as `DataConfig.root` has it.
-        minutes: Of everything together on this machine; what does not fit is left out, and said.
+        minutes: Of everything together on this machine; trainings are shortened to fit, what still does not is left
+            out, and both are said.
         out: The run folder: new, empty, or holding a fit of the same settings; None: one below `runs/`.
         prefer: What counts between methods that are nearly as good.
         size: Side of the views in pixels; None: as each method's recipe says.

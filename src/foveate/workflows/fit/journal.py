@@ -21,7 +21,8 @@ SCHEMA_VERSION = 4
 
 
 def _with_shares(journal: dict[str, Any]) -> dict[str, Any]:
-    add_fields(journal, share=1.0, refit_share=None)
+    # Where the winner is being trained on all photographs, it goes on as it began.
+    add_fields(journal, share=1.0, refit_share=None if journal.get("winner") is None else 1.0)
     return journal
 
 
@@ -64,7 +65,7 @@ class JournalContent:
     share: float
     """As in `Ladder`."""
     refit_share: float | None
-    """Of the epochs of its recipe, which the winner takes on all photographs; None: not known yet, or not trained."""
+    """Of the epochs of its recipe, which the winner takes on all photographs; None: not known yet, or all of them."""
     machine: Machine
     speeds: dict[str, Speed]
     """By method."""

@@ -65,6 +65,11 @@ class Ladder:
         return self.out / WORK / "rungs" / Path(rung, *names)
 
     @property
+    def whole_folds(self) -> int:
+        """For how many folds trainings are whole; 1 where they are shortened, or where there are none."""
+        return self.folds if self.folds and self.share == 1 else 1
+
+    @property
     def fold_share(self) -> float:
         """Of the epochs of its recipe, which a training without a fold takes: half as many where time is short.
 
@@ -137,7 +142,8 @@ class Ladder:
         self.say(self.journal.status(what))
 
     def detail(self, line: str) -> None:
-        """Say a line of a training, below that of its step."""
+        """Say a line of a training, below that of its step; and write down the time, which a stop would lose."""
+        self.journal.write()
         self.say("\n".join(f"    {each}" for each in line.splitlines()))
 
     def detail_in_time(self, line: str) -> None:

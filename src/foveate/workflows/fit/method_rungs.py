@@ -110,7 +110,8 @@ class SolvedRung(MethodRung):
         features, looks = machine.answers(first, _FEATURE_VIEWS * photographs), machine.answers(speed, later)
         solving = solving_seconds(photographs, len(ladder.splits.class_names), speed)
         folds = features + ladder.folds * (looks + solving) + machine.answers(speed, ladder.held_out)
-        return RungTime(folds, machine.training(config, speed, 0) + looks + solving)
+        read = machine.answers(replace(speed, answer=0.0), photographs)
+        return RungTime(folds, machine.training(config, speed, 0) + read + looks + solving)
 
     @override
     def passes(self, ladder: Ladder) -> dict[Branch, float]:
@@ -123,15 +124,16 @@ class SolvedRung(MethodRung):
 
     @override
     def refit(self, ladder: Ladder, out: Path) -> None:
-        before = out / MADE_BEFORE
-        if (folder := ladder.work(self.name, "features")).exists():
-            shutil.copytree(folder, before, dirs_exist_ok=True)
+        if (folder := self._features(ladder)).exists():
+            folder.rename(out / MADE_BEFORE)
         super().refit(ladder, out)
-        shutil.rmtree(before, ignore_errors=True)
+        shutil.rmtree(out / MADE_BEFORE, ignore_errors=True)
+
+    def _features(self, ladder: Ladder) -> Path:
+        return ladder.work(self.name, "features")
 
     def _without(self, ladder: Ladder, fold: int) -> tuple[Classifier, TrainConfig]:
-        config, records, folder = ladder.training(self.recipe), ladder.splits.train, ladder.work(self.name, "features")
-        folder.mkdir(parents=True, exist_ok=True)
+        config, records, folder = ladder.training(self.recipe), ladder.splits.train, self._features(ladder)
         rows = torch.tensor([row for row, at in enumerate(ladder.fold_of) if at != fold])
         labels = torch.tensor(labels_of(records))[rows]
         with torch.random.fork_rng():

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from itertools import product
 from typing import NamedTuple
 
 from foveate.data.folds import cut_folds
@@ -13,7 +12,7 @@ from foveate.errors import UserError
 from foveate.hardware import device_of
 from foveate.progress import progress
 from foveate.workflows.fit.benchmark import measure_speed
-from foveate.workflows.fit.config import FitConfig
+from foveate.workflows.fit.config import MOST_MINUTES, FitConfig
 from foveate.workflows.fit.ladder import Ladder, Rung, configured
 from foveate.workflows.fit.method_rungs import MethodRung
 from foveate.workflows.fit.time_model import Machine, Reached, RungTime, Speed
@@ -35,6 +34,24 @@ class _Plan(NamedTuple):
     ladder: Ladder
     reached: Reached
     times: dict[str, RungTime]
+
+    def trainings(self, rungs: Sequence[Rung]) -> int:
+        """Return how many rungs it climbs that are trained."""
+        return sum(rung.learns and rung.name in self.reached.rungs for rung in rungs)
+
+
+class _Option(NamedTuple):
+    """A number of folds and a share of the epochs, and how long each rung takes with them."""
+
+    ladder: Ladder
+    times: dict[str, RungTime]
+
+
+class _Options(NamedTuple):
+    """All that can be done: with whole trainings, the most folds first; with shorter ones of the fewest folds."""
+
+    whole: list[_Option]
+    shortened: list[_Option]
 
 
 def measured_speeds(rungs: Sequence[Rung], config: FitConfig, classes: int) -> dict[str, Speed]:
@@ -69,13 +86,10 @@ def planned(ladder: Ladder, rungs: Sequence[Rung]) -> tuple[Ladder, Reached]:
     Raises:
         UserError: Not even the lowest rung fits.
     """
-    spent = ladder.journal.spent
-    plans = _plans(ladder, rungs, spent)
-    if not plans:
+    spent, minutes, options = ladder.journal.spent, ladder.config.minutes, _options(ladder, rungs)
+    if not options.whole:
         return _without_choice(with_folds(ladder, 0), rungs[0], spent)
-    best = _most_rungs(plans, rungs)
-    if not any(rung.learns and rung.name in best.reached.rungs for rung in rungs):
-        best = _shortened(ladder, rungs, spent) or best
+    best = _best(options, rungs, spent, minutes)
     if not best.reached.rungs:
         first = best.times[rungs[0].name]
         _check_floor(ladder.config, rungs[0], spent + first.folds + first.refit)
@@ -83,55 +97,51 @@ def planned(ladder: Ladder, rungs: Sequence[Rung]) -> tuple[Ladder, Reached]:
     _announce(best)
     for rung in rungs:
         if rung.name not in best.reached.rungs:
-            ladder.say(f"  {rung.name} does not fit; it would with --minutes {_least_minutes(plans, rung)}")
+            least = _least_minutes(options, rungs, rung, spent, minutes)
+            ladder.say(f"  {rung.name} does not fit; it would with --minutes {least}")
     return best.ladder, best.reached
 
 
 def least_minutes(ladder: Ladder, rungs: Sequence[Rung], rung: Rung, factor: float) -> int:
     """Return the whole minutes with which a fit from the beginning would climb a rung; `factor` as in `times_of`."""
-    return _least_minutes(_plans(ladder, rungs, 0.0, factor), rung)
+    options = _options(replace(ladder, share=1.0), rungs, factor)
+    return _least_minutes(options, rungs, rung, 0.0, ladder.config.minutes)
 
 
-def _least_minutes(plans: Sequence[_Plan], rung: Rung) -> int:
-    able = [each for each in plans if rung.name in each.times]
-    return rounded_up(min(needed_minutes(each.reached, rung.name, each.times, rung.needs) for each in able))
+def _least_minutes(options: _Options, rungs: Sequence[Rung], rung: Rung, spent: float, minutes: float) -> int:
+    while minutes < MOST_MINUTES and rung.name not in _best(options, rungs, spent, minutes).reached.rungs:
+        minutes *= 1.01
+    return rounded_up(minutes)
 
 
-def _plans(ladder: Ladder, rungs: Sequence[Rung], spent: float, factor: float = 1.0) -> list[_Plan]:
-    """Return what fits with each number of folds that can be cut, the most folds first."""
-    plans = []
-    for folds in range(MOST_FOLDS, 0, -1):
-        trial = with_folds(ladder, folds)
-        if _can_be_cut(trial):
-            plans.append(_plan(trial, rungs, spent, factor))
-    return plans
+def _options(ladder: Ladder, rungs: Sequence[Rung], factor: float = 1.0) -> _Options:
+    able = [each for each in (with_folds(ladder, folds) for folds in range(MOST_FOLDS, 0, -1)) if _can_be_cut(each)]
+    shorter = [replace(each, share=share) for each in able[-1:] for share in SHARES if share < 1]
+    whole, shortened = ([_Option(each, times_of(each, rungs, factor)) for each in some] for some in (able, shorter))
+    return _Options(whole, shortened)
 
 
 def _can_be_cut(ladder: Ladder) -> bool:
     return ladder.held_out >= (_LEAST_OF_ONE if ladder.folds == 1 else ladder.folds)  # of more folds none may be empty
 
 
-def _plan(ladder: Ladder, rungs: Sequence[Rung], spent: float, factor: float = 1.0) -> _Plan:
-    times = times_of(ladder, rungs, factor)
-    return _Plan(ladder, Reached(spent).fitting(times, 60 * ladder.config.minutes, needs_of(rungs)), times)
+def _best(options: _Options, rungs: Sequence[Rung], spent: float, minutes: float) -> _Plan:
+    """Return the plan with the most rungs, or where it trains none the longest trainings of which one fits."""
+    needs = needs_of(rungs)
 
+    def plan(option: _Option) -> _Plan:
+        return _Plan(option.ladder, Reached(spent).fitting(option.times, 60 * minutes, needs), option.times)
 
-def _shortened(ladder: Ladder, rungs: Sequence[Rung], spent: float) -> _Plan | None:
-    """Return what fits with the fewest folds and the longest trainings of which one does; None: none fits."""
-    trials = [each for each in (with_folds(ladder, folds) for folds in (1, 2)) if _can_be_cut(each)]
-    for trial, share in product(trials[:1], SHARES):
-        plan = _plan(replace(trial, share=share), rungs, spent)
-        if any(rung.learns and rung.name in plan.reached.rungs for rung in rungs):
-            return plan
-    return None
+    best = _most_rungs([plan(each) for each in options.whole], rungs)
+    if best.trainings(rungs):
+        return best
+    return next((each for each in map(plan, options.shortened) if each.trainings(rungs)), best)
 
 
 def _most_rungs(plans: Sequence[_Plan], rungs: Sequence[Rung]) -> _Plan:
-    trainings = {rung.name for rung in rungs if rung.learns}
     best = max((plan for plan in plans if plan.ladder.folds > 1), key=lambda plan: len(plan.reached.rungs))
     single = next((plan for plan in plans if plan.ladder.folds == 1), best)
-    counts = [len(trainings.intersection(plan.reached.rungs)) for plan in (single, best)]
-    return single if counts[0] > counts[1] else best
+    return single if single.trainings(rungs) > best.trainings(rungs) else best
 
 
 def with_folds(ladder: Ladder, folds: int) -> Ladder:
@@ -145,22 +155,13 @@ def with_folds(ladder: Ladder, folds: int) -> Ladder:
 
 def times_of(ladder: Ladder, rungs: Sequence[Rung], factor: float = 1.0) -> dict[str, RungTime]:
     """Return how long each rung takes that can be climbed; `factor` is by how much others took longer than was said."""
-    times = {rung.name: rung.time(ladder) for rung in rungs if rung.least_folds <= ladder.folds}
+    times = {rung.name: rung.time(ladder) for rung in rungs if rung.least_folds <= ladder.whole_folds}
     return {name: RungTime(factor * time.folds, factor * time.refit) for name, time in times.items()}
 
 
 def needs_of(rungs: Sequence[Rung]) -> dict[str, tuple[str, ...]]:
     """Return what each rung needs, by name."""
     return {rung.name: rung.needs for rung in rungs}
-
-
-def needed_minutes(reached: Reached, name: str, times: Mapping[str, RungTime], needs: Sequence[str] = ()) -> float:
-    """Return the minutes with which a rung would have fitted, and one that it needs where there is none."""
-    for each in needs if not set(needs) & set(reached.rungs) else ():
-        if each in times:
-            reached = reached.after(each, times[each])
-            break
-    return reached.after(name, times[name]).total / 60
 
 
 def _announce(plan: _Plan) -> None:
