@@ -22,7 +22,6 @@ from foveate.report.rivals import (
     ON_PLAIN,
     ON_S3N,
     PLAIN,
-    PLAIN_CONTINUED,
     PROBE,
     THREE_LOOKS,
     ZOOM_FREE,
@@ -130,14 +129,14 @@ def test_nothing_is_missing_where_all_is_measured() -> None:
     assert costs[f"{ON_S3N}, tuned", 224] == 1 * (3 + 1) + 2.5 * 2  # three looks, one that is grounded, patches twice
 
 
-def test_a_plain_network_that_goes_on_from_another_is_a_line_of_its_own() -> None:
-    """And a Guided Zoom of it is none."""
+def test_a_plain_network_that_goes_on_from_another_is_no_run_of_plain() -> None:
+    """Nor is a Guided Zoom of it one of plain."""
     further = {"preset": "continued"}
     rows = [row("plain", 0, 81.0), row("plain", 1, 83.0), row("plain", 0, 82.0, run="more", **further)]
     lines = lines_of(*rows, zoomed(0, 84.0), zoomed(0, 99.0, run="zoom of more", **further))
     assert lines[PLAIN, "small", 224].top1 == (81.0, 83.0)
-    assert lines[PLAIN_CONTINUED, "small", 224].top1 == (82.0,)
     assert lines[ON_PLAIN, "small", 224].top1 == (84.0,)
+    assert len(lines) == 2
 
 
 def test_rows_of_experiments_and_of_other_splits_are_no_lines() -> None:

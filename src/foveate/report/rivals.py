@@ -15,7 +15,6 @@ from foveate.guided_zoom.config import PAPER_PATCH, PoolConfig, RefinementConfig
 from foveate.report.result_versions import Measured
 
 PROBE, PLAIN, SEVERAL = "probe (logistic regression on frozen features)", "plain (fine-tuned)", ", mean of {} networks"
-PLAIN_CONTINUED = PLAIN + ", continued"
 ZOOM_FREE, THREE_LOOKS, CONTINUED = "zoom without training", "S3N", "S3N, continued"
 _ALONE = ", first look alone"
 FIRST_LOOK = THREE_LOOKS + _ALONE
@@ -71,7 +70,6 @@ _WHOLE_S3N: Row = {"method": "s3n", "decides_from": "o+d+c"}
 _RUNS: Mapping[str, Row] = {
     PROBE: {"method": "probe"},
     PLAIN: {"method": "plain", "preset": None},
-    PLAIN_CONTINUED: {"method": "plain", "preset": "continued"},
     ZOOM_FREE: {**_WHOLE_S3N, "preset": "frozen"},
     THREE_LOOKS: {**_WHOLE_S3N, "preset": "foveate"},
     CONTINUED: {**_WHOLE_S3N, "preset": "continued"},
