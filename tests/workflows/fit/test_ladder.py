@@ -568,23 +568,8 @@ def test_a_class_of_one_photograph_is_learned_and_not_held_out(
     assert any("1 classes have one training photograph each" in line for line in lines)
 
 
-def test_heads_that_are_solved_for_are_solved_without_each_fold(
-    birds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A probe for each look: the looks of a fold rest on its own first probe."""
-    frozen = _recipe(replace(S3NConfig.without_training(), backbone=BACKBONE))
-    monkeypatch.setattr(fit_module, "rungs", lambda: (small_rungs()[0], SolvedRung("s3n-frozen", frozen)))
-    take(monkeypatch, "s3n-frozen")
-    table = fitted(birds, tmp_path / "fit").ladder
-    assert [each.name for each in table.rungs] == ["probe", "s3n-frozen"]
-    held_out = read_held_out(tmp_path / "fit")
-    assert held_out is not None
-    assert set(held_out.answers) == {"original", "discriminative", "complementary", "joint"}
-    assert table.test_top1 is not None
-
-
 @pytest.mark.parametrize("winner", ["probe", "s3n-frozen"])
-def test_features_of_the_first_look_are_computed_once(
+def test_heads_are_solved_without_each_fold_on_features_that_are_computed_once(
     birds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, winner: str
 ) -> None:
     """Those of later looks rest on the first head: for each of two folds, and at the end."""
@@ -600,7 +585,12 @@ def test_features_of_the_first_look_are_computed_once(
     monkeypatch.setattr(fit_module, "rungs", lambda: (small_rungs()[0], SolvedRung("s3n-frozen", frozen)))
     take(monkeypatch, winner)
     lines: list[str] = []
-    fitted(birds, tmp_path / "fit", say=lines.append)
+    table = fitted(birds, tmp_path / "fit", say=lines.append).ladder
+    held_out = read_held_out(tmp_path / "fit")
+    assert [each.name for each in table.rungs] == ["probe", "s3n-frozen"]
+    assert held_out is not None
+    assert len(held_out.answers) == (4 if winner == "s3n-frozen" else 1)
+    assert table.test_top1 is not None
     later = ["zoomed"] * (3 if winner == "s3n-frozen" else 2)
     assert computed == ["features", "original", *later]
     assert "made anew" not in "".join(lines)
