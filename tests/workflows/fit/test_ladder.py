@@ -353,6 +353,20 @@ def epochs_of(lines: Sequence[str]) -> list[str]:
     return [each for each in said if each.split("/")[0] == each.split("/")[1]]
 
 
+def lines_until(mark: str, root: Path, out: Path) -> list[str]:
+    """Return what a fit of 5 minutes says up to a line with a mark, at which it is interrupted."""
+    lines: list[str] = []
+
+    def stop(line: str) -> None:
+        lines.append(line)
+        if mark in line:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fitted(root, out, minutes=5, say=stop)
+    return lines
+
+
 def test_a_training_for_which_the_minutes_are_too_few_is_shortened(
     birds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -361,15 +375,7 @@ def test_a_training_for_which_the_minutes_are_too_few_is_shortened(
     They take no time in truth, so that there is time for all 10 at the end.
     """
     shortened(monkeypatch)
-    lines: list[str] = []
-
-    def stop(line: str) -> None:
-        lines.append(line)
-        if "plain: once more on all" in line:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        fitted(birds, tmp_path / "fit", minutes=5, say=stop)
+    lines = lines_until("plain: once more on all", birds, tmp_path / "fit")
     assert "trainings at 38% of their epochs" in "".join(lines)
     assert "for 75% of its epochs" in "".join(lines)
     assert "plain: once more on all 24" in lines[-1]
@@ -394,15 +400,7 @@ def test_a_training_is_shortened_further_where_the_rungs_below_took_longer(
         return original(self, ladder)
 
     monkeypatch.setattr(SolvedRung, "climb", slower)
-    lines: list[str] = []
-
-    def stop(line: str) -> None:
-        lines.append(line)
-        if "epoch 1/1" in line:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        fitted(birds, tmp_path / "fit", minutes=5, say=stop)
+    lines = lines_until("epoch 1/1", birds, tmp_path / "fit")
     monkeypatch.setattr(finish, "lateness", lambda ladder: 1.0)
     table = fitted(birds, tmp_path / "fit", minutes=5, say=lines.append).ladder
     assert table.fold_share == pytest.approx(0.35 / 2)
