@@ -130,6 +130,7 @@ from .workflows.build_pool import build_pool as build_pool
 from .workflows.check.check import check as check
 from .workflows.compare import Comparison as Comparison
 from .workflows.compare import compare as compare
+from .workflows.ensemble import ensemble as ensemble
 from .workflows.evaluate import Evaluation as Evaluation
 from .workflows.evaluate import evaluate as evaluate
 from .workflows.evidence_training import EvidenceTraining as EvidenceTraining

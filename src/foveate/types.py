@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from foveate.config.branches import PARTS, Branch
+from foveate.config.branches import MEMBERS, PARTS, Branch
 
 if TYPE_CHECKING:  # heavy, and needed only where an answer is shown
     from matplotlib.figure import Figure
@@ -165,7 +165,8 @@ class BranchLogits(NamedTuple):
 
     A plain network has the original branch alone. S3N (section 3.4) has the original view's, the discriminative and
     the complementary view's, and the joint one, which decides. MA-CNN has the original view's, the object's where it
-    looks at it, one for each part in the order of its groups, and the joint one, which decides.
+    looks at it, one for each part in the order of its groups, and the joint one, which decides. An ensemble has that of
+    its first member as the original one, those of the ``others``, and the joint one, which decides.
     """
 
     original: Float[Tensor, "b c"]
@@ -174,6 +175,7 @@ class BranchLogits(NamedTuple):
     joint: Float[Tensor, "b c"] | None = None
     object: Float[Tensor, "b c"] | None = None
     parts: tuple[Float[Tensor, "b c"], ...] = ()
+    others: tuple[Float[Tensor, "b c"] | None, ...] = ()
 
     @classmethod
     def of(cls, answers: Mapping[Branch, Float[Tensor, "b c"]]) -> BranchLogits:
@@ -186,6 +188,7 @@ class BranchLogits(NamedTuple):
             answers.get(Branch.JOINT),
             answers.get(Branch.OBJECT),
             parts,
+            tuple(answers.get(branch) for branch in MEMBERS[1:]),
         )
 
     @property
@@ -201,6 +204,7 @@ class BranchLogits(NamedTuple):
             Branch.COMPLEMENTARY: self.complementary,
             Branch.OBJECT: self.object,
             **dict(zip(PARTS, self.parts, strict=False)),
+            **dict(zip(MEMBERS[1:], self.others, strict=False)),
             Branch.JOINT: self.joint,
         }
         return {branch: logits for branch, logits in every.items() if logits is not None}

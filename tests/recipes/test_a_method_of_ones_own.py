@@ -193,7 +193,7 @@ def test_its_document_says_which_method_it_is(run: Run, config: TrainConfig) -> 
 
 def test_without_the_entry_its_document_is_refused(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(METHODS, "shifted")
-    with pytest.raises(UserError, match=r"one of plain, s3n, macnn, probe, own; .* has 'shifted'"):
+    with pytest.raises(UserError, match=r"one of plain, s3n, macnn, probe, own, ensemble; .* has 'shifted'"):
         Run.open(run.path)
 
 

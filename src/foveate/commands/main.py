@@ -18,6 +18,7 @@ from foveate.commands.data import Data
 from foveate.commands.defects import raised_as_they_are, reported
 from foveate.commands.demo import Demo
 from foveate.commands.derived_sizes import with_derived_sizes
+from foveate.commands.ensemble import Ensemble
 from foveate.commands.evaluate import Evaluate
 from foveate.commands.explain import Explain
 from foveate.commands.export import Export
@@ -75,6 +76,7 @@ def commands(words: Sequence[str]) -> dict[str, Callable[..., Command]]:
         "localise": Localise,
         "attention": Attention,
         "adopt": Adopt,
+        "ensemble": Ensemble,
         "guided-zoom": GuidedZoom,
         "tune": Tune,
         "pool": pool_command,

@@ -22,6 +22,7 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
     "Training": {
         "train": "train one method: foveate train s3n FOLDER",
         "adopt": "take in a network that was trained elsewhere",
+        "ensemble": "several trained networks that answer together, as one",
         "guided-zoom": "refine a trained network's answers by their evidence",
         "tune": "fit how the answer is decided to held-out photographs",
         "pool": "the evidence pool of Guided Zoom, alone",

@@ -27,6 +27,14 @@ class Branch(StrEnum):
     PART_6 = "part-6"
     PART_7 = "part-7"
     PART_8 = "part-8"
+    MEMBER_2 = "member-2"
+    """Of an ensemble's second member, and so on; the first one's is the original one."""
+    MEMBER_3 = "member-3"
+    MEMBER_4 = "member-4"
+    MEMBER_5 = "member-5"
+    MEMBER_6 = "member-6"
+    MEMBER_7 = "member-7"
+    MEMBER_8 = "member-8"
 
 
 LARGEST_PARTS = 8
@@ -35,3 +43,10 @@ LARGEST_PARTS = 8
 
 PARTS = tuple(Branch(f"part-{number}") for number in range(1, LARGEST_PARTS + 1))
 """MA-CNN's part streams, in the order of its groups."""
+
+LARGEST_ENSEMBLE = 8
+"""So many members an ensemble can have."""
+
+
+MEMBERS = (Branch.ORIGINAL, *(Branch(f"member-{number}") for number in range(2, LARGEST_ENSEMBLE + 1)))
+"""The answers of an ensemble's members, in their order."""

@@ -10,7 +10,7 @@ view that were, would be better than the joint answer by more than one, too, and
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -125,7 +125,7 @@ def choose_view_weights(
     if not len(labels):
         raise UserError("weights are fitted to held-out photographs; got none; keep some out of the training")
     branches = tuple(answers)
-    logs = _logs(answers)
+    logs = log_answers(answers.values())
     order = (Branch.JOINT, *(branch for branch in branches if branch is not Branch.JOINT))
     each = np.eye(len(branches))
     alone = {branch.value: each[branches.index(branch)] for branch in order}
@@ -133,7 +133,7 @@ def choose_view_weights(
     tried = [_tried(name, branches, weights, _right(logs, labels, weights)) for name, weights in fixed.items()]
     if len(labels) >= _FOLDS:
         prior = alone[Branch.JOINT]
-        right = _right_out_of_fold(logs, labels, prior, seed)
+        right = unseen_answers(logs, labels, prior, seed).argmax(1) == labels
         tried.append(_tried(FITTED, branches, fit_view_weights(logs, labels, prior), right))
     return ChosenWeights(_best(tried), tuple(tried))
 
@@ -173,16 +173,20 @@ def _best(tried: list[TriedWeights]) -> TriedWeights:
     return max(better, key=lambda each: each.accuracy, default=joint)
 
 
-def _right_out_of_fold(
+def unseen_answers(
     logs: Float[np.ndarray, "n v c"], labels: Int[np.ndarray, " n"], prior: Float[np.ndarray, " v"], seed: int
-) -> Bool[np.ndarray, " n"]:
-    """Say what weights that were fitted to the other folds answer rightly."""
+) -> Float[np.ndarray, "n c"]:
+    """Return the log probabilities, but for a constant, of each photograph by weights that were fitted to others.
+
+    Arguments as in `fit_view_weights`; of fewer photographs than there are folds the prior counts.
+    """
     fold = np.random.default_rng(seed).permutation(len(labels)) % _FOLDS
-    right = np.zeros(len(labels), dtype=bool)
-    for number in range(_FOLDS):
+    summed: Float[np.ndarray, "n c"] = np.einsum("v,nvc->nc", prior, logs)
+    for number in range(_FOLDS if len(labels) >= _FOLDS else 0):
         held, rest = fold == number, fold != number
-        right[held] = _right(logs[held], labels[held], fit_view_weights(logs[rest], labels[rest], prior))
-    return right
+        weights = fit_view_weights(logs[rest], labels[rest], prior)
+        summed[held] = np.einsum("v,nvc->nc", weights, logs[held])
+    return summed
 
 
 def _right(
@@ -192,8 +196,9 @@ def _right(
     return right
 
 
-def _logs(answers: Mapping[Branch, Float[np.ndarray, "n c"]]) -> Float[np.ndarray, "n v c"]:
-    probabilities = np.stack(list(answers.values()), axis=1)
+def log_answers(answers: Iterable[Float[np.ndarray, "n c"]]) -> Float[np.ndarray, "n v c"]:
+    """Return the logarithms of the probabilities of v answers; of 0, which rounding makes, of the smallest number."""
+    probabilities = np.stack(list(answers), axis=1)
     floor = np.finfo(probabilities.dtype).tiny
     logs: Float[np.ndarray, "n v c"] = np.log(probabilities.clip(min=floor).astype(np.float64))
     return logs

@@ -9,6 +9,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
+from foveate.backbones.backbone import Normalisation
+
 
 def shrink(images: Float[Tensor, "b 3 Hs Ws"], size: int) -> Float[Tensor, "b 3 H W"]:
     """Resize the source to the first view, without aliasing."""
@@ -32,6 +34,18 @@ def _halved(images: Float[Tensor, "b 3 Hs Ws"]) -> Float[Tensor, "b 3 H W"]:
     for edge in (halved[..., 0, :], halved[..., -1, :], halved[..., 0], halved[..., -1]):
         edge.mul_(8 / 7)
     return halved
+
+
+def renormalised(
+    images: Float[Tensor, "b 3 H W"], theirs: Normalisation, own: Normalisation
+) -> Float[Tensor, "b 3 H W"]:
+    """Return images that are normalised for one network as another one takes them."""
+    if theirs == own:
+        return images
+    mean, spread, own_mean, own_spread = (
+        torch.tensor(each, device=images.device, dtype=images.dtype).view(3, 1, 1) for each in (*theirs, *own)
+    )
+    return (images * spread + mean - own_mean) / own_spread
 
 
 def lattice(size: int, like: Tensor) -> Float[Tensor, "size size 2"]:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from foveate.backbones.backbone import Backbone, Normalisation, pool
 from foveate.backbones.own_cnns import OwnCNN
-from foveate.networks.first_view import shrink
+from foveate.networks.first_view import renormalised, shrink
 
 
 class Look(NamedTuple):
@@ -58,20 +57,9 @@ class Looker(nn.Module):
             images: Of any size; they are resized, without aliasing.
             normalisation: Theirs.
         """
-        return shrink(_renormalised(images, normalisation, self.backbone.normalisation), self.input_size)
+        return shrink(renormalised(images, normalisation, self.backbone.normalisation), self.input_size)
 
     def forward(self, images: Float[Tensor, "b 3 Hs Ws"], normalisation: Normalisation) -> Look:
         """Return what it makes of images; arguments as in `inputs`, errors as in `head`."""
         features = self.backbone.with_linear_head()(self.inputs(images, normalisation))
         return Look(features, self.head(pool(features)))
-
-
-def _renormalised(
-    images: Float[Tensor, "b 3 H W"], theirs: Normalisation, own: Normalisation
-) -> Float[Tensor, "b 3 H W"]:
-    if theirs == own:
-        return images
-    mean, spread, own_mean, own_spread = (
-        torch.tensor(each, device=images.device, dtype=images.dtype).view(3, 1, 1) for each in (*theirs, *own)
-    )
-    return (images * spread + mean - own_mean) / own_spread

@@ -6,10 +6,12 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from foveate.config.data import TransformConfig
+from foveate.config.ensemble import EnsembleConfig
 from foveate.config.networks import NetworkConfig, OwnConfig, PlainConfig, ProbeConfig
 from foveate.errors import UserError
 from foveate.macnn.config import MACNNConfig
 from foveate.macnn.network import MACNN
+from foveate.networks.ensemble import EnsembleNetwork
 from foveate.networks.network import Network
 from foveate.networks.own import OwnNetwork
 from foveate.networks.plain import PlainNetwork
@@ -48,6 +50,7 @@ METHODS: dict[str, Method] = {
         ),
     ),
     "own": Method(OwnConfig, lambda config, c, sizes, _: OwnNetwork.create(config, c, sizes.source)),
+    "ensemble": Method(EnsembleConfig, lambda config, c, _, pretrained: _ensemble(config, c, pretrained)),
 }
 """Every method by its name; a method of your own is one more entry."""
 
@@ -77,3 +80,8 @@ def create_network(
             f"says {config.method!r}, and there are {', '.join(METHODS)}; add it under that name"
         )
     return METHODS[config.method].create(config, classes, transforms, pretrained)
+
+
+def _ensemble(config: EnsembleConfig, classes: int, pretrained: bool) -> EnsembleNetwork:
+    members = [create_network(each.network, each.transforms, classes, pretrained=pretrained) for each in config.members]
+    return EnsembleNetwork(members, config)

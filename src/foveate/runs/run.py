@@ -218,6 +218,14 @@ class Run:
                 f"{len(table)} now, or others; restore them, or name another folder than {self.path} with --out"
             )
 
+    def keep_photographs_of(self, runs: Sequence[Run]) -> None:
+        """Write down the photographs of several trainings: what one of them learned from counts as learned from."""
+        tables = pa.concat_tables([run._photographs() for run in runs]).combine_chunks()
+        learned = tables.filter(pc.equal(tables["split"], "train"))
+        held = tables.filter(pc.invert(pc.is_in(tables["id"], learned["id"])))
+        once = {each["id"]: each for part in (learned, held) for each in part.to_pylist()}
+        write_parquet(self.path / "photographs.parquet", pa.Table.from_pylist([*once.values()], schema=_PHOTOGRAPHS))
+
     def trained_ids(self) -> frozenset[str]:
         """Return the ids of the photographs that it was trained with; of a shared run, hashes of them."""
         table = self._photographs()

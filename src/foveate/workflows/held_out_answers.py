@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from foveate.config.branches import Branch
+from foveate.config.data import TransformConfig
 from foveate.config.hardware import HardwareConfig
 from foveate.data.loading import EvaluationViews, evaluation_loader
 from foveate.data.records import ImageRecord, labels_of
@@ -41,12 +42,18 @@ def keep_validation_answers(
         hardware: What computes.
         say: Receives a line of what was fitted.
     """
-    classifier, batches = Classifier.place(network, hardware), []
-    views = EvaluationViews(validation, run.config.transforms)
-    for batch in evaluation_loader(views, _BATCH, workers=hardware.workers):
-        batches.append(classifier.branch_probabilities(batch.images))
-    answers = {branch: torch.cat([each[branch] for each in batches]) for branch in batches[0]}
+    answers = answers_of(network, validation, run.config.transforms, hardware)
     say(keep_calibrated(run.path, HeldOut(_tables(run, validation, answers), HeldOutSource.VALIDATION, None)))
+
+
+def answers_of(
+    network: Network, records: Sequence[ImageRecord], transforms: TransformConfig, hardware: HardwareConfig
+) -> dict[Branch, Float[Tensor, "n c"]]:
+    """Return each branch's probabilities of photographs that can be read, as they are without calibration."""
+    classifier, batches = Classifier.place(network, hardware), []
+    for batch in evaluation_loader(EvaluationViews(records, transforms), _BATCH, workers=hardware.workers):
+        batches.append(classifier.branch_probabilities(batch.images))
+    return {branch: torch.cat([each[branch] for each in batches]) for branch in batches[0]}
 
 
 def keep_out_of_fold_answers(

@@ -734,7 +734,17 @@ def test_every_rung_is_measured_as_its_recipe_has_it(name: str) -> None:
 
 def test_the_ladder_is_of_recipes_from_the_cheapest_on() -> None:
     names = [each.name for each in rungs()]
-    assert names == ["probe", "probe-lite1", "probe-lite2", "s3n-frozen", "plain", "plain-lite1", "s3n", "guided-zoom"]
+    assert names == [
+        "probe",
+        "probe-lite1",
+        "probe-lite2",
+        "s3n-frozen",
+        "plain",
+        "plain-lite1",
+        "s3n",
+        "guided-zoom",
+        "ensemble",
+    ]
     assert rungs()[-1].needs == ("plain", "plain-lite1", "s3n")
 
 

@@ -87,12 +87,17 @@ def _climbed(ladder: Ladder, rung: Rung, entry: RungEntry, *, lowest: bool) -> A
         return None
     seconds = journal.spent - entry.begun
     done = _entry(rung.name, RungState.CLIMBED, predicted=entry.predicted, begun=entry.begun, seconds=seconds)
+    done = replace(done, note=rung.rests_on(ladder))
     journal.write(done)
     dearest = max(passes, key=lambda branch: passes[branch])
     table = answers[dearest]
     right = 100 * float((table.probabilities.argmax(1) == table.labels).mean())
-    ladder.step(f"{rung.name}: {right:.1f}% of {len(table.ids)} held-out photographs are right")
+    ladder.step(f"{rung.name}: {right:.1f}% of {len(table.ids)} held-out photographs are right{_of(done.note)}")
     return answers
+
+
+def _of(note: str | None) -> str:
+    return "" if note is None else f" ({note})"
 
 
 def _begun(ladder: Ladder, rungs: Sequence[Rung], rung: Rung, below: Sequence[Rung]) -> RungEntry:

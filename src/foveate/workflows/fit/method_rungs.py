@@ -52,6 +52,10 @@ class MethodRung(Rung):
         return ladder.speeds[self.name].pass_gflop
 
     @override
+    def answering(self, ladder: Ladder, photographs: int) -> float:
+        return ladder.machine.answers(ladder.speeds[self.name], photographs)
+
+    @override
     def refit(self, ladder: Ladder, out: Path) -> None:
         train(ladder.training(self.recipe), out, say=ladder.detail)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from foveate.recipes import RECIPES
 from foveate.recipes.config import TrainConfig
+from foveate.workflows.fit.ensemble_rung import EnsembleRung
 from foveate.workflows.fit.guided_zoom_rung import GuidedZoomRung
 from foveate.workflows.fit.ladder import Rung
 from foveate.workflows.fit.method_rungs import MethodRung, SolvedRung, TrainedRung
@@ -25,13 +26,14 @@ rung. The first is climbed whatever it takes."""
 
 
 def rungs() -> tuple[Rung, ...]:
-    """Return the rungs from the lowest; Guided Zoom questions the best of those that are trained."""
+    """Return the rungs from the lowest; Guided Zoom questions the best trained one, and an ensemble asks several."""
     methods = tuple(
         _method(name, RECIPES[method][preset])
         for name, (method, preset) in PRESETS.items()
         if preset in RECIPES[method]
     )
-    return (*methods, GuidedZoomRung("guided-zoom", tuple(each for each in methods if isinstance(each, TrainedRung))))
+    trained = tuple(each for each in methods if isinstance(each, TrainedRung))
+    return (*methods, GuidedZoomRung("guided-zoom", trained), EnsembleRung("ensemble", methods))
 
 
 def _method(name: str, recipe: Callable[[Path], TrainConfig]) -> MethodRung:

@@ -1,0 +1,164 @@
+"""Several rungs that answer together, as a rung: what is climbed already is weighed, and nothing more is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+from scipy.special import softmax
+from typing_extensions import override
+
+from foveate.config.branches import LARGEST_ENSEMBLE, MEMBERS, Branch
+from foveate.evaluation.predictions import PredictionTable
+from foveate.evaluation.temperature import fit_temperature, mean_log_loss
+from foveate.evaluation.view_weights import log_answers, unseen_answers
+from foveate.files.documents import read_json, write_json
+from foveate.networks.answers import decision
+from foveate.runs.context import RunContext
+from foveate.runs.run import Run
+from foveate.workflows.ensemble import fitted_shares, joined
+from foveate.workflows.evaluate import evaluate
+from foveate.workflows.fit.ladder import Answers, Ladder, Rung, is_answered, kept_answers
+from foveate.workflows.fit.method_rungs import MethodRung
+from foveate.workflows.fit.time_model import RungTime
+
+_GAIN = 0.01
+"""By what share a further member must lessen the log loss; each makes the answer dearer."""
+_SHARES = "shares.json"
+
+
+class _Weighed(NamedTuple):
+    """Members that answer together, the one that is right most often first."""
+
+    members: tuple[MethodRung, ...]
+    answers: PredictionTable
+    """To each photograph by weights that were fitted to others."""
+    loss: float
+    """Mean log loss of these, at the temperature that suits them best."""
+
+
+@dataclass(frozen=True)
+class EnsembleRung(Rung):
+    """The best rung, and those that lessen its log loss on held-out photographs; as many as there is time to refit."""
+
+    name: str
+    parts: tuple[MethodRung, ...]
+
+    @property
+    @override
+    def needs(self) -> tuple[str, ...]:
+        return tuple(part.name for part in self.parts)
+
+    @override
+    def refit_learns(self, ladder: Ladder) -> bool:
+        return any(member.learns for member in self._members(ladder))
+
+    @override
+    def time(self, ladder: Ladder) -> RungTime:
+        # Its members are chosen by the time that is left: before that it asks for none.
+        return RungTime(0.0, sum(member.time(ladder).refit for member in self._members(ladder)))
+
+    @override
+    def answering(self, ladder: Ladder, photographs: int) -> float:
+        return sum(member.answering(ladder, photographs) for member in self._members(ladder))
+
+    @override
+    def climb(self, ladder: Ladder) -> Answers:
+        if is_answered(ladder.work(self.name)):
+            return kept_answers(ladder.work(self.name))
+        members, answers, _ = self._chosen(ladder)
+        tables = [_table(ladder, member) for member in members]
+        shares = fitted_shares(tables, _alike(tables))
+        counting = {member.name: float(share) for member, share in zip(members, shares, strict=True) if share > 0}
+        write_json(ladder.work(self.name, _SHARES), counting)
+        each = [_table(ladder, member) for member in self._members(ladder)]
+        return ladder.keep(self.name, [{**dict(zip(MEMBERS, each, strict=False)), Branch.JOINT: answers}])
+
+    @override
+    def passes(self, ladder: Ladder) -> dict[Branch, float]:
+        members = self._members(ladder)
+        return {Branch.JOINT: sum(_passes(member, ladder) for member in members)} if len(members) > 1 else {}
+
+    @override
+    def pass_gflop(self, ladder: Ladder) -> float:
+        members = self._members(ladder)
+        gflop = sum(_passes(member, ladder) * member.pass_gflop(ladder) for member in members)
+        return gflop / sum(_passes(member, ladder) for member in members)
+
+    @override
+    def rests_on(self, ladder: Ladder) -> str:
+        return ", ".join(f"{name} {share:.2f}" for name, share in self._shares(ladder).items())
+
+    @override
+    def refit(self, ladder: Ladder, out: Path) -> None:
+        members, runs = self._members(ladder), []
+        for member in members:
+            folder = ladder.work(self.name, "refit", member.name)
+            folder.mkdir(parents=True, exist_ok=True)
+            ladder.step(f"{self.name}: {member.name}")
+            member.refit(ladder, folder)
+            runs.append(Run.open(folder))
+        joined(runs, np.array([*self._shares(ladder).values()]), None, out, ladder.detail)
+
+    @override
+    def evaluate(self, ladder: Ladder, branch: Branch) -> float:
+        context = RunContext(hardware=ladder.config.hardware, say=ladder.detail)
+        return evaluate(ladder.out, context=context).accuracy.top1.value
+
+    def _shares(self, ladder: Ladder) -> Mapping[str, float]:
+        """Return how much each member counts, by name; none before it is climbed."""
+        file = ladder.work(self.name, _SHARES)
+        return read_json(file) if file.exists() else {}
+
+    def _members(self, ladder: Ladder) -> tuple[MethodRung, ...]:
+        named = {part.name: part for part in self.parts}
+        return tuple(named[name] for name in self._shares(ladder))
+
+    def _chosen(self, ladder: Ladder) -> _Weighed:
+        """Begin with the best rung and add, as long as that pays, the one that lessens the log loss most."""
+        left = [part for part in self.parts if is_answered(ladder.work(part.name))]
+        best = max(left, key=lambda part: _right(_table(ladder, part)))  # the first, the cheapest to train, of equals
+        chosen = _together(ladder, (best,))
+        while len(chosen.members) < LARGEST_ENSEMBLE:
+            left = [part for part in left if part not in chosen.members and _in_time(ladder, (*chosen.members, part))]
+            further = [_together(ladder, (*chosen.members, part)) for part in left]
+            better = min(further, key=lambda each: each.loss, default=chosen)
+            if better.loss > (1 - _GAIN) * chosen.loss:
+                break
+            chosen = better
+        return chosen
+
+
+def _table(ladder: Ladder, part: MethodRung) -> PredictionTable:
+    return decision(kept_answers(ladder.work(part.name)))
+
+
+def _right(table: PredictionTable) -> float:
+    return float((table.probabilities.argmax(1) == table.labels).mean())
+
+
+def _passes(member: MethodRung, ladder: Ladder) -> float:
+    return max(member.passes(ladder).values())
+
+
+def _in_time(ladder: Ladder, members: Sequence[MethodRung]) -> bool:
+    """Whether all of them can be trained on all photographs in the minutes that are left."""
+    seconds = sum(member.time(ladder).refit + member.answering(ladder, len(ladder.splits.test)) for member in members)
+    return ladder.journal.spent + seconds <= 60 * ladder.config.minutes
+
+
+def _alike(tables: Sequence[PredictionTable]) -> Float[np.ndarray, " m"]:
+    return np.full(len(tables), 1 / len(tables))
+
+
+def _together(ladder: Ladder, members: tuple[MethodRung, ...]) -> _Weighed:
+    """Weigh members by their answers, each photograph by what was fitted to others."""
+    tables = [_table(ladder, member) for member in members]
+    labels, logs = tables[0].labels, log_answers([table.probabilities for table in tables])
+    summed = unseen_answers(logs, labels, _alike(tables), ladder.config.seed)
+    loss = mean_log_loss(summed / fit_temperature(summed, labels), labels)
+    return _Weighed(members, replace(tables[0], probabilities=softmax(summed, axis=1).astype(np.float32)), loss)
