@@ -16,6 +16,7 @@ from foveate.backbones.weights import check_finite, read_state_dict, read_state_
 from foveate.errors import UserError
 
 _INSIDE = "backbone.network."  # before the names of a backbone's weights in those of every network of ours
+_FIRST = "members.0."  # before those of an ensemble's first member, whose backbone is the ensemble's
 
 
 def load_local(network: TimmNetwork, path: Path, architecture: str, removed: frozenset[str]) -> None:
@@ -69,8 +70,7 @@ def _weights_of_run(path: Path) -> dict[str, Tensor]:
             f"a training begins with the weights of a finished run; {path} has no {file.name}; finish that run with "
             "the command that began it, or name another"
         )
-    weights = {
-        name.removeprefix(_INSIDE): each for name, each in read_state_dict(file).items() if name.startswith(_INSIDE)
-    }
+    named = {name.removeprefix(_FIRST): each for name, each in read_state_dict(file).items()}
+    weights = {name.removeprefix(_INSIDE): each for name, each in named.items() if name.startswith(_INSIDE)}
     wrapped = {name.removeprefix(BODY): each for name, each in weights.items() if name.startswith(BODY)}
     return wrapped if wrapped and not [name for name in weights if not name.startswith((BODY, HEAD))] else weights

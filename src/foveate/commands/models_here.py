@@ -19,7 +19,7 @@ from foveate.workflows.hub.address import HubAddress
 from foveate.workflows.storage.file_list import FILE
 
 _Command = TypeVar("_Command")
-_MODELS = {"run_folder", "models", "network", "folder", "pool_folder", "looker"}
+_MODELS = {"run_folder", "models", "network", "folder", "pool_folder", "looker", "runs"}
 """The fields of commands that name runs, Guided Zooms and pools."""
 _OF_PHOTOGRAPHS = (Check, Fit, Train)
 """Their `folder` is one of photographs, which are read where they lie."""

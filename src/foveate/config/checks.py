@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
+from foveate.config.branches import Branch
 from foveate.errors import UserError
 
 LARGEST_SIDE = 4096
@@ -49,6 +50,14 @@ def require_side(name: str, value: int, least: int = 16) -> None:
     """Refuse the side of a view, in pixels, that no network or no memory is made for."""
     require(least <= value, f"{name} must be at least {least} pixels", shown(value))
     require(value <= LARGEST_SIDE, f"{name} must be at most {LARGEST_SIDE} pixels", shown(value))
+
+
+def require_view_weights(weights: Mapping[str, float]) -> None:
+    """Refuse weights of branches that there are not, or that say nothing."""
+    unknown = weights.keys() - {branch.value for branch in Branch}
+    require(not unknown, "view_weights must be of branches", sorted(unknown)[:1])
+    holds = all(0 <= each < math.inf for each in weights.values()) and any(weights.values())
+    require(holds, "view_weights must be finite, not negative and not all 0", weights)
 
 
 def require_finite(config: Any) -> None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import isfinite
 from typing import ClassVar
 
 from foveate.config.branches import LARGEST_ENSEMBLE, Branch
-from foveate.config.checks import require, require_finite
+from foveate.config.checks import require, require_view_weights
 from foveate.config.data import TransformConfig
-from foveate.config.networks import NetworkConfig
+from foveate.config.networks import SETTINGS, BackboneConfig, NetworkConfig
 
 _SAME_PART = 0.02
 """By how much the parts of a photograph that members see may differ in their sides."""
@@ -31,7 +32,9 @@ class EnsembleMember:
 
     def __post_init__(self) -> None:
         require(self.weight > 0, "the weight of a member must be above 0", self.weight)
-        require_finite(self)
+        require(isfinite(self.weight), "the weight of a member must be finite", self.weight)
+        if self.view_weights is not None:
+            require_view_weights(self.view_weights)
         require(self.network.looks_by is None, "a member must look by itself", self.network.looks_by)
         require(not isinstance(self.network, EnsembleConfig), "a member must be one network", self.network.method)
 
@@ -79,6 +82,30 @@ class EnsembleConfig(NetworkConfig):
     def normalises_otherwise(self) -> bool:
         """Whether the first member does."""
         return self.members[0].network.normalises_otherwise
+
+    @property
+    def trained_backbone(self) -> BackboneConfig | None:
+        """The first member's, which is grounded."""
+        return self.members[0].network.trained_backbone
+
+    @property
+    def networks(self) -> tuple[NetworkConfig, ...]:
+        """Those of its members."""
+        return tuple(each.network for each in self.members)
+
+    def with_networks(self, networks: Sequence[NetworkConfig]) -> EnsembleConfig:
+        """Return the same of other networks, in the same order."""
+        pairs = zip(self.members, networks, strict=True)
+        return replace(self, members=tuple(replace(member, network=network) for member, network in pairs))
+
+    def with_weights(self, weights: str) -> EnsembleConfig:
+        """Return the same, the first member's training beginning with other weights."""
+        first, *others = self.networks
+        return self.with_networks([first.with_weights(weights), *others])
+
+    def settings(self) -> dict[str, str | None]:
+        """Name its members' methods as the preset: ensembles of others are not compared as if they were the same."""
+        return {**dict.fromkeys(SETTINGS), "preset": " + ".join(each.method for each in self.networks)}
 
     @property
     def views(self) -> TransformConfig:

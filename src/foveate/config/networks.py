@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import PurePath
@@ -136,6 +137,15 @@ class NetworkConfig:
     def with_looker(self, looker: str) -> Self:
         """Return the same, looking by the network of another folder."""
         raise NotImplementedError
+
+    @property
+    def networks(self) -> tuple[NetworkConfig, ...]:
+        """Those that it is put together of; none: it is one."""
+        return ()
+
+    def with_networks(self, networks: Sequence[NetworkConfig]) -> NetworkConfig:
+        """Return the same, put together of others, in the same order."""
+        return self
 
     def settings(self) -> dict[str, str | None]:
         """Name what the tables of results compare, in the words of `SETTINGS`; None where it does not apply."""

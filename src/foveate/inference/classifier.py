@@ -16,7 +16,7 @@ from foveate.backbones.backbone import Normalisation
 from foveate.backbones.folding import folded
 from foveate.backbones.openvino import run_by
 from foveate.config.branches import Branch
-from foveate.config.checks import require
+from foveate.config.checks import require, require_view_weights
 from foveate.config.hardware import HardwareConfig
 from foveate.errors import UserError
 from foveate.grounding.explanation import explained_by_maps
@@ -55,12 +55,8 @@ class Calibration:
     def __post_init__(self) -> None:
         holds = math.isfinite(self.temperature) and self.temperature > 0
         require(holds, "temperature must be a finite number above 0", self.temperature)
-        if self.view_weights is None:
-            return
-        unknown = self.view_weights.keys() - {branch.value for branch in Branch}
-        require(not unknown, "view_weights must be of branches", sorted(unknown)[:1])
-        holds = all(0 <= each < math.inf for each in self.view_weights.values()) and any(self.view_weights.values())
-        require(holds, "view_weights must be finite, not negative and not all 0", self.view_weights)
+        if self.view_weights is not None:
+            require_view_weights(self.view_weights)
 
     @property
     def weights(self) -> dict[Branch, float] | None:

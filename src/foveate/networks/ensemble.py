@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import torch
 from jaxtyping import Float, Int64
@@ -97,10 +97,8 @@ class EnsembleNetwork(Network):
         each = [
             member.branch_maps(self._seen(place, images), classes, places) for place, member in enumerate(self._all())
         ]
-        maps = {MEMBERS[place]: decision(of.maps) for place, of in enumerate(each)}
-        weighed = [weight * maps[MEMBERS[place]].nan_to_num() for place, weight in enumerate(self._weights())]
-        nowhere = torch.stack([each.isnan() for each in maps.values()]).all(0)
-        maps[Branch.JOINT] = torch.stack(weighed).sum(0).masked_fill(nowhere, torch.nan)
+        maps = {MEMBERS[place]: self._map(place, of.maps) for place, of in enumerate(each)}
+        maps[Branch.JOINT] = _summed(list(maps.values()), self._weights())
         logits = {MEMBERS[place]: self._decided(place, of.logits) for place, of in enumerate(each)}
         logits[Branch.JOINT] = self._joint(list(logits.values()))
         return BranchMaps(BranchLogits.of(logits), maps)
@@ -158,5 +156,17 @@ class EnsembleNetwork(Network):
         answers = {branch: each.float().softmax(-1) for branch, each in logits.present().items()}
         return log_probabilities(weighted_decision(answers, weights))
 
+    def _map(self, place: int, maps: Mapping[Branch, Float[Tensor, "b y y"]]) -> Float[Tensor, "b y y"]:
+        """Return where what a member says rests."""
+        weights = self.config.members[place].counting
+        return decision(maps) if weights is None else _summed([maps[each] for each in weights], list(weights.values()))
+
     def _joint(self, answers: Sequence[Float[Tensor, "b c"]]) -> Float[Tensor, "b c"]:
         return torch.stack([weight * each for weight, each in zip(self._weights(), answers, strict=True)]).sum(0)
+
+
+def _summed(maps: Sequence[Float[Tensor, "b y y"]], weights: Sequence[float]) -> Float[Tensor, "b y y"]:
+    """Return the weighted sum of maps; what one does not show adds nothing, and NaN is what none shows."""
+    each = torch.stack(list(maps))
+    added = torch.einsum("m,mbij->bij", each.new_tensor(weights), each.nan_to_num())
+    return added.masked_fill(each.isnan().all(0), torch.nan)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
 from PIL import Image
 
-from foveate.config.branches import Branch
+from foveate.config.branches import MEMBERS, Branch
 from foveate.drawing.captions import CAPTION, MARGIN, RIGHT, WRONG, Entry, Mark, draw_header, draw_legend
 from foveate.drawing.charts import new_chart, save_chart, style_axes
 from foveate.drawing.overlays import draw_box, heated
@@ -24,6 +25,7 @@ _COLOURS = {
     Branch.DISCRIMINATIVE: "#0072B2",
     Branch.COMPLEMENTARY: "#E69F00",
     Branch.JOINT: "#009E73",
+    **dict(zip(MEMBERS[1:], cycle(("#0072B2", "#E69F00", "#CC79A7", "#56B4E9")), strict=False)),
 }
 _ANNOTATED, _FOUND = "#FFFFFF", "#56B4E9"
 _COLUMNS, _SIDE, _GAP, _BELOW = 4, 260, 20, 44

@@ -11,7 +11,7 @@ from foveate.config.checks import require_count
 from foveate.config.data import DataConfig, OnError, Split
 from foveate.config.engine import EngineConfig
 from foveate.config.hardware import HardwareConfig
-from foveate.data.preparation import checked
+from foveate.data.preparation import Splits, checked
 from foveate.data.records import ImageRecord
 from foveate.engines.ray_engine import mapped_by
 from foveate.errors import UserError
@@ -85,14 +85,8 @@ class RunContext:
         Raises:
             UserError: It has other classes than the run, no such split, or photographs of a test were trained on.
         """
-        split, data = Split(split), self.data_of(run)
-        splits = load_splits(data, self.say if announced else None)
-        if splits.class_names != run.class_names:
-            raise UserError(
-                f"a run works with the classes that it was trained on, {len(run.class_names)} of them, "
-                f"{run.class_names[0]!r} first; {data.root} has {len(splits.class_names)}, {splits.class_names[0]!r} "
-                "first; give the data set of the training"
-            )
+        split = Split(split)
+        splits = self.splits_of(run, announced=announced)
         records = splits.named(split)
         shared = frozenset() if split is Split.TRAIN else run.trained_among(record.id for record in records)
         if shared:
@@ -101,6 +95,22 @@ class RunContext:
                 f"were, {min(shared)!r} first: the data set has changed since the training; restore it or train anew"
             )
         return records
+
+    def splits_of(self, run: Run, *, announced: bool = False) -> Splits:
+        """Return a run's data set, divided; where announced, say what is to be known of that.
+
+        Raises:
+            UserError: It has other classes than the run.
+        """
+        data = self.data_of(run)
+        splits = load_splits(data, self.say if announced else None)
+        if splits.class_names != run.class_names:
+            raise UserError(
+                f"a run works with the classes that it was trained on, {len(run.class_names)} of them, "
+                f"{run.class_names[0]!r} first; {data.root} has {len(splits.class_names)}, {splits.class_names[0]!r} "
+                "first; give the data set of the training"
+            )
+        return splits
 
     def readable(self, run: Run, records: Sequence[ImageRecord]) -> Sequence[ImageRecord]:
         """Return the photographs that can be read; say which were left out, and why.

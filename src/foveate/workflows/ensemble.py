@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -18,12 +17,11 @@ from foveate.data.records import ImageRecord, labels_of
 from foveate.errors import UserError
 from foveate.evaluation.predictions import PredictionTable
 from foveate.evaluation.temperature import LEAST_PHOTOGRAPHS
-from foveate.evaluation.view_weights import fit_view_weights, log_answers
+from foveate.evaluation.view_weights import fit_view_weights, log_answers, unseen_answers
 from foveate.files.hashes import hash_of_file
 from foveate.files.locks import working_in
 from foveate.networks.ensemble import EnsembleNetwork
 from foveate.recipes.config import TrainConfig
-from foveate.recipes.datasets import load_splits
 from foveate.runs.context import HERE, RunContext
 from foveate.runs.held_out import HeldOut, HeldOutSource, keep_calibrated, read_calibration
 from foveate.runs.run import Run, RunDescription
@@ -53,41 +51,35 @@ def ensemble(
         UserError: Runs are not finished, are fewer than two, of other classes or unlike views; or the folder holds
             something else.
     """
-    members = [Run.of(each) for each in runs]
+    members, out = [Run.of(each) for each in runs], Path(out)
     _check(members, weights)
-    validation = _validation(members, context)
     prior = _prior(members, weights)
-    tables = _answers(members, prior, validation, context) if validation else None
-    shares = prior
-    if weights is None:
-        shares = prior if tables is None else _fitted(members, tables, prior, context.say)
-    return joined(members, shares, None if tables is None else HeldOutTables(tables), Path(out), context.say)
-
-
-class HeldOutTables(NamedTuple):
-    """The answers of every member to the same photographs, from which it did not learn."""
-
-    tables: Sequence[PredictionTable]
-    source: HeldOutSource = HeldOutSource.VALIDATION
-    folds: int | None = None
+    records = _validation(members, context, needed=weights is None)
+    tables = _answers(members, prior, records, context) if records else None
+    if tables is None:
+        return joined(members, prior, None, out, context.say)
+    shares = prior if weights is not None else _fitted(members, tables, prior, context.say)
+    counting = [place for place, share in enumerate(shares) if share > 0]
+    if len(counting) < 2:
+        raise UserError(
+            f"an ensemble has two members or more; by the answers to held-out photographs {members[counting[0]].path} "
+            f"alone counts, so that {out} would answer as it does; use that one, or give --weights"
+        )
+    members, tables, shares = [members[at] for at in counting], [tables[at] for at in counting], shares[counting]
+    answers = dict(zip(MEMBERS, tables, strict=False))
+    answers[Branch.JOINT] = weighed(tables, shares) if weights is not None else unseen(tables, shares)
+    return joined(members, shares, HeldOut(answers, HeldOutSource.VALIDATION, None), out, context.say)
 
 
 def joined(
     members: Sequence[Run],
     shares: Float[np.ndarray, " m"],
-    held_out: HeldOutTables | None,
+    held_out: HeldOut | None,
     out: Path,
     say: Callable[[str], None],
 ) -> Run:
-    """Make the run folder of members that count by shares, of which some may be 0; as `ensemble` does."""
-    counting = [place for place, share in enumerate(shares) if share > 0]
-    chosen = [members[place] for place in counting]
-    if len(chosen) < 2:
-        raise UserError(
-            f"an ensemble has two members or more; by the answers to held-out photographs {chosen[0].path} alone "
-            f"counts, so that {out} would answer as it does; use that one, or give --weights"
-        )
-    config = EnsembleConfig(members=tuple(_member(members[place], float(shares[place])) for place in counting))
+    """Make the run folder of members, each with its share; `held_out` are answers to keep. As `ensemble` otherwise."""
+    config = EnsembleConfig(members=tuple(map(_member, members, shares.tolist())))
     first = members[0].config
     whole = TrainConfig(data=first.data, transforms=config.views, network=config, seed=first.seed)
     description = RunDescription(whole, members[0].class_names, members[0].description.dataset)
@@ -97,26 +89,25 @@ def joined(
     Run.check_start(out, description)
     with working_in(out, lambda: False):
         run = Run.start(out, description)
-        run.keep_photographs_of(chosen)
+        run.keep_photographs_of(members)
         if held_out is not None:
-            tables = [held_out.tables[place] for place in counting]
-            answers = dict(zip(MEMBERS, tables, strict=False))
-            answers[Branch.JOINT] = weighed(tables, [each.weight for each in config.members])
-            say(keep_calibrated(run.path, HeldOut(answers, held_out.source, held_out.folds)))
-        minutes = sum(member.metrics()["minutes"] for member in chosen)
-        network = EnsembleNetwork([member.load_network() for member in chosen], config)
-        run.finish(network, {"minutes": minutes, "members": [str(member.path) for member in chosen]})
-    counts = ", ".join(
-        f"{member.path.name} {shares[place]:.2f}" for place, member in zip(counting, chosen, strict=True)
-    )
-    say(f"an ensemble of {len(chosen)} ({counts}): {run.path}")
+            say(keep_calibrated(run.path, held_out))
+        minutes = sum(member.metrics()["minutes"] for member in members)
+        network = EnsembleNetwork([member.load_network() for member in members], config)
+        run.finish(network, {"minutes": minutes, "members": [member.path.name for member in members]})
+    counts = ", ".join(f"{member.path.name} {share:.2f}" for member, share in zip(members, shares, strict=True))
+    say(f"an ensemble of {len(members)} ({counts}): {run.path}")
     return run
 
 
-def weighed(tables: Sequence[PredictionTable], weights: Sequence[float]) -> PredictionTable:
+def weighed(tables: Sequence[PredictionTable], weights: Float[np.ndarray, " m"]) -> PredictionTable:
     """Return the answers of all together to the same photographs, as `EnsembleNetwork` gives them."""
-    summed = np.einsum("m,nmc->nc", np.asarray(weights), _logs(tables))
-    return replace(tables[0], probabilities=softmax(summed, axis=1).astype(np.float32))
+    return _as_answers(tables[0], np.einsum("m,nmc->nc", weights, _logs(tables)))
+
+
+def unseen(tables: Sequence[PredictionTable], prior: Float[np.ndarray, " m"], seed: int = 0) -> PredictionTable:
+    """Return the same where each photograph is answered by weights that were fitted to others."""
+    return _as_answers(tables[0], unseen_answers(_logs(tables), tables[0].labels, prior, seed))
 
 
 def fitted_shares(tables: Sequence[PredictionTable], prior: Float[np.ndarray, " m"]) -> Float[np.ndarray, " m"]:
@@ -125,6 +116,8 @@ def fitted_shares(tables: Sequence[PredictionTable], prior: Float[np.ndarray, " 
 
 
 def _check(members: Sequence[Run], weights: Sequence[float] | None) -> None:
+    for member in members:
+        member.metrics()  # for its error
     if len({member.path.resolve() for member in members}) < max(2, len(members)):
         names = ", ".join(str(member.path) for member in members) or "none"
         raise UserError(f"an ensemble needs two runs or more, each once; got {names}; name others")
@@ -160,18 +153,39 @@ def _prior(members: Sequence[Run], weights: Sequence[float] | None) -> Float[np.
     return np.array(sharpness) / sum(sharpness)
 
 
-def _validation(members: Sequence[Run], context: RunContext) -> Sequence[ImageRecord]:
-    """Return the validation photographs with which no member was trained; none, where they are too few to say much."""
-    records = load_splits(context.data_of(members[0])).validation
-    trained = frozenset().union(*(member.trained_among(record.id for record in records) for member in members))
-    records = [record for record in records if record.id not in trained]
+def _validation(members: Sequence[Run], context: RunContext, *, needed: bool) -> Sequence[ImageRecord]:
+    """Return the validation photographs with which no member was trained; none, where they are too few to say much.
+
+    Raises:
+        UserError: Where they are needed, the data set is not there; or a member was trained on its test split.
+    """
+    first = members[0]
+    root = context.data_of(first).root
+    if not needed and not root.exists():
+        context.say(f"nothing is calibrated: the photographs are not in {root} any more")
+        return ()
+    splits = context.splits_of(first)
+    if shared := _trained_among(members, splits.test):
+        raise UserError(
+            f"photographs of the test split must not have been trained on; {len(shared)} of {len(splits.test)} were, "
+            f"by one of the members, {min(shared)!r} first; train them with the same division of the data set"
+        )
+    trained = _trained_among(members, splits.validation)
+    records = [record for record in splits.validation if record.id not in trained]
     if len(records) >= LEAST_PHOTOGRAPHS:
-        return context.readable(members[0], records)
-    context.say(
-        f"{len(records)} photographs are held out of all members' trainings, fewer than {LEAST_PHOTOGRAPHS}: nothing "
-        "says how much each should count; train them with the same --data.validation-fraction, such as 0.2"
-    )
+        return context.readable(first, records)
+    if needed:
+        context.say(
+            f"{len(records)} photographs are held out of all members' trainings, fewer than {LEAST_PHOTOGRAPHS}: "
+            "nothing says how much each should count, so that all count alike; train them with the same "
+            "--data.validation-fraction, such as 0.2, or give --weights"
+        )
     return ()
+
+
+def _trained_among(members: Sequence[Run], records: Sequence[ImageRecord]) -> frozenset[str]:
+    ids = [record.id for record in records]
+    return frozenset().union(*(member.trained_among(ids) for member in members))
 
 
 def _answers(
@@ -202,3 +216,7 @@ def _fitted(
 
 def _logs(tables: Sequence[PredictionTable]) -> Float[np.ndarray, "n m c"]:
     return log_answers([table.probabilities for table in tables])
+
+
+def _as_answers(table: PredictionTable, summed: Float[np.ndarray, "n c"]) -> PredictionTable:
+    return replace(table, probabilities=softmax(summed, axis=1).astype(np.float32))

@@ -155,7 +155,8 @@ def _artefact(run: Run, form: ExportFormat, precision: ExportPrecision, context:
     # An artefact's images lie in memory as they are decoded, whatever is fast here.
     placed = replace(context, hardware=replace(context.hardware, channels_last=False)).classifier_of(run)
     if form is ExportFormat.TORCH and precision is ExportPrecision.BF16:
-        placed.network.backbone.runtime = Bfloat16Pass(placed.network.backbone)
+        for backbone in placed.network.backbones:
+            backbone.runtime = Bfloat16Pass(backbone)
     program = traced(AnsweringNetwork(placed), run.config.transforms.source)
     if form is ExportFormat.TORCH:
         return TorchArtefact(program)

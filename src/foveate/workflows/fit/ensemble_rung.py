@@ -3,32 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
-from scipy.special import softmax
 from typing_extensions import override
 
 from foveate.config.branches import LARGEST_ENSEMBLE, MEMBERS, Branch
 from foveate.evaluation.predictions import PredictionTable
 from foveate.evaluation.temperature import fit_temperature, mean_log_loss
-from foveate.evaluation.view_weights import log_answers, unseen_answers
+from foveate.evaluation.view_weights import log_answers
 from foveate.files.documents import read_json, write_json
 from foveate.networks.answers import decision
-from foveate.runs.context import RunContext
 from foveate.runs.run import Run
-from foveate.workflows.ensemble import fitted_shares, joined
-from foveate.workflows.evaluate import evaluate
+from foveate.workflows.ensemble import fitted_shares, joined, unseen
+from foveate.workflows.fit.climb import lateness
 from foveate.workflows.fit.ladder import Answers, Ladder, Rung, is_answered, kept_answers
-from foveate.workflows.fit.method_rungs import MethodRung
+from foveate.workflows.fit.method_rungs import MethodRung, tested
 from foveate.workflows.fit.time_model import RungTime
 
 _GAIN = 0.01
 """By what share a further member must lessen the log loss; each makes the answer dearer."""
 _SHARES = "shares.json"
+_Tables = Mapping[str, PredictionTable]
 
 
 class _Weighed(NamedTuple):
@@ -36,7 +35,7 @@ class _Weighed(NamedTuple):
 
     members: tuple[MethodRung, ...]
     answers: PredictionTable
-    """To each photograph by weights that were fitted to others."""
+    """To each photograph by weights that were fitted to others; which members there are rests on all photographs."""
     loss: float
     """Mean log loss of these, at the temperature that suits them best."""
 
@@ -70,13 +69,14 @@ class EnsembleRung(Rung):
     def climb(self, ladder: Ladder) -> Answers:
         if is_answered(ladder.work(self.name)):
             return kept_answers(ladder.work(self.name))
-        members, answers, _ = self._chosen(ladder)
-        tables = [_table(ladder, member) for member in members]
-        shares = fitted_shares(tables, _alike(tables))
-        counting = {member.name: float(share) for member, share in zip(members, shares, strict=True) if share > 0}
-        write_json(ladder.work(self.name, _SHARES), counting)
-        each = [_table(ladder, member) for member in self._members(ladder)]
-        return ladder.keep(self.name, [{**dict(zip(MEMBERS, each, strict=False)), Branch.JOINT: answers}])
+        named = [part.name for part in self.parts if is_answered(ladder.work(part.name))]
+        tables = {name: decision(kept_answers(ladder.work(name))) for name in named}
+        chosen = self._chosen(ladder, tables)
+        each = [tables[member.name] for member in chosen.members]
+        shares = {member.name: share for member, share in zip(chosen.members, _shares(each), strict=True) if share > 0}
+        write_json(ladder.work(self.name, _SHARES), shares)
+        answers = dict(zip(MEMBERS, (tables[name] for name in shares), strict=False))
+        return ladder.keep(self.name, [{**answers, Branch.JOINT: chosen.answers}])
 
     @override
     def passes(self, ladder: Ladder) -> dict[Branch, float]:
@@ -91,50 +91,45 @@ class EnsembleRung(Rung):
 
     @override
     def rests_on(self, ladder: Ladder) -> str:
-        return ", ".join(f"{name} {share:.2f}" for name, share in self._shares(ladder).items())
+        return ", ".join(f"{name} {share:.2f}" for name, share in self._kept_shares(ladder).items())
 
     @override
     def refit(self, ladder: Ladder, out: Path) -> None:
-        members, runs = self._members(ladder), []
-        for member in members:
+        runs = []
+        for member in self._members(ladder):
             folder = ladder.work(self.name, "refit", member.name)
             folder.mkdir(parents=True, exist_ok=True)
             ladder.step(f"{self.name}: {member.name}")
             member.refit(ladder, folder)
             runs.append(Run.open(folder))
-        joined(runs, np.array([*self._shares(ladder).values()]), None, out, ladder.detail)
+        joined(runs, np.array([*self._kept_shares(ladder).values()]), None, out, ladder.detail)
 
     @override
     def evaluate(self, ladder: Ladder, branch: Branch) -> float:
-        context = RunContext(hardware=ladder.config.hardware, say=ladder.detail)
-        return evaluate(ladder.out, context=context).accuracy.top1.value
+        return tested(ladder)
 
-    def _shares(self, ladder: Ladder) -> Mapping[str, float]:
+    def _kept_shares(self, ladder: Ladder) -> Mapping[str, float]:
         """Return how much each member counts, by name; none before it is climbed."""
         file = ladder.work(self.name, _SHARES)
         return read_json(file) if file.exists() else {}
 
     def _members(self, ladder: Ladder) -> tuple[MethodRung, ...]:
         named = {part.name: part for part in self.parts}
-        return tuple(named[name] for name in self._shares(ladder))
+        return tuple(named[name] for name in self._kept_shares(ladder))
 
-    def _chosen(self, ladder: Ladder) -> _Weighed:
+    def _chosen(self, ladder: Ladder, tables: _Tables) -> _Weighed:
         """Begin with the best rung and add, as long as that pays, the one that lessens the log loss most."""
-        left = [part for part in self.parts if is_answered(ladder.work(part.name))]
-        best = max(left, key=lambda part: _right(_table(ladder, part)))  # the first, the cheapest to train, of equals
-        chosen = _together(ladder, (best,))
-        while len(chosen.members) < LARGEST_ENSEMBLE:
+        left = [part for part in self.parts if part.name in tables]
+        best = max(left, key=lambda part: _right(tables[part.name]))  # of equals the first, the cheapest to train
+        chosen = _together(ladder, (best,), tables)
+        for _ in range(LARGEST_ENSEMBLE - 1):
             left = [part for part in left if part not in chosen.members and _in_time(ladder, (*chosen.members, part))]
-            further = [_together(ladder, (*chosen.members, part)) for part in left]
+            further = [_together(ladder, (*chosen.members, part), tables) for part in left]
             better = min(further, key=lambda each: each.loss, default=chosen)
-            if better.loss > (1 - _GAIN) * chosen.loss:
+            if not better.loss < (1 - _GAIN) * chosen.loss:
                 break
             chosen = better
         return chosen
-
-
-def _table(ladder: Ladder, part: MethodRung) -> PredictionTable:
-    return decision(kept_answers(ladder.work(part.name)))
 
 
 def _right(table: PredictionTable) -> float:
@@ -147,18 +142,23 @@ def _passes(member: MethodRung, ladder: Ladder) -> float:
 
 def _in_time(ladder: Ladder, members: Sequence[MethodRung]) -> bool:
     """Whether all of them can be trained on all photographs in the minutes that are left."""
-    seconds = sum(member.time(ladder).refit + member.answering(ladder, len(ladder.splits.test)) for member in members)
+    late, tested_on = lateness(ladder), len(ladder.splits.test)
+    seconds = sum(late * member.time(ladder).refit + member.answering(ladder, tested_on) for member in members)
     return ladder.journal.spent + seconds <= 60 * ladder.config.minutes
+
+
+def _shares(tables: Sequence[PredictionTable]) -> list[float]:
+    return [float(share) for share in fitted_shares(tables, _alike(tables))]
 
 
 def _alike(tables: Sequence[PredictionTable]) -> Float[np.ndarray, " m"]:
     return np.full(len(tables), 1 / len(tables))
 
 
-def _together(ladder: Ladder, members: tuple[MethodRung, ...]) -> _Weighed:
-    """Weigh members by their answers, each photograph by what was fitted to others."""
-    tables = [_table(ladder, member) for member in members]
-    labels, logs = tables[0].labels, log_answers([table.probabilities for table in tables])
-    summed = unseen_answers(logs, labels, _alike(tables), ladder.config.seed)
-    loss = mean_log_loss(summed / fit_temperature(summed, labels), labels)
-    return _Weighed(members, replace(tables[0], probabilities=softmax(summed, axis=1).astype(np.float32)), loss)
+def _together(ladder: Ladder, members: tuple[MethodRung, ...], tables: _Tables) -> _Weighed:
+    """Weigh members by their answers."""
+    each = [tables[member.name] for member in members]
+    answers = unseen(each, _alike(each), ladder.config.seed)
+    logs = log_answers([answers.probabilities])[:, 0]
+    loss = mean_log_loss(logs / fit_temperature(logs, answers.labels), answers.labels)
+    return _Weighed(members, answers, loss)

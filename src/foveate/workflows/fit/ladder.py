@@ -186,7 +186,7 @@ class Rung(ABC):
         return self.learns
 
     def answering(self, ladder: Ladder, photographs: int) -> float:
-        """Return the seconds that its answers for so many photographs take; of what does not learn it is not asked."""
+        """Return the seconds that its answers for so many photographs take; as far as a refit is weighed by it."""
         return 0.0
 
     def rests_on(self, ladder: Ladder) -> str | None:

@@ -43,7 +43,7 @@ class LadderRow:
     minutes: float | None
     """That its folds took; ways to answer of one training share them."""
     note: str | None
-    """Why it was not climbed."""
+    """Why it was not climbed, or what it rests on."""
 
     def cells(self, *, taken: bool) -> list[str]:
         """Return the cells of its row in the table."""

@@ -61,9 +61,13 @@ class MethodRung(Rung):
 
     @override
     def evaluate(self, ladder: Ladder, branch: Branch) -> float:
-        # Which branch decides is written in the run's calibration.
-        context = RunContext(hardware=ladder.config.hardware, say=ladder.detail)
-        return evaluate(ladder.out, context=context).accuracy.top1.value
+        return tested(ladder)
+
+
+def tested(ladder: Ladder) -> float:
+    """Return the top-1 of the test split, in [0, 1], of the run in a ladder's folder; its calibration decides."""
+    context = RunContext(hardware=ladder.config.hardware, say=ladder.detail)
+    return evaluate(ladder.out, context=context).accuracy.top1.value
 
 
 @dataclass(frozen=True)

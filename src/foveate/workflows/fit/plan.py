@@ -166,7 +166,7 @@ def needs_of(rungs: Sequence[Rung]) -> dict[str, tuple[str, ...]]:
 
 def _announce(plan: _Plan) -> None:
     ladder, reached = plan.ladder, plan.reached
-    steps = ", ".join(f"{name} (about {_words(plan.times[name].folds)})" for name in reached.rungs)
+    steps = ", ".join(f"{name}{_about(plan.times[name].folds)}" for name in reached.rungs)
     again = f", then the best once more on all photographs (up to {_words(reached.refit)})" if reached.refit else ""
     if reached.refit and ladder.share < 1:
         again += f", for {100 * ladder.share:.0f}% of its epochs"
@@ -206,6 +206,10 @@ def _check_floor(config: FitConfig, floor: Rung, seconds: float) -> None:
 def rounded_up(minutes: float) -> int:
     """Return whole minutes with a tenth to spare."""
     return int(1.1 * minutes) + 1
+
+
+def _about(seconds: float) -> str:
+    return f" (about {_words(seconds)})" if seconds else ""
 
 
 def _words(seconds: float) -> str:

@@ -227,7 +227,7 @@ def _facts(run: Run) -> dict[str, str]:
         "architecture": f"`{config.network.base}`",
         "began with weights": "its own" if begun is None else f"`{Path(begun.weights).name}`",
         "pixels": str(config.transforms.input_size),
-        "epochs": str(config.epochs),
+        "epochs": str(config.trained_epochs or "none"),
         "seed": str(config.seed),
         "minutes": f"{run.metrics()['minutes']:.1f}",
         "hardware": plain(environment["hardware"]),

@@ -86,6 +86,7 @@ def without_places(config: TrainConfig) -> TrainConfig:
 
 
 def _network_without_places(network: NetworkConfig) -> NetworkConfig:
+    network = network.with_networks([_network_without_places(each) for each in network.networks])
     begun, looker = network.trained_backbone, network.looks_by
     if begun is not None and begun.weights not in NAMED_WEIGHTS:
         network = network.with_weights(PureWindowsPath(begun.weights).name)
