@@ -15,6 +15,8 @@ from .config.data import TrainCrop as TrainCrop
 from .config.data import TransformConfig as TransformConfig
 from .config.engine import EngineConfig as EngineConfig
 from .config.engine import EngineName as EngineName
+from .config.ensemble import EnsembleConfig as EnsembleConfig
+from .config.ensemble import EnsembleMember as EnsembleMember
 from .config.hardware import HardwareConfig as HardwareConfig
 from .config.hardware import Runtime as Runtime
 from .config.hardware import Strategy as Strategy
@@ -77,6 +79,7 @@ from .inference.classifier import Classifier as Classifier
 from .macnn.config import AttentionForm as AttentionForm
 from .macnn.config import MACNNConfig as MACNNConfig
 from .macnn.network import MACNN as MACNN
+from .networks.ensemble import EnsembleNetwork as EnsembleNetwork
 from .networks.explanation import Explanation as Explanation
 from .networks.network import Losses as Losses
 from .networks.network import Network as Network

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -9,22 +10,27 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch.testing import assert_close
 
 import foveate
 from command_line import status
+from foveate.config.branches import Branch
 from foveate.config.data import Split
 from foveate.config.ensemble import EnsembleConfig
 from foveate.config.networks import BackboneConfig, PlainConfig, ProbeConfig
 from foveate.data.loading import EvaluationViews, evaluation_loader
 from foveate.errors import UserError
 from foveate.inference.classifier import Classifier
+from foveate.networks.plain import PlainNetwork
 from foveate.recipes.config import TrainConfig
 from foveate.runs.context import RunContext
 from foveate.runs.held_out import HeldOutSource, read_held_out
 from foveate.runs.run import Run
 from foveate.workflows import ensemble as ensemble_module
+from foveate.workflows.analysis.localise import localise
 from foveate.workflows.compare import compare
 from foveate.workflows.ensemble import ensemble, fitted_shares, unseen
+from foveate.workflows.hub.shared_files import without_places
 from foveate.workflows.model import load
 from foveate.workflows.train import train
 from zooms import SLOW, silent
@@ -145,3 +151,40 @@ def test_what_cannot_be_one_is_refused(tiny_run: Run, s3n_run: Run, tmp_path: Pa
     refused(tiny_run, replace(s3n_run, description=description), match="class 1 is")
     ensemble(tiny_run, s3n_run, out=tmp_path / "both", weights=(1.0, 1.0), context=QUIET)
     refused(Run.open(tmp_path / "both"), s3n_run, weights=(1.0, 1.0), match="a member must be one network")
+
+
+def test_what_is_shared_names_no_folder(members: tuple[Run, Run], tmp_path: Path) -> None:
+    config = ensemble(*members, out=tmp_path / "both", weights=(1.0, 1.0), context=QUIET).config
+    network = config.network
+    here = [each.with_weights(f"/home/ada/runs/{number}") for number, each in enumerate(network.networks)]
+    shared = without_places(replace(config, network=network.with_networks(here)))
+    assert [each.trained_backbone and each.trained_backbone.weights for each in shared.network.networks] == ["0", "1"]
+    assert "ada" not in str(shared)
+
+
+def test_a_training_begins_with_its_first_members_backbone(members: tuple[Run, Run], tmp_path: Path) -> None:
+    run = ensemble(*members, out=tmp_path / "both", weights=(1.0, 1.0), context=QUIET)
+    backbone = BackboneConfig(architecture="test_efficientnet", weights=str(run.path))
+    begun, first = PlainNetwork.create(PlainConfig(backbone=backbone), 4), members[0].load_network()
+    for name, weight in first.backbone.state_dict().items():
+        if "classifier" not in name:
+            assert_close(begun.backbone.state_dict()[name], weight)
+
+
+def test_each_member_and_all_together_are_localised(members: tuple[Run, Run], tmp_path: Path) -> None:
+    run = ensemble(*members, out=tmp_path / "both", weights=(1.0, 1.0), context=QUIET)
+    found = localise(run, context=QUIET)
+    assert set(found.branches) == {Branch.ORIGINAL, Branch.MEMBER_2, Branch.JOINT}
+
+
+def test_of_another_data_set_nothing_is_fitted(members: tuple[Run, Run], plumage: Path, tmp_path: Path) -> None:
+    other = shutil.copytree(plumage, tmp_path / "other")
+    classes = (other / "classes.txt").read_text(encoding="utf-8")
+    (other / "classes.txt").write_text(classes.replace("Amber", "Azure"), encoding="utf-8")
+    with pytest.raises(UserError, match="the classes that it was trained on"):
+        ensemble(*members, out=tmp_path / "both", context=replace(QUIET, root=other))
+    assert not (tmp_path / "both").exists()
+    lines: list[str] = []
+    gone = replace(QUIET, root=tmp_path / "gone", say=lines.append)
+    assert ensemble(*members, out=tmp_path / "both", weights=(1.0, 1.0), context=gone).finished
+    assert "nothing is calibrated" in lines[0]

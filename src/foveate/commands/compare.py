@@ -19,7 +19,7 @@ class Compare(MeasurementOptions):
     """Compare runs and Guided Zooms with the first: paired differences, McNemar's test, cost, and who is right where.
 
     Runs that differ in the seed alone are averaged. A+B+C is an ensemble: the mean of their probabilities, for the cost
-    of all.
+    of all; `foveate ensemble` weighs them, and makes a run of them.
     """
 
     models: Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="RUN_OR_ZOOM[+...]")]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -51,10 +51,25 @@ def answers(right: np.ndarray, sharp: float = 2.0, *, seed: int) -> PredictionTa
     return PredictionTable(tuple(map(str, range(40))), LABELS, probabilities, ("a", "b", "c", "d"))
 
 
+@dataclass
+class SimpleLadder:
+    """What a rung asks of a ladder."""
+
+    work: Any
+    journal: Any
+    config: Any
+    splits: Any
+    keep: Any
+    fold_share: float
+    share: float
+
+
 def climbed(tmp_path: Path, *tables: tuple[Part, PredictionTable]) -> tuple[Ladder, EnsembleRung]:
     for part, table in tables:
         write_held_out(tmp_path / part.name, {Branch.ORIGINAL: table}, HeldOutSource.OUT_OF_FOLD, 2)
-    ladder = SimpleNamespace(
+    ladder = SimpleLadder(
+        fold_share=1.0,
+        share=1.0,
         work=lambda name, *names: tmp_path.joinpath(name, *names),
         journal=SimpleNamespace(spent=0.0, content=SimpleNamespace(rungs=())),
         config=SimpleNamespace(minutes=1.0, seed=0),
@@ -62,7 +77,7 @@ def climbed(tmp_path: Path, *tables: tuple[Part, PredictionTable]) -> tuple[Ladd
         keep=lambda name, parts: parts[0],
     )
     parts = tuple(cast(MethodRung, part) for part, _ in tables)
-    return cast(Ladder, ladder), EnsembleRung("ensemble", parts)
+    return cast(Any, ladder), EnsembleRung("ensemble", parts)
 
 
 def test_it_begins_with_the_best_and_adds_what_errs_elsewhere(tmp_path: Path) -> None:
@@ -151,3 +166,21 @@ def test_where_it_wins_its_members_are_trained_on_all_photographs(
     assert "probe 0.50" in row.note
     assert row.passes == 2
     assert not (run.path / ".fit").exists()
+
+
+def test_a_fit_that_has_chosen_does_not_choose_anew(
+    birds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as one of before there were ensembles."""
+    parts = tuple(each for each in small_rungs()[:1] if isinstance(each, MethodRung))
+    monkeypatch.setattr(fit_module, "rungs", lambda: parts)
+    monkeypatch.setattr(plan, "MOST_FOLDS", 2)
+
+    def stop(line: str) -> None:
+        if "probe: once more on all" in line:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fitted(birds, tmp_path / "fit", say=stop)
+    monkeypatch.setattr(fit_module, "rungs", lambda: (*parts, EnsembleRung("ensemble", parts)))
+    assert [each.name for each in fitted(birds, tmp_path / "fit").ladder.rungs] == ["probe"]

@@ -133,7 +133,8 @@ def _reason_against(ladder: Ladder, rungs: Sequence[Rung], rung: Rung, reached: 
         return f"needs {rung.least_folds} folds of whole trainings, for which there is no time; give more --minutes"
     factor = lateness(ladder)
     times = times_of(ladder, [rung], factor)
-    if reached.rungs and reached.after(rung.name, times[rung.name]).total > _seconds(ladder, rungs, rung):
+    later = reached.after(rung.name, times[rung.name]).total
+    if reached.rungs and later > max(_seconds(ladder, rungs, rung), reached.total):  # what takes no time always fits
         return f"no time; with --minutes {least_minutes(ladder, rungs, rung, factor)} there is"
     return None
 
