@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,6 +12,7 @@ from jaxtyping import Float
 from typing_extensions import override
 
 from foveate.config.branches import LARGEST_ENSEMBLE, MEMBERS, Branch
+from foveate.errors import UserError
 from foveate.evaluation.predictions import PredictionTable
 from foveate.evaluation.temperature import fit_temperature, mean_log_loss
 from foveate.evaluation.view_weights import log_answers
@@ -53,24 +54,17 @@ class EnsembleRung(Rung):
         return tuple(part.name for part in self.parts)
 
     @override
-    def refit_learns(self, ladder: Ladder) -> bool:
-        return any(member.learns for member in self._members(ladder))
-
-    @override
     def time(self, ladder: Ladder) -> RungTime:
         # Its members are chosen by the time that is left: before that it asks for none.
         return RungTime(0.0, sum(member.time(ladder).refit for member in self._members(ladder)))
 
     @override
-    def answering(self, ladder: Ladder, photographs: int) -> float:
-        return sum(member.answering(ladder, photographs) for member in self._members(ladder))
-
-    @override
     def climb(self, ladder: Ladder) -> Answers:
         if is_answered(ladder.work(self.name)):
             return kept_answers(ladder.work(self.name))
-        named = [part.name for part in self.parts if is_answered(ladder.work(part.name))]
-        tables = {name: decision(kept_answers(ladder.work(name))) for name in named}
+        tables = self._tables(ladder)
+        if len(tables) < 2:
+            raise UserError("an ensemble needs two rungs whose trainings are whole; give more --minutes")
         chosen = self._chosen(ladder, tables)
         each = [tables[member.name] for member in chosen.members]
         shares = {member.name: share for member, share in zip(chosen.members, _shares(each), strict=True) if share > 0}
@@ -108,6 +102,16 @@ class EnsembleRung(Rung):
     def evaluate(self, ladder: Ladder, branch: Branch) -> float:
         return tested(ladder)
 
+    def _tables(self, ladder: Ladder) -> _Tables:
+        """Return the answers of what may be a member, by name.
+
+        A training that is held back without a fold would count too little beside probes, which lose nothing: where
+        those are shorter, none is a member.
+        """
+        named = [part.name for part in self.parts if is_answered(ladder.work(part.name))]
+        held_back = [part.name for part in self.parts if part.learns and ladder.fold_share < 1]
+        return {name: decision(kept_answers(ladder.work(name))) for name in named if name not in held_back}
+
     def _kept_shares(self, ladder: Ladder) -> Mapping[str, float]:
         """Return how much each member counts, by name; none before it is climbed."""
         file = ladder.work(self.name, _SHARES)
@@ -141,9 +145,9 @@ def _passes(member: MethodRung, ladder: Ladder) -> float:
 
 
 def _in_time(ladder: Ladder, members: Sequence[MethodRung]) -> bool:
-    """Whether all of them can be trained on all photographs in the minutes that are left, as briefly as may be."""
-    late, tested_on, least = lateness(ladder), len(ladder.splits.test), replace(ladder, share=ladder.fold_share)
-    seconds = sum(late * member.time(least).refit + member.answering(ladder, tested_on) for member in members)
+    """Whether all of them can be trained on all photographs in the minutes that are left."""
+    late, tested_on = lateness(ladder), len(ladder.splits.test)
+    seconds = sum(late * member.time(ladder).refit + member.answering(ladder, tested_on) for member in members)
     return ladder.journal.spent + seconds <= 60 * ladder.config.minutes
 
 

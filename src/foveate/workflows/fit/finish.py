@@ -43,8 +43,7 @@ def finish(ladder: Ladder, rungs: Sequence[Rung], answers: Mapping[str, Answers]
     ladder.journal.write(winner=winner)
     ladder.journal.expected = ladder.journal.spent + lateness(ladder) * way.rung.time(lengthened).refit
     ladder.step(f"{winner} is taken: {reason}")
-    refit_share = lengthened.share if way.rung.refit_learns(ladder) else 1.0
-    epochs = f" for {100 * refit_share:.0f}% of its epochs" if refit_share < 1 else ""
+    epochs = f" for {100 * lengthened.share:.0f}% of its epochs" if lengthened.share < 1 and way.rung.learns else ""
     ladder.step(f"{winner}: once more{epochs} on all {len(ladder.splits.train)} training photographs")
     way.rung.refit(lengthened, ladder.out)
     ladder.journal.write()
@@ -62,7 +61,7 @@ def finish(ladder: Ladder, rungs: Sequence[Rung], answers: Mapping[str, Answers]
         rungs=_rows(ladder, rungs, choice, offered, answers),
         folds=ladder.folds,
         fold_share=ladder.fold_share,
-        refit_share=refit_share,
+        refit_share=lengthened.share if way.rung.learns else 1.0,
         photographs=len(ladder.splits.train),
         listed=listed,
         held_out=ladder.held_out,
@@ -79,10 +78,10 @@ def _refit_ladder(ladder: Ladder, rung: Rung) -> Ladder:
     Where trainings may be shortened, it takes the epochs for which there is time: of its recipe's as many as it has, at
     least as many as without a fold, and a quarter. For what was announced it may be late.
     """
-    if not rung.refit_learns(ladder) or ladder.fold_share == 1:
+    if not rung.learns or ladder.fold_share == 1:
         return ladder
     if (share := ladder.journal.content.refit_share) is None:
-        late, test = lateness(ladder), rung.answering(ladder, len(ladder.splits.test))
+        late, test = lateness(ladder), ladder.machine.answers(ladder.speeds[rung.name], len(ladder.splits.test))
 
         def fits(share: float) -> bool:
             seconds = 60 * ladder.config.minutes * (OVER if share <= ladder.share else 1.0)
@@ -107,7 +106,7 @@ def _calibrated(ladder: Ladder, way: Way, answers: Answers) -> None:
     held_out = HeldOut(answers, HeldOutSource.OUT_OF_FOLD, ladder.folds)
     alone = None if way.branch is decisive(answers) else {way.branch: 1.0}
     ladder.detail(keep_calibrated(ladder.out, held_out, alone))
-    if ladder.fold_share < 1 and way.rung.refit_learns(ladder):
+    if ladder.fold_share < 1 and way.rung.learns:
         ladder.say(
             "warning: its percentages are fitted to a shorter training on fewer photographs; before you rely on "
             "--error-rate or --coverage, fit with more --minutes"

@@ -181,14 +181,6 @@ class Rung(ABC):
         """Whether it is trained in steps."""
         return False
 
-    def refit_learns(self, ladder: Ladder) -> bool:
-        """Whether it is trained in steps on all photographs, should it win."""
-        return self.learns
-
-    def answering(self, ladder: Ladder, photographs: int) -> float:
-        """Return the seconds that its answers for so many photographs take; as far as a refit is weighed by it."""
-        return 0.0
-
     def rests_on(self, ladder: Ladder) -> str | None:
         """Say what it rests on, once it is climbed; None: on itself."""
         return None

@@ -51,8 +51,8 @@ class MethodRung(Rung):
     def pass_gflop(self, ladder: Ladder) -> float:
         return ladder.speeds[self.name].pass_gflop
 
-    @override
     def answering(self, ladder: Ladder, photographs: int) -> float:
+        """Return the seconds that its answers for so many photographs take."""
         return ladder.machine.answers(ladder.speeds[self.name], photographs)
 
     @override
