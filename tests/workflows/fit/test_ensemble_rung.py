@@ -14,6 +14,7 @@ from test_ladder import birds, fitted, small_rungs, take
 
 from foveate.config.branches import MEMBERS, Branch
 from foveate.config.ensemble import EnsembleConfig
+from foveate.errors import UserError
 from foveate.evaluation.predictions import PredictionTable
 from foveate.runs.held_out import HeldOutSource, read_held_out, write_held_out
 from foveate.runs.run import Run
@@ -33,8 +34,8 @@ LABELS = np.arange(40) % 4
 class Part:
     """Stands for a method of which answers are there."""
 
-    def __init__(self, name: str, refit: float = 1.0) -> None:
-        self.name, self.refit = name, refit
+    def __init__(self, name: str, refit: float = 1.0, *, learns: bool = False) -> None:
+        self.name, self.refit, self.learns = name, refit, learns
 
     def time(self, ladder: Ladder) -> RungTime:
         return RungTime(0.0, self.refit)
@@ -108,6 +109,23 @@ def test_it_adds_nothing_that_is_of_no_use_or_for_which_there_is_no_time(tmp_pat
     rung.climb(ladder)
     assert rung.rests_on(ladder) == "best 1.00"
     assert rung.passes(ladder) == {}
+
+
+def test_a_training_that_is_held_back_is_no_member(tmp_path: Path) -> None:
+    place = np.arange(40)
+    tables = [
+        (Part("best", learns=True), answers(place >= 8, seed=0)),
+        (Part("other"), answers(place < 30, seed=1)),
+        (Part("third"), answers(place >= 12, seed=2)),
+    ]
+    ladder, rung = climbed(tmp_path, *tables)
+    cast(Any, ladder).fold_share = 0.5
+    rung.climb(ladder)
+    assert "best" not in rung.rests_on(ladder)
+    assert "other" in rung.rests_on(ladder)
+    alone = EnsembleRung("alone", rung.parts[:2])
+    with pytest.raises(UserError, match="two rungs whose trainings are whole"):
+        alone.climb(ladder)
 
 
 def test_its_answers_are_by_weights_that_were_fitted_to_other_photographs(tmp_path: Path) -> None:
