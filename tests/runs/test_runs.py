@@ -194,7 +194,7 @@ def test_a_run_remembers_which_method_it_is_of(unfinished: Run, tmp_path: Path) 
         ),
         (
             lambda run: run["config"]["network"].update(method="s4n"),
-            "the method of a run must be one of plain, s3n, macnn, probe, own; .* has 's4n'",
+            "the method of a run must be one of plain, s3n, macnn, probe, own, ensemble; .* has 's4n'",
         ),
         (lambda run: run.pop("schema_version"), "has None; use the version that wrote it"),
     ],

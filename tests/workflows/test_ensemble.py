@@ -33,6 +33,7 @@ from foveate.workflows.ensemble import ensemble, fitted_shares, unseen
 from foveate.workflows.hub.shared_files import without_places
 from foveate.workflows.model import load
 from foveate.workflows.train import train
+from foveate.workflows.tune_views import tune_views
 from zooms import SLOW, silent
 
 QUIET = RunContext(hardware=SLOW, say=silent)
@@ -102,7 +103,7 @@ def test_weights_are_fitted_to_what_no_member_learned_from(
     np.testing.assert_allclose([each.weight for each in config.members], fitted, atol=0.05)
     np.testing.assert_allclose(
         held_out.decision.probabilities,
-        unseen(tables, fitted).probabilities,
+        unseen(tables, prior).probabilities,
         atol=1e-6,
     )
     assert any("held-out photographs, weight" in line for line in lines)
@@ -115,6 +116,8 @@ def test_without_held_out_photographs_all_count_alike(tiny_run: Run, s3n_run: Ru
     assert isinstance(config, EnsembleConfig)
     assert [each.weight for each in config.members] == pytest.approx([2 / 3, 1 / 3])  # by their temperatures, 0.5 and 1
     assert read_held_out(run.path) is None
+    with pytest.raises(UserError, match="left none out together"):
+        tune_views(run.path, context=QUIET)
     assert "nothing says how much each should count" in lines[0]
 
 

@@ -104,8 +104,9 @@ class EnsembleConfig(NetworkConfig):
         return self.with_networks([first.with_weights(weights), *others])
 
     def settings(self) -> dict[str, str | None]:
-        """Name its members' methods as the preset: ensembles of others are not compared as if they were the same."""
-        return {**dict.fromkeys(SETTINGS), "preset": " + ".join(each.method for each in self.networks)}
+        """Name its members as the preset: ensembles of others are not compared as if they were the same."""
+        named = [" ".join(filter(None, (each.method, each.settings()["preset"]))) for each in self.networks]
+        return {**dict.fromkeys(SETTINGS), "preset": " + ".join(named)}
 
     @property
     def views(self) -> TransformConfig:

@@ -220,10 +220,11 @@ class Run:
 
     def keep_photographs_of(self, runs: Sequence[Run]) -> None:
         """Write down the photographs of several trainings: what one of them learned from counts as learned from."""
-        tables = pa.concat_tables([run._photographs() for run in runs]).combine_chunks()
-        learned = tables.filter(pc.equal(tables["split"], "train"))
-        held = tables.filter(pc.invert(pc.is_in(tables["id"], learned["id"])))
-        once = {each["id"]: each for part in (learned, held) for each in part.to_pylist()}
+        rows = [row for run in runs for row in run._photographs().to_pylist()]
+        rows.sort(key=lambda row: row["split"] != "train")
+        once: dict[str, dict[str, Any]] = {}
+        for row in rows:  # a shared run names its photographs by their hashes
+            once.setdefault(row["id"] if row["id"].startswith(_HASHED) else _hashed(row["id"]), row)
         write_parquet(self.path / "photographs.parquet", pa.Table.from_pylist([*once.values()], schema=_PHOTOGRAPHS))
 
     def trained_ids(self) -> frozenset[str]:

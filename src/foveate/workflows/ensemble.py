@@ -66,8 +66,9 @@ def ensemble(
             f"alone counts, so that {out} would answer as it does; use that one, or give --weights"
         )
     members, tables, shares = [members[at] for at in counting], [tables[at] for at in counting], shares[counting]
+    before = prior[counting] / prior[counting].sum()
     answers = dict(zip(MEMBERS, tables, strict=False))
-    answers[Branch.JOINT] = weighed(tables, shares) if weights is not None else unseen(tables, shares)
+    answers[Branch.JOINT] = weighed(tables, shares) if weights is not None else unseen(tables, before)
     return joined(members, shares, HeldOut(answers, HeldOutSource.VALIDATION, None), out, context.say)
 
 

@@ -22,6 +22,11 @@ def check_fits_views(run: Run, context: RunContext) -> None:
     """
     if has_validation(context.data_of(run)):
         return
+    if run.config.network.networks:
+        raise UserError(
+            f"{_RULE}; the members of {run.path} left none out together. Train them with the same "
+            "--data.validation-fraction 0.2, and give `foveate ensemble` again"
+        )
     held_out = _beside(run.path)
     steps = f"`{_training(run, context, held_out)}`, then `foveate tune {quote(str(held_out))}`"
     raise UserError(

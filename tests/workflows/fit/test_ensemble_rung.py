@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -202,3 +203,23 @@ def test_a_fit_that_has_chosen_does_not_choose_anew(
         fitted(birds, tmp_path / "fit", say=stop)
     monkeypatch.setattr(fit_module, "rungs", lambda: (*parts, EnsembleRung("ensemble", parts)))
     assert [each.name for each in fitted(birds, tmp_path / "fit").ladder.rungs] == ["probe"]
+
+
+def test_a_fit_of_single_photographs_goes_on_at_its_refit(
+    birds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing can be held out, so that no rung was climbed when it chose."""
+    parts = tuple(each for each in small_rungs()[:2] if isinstance(each, MethodRung))
+    monkeypatch.setattr(fit_module, "rungs", lambda: (*parts, EnsembleRung("ensemble", parts)))
+    for folder in (each for split in ("train", "test") for each in (birds / split).iterdir()):
+        target = tmp_path / "single" / folder.relative_to(birds)
+        target.mkdir(parents=True)
+        shutil.copy(next(folder.iterdir()), target)
+
+    def stop(line: str) -> None:
+        if "probe: once more on all" in line:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fitted(tmp_path / "single", tmp_path / "fit", say=stop)
+    assert fitted(tmp_path / "single", tmp_path / "fit").ladder.winner == "probe"

@@ -745,7 +745,7 @@ def test_the_ladder_is_of_recipes_from_the_cheapest_on() -> None:
         "guided-zoom",
         "ensemble",
     ]
-    assert rungs()[-1].needs == ("plain", "plain-lite1", "s3n")
+    assert rungs()[-2].needs == ("plain", "plain-lite1", "s3n")
 
 
 def test_a_fit_that_learns_nothing_says_so(birds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

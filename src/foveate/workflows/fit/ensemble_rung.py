@@ -43,7 +43,11 @@ class _Weighed(NamedTuple):
 
 @dataclass(frozen=True)
 class EnsembleRung(Rung):
-    """The best rung, and those that lessen its log loss on held-out photographs; as many as there is time to refit."""
+    """The best rung, and those that lessen its log loss on held-out photographs; as many as there is time to refit.
+
+    What held-out photographs say is of each member's own views. In the run that is left, members of smaller views see
+    the largest one resampled (`EnsembleNetwork`), and may answer otherwise now and then.
+    """
 
     name: str
     parts: tuple[MethodRung, ...]

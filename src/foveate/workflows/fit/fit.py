@@ -127,7 +127,7 @@ def _climbed(config: FitConfig, splits: Splits, out: Path, began: float, say: Ca
     ladder_rungs = tuple(
         each for each in ladder_rungs if each.name in ladder.speeds or not isinstance(each, MethodRung)
     )
-    if ladder.journal.content.winner is not None:  # nor does one choose anew that has chosen
+    if ladder.folds and ladder.journal.content.winner is not None:  # nor does one choose anew that has chosen
         ladder_rungs = tuple(each for each in ladder_rungs if ladder.journal.entry(each.name) is not None)
     ladder, answers = climb(ladder, ladder_rungs) if ladder.folds else (ladder, {})
     table = finish(ladder, ladder_rungs, answers, listed)
