@@ -20,16 +20,20 @@ from foveate.config.ensemble import EnsembleConfig
 from foveate.config.networks import BackboneConfig, PlainConfig, ProbeConfig
 from foveate.data.loading import EvaluationViews, evaluation_loader
 from foveate.errors import UserError
+from foveate.guided_zoom.config import Keep, PatchConfig, PoolConfig
 from foveate.inference.classifier import Classifier
 from foveate.networks.plain import PlainNetwork
 from foveate.recipes.config import TrainConfig
 from foveate.runs.context import RunContext
+from foveate.runs.guided_zoom_run import GuidedZoomRun
 from foveate.runs.held_out import HeldOutSource, read_held_out
 from foveate.runs.run import Run
 from foveate.workflows import ensemble as ensemble_module
 from foveate.workflows.analysis.localise import localise
+from foveate.workflows.build_guided_zoom import build_guided_zoom
 from foveate.workflows.compare import compare
 from foveate.workflows.ensemble import ensemble, fitted_shares, unseen
+from foveate.workflows.evidence_training import EvidenceTraining
 from foveate.workflows.hub.shared_files import without_places
 from foveate.workflows.model import load
 from foveate.workflows.train import train
@@ -191,3 +195,12 @@ def test_of_another_data_set_nothing_is_fitted(members: tuple[Run, Run], plumage
     gone = replace(QUIET, root=tmp_path / "gone", say=lines.append)
     assert ensemble(*members, out=tmp_path / "both", weights=(1.0, 1.0), context=gone).finished
     assert "nothing is calibrated" in lines[0]
+
+
+def test_guided_zoom_questions_it(members: tuple[Run, Run], tmp_path: Path) -> None:
+    run = ensemble(*members, out=tmp_path / "both", weights=(1.0, 1.0), context=QUIET)
+    pool = PoolConfig(patches=PatchConfig(source_size=96), keep=Keep.FIRST_ALWAYS)
+    (row, *_) = build_guided_zoom(run, tmp_path / "zoom", pool=pool, evidence=EvidenceTraining(epochs=1), context=QUIET)
+    assert row.change.refined == 1  # of all photographs
+    architecture = GuidedZoomRun.open(tmp_path / "zoom").evidence_run().config.network.timm_architecture
+    assert architecture == "test_efficientnet"
