@@ -25,6 +25,7 @@ from foveate.recipes.config import TrainConfig
 from foveate.runs.context import HERE, RunContext
 from foveate.runs.held_out import HeldOut, HeldOutSource, keep_calibrated, read_calibration
 from foveate.runs.run import Run, RunDescription
+from foveate.workflows.class_names import differing_class
 from foveate.workflows.held_out_answers import answers_of
 
 
@@ -123,14 +124,11 @@ def _check(members: Sequence[Run], weights: Sequence[float] | None) -> None:
         names = ", ".join(str(member.path) for member in members) or "none"
         raise UserError(f"an ensemble needs two runs or more, each once; got {names}; name others")
     for one, other in pairwise(members):
-        if one.class_names != other.class_names:
-            pairs = enumerate(zip(one.class_names, other.class_names, strict=False), 1)
-            place, first, second = next(((at, *pair) for at, pair in pairs if pair[0] != pair[1]), (0, "", ""))
-            which = f"class {place} is {first!r} and {second!r}" if place else "some are in the longer list alone"
+        if (differing := differing_class(one.class_names, other.class_names)) is not None:
             raise UserError(
                 f"the members of an ensemble know the same classes in the same order; {one.path} has "
-                f"{len(one.class_names)} and {other.path} {len(other.class_names)}, and {which}; train them on the "
-                "same data set"
+                f"{len(one.class_names)} and {other.path} {len(other.class_names)}, and class {differing.place} is "
+                f"{differing.one} and {differing.other}; train them on the same data set"
             )
     if weights is not None and (len(weights) != len(members) or not all(0 < each < np.inf for each in weights)):
         raise UserError(

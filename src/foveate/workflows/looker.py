@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import zip_longest
 from pathlib import Path
 
 from foveate.errors import UserError
@@ -12,6 +11,7 @@ from foveate.networks.looker import Looker
 from foveate.runs.looker_description import LookerDescription
 from foveate.runs.run import Run
 from foveate.training.checkpoints import resumed_from
+from foveate.workflows.class_names import differing_class
 
 
 def described_looker(folder: str | None, class_names: Sequence[str], out: Path) -> LookerDescription | None:
@@ -86,20 +86,14 @@ def check_looker(looker: Run, class_names: Sequence[str]) -> None:
         UserError: It is; of other classes the first that differs is named.
     """
     looker.metrics()  # for its error
-    pairs = enumerate(zip_longest(looker.class_names, class_names), 1)
-    differing = next(((place, *names) for place, names in pairs if names[0] != names[1]), None)
+    differing = differing_class(looker.class_names, class_names)
     if differing is None:
         return
-    place, its, there = differing
     raise UserError(
         f"a looker must know the classes that are recognised, in their order; {looker.path} has "
-        f"{len(looker.class_names)} and the recogniser {len(class_names)}, and class {place} is {_said(its)} there and "
-        f"{_said(there)} here; train the looker on the same data set"
+        f"{len(looker.class_names)} and the recogniser {len(class_names)}, and class {differing.place} is "
+        f"{differing.one} there and {differing.other} here; train the looker on the same data set"
     )
-
-
-def _said(name: str | None) -> str:
-    return "none" if name is None else repr(name)
 
 
 def _kept(out: Path) -> LookerDescription | None:
