@@ -34,6 +34,7 @@ from foveate.runs.run import Run
 from foveate.s3n.config import S3NConfig
 from foveate.s3n.network import S3N
 from foveate.workflows.evaluate import evaluate
+from foveate.workflows.operations import gflop_of_an_answer
 
 pytestmark = pytest.mark.usefixtures("without_noise")  # answers are compared with those of bare modules
 
@@ -119,6 +120,15 @@ def test_every_size_of_image_has_a_model() -> None:
         expected, logits = (each.logits(pixels(2, side)).original for each in (by_torch, by_openvino))
         torch.testing.assert_close(logits, expected, rtol=1e-3, atol=1e-4)
     assert compiled(by_openvino.network) == 2
+
+
+def test_its_passes_cost_what_torchs_do() -> None:
+    """It says nothing of its operations itself."""
+    placed = [Classifier.place(plain(), each) for each in (TORCH, OPENVINO)]
+    by_torch, by_openvino = (gflop_of_an_answer(each, 64) for each in placed)
+    assert by_openvino == by_torch > 0
+    placed[1].logits(pixels(1))
+    assert compiled(placed[1].network) == 1
 
 
 def test_four_threads_share_a_network() -> None:

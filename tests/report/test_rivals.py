@@ -139,6 +139,17 @@ def test_a_plain_network_that_goes_on_from_another_is_no_run_of_plain() -> None:
     assert len(lines) == 2
 
 
+def test_an_ensemble_costs_what_its_row_says_and_is_called_after_its_members() -> None:
+    """Its members' backbones may differ, so that passes alone say little."""
+    whose = {"preset": "plain + probe", "base": "small + large", "passes": 2}
+    rows = [row("ensemble", seed, 80.0 + seed, gflop=1.5, **whose) for seed in range(2)]
+    other = row("ensemble", 0, 85.0, gflop=2.5, **{**whose, "preset": "plain + s3n continued"})
+    lines = {line.name: line for line in rivals([*rows, other], [], pass_gflop)}
+    together = lines["ensemble: plain + probe"]
+    assert (together.top1, together.passes, together.gflop) == ((80.0, 81.0), 2, 1.5)
+    assert lines["ensemble: plain + s3n continued"].gflop == 2.5
+
+
 def test_rows_of_experiments_and_of_other_splits_are_no_lines() -> None:
     other = [
         *(row("plain", 0, 99.0, split="validation"), row("macnn", 0, 99.0), row("plain", 0, 99.0, measured="trust")),

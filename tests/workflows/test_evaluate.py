@@ -15,6 +15,7 @@ from jaxtyping import Float
 from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image
 from scipy.special import entr
+from torch.utils.flop_counter import FlopCounterMode
 
 from foveate.config.branches import Branch
 from foveate.config.data import DataConfig, TestViews
@@ -97,6 +98,10 @@ def test_each_branch_and_the_mean_of_all_is_measured(s3n_run: Run, tmp_path: Pat
     assert (row["decides_from"], row["attention"], row["partition"]) == ("o+d+c", None, None)
     assert row["branches"] == {name: round(100 * value, 2) for name, value in told.items()}
     assert row["milliseconds"] > 0
+    backbone = own.load_network().backbone
+    with FlopCounterMode(display=False) as counter:
+        backbone(torch.zeros(1, 3, 64, 64))
+    assert row["gflop"] == pytest.approx(3 * counter.get_total_flops() / 1e9, rel=0.06)  # beside them it does little
     assert "top-1, complementary" in done.report.read_text(encoding="utf-8")
 
 
@@ -120,7 +125,7 @@ def test_looking_closer_where_unsure_answers_as_foretold(s3n_run: Run, tmp_path:
     assert json.loads(done.report.with_suffix(".json").read_text())["report"] == done.report.stem
     row = json.loads((tmp_path / "rows.jsonl").read_text(encoding="utf-8"))
     assert (row["zoom_entropy_threshold"], row["looked_again"]) == (half.above, round(100 * half.share, 2))
-    assert row["passes"] == round(1 + 2 * half.share, 3)
+    assert (row["passes"], row["gflop"]) == (round(1 + 2 * half.share, 3), None)
     assert f"| {half.above:.4f} " in full.report.read_text(encoding="utf-8")
     assert read_predictions(full.report.with_suffix(".parquet")).metadata.get("zoom_entropy_threshold") is None
     model = load(own.path, hardware=own.config.hardware, zoom_entropy_threshold=half.above)

@@ -16,6 +16,7 @@ from foveate.report.result_versions import Measured
 
 PROBE, PLAIN, SEVERAL = "probe (logistic regression on frozen features)", "plain (fine-tuned)", ", mean of {} networks"
 ZOOM_FREE, THREE_LOOKS, CONTINUED = "zoom without training", "S3N", "S3N, continued"
+TOGETHER = "ensemble: "
 _ALONE = ", first look alone"
 FIRST_LOOK = THREE_LOOKS + _ALONE
 ON_PLAIN, ON_S3N = "Guided Zoom on plain", "Guided Zoom on S3N"
@@ -73,6 +74,7 @@ _RUNS: Mapping[str, Row] = {
     ZOOM_FREE: {**_WHOLE_S3N, "preset": "frozen"},
     THREE_LOOKS: {**_WHOLE_S3N, "preset": "foveate"},
     CONTINUED: {**_WHOLE_S3N, "preset": "continued"},
+    TOGETHER: {"method": "ensemble"},
 }
 _ZOOMS: Mapping[str, Row] = {
     ON_PLAIN: {"conventional": "plain", "preset": None},
@@ -140,8 +142,11 @@ def _lines(rows: Sequence[Row], pass_gflop: PassGflop, *, former: bool) -> list[
     lines = []
     for (name, base, size, source), answers in groups.items():
         passes = mean(answer.passes for answer in answers)
+        # Members of an ensemble may have backbones of their own, so that its rows say what an answer costs.
+        together = name.startswith(TOGETHER)
+        gflop = mean(each.row["gflop"] for each in answers) if together else passes * pass_gflop(base, size)
         minutes, top1 = _minutes([answer.row for answer in answers]), tuple(answer.top1 for answer in answers)
-        lines.append(Rival(name, base, size, source, passes, passes * pass_gflop(base, size), minutes, top1, former))
+        lines.append(Rival(name, base, size, source, passes, gflop, minutes, top1, former))
     return lines
 
 
@@ -185,11 +190,12 @@ def _answers(row: Row, *, former: bool) -> Iterator[Answer]:
     views = TestViews(row.get("views") or TestViews.CENTRE)
     alone = row.get("branch")
     for name in _matching(row, _RUNS):
+        whose = row["preset"] if name == TOGETHER else ""
         ending = _VIEWS[views] + (SEVERAL.format(row["members"]) if row.get("members") else "")
         weighed = WEIGHED if row.get("view_weights") else ""
-        if alone is None:
+        if alone is None and (name != TOGETHER or "gflop" in row):  # without it nothing says what it costs
             passes = row.get("passes", views.number * _looks(row))
-            yield Answer(name + weighed + ending, row, row["top1"], passes)
+            yield Answer(name + whose + weighed + ending, row, row["top1"], passes)
         first = row["top1"] if alone == Branch.ORIGINAL else row.get("branches", {}).get(Branch.ORIGINAL.value)
         if name in (THREE_LOOKS, CONTINUED) and first is not None and alone in (None, Branch.ORIGINAL):
             yield Answer(name + _ALONE + ending, row, first, views.number)

@@ -31,6 +31,7 @@ from foveate.runs.environment import environment
 from foveate.runs.held_out import read_held_out
 from foveate.runs.run import Run
 from foveate.workflows.answered_batches import AnsweredBatch, answered_batches
+from foveate.workflows.operations import gflop_of_an_answer
 from foveate.workflows.report_paths import measured_with, report_path
 from foveate.workflows.result_rows import add_row, result_row
 
@@ -310,12 +311,20 @@ def _row(run: Run, split: Split, views: TestViews, evaluation: Evaluation, class
         **result_row(Measured.ACCURACY, run, split, len(evaluation.records)),
         "views": views.value,
         "passes": round(evaluation.passes, 3),
+        "gflop": _gflop(run, views, classifier),
         "top1": round(100 * accuracy.top1.value, 2),
         "top5": round(100 * accuracy.top5.value, 2),
         "branches": {name: round(100 * top1.value, 2) for name, top1 in evaluation.branches.items()},
         "milliseconds": evaluation.milliseconds,
         "minutes": run.metrics()["minutes"],
     } | _deciding(evaluation, classifier)
+
+
+def _gflop(run: Run, views: TestViews, classifier: Classifier) -> float | None:
+    """Return what an answer costs; None where that depends on the photograph."""
+    if classifier.zoom_entropy_threshold is not None:
+        return None
+    return float(f"{views.number * gflop_of_an_answer(classifier, run.config.transforms.source):.3g}")
 
 
 def _deciding(evaluation: Evaluation, classifier: Classifier) -> dict[str, object]:

@@ -70,9 +70,8 @@ def add_row(file: Path, row: Mapping[str, Any]) -> None:
     Raises:
         UserError: As `append_json_line`.
     """
-    append_json_line(
-        file, row, apart=("milliseconds", "passes", "measured_command", "measured_commit", "measured_hardware")
-    )
+    apart = ("milliseconds", "passes", "gflop", "measured_command", "measured_commit", "measured_hardware")
+    append_json_line(file, row, apart=apart)
 
 
 def what_ran(what: str, described: Mapping[str, Any]) -> dict[str, Any]:

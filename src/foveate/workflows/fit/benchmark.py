@@ -7,7 +7,6 @@ from collections.abc import Callable
 from statistics import median
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 from foveate.data.loading import Batch
 from foveate.hardware import autocast_dtype, device_of
@@ -19,6 +18,7 @@ from foveate.training.frozen_layers import frozen
 from foveate.training.module import TrainingModule
 from foveate.training.optimiser import build_optimiser
 from foveate.workflows.fit.time_model import Speed
+from foveate.workflows.operations import gflop_of_an_answer
 
 _REPEATS, _LONG = 3, 3.0  # calls; of those that take more seconds one is enough
 _ANSWERS = 16
@@ -40,9 +40,7 @@ def measure_speed(config: TrainConfig, classes: int) -> Speed:
         images = torch.randint(0, 256, (_ANSWERS, 1, *2 * (config.transforms.source,), 3), dtype=torch.uint8)
         classifier = Classifier.place(network, config.hardware)
         answer = _seconds(lambda: classifier.branch_probabilities(images), config) / _ANSWERS
-        with FlopCounterMode(display=False) as counter:
-            classifier.branch_probabilities(images[:1])
-        gflop = float(f"{counter.get_total_flops() / 1e9:.3g}")  # heads make no difference
+        gflop = gflop_of_an_answer(classifier, config.transforms.source)  # heads make no difference
         step = 0.0 if config.network.solved else _step(network, config, classes)
     return Speed(step=step, answer=answer, passes=1.0 + network.skippable_views, gflop=gflop)
 
