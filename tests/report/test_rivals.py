@@ -148,6 +148,15 @@ def test_an_ensemble_costs_what_its_row_says_and_is_called_after_its_members() -
     together = lines["ensemble: plain + probe"]
     assert (together.top1, together.passes, together.gflop) == ((80.0, 81.0), 2, 1.5)
     assert lines["ensemble: plain + s3n continued"].gflop == 2.5
+    larger = row("ensemble", 2, 90.0, gflop=3.0, **whose)  # other backbones in its place
+    assert [line.top1 for line in rivals([*rows, larger], [], pass_gflop)] == [(80.0, 81.0), (90.0,)]
+    assert rivals([row("ensemble", 0, 80.0, **whose)], [], pass_gflop) == [], "an older row does not say it"
+
+
+def test_a_network_that_remembers_more_is_a_line_of_its_own() -> None:
+    lines = lines_of(row("plain", 0, 70.0, pretrained_share=0.1), row("plain", 0, 74.0, pretrained_share=0.4))
+    assert lines[PLAIN, "small", 224].top1 == (70.0,)
+    assert lines[f"{PLAIN}, 40% of its first weights", "small", 224].top1 == (74.0,)
 
 
 def test_rows_of_experiments_and_of_other_splits_are_no_lines() -> None:

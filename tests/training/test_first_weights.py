@@ -12,6 +12,7 @@ from foveate import BackboneConfig, HeadStart, PlainConfig, S3NConfig, TrainConf
 from foveate.backbones.weights import load_weights
 from foveate.errors import UserError
 from foveate.training.first_weights import keep_first_weights, mix_with_first_weights
+from foveate.workflows.pretrained_shares import with_share
 
 BACKBONE = BackboneConfig(architecture="test_efficientnet", weights="none")
 PROBED = PlainConfig(backbone=BACKBONE, head=HeadStart.PROBE)
@@ -49,6 +50,29 @@ def test_a_training_leaves_the_mean_of_its_first_and_last_weights(quick: TrainCo
     for name, each in mean.items():
         expected = 0.4 * first[name] + 0.6 * last[name] if each.is_floating_point() else last[name]
         torch.testing.assert_close(each, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_another_share_is_what_the_same_training_leaves_with_it(quick: TrainConfig, tmp_path: Path) -> None:
+    done = train(replace(quick, network=PROBED, pretrained_share=0.4), tmp_path / "run", say=lambda line: None)
+    first, mean = load_weights(done.path / "checkpoints" / "first.safetensors"), load_weights(done.weights)
+    for share in (0.1, 0.7):
+        other = with_share(done, share, tmp_path / f"{share}")
+        assert other.finished
+        assert other.differences(done.config) == ["config.pretrained_share"]
+        assert (other.environment(), other.metrics()) == (done.environment(), done.metrics())
+        assert other.trained_ids() == done.trained_ids()
+        for name, each in load_weights(other.weights).items():
+            last = (mean[name] - 0.4 * first[name]) / 0.6 if each.is_floating_point() else mean[name]
+            expected = share * first[name] + (1 - share) * last if each.is_floating_point() else last
+            torch.testing.assert_close(each, expected, rtol=1e-4, atol=1e-5)
+    kept = other.weights.stat().st_mtime_ns
+    assert with_share(done, 0.7, other.path).weights.stat().st_mtime_ns == kept
+    with pytest.raises(UserError, match="never overwritten"):
+        with_share(done, 0.2, other.path)
+    (done.path / "checkpoints" / "first.safetensors").unlink()
+    with pytest.raises(UserError, match=r"has no checkpoints/first.safetensors; train it with --pretrained-share 0\.2"):
+        with_share(done, 0.2, tmp_path / "new")
+    assert not (tmp_path / "new").exists()
 
 
 @pytest.mark.parametrize("network", [PlainConfig(backbone=BACKBONE), S3NConfig(backbone=BACKBONE)])

@@ -102,6 +102,16 @@ def test_each_branch_and_the_mean_of_all_is_measured(s3n_run: Run, tmp_path: Pat
     with FlopCounterMode(display=False) as counter:
         backbone(torch.zeros(1, 3, 64, 64))
     assert row["gflop"] == pytest.approx(3 * counter.get_total_flops() / 1e9, rel=0.06)  # beside them it does little
+    results = tmp_path / "more.jsonl"
+    context = RunContext(hardware=own.config.hardware, results=results, say=silent)
+    evaluate(own, views=TestViews.FLIP, context=context)
+    evaluate(own, branch=Branch.ORIGINAL, context=context)
+    more = [json.loads(line)["gflop"] for line in results.read_text(encoding="utf-8").splitlines()]
+    assert more == pytest.approx([2 * row["gflop"], row["gflop"] / 3], rel=0.06)
+    older = {name: value for name, value in row.items() if name not in ("gflop", "pretrained_share")}
+    results.write_text(json.dumps(older) + "\n", encoding="utf-8")
+    evaluate(own, context=context)
+    assert len(results.read_text(encoding="utf-8").splitlines()) == 1, "it was measured before"
     assert "top-1, complementary" in done.report.read_text(encoding="utf-8")
 
 

@@ -12,6 +12,7 @@ from foveate.config.branches import Branch
 from foveate.config.data import Split, TestViews
 from foveate.grounding.usual import USUAL, Family
 from foveate.guided_zoom.config import PAPER_PATCH, PoolConfig, RefinementConfig
+from foveate.recipes.plain import plain
 from foveate.report.result_versions import Measured
 
 PROBE, PLAIN, SEVERAL = "probe (logistic regression on frozen features)", "plain (fine-tuned)", ", mean of {} networks"
@@ -21,6 +22,7 @@ _ALONE = ", first look alone"
 FIRST_LOOK = THREE_LOOKS + _ALONE
 ON_PLAIN, ON_S3N = "Guided Zoom on plain", "Guided Zoom on S3N"
 LONGER, TUNED, WEIGHED = ", {} times the steps", ", tuned", ", views weighed"
+REMEMBERED = ", {:.0f}% of its first weights"
 _VIEWS = {TestViews.CENTRE: "", TestViews.FLIP: ", mirrored", TestViews.TEN_CROP: ", ten-crop"}
 
 Row = Mapping[str, Any]
@@ -39,7 +41,7 @@ class Rival:
     passes: float
     """Of a CNN over one photograph, or over a part of it, for one answer; the mean over the runs."""
     gflop: float
-    """Of these passes; a multiply-add counts as two operations."""
+    """Of these passes, or of an ensemble's answer what its rows say; a multiply-add counts as two operations."""
     minutes: float | None
     """Of training on a processor, the median of the runs; None where no row says it."""
     top1: tuple[float, ...]
@@ -82,6 +84,7 @@ _ZOOMS: Mapping[str, Row] = {
 }
 _FORMER_WEIGHTS = (0.4, 0.3)
 """Of a Guided Zoom, with patches of the papers' side: the default until 2026-11-28."""
+_USUAL_SHARE = plain().pretrained_share
 _VARIED = ("attention", "partition", "zoom_entropy_threshold")
 """What makes a row one of an experiment and not of its method's default, where it is not None."""
 
@@ -92,7 +95,7 @@ def rivals(rows: Sequence[Row], former: Sequence[Row], pass_gflop: PassGflop) ->
     Args:
         rows: Of test splits, as `read_rows` returns them, of one data set.
         former: Such rows of a former recipe: of what `rows` do not have, in former settings of Guided Zoom or today's.
-        pass_gflop: What one pass costs.
+        pass_gflop: What one pass costs; rows of ensembles say themselves what an answer does.
     """
     lines = _lines(rows, pass_gflop, former=False)
     for older in (rows, former):  # a Guided Zoom of its former settings may be that of a network of today's
@@ -138,13 +141,13 @@ def _lines(rows: Sequence[Row], pass_gflop: PassGflop, *, former: bool) -> list[
         [answer for row in rows if row["split"] == Split.TEST for answer in _answers(row, former=former)]
     ):
         row = answer.row
-        groups[answer.name, row["base"], row["input_size"], row["source_size"]].append(answer)
-    lines = []
-    for (name, base, size, source), answers in groups.items():
-        passes = mean(answer.passes for answer in answers)
         # Members of an ensemble may have backbones of their own, so that its rows say what an answer costs.
-        together = name.startswith(TOGETHER)
-        gflop = mean(each.row["gflop"] for each in answers) if together else passes * pass_gflop(base, size)
+        said = row["gflop"] if answer.name.startswith(TOGETHER) else None
+        groups[answer.name, row["base"], row["input_size"], row["source_size"], said].append(answer)
+    lines = []
+    for (name, base, size, source, said), answers in groups.items():
+        passes = mean(answer.passes for answer in answers)
+        gflop = passes * pass_gflop(base, size) if said is None else said
         minutes, top1 = _minutes([answer.row for answer in answers]), tuple(answer.top1 for answer in answers)
         lines.append(Rival(name, base, size, source, passes, gflop, minutes, top1, former))
     return lines
@@ -193,12 +196,14 @@ def _answers(row: Row, *, former: bool) -> Iterator[Answer]:
         whose = row["preset"] if name == TOGETHER else ""
         ending = _VIEWS[views] + (SEVERAL.format(row["members"]) if row.get("members") else "")
         weighed = WEIGHED if row.get("view_weights") else ""
+        share = row.get("pretrained_share")
+        whose += REMEMBERED.format(100 * share) if share and share != _USUAL_SHARE else ""
         if alone is None and (name != TOGETHER or "gflop" in row):  # without it nothing says what it costs
             passes = row.get("passes", views.number * _looks(row))
             yield Answer(name + whose + weighed + ending, row, row["top1"], passes)
         first = row["top1"] if alone == Branch.ORIGINAL else row.get("branches", {}).get(Branch.ORIGINAL.value)
         if name in (THREE_LOOKS, CONTINUED) and first is not None and alone in (None, Branch.ORIGINAL):
-            yield Answer(name + _ALONE + ending, row, first, views.number)
+            yield Answer(name + _ALONE + whose + ending, row, first, views.number)
 
 
 def _matching(row: Row, kinds: Mapping[str, Row]) -> list[str]:

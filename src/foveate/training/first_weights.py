@@ -9,17 +9,18 @@ from torch import nn
 
 from foveate.backbones.weights import load_weights, save_weights
 
-_FILE = "checkpoints/first.safetensors"
+FIRST = Path("checkpoints/first.safetensors")
+"""In the run folder."""
 
 
 def keep_first_weights(network: nn.Module, folder: Path) -> None:
     """Keep the weights before the first step in a run folder, for the end of a training that may be interrupted."""
-    (folder / _FILE).parent.mkdir(parents=True, exist_ok=True)
-    save_weights(folder / _FILE, network.state_dict())
+    (folder / FIRST).parent.mkdir(parents=True, exist_ok=True)
+    save_weights(folder / FIRST, network.state_dict())
 
 
 @torch.no_grad()
-def mix_with_first_weights(network: nn.Module, folder: Path, share: float) -> None:
+def mix_with_first_weights(network: nn.Module, folder: Path, share: float, mixed: float = 0.0) -> None:
     """Overwrite every weight, and every statistic of a batch norm, with a mean of what it was and what it is.
 
     Counts, which are no numbers to average, stay as they are.
@@ -28,11 +29,12 @@ def mix_with_first_weights(network: nn.Module, folder: Path, share: float) -> No
         network: Trained.
         folder: The run folder, where `keep_first_weights` kept what it began with.
         share: Of the first weights, in [0, 1).
+        mixed: The share of them that its weights have already, in [0, 1).
 
     Raises:
         UserError: The file is missing or damaged.
     """
-    first = load_weights(folder / _FILE)
+    first = load_weights(folder / FIRST)
     for name, value in network.state_dict().items():
         if value.is_floating_point():
-            value.lerp_(first[name].to(value), share)
+            value.lerp_(first[name].to(value), (share - mixed) / (1 - mixed))

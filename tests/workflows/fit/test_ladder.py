@@ -19,7 +19,14 @@ from PIL import Image
 import foveate
 from foveate.config.data import DataConfig, OnError
 from foveate.config.hardware import HardwareConfig
-from foveate.config.networks import BackboneConfig, BackboneNetworkConfig, NetworkConfig, PlainConfig, ProbeConfig
+from foveate.config.networks import (
+    BackboneConfig,
+    BackboneNetworkConfig,
+    HeadStart,
+    NetworkConfig,
+    PlainConfig,
+    ProbeConfig,
+)
 from foveate.data.loading import EvaluationViews, TrainingViews
 from foveate.data.records import ImageRecord
 from foveate.errors import UserError
@@ -318,6 +325,53 @@ def test_a_guided_zoom_that_wins_is_left_whole(birds: Path, tmp_path: Path, monk
     assert len(held_out.decision.ids) == 24
     assert foveate.load(moved).predict(next(birds.rglob("*.jpg"))).best.class_name
     assert f"foveate report {tmp_path / 'fit'} " in lines[-1]
+
+
+def test_held_out_photographs_say_how_much_the_first_weights_count(
+    birds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The share of the least loss is kept: in the answers, in the training on all photographs, and for Guided Zoom."""
+    network = PlainConfig(backbone=BACKBONE, head=HeadStart.PROBE)
+    plain = TrainedRung("plain", lambda root: replace(_recipe(network)(root), pretrained_share=0.1))
+    monkeypatch.setattr(fit_module, "rungs", lambda: (small_rungs()[0], plain))
+    take(monkeypatch, "plain")
+    measured: dict[float, list[Answers]] = {}
+
+    def loss(parts: Sequence[Answers]) -> float:
+        share = (0.1, 0.25, 0.4)[len(measured)]
+        measured[share] = [*parts]
+        return abs(share - 0.25)
+
+    monkeypatch.setattr(method_rungs, "_log_loss", loss)
+    runs: list[Run] = []
+
+    def stop(line: str) -> None:
+        if "plain: fold 2 of 2" in line:
+            raise KeyboardInterrupt
+
+    def say(line: str) -> None:
+        if "plain is taken" in line:
+            runs.extend(plain.fold_run(ladders[0], fold) for fold in range(2))
+
+    ladders: list[Ladder] = []
+    finished = fit_module.finish
+    monkeypatch.setattr(fit_module, "finish", lambda *given: (ladders.append(given[0]), finished(*given))[1])
+    with pytest.raises(KeyboardInterrupt):
+        fitted(birds, tmp_path / "fit", say=stop)
+    table = fitted(birds, tmp_path / "fit", say=say).ladder
+    assert [run.config.pretrained_share for run in runs] == [0.25, 0.25]
+    assert Run.open(tmp_path / "fit").config.pretrained_share == 0.25
+    assert table.rungs[1].note == "25% of the weights that it began with"
+    held_out = read_held_out(tmp_path / "fit")
+    assert held_out is not None
+    of_share = [np.concatenate([decision(part).probabilities for part in parts]) for parts in measured.values()]
+    assert len({answers.tobytes() for answers in of_share}) == 3
+    assert_same_rows(held_out.decision.probabilities, of_share[1])
+
+
+def assert_same_rows(one: np.ndarray, other: np.ndarray) -> None:
+    """In whichever order."""
+    np.testing.assert_array_equal(*(each[np.lexsort(each.T)] for each in (one, other)))
 
 
 def test_a_part_is_held_out_once_where_more_takes_too_long(

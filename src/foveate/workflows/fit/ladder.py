@@ -118,17 +118,31 @@ class Ladder:
         """
         if is_answered(self.work(rung)):
             return kept_answers(self.work(rung))
+        return self.keep(rung, self.of_each_fold(rung, without))
+
+    def of_each_fold(
+        self, rung: str, without: Callable[[int], tuple[Classifier, TrainConfig]], *, again: str | None = None
+    ) -> list[Answers]:
+        """Return the answers of each fold; arguments as in `over_folds`.
+
+        Args:
+            rung: As there.
+            without: As there.
+            again: The name of what answers beside the rung itself, in little time and without a word; None: the rung.
+        """
+        names = () if again is None else (again,)
         for fold in range(self.folds):
-            folder = self.work(rung, f"fold-{fold + 1}")
+            folder = self.work(rung, f"fold-{fold + 1}", *names)
             if not is_answered(folder):
-                if fold and rung != LOWEST:
+                if fold and rung != LOWEST and again is None:
                     self.check_time()
-                self.step(f"{rung}: fold {fold + 1} of {self.folds}")
+                if again is None:
+                    self.step(f"{rung}: fold {fold + 1} of {self.folds}")
                 classifier, config = without(fold)
                 answers = answers_of(classifier, self.divided(fold)[1], config, self.splits.class_names)
                 write_held_out(folder, answers, HeldOutSource.OUT_OF_FOLD)
                 self.journal.write()
-        return self.keep(rung, [kept_answers(self.work(rung, f"fold-{fold + 1}")) for fold in range(self.folds)])
+        return [kept_answers(self.work(rung, f"fold-{fold + 1}", *names)) for fold in range(self.folds)]
 
     def keep(self, rung: str, parts: Sequence[Answers]) -> Answers:
         """Put the answers of all folds together and keep them."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
@@ -14,7 +15,11 @@ from typing_extensions import override
 
 from foveate.config.branches import Branch
 from foveate.data.records import labels_of
+from foveate.evaluation.temperature import fit_temperature, mean_log_loss
+from foveate.evaluation.view_weights import log_answers
+from foveate.files.documents import read_json, write_json
 from foveate.inference.classifier import Classifier
+from foveate.networks.answers import decision
 from foveate.networks.network import FrozenFeatures, Network
 from foveate.recipes.config import TrainConfig
 from foveate.recipes.methods import create_network
@@ -23,8 +28,9 @@ from foveate.runs.run import Run
 from foveate.training.frozen_features import MADE_ANEW, MADE_BEFORE, KeptFeatures
 from foveate.training.solve import group_numbers
 from foveate.workflows.evaluate import evaluate
-from foveate.workflows.fit.ladder import Answers, Ladder, Rung, configured
+from foveate.workflows.fit.ladder import Answers, Ladder, Rung, configured, is_answered, kept_answers
 from foveate.workflows.fit.time_model import RungTime, Speed
+from foveate.workflows.pretrained_shares import with_share
 from foveate.workflows.train import train, trained
 
 _FEATURE_VIEWS = 2
@@ -33,6 +39,9 @@ _SOLVING, _SOLVING_OF_FEW = 6 / (832 * 39), 2 / 384
 """Seconds in which a probe is fitted, for each photograph and class, and at least for each photograph up to `_FEW`;
 measured on a core with 832 photographs of 39 classes and 600 of 20."""
 _FEW = 384
+_SHARES = 0.1, 0.25, 0.4
+"""Of the weights that a training began with, in those that it leaves."""
+_SHARE = "share.json"
 
 
 @dataclass(frozen=True)
@@ -72,7 +81,11 @@ def tested(ladder: Ladder) -> float:
 
 @dataclass(frozen=True)
 class TrainedRung(MethodRung):
-    """A method that is trained."""
+    """A method that is trained.
+
+    Where its weights are averaged with those that it began with, held-out photographs say how much these count: what
+    remembers birds forgets no bird, and what never saw a car has little to remember. No training is needed for that.
+    """
 
     @property
     @override
@@ -85,23 +98,78 @@ class TrainedRung(MethodRung):
         config = configured(self.recipe, ladder.config, ladder.config.data)
         photographs, folds = len(ladder.splits.train), ladder.folds
         learned = photographs - ladder.held_out // folds
-        answers = machine.answers(speed, ladder.held_out)
+        answers = (1 + len(_further_shares(config))) * machine.answers(speed, ladder.held_out)
         without = _heads(ladder, config, speed, learned) + machine.training(ladder.of_fold(config), speed, learned)
         refit = _heads(ladder, config, speed, photographs) + machine.training(ladder.on_all(config), speed, photographs)
         return RungTime(folds * without + answers, refit)
 
     @override
     def climb(self, ladder: Ladder) -> Answers:
-        return ladder.over_folds(self.name, lambda fold: self._without(ladder, fold))
+        if is_answered(ladder.work(self.name)):
+            return kept_answers(ladder.work(self.name))
+        config = ladder.training(self.recipe)
+        parts = {config.pretrained_share: ladder.of_each_fold(self.name, lambda fold: _placed(self._own(ladder, fold)))}
+        for share in _further_shares(config):
+            parts[share] = self._answers_with(ladder, share)
+        best = min(parts, key=lambda share: _log_loss(parts[share]))  # of equals the recipe's own
+        write_json(ladder.work(self.name, _SHARE), {"pretrained_share": best})
+        return ladder.keep(self.name, parts[best])
+
+    @override
+    def rests_on(self, ladder: Ladder) -> str | None:
+        share = self._share(ladder)
+        return None if share is None else f"{100 * share:.0f}% of the weights that it began with"
+
+    @override
+    def refit(self, ladder: Ladder, out: Path) -> None:
+        config, share = ladder.training(self.recipe), self._share(ladder)
+        train(config if share is None else replace(config, pretrained_share=share), out, say=ladder.detail)
 
     def fold_run(self, ladder: Ladder, fold: int) -> Run:
         """Return the run of what is trained without a fold."""
+        share = self._share(ladder)
+        return self._own(ladder, fold) if share is None else self._mixed(ladder, fold, share)
+
+    def _own(self, ladder: Ladder, fold: int) -> Run:
         folder = ladder.work(self.name, f"fold-{fold + 1}", "run")
         return trained(ladder.training(self.recipe, fold), folder, say=ladder.detail_in_time)
 
-    def _without(self, ladder: Ladder, fold: int) -> tuple[Classifier, TrainConfig]:
-        run = self.fold_run(ladder, fold)
-        return Classifier.place(run.load_network(), run.config.hardware), run.config
+    def _mixed(self, ladder: Ladder, fold: int, share: float) -> Run:
+        folder = ladder.work(self.name, f"fold-{fold + 1}", _named(share), "run")
+        return with_share(self._own(ladder, fold), share, folder)
+
+    def _answers_with(self, ladder: Ladder, share: float) -> list[Answers]:
+        def without(fold: int) -> tuple[Classifier, TrainConfig]:
+            return _placed(self._mixed(ladder, fold, share))
+
+        return ladder.of_each_fold(self.name, without, again=_named(share))
+
+    def _share(self, ladder: Ladder) -> float | None:
+        """Return the share that held-out photographs chose; None: that of the recipe, or it is not climbed."""
+        file = ladder.work(self.name, _SHARE)
+        share = read_json(file)["pretrained_share"] if file.exists() else None
+        return None if share == ladder.training(self.recipe).pretrained_share else share
+
+
+def _further_shares(config: TrainConfig) -> list[float]:
+    """Return the shares of the first weights that are tried beside a recipe's own, where it has one."""
+    return [each for each in _SHARES if each != config.pretrained_share] if config.pretrained_share else []
+
+
+def _named(share: float) -> str:
+    return f"share-{share:g}"
+
+
+def _placed(run: Run) -> tuple[Classifier, TrainConfig]:
+    return Classifier.place(run.load_network(), run.config.hardware), run.config
+
+
+def _log_loss(parts: Sequence[Answers]) -> float:
+    """Return the mean log loss of the answers to all folds, at the temperature that suits them best."""
+    tables = [decision(part) for part in parts]
+    logs = np.concatenate([log_answers([table.probabilities])[:, 0] for table in tables])
+    labels = np.concatenate([table.labels for table in tables])
+    return mean_log_loss(logs / fit_temperature(logs, labels), labels)
 
 
 @dataclass(frozen=True)
