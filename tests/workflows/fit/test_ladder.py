@@ -331,8 +331,7 @@ def test_held_out_photographs_say_how_much_the_first_weights_count(
     birds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The share of the least loss is kept: in the answers, in the training on all photographs, and for Guided Zoom."""
-    network = PlainConfig(backbone=BACKBONE, head=HeadStart.PROBE)
-    plain = TrainedRung("plain", lambda root: replace(_recipe(network)(root), pretrained_share=0.1))
+    plain = remembering()
     monkeypatch.setattr(fit_module, "rungs", lambda: (small_rungs()[0], plain))
     take(monkeypatch, "plain")
     measured: dict[float, list[Answers]] = {}
@@ -367,6 +366,30 @@ def test_held_out_photographs_say_how_much_the_first_weights_count(
     of_share = [np.concatenate([decision(part).probabilities for part in parts]) for parts in measured.values()]
     assert len({answers.tobytes() for answers in of_share}) == 3
     assert_same_rows(held_out.decision.probabilities, of_share[1])
+
+
+def test_where_trainings_are_held_back_the_recipes_own_share_stays(
+    birds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After half a training what it began with would count too much."""
+    monkeypatch.setattr(plan, "_LEAST_OF_ONE", 8)
+    monkeypatch.setattr(plan, "_most_rungs", lambda plans, _: plans[-1])
+    monkeypatch.setattr(fit_module, "rungs", lambda: (small_rungs()[0], remembering()))
+    monkeypatch.setattr(method_rungs, "with_share", unexpected)
+    take(monkeypatch, "plain")
+    table = fitted(birds, tmp_path / "fit").ladder
+    assert (table.folds, table.fold_share) == (1, 0.5)
+    assert Run.open(tmp_path / "fit").config.pretrained_share == 0.1
+
+
+def unexpected(*given: object) -> Run:
+    raise AssertionError("another share was tried")
+
+
+def remembering() -> TrainedRung:
+    """A method whose weights are averaged with those that it began with."""
+    network = PlainConfig(backbone=BACKBONE, head=HeadStart.PROBE)
+    return TrainedRung("plain", lambda root: replace(_recipe(network)(root), pretrained_share=0.1))
 
 
 def assert_same_rows(one: np.ndarray, other: np.ndarray) -> None:

@@ -83,8 +83,8 @@ def tested(ladder: Ladder) -> float:
 class TrainedRung(MethodRung):
     """A method that is trained.
 
-    Where its weights are averaged with those that it began with, held-out photographs say how much these count: what
-    remembers birds forgets no bird, and what never saw a car has little to remember. No training is needed for that.
+    Where its weights are averaged with those that it began with, held-out photographs say how much these count, in no
+    further training: ImageNet knows much of birds and little of cars.
     """
 
     @property
@@ -98,7 +98,7 @@ class TrainedRung(MethodRung):
         config = configured(self.recipe, ladder.config, ladder.config.data)
         photographs, folds = len(ladder.splits.train), ladder.folds
         learned = photographs - ladder.held_out // folds
-        answers = (1 + len(_further_shares(config))) * machine.answers(speed, ladder.held_out)
+        answers = (1 + len(_further_shares(ladder, config))) * machine.answers(speed, ladder.held_out)
         without = _heads(ladder, config, speed, learned) + machine.training(ladder.of_fold(config), speed, learned)
         refit = _heads(ladder, config, speed, photographs) + machine.training(ladder.on_all(config), speed, photographs)
         return RungTime(folds * without + answers, refit)
@@ -109,7 +109,7 @@ class TrainedRung(MethodRung):
             return kept_answers(ladder.work(self.name))
         config = ladder.training(self.recipe)
         parts = {config.pretrained_share: ladder.of_each_fold(self.name, lambda fold: _placed(self._own(ladder, fold)))}
-        for share in _further_shares(config):
+        for share in _further_shares(ladder, config):
             parts[share] = self._answers_with(ladder, share)
         best = min(parts, key=lambda share: _log_loss(parts[share]))  # of equals the recipe's own
         write_json(ladder.work(self.name, _SHARE), {"pretrained_share": best})
@@ -151,9 +151,14 @@ class TrainedRung(MethodRung):
         return None if share == ladder.training(self.recipe).pretrained_share else share
 
 
-def _further_shares(config: TrainConfig) -> list[float]:
-    """Return the shares of the first weights that are tried beside a recipe's own, where it has one."""
-    return [each for each in _SHARES if each != config.pretrained_share] if config.pretrained_share else []
+def _further_shares(ladder: Ladder, config: TrainConfig) -> list[float]:
+    """Return the shares of the first weights that are tried beside a recipe's own, where it has one.
+
+    None where trainings are held back without a fold: what they began with would count too much.
+    """
+    if not config.pretrained_share or ladder.fold_share < 1:
+        return []
+    return [each for each in _SHARES if each != config.pretrained_share]
 
 
 def _named(share: float) -> str:
