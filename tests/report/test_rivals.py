@@ -157,6 +157,15 @@ def test_a_network_that_remembers_more_is_a_line_of_its_own() -> None:
     lines = lines_of(row("plain", 0, 70.0, pretrained_share=0.1), row("plain", 0, 74.0, pretrained_share=0.4))
     assert lines[PLAIN, "small", 224].top1 == (70.0,)
     assert lines[f"{PLAIN}, 40% of its first weights", "small", 224].top1 == (74.0,)
+    lines = lines_of(
+        row("plain", 0, 70.0),
+        row("plain", 0, 60.0, pretrained_share=0.0),
+        row("probe", 0, 50.0, epochs=None, pretrained_share=None),
+    )
+    assert {name for name, *_ in lines} == {PLAIN, f"{PLAIN}, 0% of its first weights", PROBE}
+    assert {name for name, *_ in lines_of(zoomed(0, 80.0, pretrained_share=0.4))} == {
+        f"{ON_PLAIN}, 40% of its first weights"
+    }
 
 
 def test_rows_of_experiments_and_of_other_splits_are_no_lines() -> None:

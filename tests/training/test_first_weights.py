@@ -69,7 +69,11 @@ def test_another_share_is_what_the_same_training_leaves_with_it(quick: TrainConf
     assert with_share(done, 0.7, other.path).weights.stat().st_mtime_ns == kept
     with pytest.raises(UserError, match="never overwritten"):
         with_share(done, 0.2, other.path)
-    (done.path / "checkpoints" / "first.safetensors").unlink()
+    damaged = done.path / "checkpoints" / "first.safetensors"
+    damaged.write_bytes(damaged.read_bytes()[:1000])
+    with pytest.raises(UserError, match=r"first.safetensors must hold the weights that the training began with"):
+        with_share(done, 0.2, tmp_path / "new")
+    damaged.unlink()
     with pytest.raises(UserError, match=r"has no checkpoints/first.safetensors; train it with --pretrained-share 0\.2"):
         with_share(done, 0.2, tmp_path / "new")
     assert not (tmp_path / "new").exists()

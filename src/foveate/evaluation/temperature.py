@@ -32,10 +32,23 @@ def fit_temperature(logits: NDArray[np.floating], labels: NDArray[np.integer]) -
     """
     if (truth_ranks(logits, labels) == 0).all() or len(labels) < LEAST_PHOTOGRAPHS:
         return 1.0
+    return _best(logits, labels)[0]
+
+
+def least_log_loss(logits: NDArray[np.floating], labels: NDArray[np.integer]) -> float:
+    """Return the least mean log loss at any temperature, in nats, by which networks are compared; arguments as above.
+
+    Of answers that are all right, and of however few, too: each network is asked at the temperature that suits it.
+    """
+    return _best(logits, labels)[1]
+
+
+def _best(logits: NDArray[np.floating], labels: NDArray[np.integer]) -> tuple[float, float]:
+    """Return the temperature of the least mean log loss, and that loss."""
     values = logits.astype(np.float64)
     bounds = (math.log(LOWEST), math.log(HIGHEST))
     found = minimize_scalar(lambda log_t: mean_log_loss(values / math.exp(log_t), labels), bounds=bounds)
-    return float(math.exp(found.x))
+    return float(math.exp(found.x)), float(found.fun)
 
 
 def mean_log_loss(logits: NDArray[np.floating], labels: NDArray[np.integer]) -> float:

@@ -10,6 +10,7 @@ from typing import Any
 
 from foveate.guided_zoom.config import PAPER_PATCH, RefinementConfig
 from foveate.report.result_versions import Measured
+from foveate.report.rivals import remembered
 from foveate.report.tables import markdown_table
 
 BEGIN, END = "<!-- results: made by `make tables` -->", "<!-- end of results -->"
@@ -35,7 +36,7 @@ def _groups(rows: Sequence[Mapping[str, Any]]) -> dict[tuple[Any, ...], list[Map
     groups: dict[tuple[Any, ...], list[Mapping[str, Any]]] = defaultdict(list)
     for row in rows:
         settings = (row.get(name, "centre" if name == "views" else None) for name in _ONE_METHOD)
-        groups[*settings, _preset(row), row.get("view_weights") is None].append(row)
+        groups[*settings, _preset(row), remembered(row), row.get("view_weights") is None].append(row)
     return groups
 
 
@@ -65,6 +66,8 @@ def _name(row: Mapping[str, Any]) -> str:
         named.append(f"mean of {row['members']} networks")
     if row.get("view_weights") is not None:
         named.append("views weighed on held-out photographs")
+    if words := remembered(row):
+        named.append(words)
     return f"{row['method']} ({', '.join(named)})" if named else str(row["method"])
 
 
@@ -161,7 +164,9 @@ def refinement_table(rows: Sequence[Mapping[str, Any]]) -> str:
     groups: dict[tuple[Any, ...], list[Mapping[str, Any]]] = defaultdict(list)
     for row in rows:
         weights = () if _freely_fitted(row) else tuple(row["weights"])  # what is fitted differs from seed to seed
-        groups[*(row.get(name) for name in _ONE_ZOOM), _preset(row), _evidence(row), weights].append(row)
+        groups[*(row.get(name) for name in _ONE_ZOOM), _preset(row), remembered(row), _evidence(row), weights].append(
+            row
+        )
     several = len({row.get("dataset") for row in rows}) > 1
     where = ("data set",) if several else ()
     header = (

@@ -22,7 +22,7 @@ _ALONE = ", first look alone"
 FIRST_LOOK = THREE_LOOKS + _ALONE
 ON_PLAIN, ON_S3N = "Guided Zoom on plain", "Guided Zoom on S3N"
 LONGER, TUNED, WEIGHED = ", {} times the steps", ", tuned", ", views weighed"
-REMEMBERED = ", {:.0f}% of its first weights"
+REMEMBERED = "{:.0f}% of its first weights"
 _VIEWS = {TestViews.CENTRE: "", TestViews.FLIP: ", mirrored", TestViews.TEN_CROP: ", ten-crop"}
 
 Row = Mapping[str, Any]
@@ -84,7 +84,8 @@ _ZOOMS: Mapping[str, Row] = {
 }
 _FORMER_WEIGHTS = (0.4, 0.3)
 """Of a Guided Zoom, with patches of the papers' side: the default until 2026-11-28."""
-_USUAL_SHARE = plain().pretrained_share
+USUAL_SHARE = plain().pretrained_share
+"""Of the first weights, in the networks that are trained here."""
 _VARIED = ("attention", "partition", "zoom_entropy_threshold")
 """What makes a row one of an experiment and not of its method's default, where it is not None."""
 
@@ -187,7 +188,8 @@ def _answers(row: Row, *, former: bool) -> Iterator[Answer]:
         return
     if row["measured"] == Measured.REFINEMENT and _usual_zoom(row, former=former):
         tuned = TUNED if row.get("tuned_on") else ""
-        yield from (Answer(name + tuned, row, row["top1"], _zoom_passes(row)) for name in _matching(row, _ZOOMS))
+        whose = tuned + _ending(remembered(row))
+        yield from (Answer(name + whose, row, row["top1"], _zoom_passes(row)) for name in _matching(row, _ZOOMS))
     if row["measured"] != Measured.ACCURACY:
         return
     views = TestViews(row.get("views") or TestViews.CENTRE)
@@ -196,14 +198,23 @@ def _answers(row: Row, *, former: bool) -> Iterator[Answer]:
         whose = row["preset"] if name == TOGETHER else ""
         ending = _VIEWS[views] + (SEVERAL.format(row["members"]) if row.get("members") else "")
         weighed = WEIGHED if row.get("view_weights") else ""
-        share = row.get("pretrained_share")
-        whose += REMEMBERED.format(100 * share) if share and share != _USUAL_SHARE else ""
+        whose += _ending(remembered(row))
         if alone is None and (name != TOGETHER or "gflop" in row):  # without it nothing says what it costs
             passes = row.get("passes", views.number * _looks(row))
             yield Answer(name + whose + weighed + ending, row, row["top1"], passes)
         first = row["top1"] if alone == Branch.ORIGINAL else row.get("branches", {}).get(Branch.ORIGINAL.value)
         if name in (THREE_LOOKS, CONTINUED) and first is not None and alone in (None, Branch.ORIGINAL):
             yield Answer(name + _ALONE + whose + ending, row, first, views.number)
+
+
+def remembered(row: Row) -> str:
+    """Say how much a trained network keeps of its first weights, where that is not the usual share; or nothing."""
+    share = row.get("pretrained_share")  # rows of other methods say none, and older ones are of the usual one
+    return "" if share in (None, USUAL_SHARE) else REMEMBERED.format(100 * share)
+
+
+def _ending(words: str) -> str:
+    return f", {words}" if words else ""
 
 
 def _matching(row: Row, kinds: Mapping[str, Row]) -> list[str]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from foveate.backbones.weights import load_weights, save_weights
+from foveate.errors import UserError
 
 FIRST = Path("checkpoints/first.safetensors")
 """In the run folder."""
@@ -34,7 +36,19 @@ def mix_with_first_weights(network: nn.Module, folder: Path, share: float, mixed
     Raises:
         UserError: The file is missing or damaged.
     """
-    first = load_weights(folder / FIRST)
-    for name, value in network.state_dict().items():
-        if value.is_floating_point():
-            value.lerp_(first[name].to(value), (share - mixed) / (1 - mixed))
+    values = {name: value for name, value in network.state_dict().items() if value.is_floating_point()}
+    for name, first in _first_weights(folder, values).items():
+        values[name].lerp_(first.to(values[name]), (share - mixed) / (1 - mixed))
+
+
+def _first_weights(folder: Path, names: Iterable[str]) -> dict[str, Tensor]:
+    try:
+        weights = load_weights(folder / FIRST)
+        return {name: weights[name] for name in names}
+    except (UserError, MemoryError):
+        raise
+    except Exception as error:  # safetensors raises several unrelated ones
+        raise UserError(
+            f"{folder / FIRST} must hold the weights that the training began with ({str(error)[:200]}); restore it "
+            "from a copy, or train anew"
+        ) from error

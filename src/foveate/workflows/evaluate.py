@@ -116,9 +116,9 @@ def evaluate(
     settings = measured_with(context, run, classifier)
     report = report_path(run.path / "evaluation", name, settings, "evaluation", context.say)
     evaluation = _measured(run, classifier, answers, table, records, views, report, milliseconds)
-    _write(run, evaluation, _reported(classifier, answers), {"report": name, "settings": settings})
     if context.results is not None:
         add_row(context.results, _row(run, split, views, evaluation, classifier))
+    _write(run, evaluation, _reported(classifier, answers), {"report": name, "settings": settings})
     if branch is None and zoom_entropy_threshold is None and (warning := _said_of_views(run, answers, evaluation)):
         context.say(warning)
     return evaluation

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +14,8 @@ from foveate.training.first_weights import FIRST, mix_with_first_weights
 def with_share(run: Run, share: float, out: Path) -> Run:
     """Return the run that the same training leaves with another `pretrained_share`; one that is there is used again.
 
+    Of that run the weights: what a training writes beside them on its way (epochs, held-out answers) is not there.
+
     Args:
         run: Finished, with a share above 0: what it began with is kept in its folder.
         share: Of what it began with, in (0, 1).
@@ -24,8 +25,8 @@ def with_share(run: Run, share: float, out: Path) -> Run:
         UserError: What the run began with is not kept, or damaged; or the folder holds something else.
     """
     description = replace(run.description, config=replace(run.config, pretrained_share=share))
-    if (done := Run.finished_as(out, description)) is not None:
-        return done
+    if (other := Run.finished_as(out, description)) is not None:
+        return other
     if not (run.path / FIRST).exists():
         raise UserError(
             f"another share of the first weights needs these; {run.path} has no {FIRST}; train it with "
@@ -35,8 +36,6 @@ def with_share(run: Run, share: float, out: Path) -> Run:
     mix_with_first_weights(network, run.path, share, run.config.pretrained_share)
     other = Run.start(out, description)
     write_json(out / "environment.json", run.environment())
-    for kept in (Path("photographs.parquet"), FIRST):
-        (out / kept).parent.mkdir(exist_ok=True)
-        shutil.copyfile(run.path / kept, out / kept)
+    other.keep_photographs_of([run])
     other.finish(network, run.metrics())
     return other

@@ -39,7 +39,7 @@ def result_row(measured: Measured, run: Run, split: Split, photographs: int) -> 
         "source_size": config.transforms.source,
         "seed": config.seed,
         "epochs": config.trained_epochs,
-        "pretrained_share": config.pretrained_share,
+        "pretrained_share": config.pretrained_share if config.network.begins_with_probe else None,
         "schedule": schedule_of(config.optimiser),
         **what_ran("trained", run.environment()),
         **what_ran("measured", environment()),
@@ -71,8 +71,8 @@ def add_row(file: Path, row: Mapping[str, Any]) -> None:
     Raises:
         UserError: As `append_json_line`.
     """
-    measured = ("milliseconds", "passes", "measured_command", "measured_commit", "measured_hardware")
-    append_json_line(file, row, apart=(*measured, "gflop", "pretrained_share"))  # which older rows do not have
+    apart = ("milliseconds", "passes", "gflop", "measured_command", "measured_commit", "measured_hardware")
+    append_json_line(file, row, apart=apart)
 
 
 def what_ran(what: str, described: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import json
 import re
 import shlex
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import torch
 from PIL import Image
 
 import foveate
+from foveate.config.branches import Branch
 from foveate.config.data import DataConfig, OnError
 from foveate.config.hardware import HardwareConfig
 from foveate.config.networks import (
@@ -30,6 +31,7 @@ from foveate.config.networks import (
 from foveate.data.loading import EvaluationViews, TrainingViews
 from foveate.data.records import ImageRecord
 from foveate.errors import UserError
+from foveate.evaluation.predictions import PredictionTable
 from foveate.evaluation.refinement_cost import refinement_passes
 from foveate.grounding.config import GroundingConfig, GroundingMethod
 from foveate.guided_zoom.config import Keep, PatchConfig, PoolConfig
@@ -53,7 +55,7 @@ from foveate.workflows.fit.guided_zoom_rung import GuidedZoomRung
 from foveate.workflows.fit.journal import Journal
 from foveate.workflows.fit.ladder import Answers, Ladder, Rung
 from foveate.workflows.fit.ladder_table import LadderTable
-from foveate.workflows.fit.method_rungs import PartOfFeatures, SolvedRung, TrainedRung
+from foveate.workflows.fit.method_rungs import PartOfFeatures, SolvedRung, TrainedRung, best_share
 from foveate.workflows.fit.rungs import rungs
 from foveate.workflows.fit.time_model import Reached, Speed
 from zooms import SLOW, silent
@@ -334,14 +336,13 @@ def test_held_out_photographs_say_how_much_the_first_weights_count(
     plain = remembering()
     monkeypatch.setattr(fit_module, "rungs", lambda: (small_rungs()[0], plain))
     take(monkeypatch, "plain")
-    measured: dict[float, list[Answers]] = {}
+    asked: list[Mapping[float, Sequence[Answers]]] = []
 
-    def loss(parts: Sequence[Answers]) -> float:
-        share = (0.1, 0.25, 0.4)[len(measured)]
-        measured[share] = [*parts]
-        return abs(share - 0.25)
+    def best(parts: Mapping[float, Sequence[Answers]], folds: Sequence[int]) -> float:
+        asked.append(parts)
+        return 0.4 if [*folds] == [1] else 0.25  # by the second fold alone; by the first, and by both
 
-    monkeypatch.setattr(method_rungs, "_log_loss", loss)
+    monkeypatch.setattr(method_rungs, "best_share", best)
     runs: list[Run] = []
 
     def stop(line: str) -> None:
@@ -363,9 +364,34 @@ def test_held_out_photographs_say_how_much_the_first_weights_count(
     assert table.rungs[1].note == "25% of the weights that it began with"
     held_out = read_held_out(tmp_path / "fit")
     assert held_out is not None
-    of_share = [np.concatenate([decision(part).probabilities for part in parts]) for parts in measured.values()]
-    assert len({answers.tobytes() for answers in of_share}) == 3
-    assert_same_rows(held_out.decision.probabilities, of_share[1])
+    of_fold = [asked[0][share][fold] for fold, share in enumerate((0.4, 0.25))]
+    assert_same_rows(
+        held_out.decision.probabilities, np.concatenate([decision(each).probabilities for each in of_fold])
+    )
+    shares = {decision(asked[0][share][0]).probabilities.tobytes() for share in (0.1, 0.25, 0.4)}
+    assert len(shares) == 3
+
+
+def answered(right: float, count: int = 10) -> Answers:
+    """Photographs of two classes in turns, each right with the same probability; a tenth of them is wrong."""
+    probabilities = np.full((count, 2), 1 - right, dtype=np.float32)
+    labels = np.arange(count) % 2
+    probabilities[np.arange(count), labels] = right
+    probabilities[::10] = probabilities[::10, ::-1]
+    return {Branch.ORIGINAL: PredictionTable(tuple(map(str, range(count))), labels, probabilities, ("a", "b"))}
+
+
+def test_the_share_of_the_least_loss_is_chosen_at_the_temperature_of_each() -> None:
+    """How sure a network is does not count, as a temperature mends that; few photographs choose nothing."""
+    wrong = {branch: replace(table, labels=1 - table.labels) for branch, table in answered(0.9).items()}
+    parts = {0.1: [wrong, answered(0.9)], 0.25: [answered(0.6), answered(0.6)], 0.4: [answered(0.99), wrong]}
+    assert best_share(parts, (0, 1)) == 0.25
+    few = {0.1: [wrong, wrong], 0.25: [answered(0.9), answered(0.9)]}
+    assert (best_share(few, (0, 1)), best_share(few, (0,))) == (0.25, 0.1)
+    assert best_share({0.1: [answered(0.6), answered(0.6)], 0.25: [answered(0.9), answered(0.9)]}, (0, 1)) in (
+        0.1,
+        0.25,
+    )
 
 
 def test_where_trainings_are_held_back_the_recipes_own_share_stays(
@@ -390,6 +416,46 @@ def remembering() -> TrainedRung:
     """A method whose weights are averaged with those that it began with."""
     network = PlainConfig(backbone=BACKBONE, head=HeadStart.PROBE)
     return TrainedRung("plain", lambda root: replace(_recipe(network)(root), pretrained_share=0.1))
+
+
+@pytest.mark.parametrize("stopped_at", ["with 25% of", "with 40% of", "epoch 2/2"])
+def test_a_fit_that_is_stopped_between_shares_ends_as_one_that_was_not(
+    stopped_at: str, birds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fit_module, "rungs", lambda: (small_rungs()[0], remembering()))
+    monkeypatch.setattr(method_rungs, "best_share", lambda parts, folds: 0.4)
+    take(monkeypatch, "plain")
+
+    def stop(line: str) -> None:
+        if stopped_at in line:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fitted(birds, tmp_path / "torn", say=stop)
+    for folder in (tmp_path / "torn" / ".fit").rglob(
+        "share-*/run"
+    ):  # one that was stopped before its weights were there
+        (folder / "metrics.json").unlink()
+        (folder / "model.safetensors").unlink()
+    torn, whole = fitted(birds, tmp_path / "torn"), fitted(birds, tmp_path / "whole")
+    assert _untimed(torn.ladder) == _untimed(whole.ladder)
+    assert Run.open(torn.path).weights.read_bytes() == Run.open(whole.path).weights.read_bytes()
+
+
+def test_a_share_that_cannot_be_tried_leaves_the_rung_where_it_was(
+    birds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(run: Run, share: float, out: Path) -> Run:
+        raise UserError("no room")
+
+    monkeypatch.setattr(fit_module, "rungs", lambda: (small_rungs()[0], remembering()))
+    monkeypatch.setattr(method_rungs, "with_share", missing)
+    take(monkeypatch, "plain")
+    lines: list[str] = []
+    table = fitted(birds, tmp_path / "fit", say=lines.append).ladder
+    assert sum("of the weights that it began with were not tried: no room" in line for line in lines) == 2
+    assert table.rungs[1].top1 is not None
+    assert Run.open(tmp_path / "fit").config.pretrained_share == 0.1
 
 
 def assert_same_rows(one: np.ndarray, other: np.ndarray) -> None:
@@ -829,11 +895,12 @@ def test_the_ladder_is_of_recipes_from_the_cheapest_on() -> None:
         "s3n-frozen",
         "plain",
         "plain-lite1",
+        "plain-lite2",
         "s3n",
         "guided-zoom",
         "ensemble",
     ]
-    assert rungs()[-2].needs == ("plain", "plain-lite1", "s3n")
+    assert rungs()[-2].needs == ("plain", "plain-lite1", "plain-lite2", "s3n")
 
 
 def test_a_fit_that_learns_nothing_says_so(birds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from typing_extensions import override
 from foveate.config.branches import LARGEST_ENSEMBLE, MEMBERS, Branch
 from foveate.errors import UserError
 from foveate.evaluation.predictions import PredictionTable
-from foveate.evaluation.temperature import fit_temperature, mean_log_loss
+from foveate.evaluation.temperature import least_log_loss
 from foveate.evaluation.view_weights import log_answers
 from foveate.files.documents import read_json, write_json
 from foveate.networks.answers import decision
@@ -168,5 +168,4 @@ def _together(ladder: Ladder, members: tuple[MethodRung, ...], tables: _Tables) 
     each = [tables[member.name] for member in members]
     answers = unseen(each, _alike(each), ladder.config.seed)
     logs = log_answers([answers.probabilities])[:, 0]
-    loss = mean_log_loss(logs / fit_temperature(logs, answers.labels), answers.labels)
-    return _Weighed(members, answers, loss)
+    return _Weighed(members, answers, least_log_loss(logs, answers.labels))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,9 +15,11 @@ from typing_extensions import override
 
 from foveate.config.branches import Branch
 from foveate.data.records import labels_of
-from foveate.evaluation.temperature import fit_temperature, mean_log_loss
+from foveate.errors import UserError
+from foveate.evaluation.temperature import LEAST_PHOTOGRAPHS, least_log_loss
 from foveate.evaluation.view_weights import log_answers
 from foveate.files.documents import read_json, write_json
+from foveate.files.locks import interruption_behind
 from foveate.inference.classifier import Classifier
 from foveate.networks.answers import decision
 from foveate.networks.network import FrozenFeatures, Network
@@ -39,9 +41,9 @@ _SOLVING, _SOLVING_OF_FEW = 6 / (832 * 39), 2 / 384
 """Seconds in which a probe is fitted, for each photograph and class, and at least for each photograph up to `_FEW`;
 measured on a core with 832 photographs of 39 classes and 600 of 20."""
 _FEW = 384
-_SHARES = 0.1, 0.25, 0.4
+_PRETRAINED_SHARES = 0.1, 0.25, 0.4
 """Of the weights that a training began with, in those that it leaves."""
-_SHARE = "share.json"
+_CHOSEN = "pretrained_share.json"
 
 
 @dataclass(frozen=True)
@@ -108,26 +110,33 @@ class TrainedRung(MethodRung):
         if is_answered(ladder.work(self.name)):
             return kept_answers(ladder.work(self.name))
         config = ladder.training(self.recipe)
-        parts = {config.pretrained_share: ladder.of_each_fold(self.name, lambda fold: _placed(self._own(ladder, fold)))}
-        for share in _further_shares(ladder, config):
-            parts[share] = self._answers_with(ladder, share)
-        best = min(parts, key=lambda share: _log_loss(parts[share]))  # of equals the recipe's own
-        write_json(ladder.work(self.name, _SHARE), {"pretrained_share": best})
-        return ladder.keep(self.name, parts[best])
+        own = ladder.of_each_fold(self.name, lambda fold: _placed(self._own(ladder, fold)))
+        parts = {config.pretrained_share: own, **self._of_further_shares(ladder, config)}
+        # What is chosen by a fold says nothing about it: its answers are those of the share that the others choose.
+        others = [
+            best_share(parts, [each for each in range(ladder.folds) if each != fold]) for fold in range(ladder.folds)
+        ]
+        best = best_share(parts, range(ladder.folds))
+        write_json(ladder.work(self.name, _CHOSEN), {"pretrained_share": best})
+        answers = ladder.keep(self.name, [parts[share][fold] for fold, share in enumerate(others)])
+        for share in parts.keys() - {best}:
+            for fold in range(ladder.folds):
+                shutil.rmtree(self._mixed_folder(ladder, fold, share), ignore_errors=True)
+        return answers
 
     @override
     def rests_on(self, ladder: Ladder) -> str | None:
-        share = self._share(ladder)
+        share = self._chosen_share(ladder)
         return None if share is None else f"{100 * share:.0f}% of the weights that it began with"
 
     @override
     def refit(self, ladder: Ladder, out: Path) -> None:
-        config, share = ladder.training(self.recipe), self._share(ladder)
+        config, share = ladder.training(self.recipe), self._chosen_share(ladder)
         train(config if share is None else replace(config, pretrained_share=share), out, say=ladder.detail)
 
     def fold_run(self, ladder: Ladder, fold: int) -> Run:
         """Return the run of what is trained without a fold."""
-        share = self._share(ladder)
+        share = self._chosen_share(ladder)
         return self._own(ladder, fold) if share is None else self._mixed(ladder, fold, share)
 
     def _own(self, ladder: Ladder, fold: int) -> Run:
@@ -135,18 +144,34 @@ class TrainedRung(MethodRung):
         return trained(ladder.training(self.recipe, fold), folder, say=ladder.detail_in_time)
 
     def _mixed(self, ladder: Ladder, fold: int, share: float) -> Run:
-        folder = ladder.work(self.name, f"fold-{fold + 1}", _named(share), "run")
-        return with_share(self._own(ladder, fold), share, folder)
+        return with_share(self._own(ladder, fold), share, self._mixed_folder(ladder, fold, share))
+
+    def _mixed_folder(self, ladder: Ladder, fold: int, share: float) -> Path:
+        return ladder.work(self.name, f"fold-{fold + 1}", _share_folder(share), "run")
+
+    def _of_further_shares(self, ladder: Ladder, config: TrainConfig) -> dict[float, list[Answers]]:
+        """Return the answers of each fold by share, of as many as there is time and room for."""
+        answers: dict[float, list[Answers]] = {}
+        for share in _further_shares(ladder, config):
+            try:
+                ladder.check_time()
+                answers[share] = self._answers_with(ladder, share)
+            except UserError as error:
+                if interruption_behind(error) is not None:
+                    raise
+                ladder.detail(f"{100 * share:.0f}% of the weights that it began with were not tried: {error}")
+        return answers
 
     def _answers_with(self, ladder: Ladder, share: float) -> list[Answers]:
         def without(fold: int) -> tuple[Classifier, TrainConfig]:
             return _placed(self._mixed(ladder, fold, share))
 
-        return ladder.of_each_fold(self.name, without, again=_named(share))
+        ladder.detail(f"with {100 * share:.0f}% of the weights that it began with")
+        return ladder.of_each_fold(self.name, without, again=_share_folder(share))
 
-    def _share(self, ladder: Ladder) -> float | None:
-        """Return the share that held-out photographs chose; None: that of the recipe, or it is not climbed."""
-        file = ladder.work(self.name, _SHARE)
+    def _chosen_share(self, ladder: Ladder) -> float | None:
+        """Return the share that held-out photographs chose in place of the recipe's; None: they chose none."""
+        file = ladder.work(self.name, _CHOSEN)
         share = read_json(file)["pretrained_share"] if file.exists() else None
         return None if share == ladder.training(self.recipe).pretrained_share else share
 
@@ -158,10 +183,10 @@ def _further_shares(ladder: Ladder, config: TrainConfig) -> list[float]:
     """
     if not config.pretrained_share or ladder.fold_share < 1:
         return []
-    return [each for each in _SHARES if each != config.pretrained_share]
+    return [each for each in _PRETRAINED_SHARES if each != config.pretrained_share]
 
 
-def _named(share: float) -> str:
+def _share_folder(share: float) -> str:
     return f"share-{share:g}"
 
 
@@ -169,12 +194,23 @@ def _placed(run: Run) -> tuple[Classifier, TrainConfig]:
     return Classifier.place(run.load_network(), run.config.hardware), run.config
 
 
-def _log_loss(parts: Sequence[Answers]) -> float:
-    """Return the mean log loss of the answers to all folds, at the temperature that suits them best."""
-    tables = [decision(part) for part in parts]
-    logs = np.concatenate([log_answers([table.probabilities])[:, 0] for table in tables])
-    labels = np.concatenate([table.labels for table in tables])
-    return mean_log_loss(logs / fit_temperature(logs, labels), labels)
+def best_share(parts: Mapping[float, Sequence[Answers]], folds: Sequence[int]) -> float:
+    """Return the share with the least log loss in some folds; of equals, and of few photographs, the first.
+
+    Args:
+        parts: By share, the recipe's own first, the answers of each fold.
+        folds: Which of them count.
+    """
+    first, *_ = parts
+    if sum(len(decision(parts[first][fold]).ids) for fold in folds) < LEAST_PHOTOGRAPHS:
+        return first
+
+    def loss(share: float) -> float:
+        tables = [decision(parts[share][fold]) for fold in folds]
+        logs = np.concatenate([log_answers([table.probabilities])[:, 0] for table in tables])
+        return least_log_loss(logs, np.concatenate([table.labels for table in tables]))
+
+    return min(parts, key=loss)
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ PRESETS = {
     "s3n-frozen": ("s3n", "frozen"),
     "plain": ("plain", "foveate"),
     "plain-lite1": ("plain", "lite1"),
+    "plain-lite2": ("plain", "lite2"),
     "s3n": ("s3n", "foveate"),
 }
 """Method and preset of `RECIPES` by the name of the rung, those first that take least; one that is not there is no
