@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import shutil
 from collections.abc import Iterator
@@ -53,13 +52,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     Then come Ray's, so that no other process takes some of them over and starts a cluster of its own.
     """
     items.sort(key=lambda item: (item.path.name != "test_runtimes.py", item.path.name != "test_ray.py"))
-
-
-def pytest_collection_finish() -> None:
-    """Spare the garbage collector what stays, torch and the rest: it would take a tenth of the time of all tests."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 10, 10)
 
 
 @pytest.fixture

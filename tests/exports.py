@@ -59,7 +59,7 @@ FAMILIES: dict[str, Callable[[], Family]] = {
     "plain": partial(plain, "test_resnet"),
     "s3n": partial(s3n, "test_efficientnet"),
     "plain on ConvNeXt": partial(plain, "test_convnext"),
-    "S3N on a ViT": partial(s3n, "test_vit"),
+    "plain on a ViT": partial(plain, "test_vit"),
 }
 """By the name of its test."""
 

@@ -96,14 +96,17 @@ def test_a_batch_in_parts_is_learned_from_as_a_whole_one(
 
 
 def test_two_processes_learn_what_one_does(whole: dict[str, Run], tmp_path: Path) -> None:
-    script = tmp_path / "script.py"
-    script.write_text(_SCRIPT)
+    (tmp_path / "several.py").write_text(_SCRIPT)
     folders = [str(folder) for name, run in whole.items() for folder in (run.path, tmp_path / name)]
-    done = subprocess.run([sys.executable, str(script), *folders], capture_output=True, text=True, check=False)
+    command = [sys.executable, "-m", "several", *folders]  # as `foveate` may be run
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("epoch 4/4") == len(whole), "one of the two speaks"
     for name, run in whole.items():
-        assert_same(run, Run.open(tmp_path / name))
+        other = Run.open(tmp_path / name)
+        assert other.finished
+        assert len(other.trained_ids()) == 24
+        assert_same(run, other)
 
 
 def test_activations_that_are_computed_again_change_nothing(

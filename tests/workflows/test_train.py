@@ -5,8 +5,6 @@ from __future__ import annotations
 import io
 import os
 import shutil
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -205,32 +203,6 @@ def test_weights_of_a_run_that_cannot_say_what_it_knows_are_taken_and_warned_of(
     train(begun_from(quick, run / "model.safetensors"), tmp_path / "other", say=lines.append)
     (warning,) = [line for line in lines if line.startswith("warning: ")]
     assert warning.startswith(f"warning: it is not known which photographs {run} has learned from: ")
-
-
-def test_two_processes_train_one_run(plumage: Path, tmp_path: Path) -> None:
-    sizes = ["--transforms.input-size", "64", "--transforms.resize-size", "72", "--epochs", "1"]
-    network = ["--network.backbone.architecture", "test_efficientnet", "--network.backbone.weights", "none"]
-    hardware = ["--hardware.accelerator", "cpu", "--hardware.devices", "2", "--hardware.workers", "0"]
-    command = [
-        "train",
-        "s3n",
-        "--data.root",
-        str(plumage),
-        "--out",
-        str(tmp_path / "run"),
-        *sizes,
-        *network,
-        *hardware,
-    ]
-    done = subprocess.run(
-        [sys.executable, "-m", "foveate.commands.main", *command], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("epoch 1/1") == 1  # one of the two speaks
-    run = Run.open(tmp_path / "run")
-    assert run.finished
-    assert len(run.trained_ids()) == 24
-    run.load_network()
 
 
 def test_what_is_to_be_known_of_the_data_set_is_said_first(tmp_path: Path, quick: TrainConfig) -> None:
