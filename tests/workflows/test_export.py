@@ -113,7 +113,7 @@ def test_int8_computes_convolutions_in_8_bits(tmp_path: Path) -> None:
 
 
 def test_int8_of_a_network_without_convolutions_is_refused() -> None:
-    _, side, _, proto = exported_family("S3N on a ViT")
+    _, side, _, proto = exported_family("plain on a ViT")
     with pytest.raises(
         UserError, match="int8 is of convolutions, but for the first 2 and the last; this network has no"
     ):
