@@ -376,12 +376,12 @@ def test_held_out_photographs_say_how_much_the_first_weights_count(
     assert len(shares) == 3
 
 
-def answered(right: float, count: int = 10) -> Answers:
-    """Photographs of two classes in turns, each right with the same probability; a tenth of them is wrong."""
+def answered(right: float, wrong: int = 1, count: int = 10) -> Answers:
+    """Photographs of two classes in turns, each right with the same probability, but for some that are wrong."""
     probabilities = np.full((count, 2), 1 - right, dtype=np.float32)
     labels = np.arange(count) % 2
     probabilities[np.arange(count), labels] = right
-    probabilities[::10] = probabilities[::10, ::-1]
+    probabilities[:wrong] = probabilities[:wrong, ::-1]
     return {Branch.ORIGINAL: PredictionTable(tuple(map(str, range(count))), labels, probabilities, ("a", "b"))}
 
 
@@ -394,6 +394,8 @@ def test_the_share_of_the_least_loss_is_chosen_at_the_temperature_of_each() -> N
         0.4: [answered(0.99), wrong],
     }
     assert best_share(parts, (0, 1)) == 0.25
+    unsure: dict[float, list[Answers]] = {0.1: [answered(0.9)] * 2, 0.25: [answered(0.6, wrong=0)] * 2}
+    assert best_share(unsure, (0, 1)) == 0.25, "all are right, which sharpening would tell"
     few: dict[float, list[Answers]] = {0.1: [wrong, wrong], 0.25: [answered(0.9), answered(0.9)]}
     assert (best_share(few, (0, 1)), best_share(few, (0,))) == (0.25, 0.1)
 
@@ -435,9 +437,9 @@ def test_a_fit_that_is_stopped_between_shares_ends_as_one_that_was_not(
 
     with pytest.raises(KeyboardInterrupt):
         fitted(birds, tmp_path / "torn", say=stop)
-    for folder in (tmp_path / "torn" / ".fit").rglob(
-        "share-*/run"
-    ):  # one that was stopped before its weights were there
+    begun = [*(tmp_path / "torn" / ".fit").rglob("share-*/run")]
+    assert begun
+    for folder in begun:  # as where it was stopped before the weights were there
         (folder / "metrics.json").unlink()
         (folder / "model.safetensors").unlink()
     torn, whole = fitted(birds, tmp_path / "torn"), fitted(birds, tmp_path / "whole")

@@ -123,10 +123,10 @@ class Ladder:
     def of_each_fold(
         self, rung: str, without: Callable[[int], tuple[Classifier, TrainConfig]], *, again: str | None = None
     ) -> list[Answers]:
-        """Return the answers of each fold; arguments as in `over_folds`.
+        """Return the answers of each fold.
 
         Args:
-            rung: As there.
+            rung: As in `over_folds`.
             without: As there.
             again: The name of what answers beside the rung itself, in little time and without a word; None: the rung.
         """
