@@ -8,7 +8,30 @@ import torch
 from foveate import hardware
 from foveate.config.hardware import HardwareConfig
 from foveate.errors import UserError
-from foveate.hardware import autocast_dtype
+from foveate.hardware import LackOfMemory, autocast_dtype, lack_of_memory_named
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 GiB.\nmore"),
+        RuntimeError("MPS backend out of memory"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory"),
+        MemoryError(),
+    ],
+)
+def test_too_little_memory_is_named(error: Exception) -> None:
+    with (
+        pytest.raises(LackOfMemory, match=r"the memory must be enough, and S3N needs more than there is \(.*\); take"),
+        lack_of_memory_named("S3N"),
+    ):
+        raise error
+
+
+def test_another_error_is_none_of_memory() -> None:
+    with pytest.raises(RuntimeError, match="shapes"), lack_of_memory_named("S3N"):
+        raise RuntimeError("shapes differ")
+
 
 DTYPES = {"bf16": torch.bfloat16, "float32": torch.float32}
 

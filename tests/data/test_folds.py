@@ -6,9 +6,11 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from foveate.config.data import DataConfig, DatasetFormat
-from foveate.data.folds import Fold, cut_folds, write_fold
+from foveate.data.folds import Fold, cut_folds, deal, write_fold
 from foveate.data.records import ImageRecord
 from foveate.errors import UserError
 from foveate.recipes.datasets import load_splits
@@ -43,6 +45,27 @@ def test_every_class_is_learned_in_every_fold(folds: int) -> None:
     for fold in range(folds):
         learned = {each.label for each, at in zip(photographs, cut, strict=True) if at != fold}
         assert len(learned) == 211
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    st.lists(st.dictionaries(st.integers(0, 4), st.integers(1, 4), min_size=1, max_size=3), min_size=1, max_size=12),
+    st.integers(2, 5),
+)
+def test_no_fold_takes_a_class_from_those_that_learn(groups: list[dict[int, int]], folds: int) -> None:
+    """Groups, such as places, may hold several classes."""
+    fold_of = deal([Counter(each) for each in groups], folds)
+    for fold in range(folds):
+        learned = {label for own, at in zip(groups, fold_of, strict=True) if at != fold for label in own}
+        assert learned == {label for own in groups for label in own}
+
+
+def test_a_place_that_has_a_class_alone_is_held_out_nowhere() -> None:
+    """Class 1 is in the first two places: one of them may be held out; class 2 in the last alone."""
+    places = [Counter({0: 1, 1: 1}), Counter({0: 1, 1: 1}), Counter({0: 1}), Counter({0: 1, 2: 1})]
+    fold_of = deal(places, 2)
+    assert fold_of[3] is None
+    assert fold_of[0] != fold_of[1]
 
 
 def test_the_cut_is_of_the_seed_and_the_ids() -> None:

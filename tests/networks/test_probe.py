@@ -98,6 +98,44 @@ def test_views_of_one_photograph_are_held_out_together() -> None:
     assert fit_probe(features, labels, [100.0], folds=6).held[0].accuracy < 0.7
 
 
+def test_a_rare_class_takes_no_cross_validation_from_the_others() -> None:
+    """Of a single photograph none is held out, of two each is, in two of the folds; the others in all five."""
+    features, labels = clouds(3, 10, spread=2.0)
+    features, labels = features[:23], labels[:23].clone()  # 10, 10 and 3 photographs
+    labels[22] = 3
+    probe = fit_probe(features, labels, [0.1, 1.0], folds=5)
+    assert probe.out_of_fold is not None
+    assert len(probe.out_of_fold.heads) == 5
+    answered = ~probe.out_of_fold.probabilities.isnan().any(1)
+    assert answered.tolist() == [True] * 22 + [False]
+    assert probe.head.weight.shape == (4, 6)
+    held = next(each for each in probe.held if each.strength == probe.strength)
+    right = probe.out_of_fold.probabilities[:22].argmax(1) == labels[:22]
+    assert held.accuracy == pytest.approx(right.double().mean().item())
+    assert 0 < probe.rivals["nearest mean"] <= 1
+    heads, fold = probe.unseen_heads(23)
+    for number in range(22):
+        answer = heads[int(fold[number])](features[number, 0]).softmax(0)
+        assert_close(answer, probe.out_of_fold.probabilities[number].float(), rtol=1e-3, atol=1e-4)
+
+
+def test_without_two_photographs_of_a_class_nothing_is_held_out() -> None:
+    features, labels = clouds(5, 1)
+    probe = fit_probe(features, labels, [0.01, 0.1, 1.0], folds=5)
+    assert (probe.strength, probe.held, probe.rivals, probe.out_of_fold) == (0.1, (), {}, None)
+
+
+def test_groups_of_several_classes_leave_each_class_in_every_fold() -> None:
+    """Three places of which the last alone has class 2: it is held out nowhere."""
+    features, labels = clouds(3, 6)
+    place = torch.tensor([0, 0, 1, 1, 2, 2, 0, 0, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2])
+    probe = fit_probe(features, labels, [1.0], folds=5, groups=place)
+    assert probe.out_of_fold is not None
+    answered = ~probe.out_of_fold.probabilities.isnan().any(1)
+    assert set(place[answered].tolist()) == {0, 1}
+    assert len(probe.out_of_fold.heads) == 2
+
+
 def test_a_feature_that_never_changes_counts_for_nothing() -> None:
     features, labels = clouds(3, 6)
     features[..., 2] = 7.0

@@ -42,6 +42,7 @@ from foveate.data.paths import with_home
 from foveate.errors import UserError
 from foveate.files.atomic import mend_of_any
 from foveate.files.locks import interruption_behind
+from foveate.hardware import lack_of_memory_named
 
 
 class Command(Protocol):
@@ -149,7 +150,8 @@ def _run(words: list[str]) -> None:
     )
     keep_freed_memory()
     try:
-        run_with_addresses(with_models_here(with_home(command)))
+        with lack_of_memory_named(f"`foveate {words[0]}`"):
+            run_with_addresses(with_models_here(with_home(command)))
     except UserError as error:
         error.args = (with_options(str(error), command),)
         raise

@@ -41,8 +41,8 @@ def cut_folds(records: Sequence[ImageRecord], folds: int, seed: int) -> tuple[in
     """Return in which fold each photograph is held out, 0 to `folds` - 1; None: in no one.
 
     Each class is dealt out evenly, in an order that depends on the seed and the ids only; photographs of one group are
-    in one fold. The only photograph, or group, of a class is in no fold, since nothing could learn that class without
-    it.
+    in one fold. What no fold may hold without taking a class from those that learn is in none: the only photograph of
+    its class, or its only group.
 
     Args:
         records: The photographs.
@@ -50,18 +50,32 @@ def cut_folds(records: Sequence[ImageRecord], folds: int, seed: int) -> tuple[in
         seed: Of the order.
     """
     groups = grouped(records, seed)
-    counts = {members[0].id: Counter(record.label for record in members) for members in groups}
-    several = Counter(label for each in counts.values() for label in each)  # groups that a class is in
-    divisible = [members for members in groups if all(several[label] > 1 for label in counts[members[0].id])]
+    dealt = deal([Counter(record.label for record in members) for members in groups], folds)
+    fold_of = {record.id: fold for members, fold in zip(groups, dealt, strict=True) for record in members}
+    return tuple(fold_of[record.id] for record in records)
+
+
+def deal(groups: Sequence[Counter[int]], folds: int) -> list[int | None]:
+    """Return in which fold each group is held out; None: in no one. As `cut_folds` deals photographs.
+
+    Args:
+        groups: How many photographs of each class a group has; of equals the first is dealt first.
+        folds: 2 at least.
+    """
+    several = Counter(label for own in groups for label in own)  # groups that a class is in
     held: list[Counter[int]] = [Counter() for _ in range(folds)]
-    fold_of: dict[str, int] = {}
+    taken: list[Counter[int]] = [Counter() for _ in range(folds)]  # the same in groups
+    fold_of: list[int | None] = [None] * len(groups)
     # Class by class, large groups first; a fold that has fewest of the class, and of these the emptiest.
-    for members in sorted(divisible, key=lambda each: (min(counts[each[0].id]), -len(each))):
-        own = counts[members[0].id]
-        fold = min(range(folds), key=lambda each: (sum(held[each][label] for label in own), held[each].total()))
-        held[fold] += own
-        fold_of |= {record.id: fold for record in members}
-    return tuple(fold_of.get(record.id) for record in records)
+    for place in sorted(range(len(groups)), key=lambda each: (min(groups[each]), -groups[each].total())):
+        own = groups[place]
+        able = [fold for fold in range(folds) if all(taken[fold][label] + 1 < several[label] for label in own)]
+        if able:
+            fold = min(able, key=lambda each: (sum(held[each][label] for label in own), held[each].total()))
+            held[fold] += own
+            taken[fold] += Counter(own.keys())
+            fold_of[place] = fold
+    return fold_of
 
 
 def write_fold(folder: Path, fold: Fold) -> None:

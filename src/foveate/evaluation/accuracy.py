@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,6 +61,10 @@ def measure_accuracy(
 ) -> Accuracy:
     """Measure accuracy with 95% percentile-bootstrap intervals over images.
 
+    Where all images, or none, are right, resamples are all alike: there the interval of a top-k below the number of
+    classes is that of Clopper and Pearson, which says how many of others may be wrong. That of the mean over classes
+    has no width then.
+
     An image enters every metric only by its true class and by the first of top-1, 3, 5 that holds it. A class absent
     from a resample is left out of that resample's mean; as this shifts the mean where classes are rare, an interval is
     widened to contain its value.
@@ -84,7 +89,25 @@ def measure_accuracy(
         hits = int((ranks < 2).sum())
         among = np.array([[hits, len(ranks) - hits]])
         (top2,) = bootstrap_counts(among, _share_of_first, resamples=resamples, seed=seed)
-    return Accuracy(top1, top3, top5, mean_per_class, images=len(labels), classes=classes, top2=top2)
+    tops = {k: each for k, each in {1: top1, 2: top2, 3: top3, 5: top5}.items() if each is not None}
+    ends = _with_exact_ends(tops, len(ranks), classes)
+    return Accuracy(ends[1], ends[3], ends[5], mean_per_class, len(labels), classes, top2=ends.get(2))
+
+
+def _with_exact_ends(tops: Mapping[int, Estimate], images: int, classes: int) -> dict[int, Estimate]:
+    """Return shares of each top-k with the interval of Clopper and Pearson where one is 0 or 1, and is not so always.
+
+    What lies among the first k lies among more of them: so do the ends.
+    """
+    furthest = 0.025 ** (1 / images)
+    low = {k: furthest if each.value == 1 and k < classes else each.low for k, each in tops.items()}
+    high = {k: 1 - furthest if each.value == 0 else each.high for k, each in tops.items()}
+    return {
+        k: Estimate(
+            each.value, min(low[more] for more in tops if more >= k), max(high[fewer] for fewer in tops if fewer <= k)
+        )
+        for k, each in tops.items()
+    }
 
 
 def _share_of_first(counts: Int[np.ndarray, "*r 1 2"]) -> Float[np.ndarray, "*r 1"]:

@@ -10,15 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from foveate.errors import UserError
 from foveate.files.documents import parsed_json
 from foveate.files.parquet import read_parquet, write_parquet
 
 SCHEMA_VERSION = 1
-"""Of the files written; raised where their columns change."""
-"""Version of the table's columns and metadata; a table of another version is refused."""
+"""Of the table's columns and metadata; a table of another version is refused."""
 
 _VERSION_KEY = b"foveate.schema_version"
 _CLASSES_KEY = b"foveate.class_names"
@@ -58,6 +57,12 @@ class PredictionTable:
                 f"labels must be in 0..{classes - 1}, or -1 where unknown; "
                 f"got {self.labels.min()} to {self.labels.max()}"
             )
+
+    @property
+    def right(self) -> Bool[np.ndarray, " n"]:
+        """Which photographs are answered rightly; none whose label is unknown."""
+        right: Bool[np.ndarray, " n"] = self.probabilities.argmax(1) == self.labels
+        return right
 
 
 def write_predictions(path: Path, table: PredictionTable) -> None:

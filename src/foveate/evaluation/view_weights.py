@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Int64
 from scipy.optimize import minimize
 from scipy.special import logsumexp, softmax
 
@@ -26,6 +26,8 @@ from foveate.evaluation.mcnemar import mcnemar
 FITTED, MEAN = "fitted", "mean"
 _FOLDS = 5
 _DECIMALS = 4
+_MOST = 5000
+"""Photographs that weights are fitted to: a few numbers need no more, and with all of a large set it takes minutes."""
 """Of fitted weights: what counts for less than half of that costs no pass."""
 
 
@@ -149,9 +151,12 @@ def fit_view_weights(
 
     Args:
         logs: Log probabilities of each photograph, branch and class.
-        labels: The true classes.
+        labels: The true classes; of many photographs a draw counts.
         prior: What counts without any photograph.
     """
+    if len(labels) > _MOST:
+        drawn = np.random.default_rng(0).choice(len(labels), _MOST, replace=False)
+        logs, labels = logs[drawn], labels[drawn]
 
     def loss(weights: Float[np.ndarray, " v"]) -> tuple[float, Float[np.ndarray, " v"]]:
         summed = np.einsum("v,nvc->nc", weights, logs)
@@ -174,15 +179,27 @@ def _best(tried: list[TriedWeights]) -> TriedWeights:
 
 
 def unseen_answers(
-    logs: Float[np.ndarray, "n v c"], labels: Int[np.ndarray, " n"], prior: Float[np.ndarray, " v"], seed: int
+    logs: Float[np.ndarray, "n v c"],
+    labels: Int[np.ndarray, " n"],
+    prior: Float[np.ndarray, " v"],
+    seed: int,
+    groups: Int64[np.ndarray, " n"] | None = None,
 ) -> Float[np.ndarray, "n c"]:
     """Return the log probabilities, but for a constant, of each photograph by weights that were fitted to others.
 
-    Arguments as in `fit_view_weights`; of fewer photographs than there are folds the prior counts.
+    Of fewer photographs, or groups, than there are folds the prior counts.
+
+    Args:
+        logs: As in `fit_view_weights`.
+        labels: As there.
+        prior: As there.
+        seed: Of the folds.
+        groups: The number of each photograph's group, all of which is in one fold; None: each stands for itself.
     """
-    fold = np.random.default_rng(seed).permutation(len(labels)) % _FOLDS
+    names, group = np.unique(np.arange(len(labels)) if groups is None else groups, return_inverse=True)
+    fold = (np.random.default_rng(seed).permutation(len(names)) % _FOLDS)[group]
     summed: Float[np.ndarray, "n c"] = np.einsum("v,nvc->nc", prior, logs)
-    for number in range(_FOLDS if len(labels) >= _FOLDS else 0):
+    for number in range(_FOLDS if len(names) >= _FOLDS else 0):
         held, rest = fold == number, fold != number
         weights = fit_view_weights(logs[rest], labels[rest], prior)
         summed[held] = np.einsum("v,nvc->nc", weights, logs[held])

@@ -255,11 +255,17 @@ def patches_alone(records: Sequence[ImageRecord]) -> tuple[ImageRecord, ...]:
     return tuple(record for record in records if not record.id.endswith("#whole"))
 
 
-def hash_of_photographs(records: Sequence[ImageRecord]) -> str:
-    """Return a hash of the photographs' ids, labels and sizes in bytes; nothing is opened."""
+def hash_of_photographs(records: Sequence[ImageRecord], *, grouped: bool = False) -> str:
+    """Return a hash of the photographs' ids, labels and sizes in bytes; nothing is opened.
+
+    Args:
+        records: The photographs.
+        grouped: Whether the group of those that have one counts too.
+    """
     content = hashlib.sha256()
     for record in records:
-        content.update(f"{record.id}\t{record.label}\t{_bytes_of(photograph_of(record.image))}\n".encode())
+        group = f"\t{record.group}" if grouped and record.group is not None else ""
+        content.update(f"{record.id}\t{record.label}\t{_bytes_of(photograph_of(record.image))}{group}\n".encode())
     return content.hexdigest()
 
 

@@ -69,7 +69,8 @@ class Solved(NamedTuple):
     """What solving for a network's heads left behind: numbers by their names, and answers out of fold.
 
     ``held_out`` holds each branch's probabilities for every training photograph, in its centre view, by heads that were
-    fitted to the other ``folds``; it is empty where a class has a single photograph.
+    fitted to the other ``folds``; NaN for the only photograph or group of a class, which is held out nowhere. It is
+    empty where there is nothing else.
     """
 
     measured: Mapping[str, float]

@@ -7,6 +7,7 @@ linear head, so that a probe answers, is grounded and has class maps like any ot
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -15,12 +16,13 @@ import torch
 from jaxtyping import Float, Int64
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import euclidean_distances, log_loss
-from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+from sklearn.model_selection import StratifiedKFold
 from sklearn.neighbors import KNeighborsClassifier
 from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 from torch.nn import functional
 
+from foveate.data.folds import deal
 from foveate.engines.threads import in_threads
 
 _NEIGHBOURS = 5
@@ -66,7 +68,7 @@ class OutOfFold(NamedTuple):
     fold: Int64[Tensor, " n"]
     """Of each photograph: which of the heads was not fitted to it."""
     probabilities: Float[Tensor, "n c"]
-    """What that head answers to the photograph's centre view, in float64."""
+    """What that head answers to the photograph's centre view, in float64; NaN where it is held out nowhere."""
 
 
 class Probe(NamedTuple):
@@ -76,7 +78,7 @@ class Probe(NamedTuple):
     strength: float
     """C of the regression that was chosen: the inverse of its L2 penalty."""
     held: tuple[Held, ...]
-    """Of every strength that was tried; empty where a class has a single photograph, and nothing can be held out."""
+    """Of every strength that was tried; empty where every class has a single photograph: nothing can be held out."""
     rivals: dict[str, float]
     """Cross-validated accuracy of what needs no fitting: the nearest class mean, the nearest neighbours."""
     out_of_fold: OutOfFold | None
@@ -114,7 +116,8 @@ def fit_probe(
         features: Of n photographs in v views each, the centre view first.
         labels: 0 to c - 1; each class has a photograph.
         strengths: Those to choose from; the smallest cross-validated loss of those tried wins, of equals the weakest.
-        folds: How often photographs are held out; fewer where a class has fewer photographs.
+        folds: How often photographs are held out; fewer where no class has so many. The only photograph, or group, of
+            a class is held out nowhere, since nothing could learn that class without it.
         seed: Of the folds.
         groups: Of each photograph its group, which is in one fold as a whole; None: each stands for itself.
     """
@@ -142,6 +145,7 @@ def fit_probe(
 
 
 _Cuts = list[tuple[np.ndarray, np.ndarray]]
+"""Of each fold the photographs inside, that are learned from, and those outside."""
 
 
 class _CrossValidated(NamedTuple):
@@ -152,20 +156,34 @@ class _CrossValidated(NamedTuple):
 
 
 def _cuts(classes: np.ndarray, folds: int, seed: int, groups: np.ndarray | None = None) -> _Cuts:
-    groups = np.arange(len(classes)) if groups is None else groups
-    fewest = int(np.bincount(np.unique(np.stack([classes, groups]), axis=1)[0]).min())
-    if fewest < 2:
-        return []
-    if len(np.unique(groups)) < len(groups):
-        whole = StratifiedGroupKFold(min(folds, fewest), shuffle=True, random_state=seed)
-        cuts = list(whole.split(np.zeros((len(classes), 1)), classes, groups))
-        # A group of several classes may leave a fold without one of them, which nothing could learn then.
-        return cuts if all(len(np.unique(classes[inside])) == classes.max() + 1 for inside, _ in cuts) else []
-    split = StratifiedKFold(min(folds, fewest), shuffle=True, random_state=seed)
-    return list(split.split(np.zeros((len(classes), 1)), classes))
+    if groups is not None and len(np.unique(groups)) < len(groups):
+        outsides = _outside_in_groups(classes, folds, seed, groups)
+    else:
+        counts = np.bincount(classes)
+        several = np.flatnonzero(counts[classes] > 1)
+        if not len(several):
+            return []
+        split = StratifiedKFold(min(folds, int(counts.max())), shuffle=True, random_state=seed)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "The least populated class", UserWarning)  # it is in fewer folds
+            outsides = [several[outside] for _, outside in split.split(np.zeros((len(several), 1)), classes[several])]
+    return [(np.setdiff1d(np.arange(len(classes)), outside), outside) for outside in outsides]
+
+
+def _outside_in_groups(classes: np.ndarray, folds: int, seed: int, groups: np.ndarray) -> list[np.ndarray]:
+    """Return the photographs that each fold holds out, as whole groups."""
+    names = np.random.default_rng(seed).permutation(np.unique(groups))
+    members = [np.flatnonzero(groups == name) for name in names]
+    dealt = deal([Counter(classes[each].tolist()) for each in members], folds)
+    held = {fold for fold in dealt if fold is not None}
+    return [
+        np.sort(np.concatenate([each for each, at in zip(members, dealt, strict=True) if at == fold]))
+        for fold in sorted(held)
+    ]
 
 
 def _fold_of_each(cuts: _Cuts, count: int) -> np.ndarray:
+    """Return of each photograph its fold; 0 where it is held out nowhere, since all folds learn from it."""
     fold = np.zeros(count, np.int64)
     for number, (_, outside) in enumerate(cuts):
         fold[outside] = number
@@ -218,7 +236,7 @@ def _fitted(values: np.ndarray, classes: np.ndarray, strength: float) -> Logisti
 
 
 def _cross_validated(values: np.ndarray, classes: np.ndarray, strength: float, cuts: _Cuts) -> _CrossValidated:
-    probabilities = np.zeros((len(classes), int(classes.max()) + 1))
+    probabilities = np.full((len(classes), int(classes.max()) + 1), np.nan)
     each = _fits(values, classes, strength, [inside for inside, _ in cuts])
     for fitted, (_, outside) in zip(each, cuts, strict=True):
         probabilities[outside] = fitted.predict_proba(values[outside, 0].astype(np.float64))  # adds up to 1
@@ -226,7 +244,9 @@ def _cross_validated(values: np.ndarray, classes: np.ndarray, strength: float, c
 
 
 def accuracy_and_loss(probabilities: Float[np.ndarray, "n c"], classes: Int64[np.ndarray, " n"]) -> tuple[float, float]:
-    """Return top-1 accuracy and mean cross entropy, in nats."""
+    """Return top-1 accuracy and mean cross entropy, in nats, of photographs whose probabilities are no NaN."""
+    held = ~np.isnan(probabilities[:, 0])
+    probabilities, classes = probabilities[held], classes[held]
     accuracy = float((probabilities.argmax(1) == classes).mean())
     return accuracy, float(log_loss(classes, probabilities, labels=np.arange(probabilities.shape[1])))
 
@@ -245,10 +265,11 @@ def _rivals(values: np.ndarray, classes: np.ndarray, cuts: _Cuts) -> dict[str, f
     norms = np.maximum(np.linalg.norm(values, axis=-1, keepdims=True), _SMALLEST_SPREAD)
     directions = (values / norms)[:, 0]
     means, neighbours = (np.zeros(len(classes), bool) for _ in range(2))
+    held = np.concatenate([outside for _, outside in cuts])
     for inside, outside in cuts:
         known, labels, unknown = directions[inside], classes[inside], directions[outside]
         centres = np.stack([known[labels == each].mean(0) for each in range(labels.max() + 1)])
         means[outside] = euclidean_distances(unknown, centres).argmin(1) == classes[outside]
         nearest = KNeighborsClassifier(min(_NEIGHBOURS, len(known))).fit(known, labels)
         neighbours[outside] = nearest.predict(unknown) == classes[outside]
-    return {"nearest mean": float(means.mean()), "nearest neighbours": float(neighbours.mean())}
+    return {"nearest mean": float(means[held].mean()), "nearest neighbours": float(neighbours[held].mean())}

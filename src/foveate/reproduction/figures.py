@@ -71,7 +71,7 @@ def _failures(runs: PaperRuns, out: Path, run: Callable[[str], Run]) -> None:
     """Where the baseline fails and S3N does not, and S3N's own failures, the surest first."""
     s3n = run("s3n")
     table, other = _answers(runs, s3n), _answers(runs, run("plain"))
-    right, other_right = (each.probabilities.argmax(1) == each.labels for each in (table, other))
+    right, other_right = table.right, other.right
     sure = table.probabilities.max(1)
     for name, wanted in (("baseline-fails", right & ~other_right), ("s3n-fails", ~right)):
         _explain(runs, s3n, table, surest(wanted, sure), out / name)
@@ -94,7 +94,7 @@ def _erased(runs: PaperRuns, out: Path, run: Callable[[str], Run]) -> None:
     shutil.copyfile(zoom.path / "evaluation" / "test.md", out / "rounds.md")
     base = zoom.base_run()
     table = _answers(runs, base)
-    right = table.probabilities.argmax(1) == table.labels
+    right = table.right
     paths = _paths(base, [table.ids[index] for index in surest(right, table.probabilities.max(1))])
     explain(zoom, paths, out=out, context=runs.context)
 

@@ -60,7 +60,7 @@ class Trained:
     def looking_closer(self) -> PairedTest:
         """S3N (a) against plain (b)."""
         answers = (self.s3n_answers, self.plain_answers)
-        right = (each.table.probabilities.argmax(1) == each.table.labels for each in answers)
+        right = (each.table.right for each in answers)
         return mcnemar(*right)
 
     @property

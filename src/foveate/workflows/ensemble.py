@@ -8,7 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from scipy.special import softmax
 
 from foveate.config.branches import MEMBERS, Branch
@@ -107,9 +107,14 @@ def weighed(tables: Sequence[PredictionTable], weights: Float[np.ndarray, " m"])
     return _as_answers(tables[0], np.einsum("m,nmc->nc", weights, _logs(tables)))
 
 
-def unseen(tables: Sequence[PredictionTable], prior: Float[np.ndarray, " m"], seed: int = 0) -> PredictionTable:
-    """Return the same where each photograph is answered by weights that were fitted to others."""
-    return _as_answers(tables[0], unseen_answers(_logs(tables), tables[0].labels, prior, seed))
+def unseen(
+    tables: Sequence[PredictionTable],
+    prior: Float[np.ndarray, " m"],
+    seed: int = 0,
+    groups: Int64[np.ndarray, " n"] | None = None,
+) -> PredictionTable:
+    """Return the same where each photograph is answered by weights that were fitted to others, of other groups."""
+    return _as_answers(tables[0], unseen_answers(_logs(tables), tables[0].labels, prior, seed, groups))
 
 
 def fitted_shares(tables: Sequence[PredictionTable], prior: Float[np.ndarray, " m"]) -> Float[np.ndarray, " m"]:
@@ -207,9 +212,9 @@ def _fitted(
 ) -> Float[np.ndarray, " m"]:
     shares = fitted_shares(tables, prior)
     for member, share, table in zip(members, shares, tables, strict=True):
-        right = 100 * float((table.probabilities.argmax(1) == table.labels).mean())
         out = "" if share > 0 else ": left out"
-        say(f"{member.path}: {right:.1f}% of {len(table.ids)} held-out photographs, weight {share:.2f}{out}")
+        right = f"{100 * table.right.mean():.1f}% of {len(table.ids)} held-out photographs"
+        say(f"{member.path}: {right}, weight {share:.2f}{out}")
     return shares
 
 

@@ -68,7 +68,10 @@ def keep_out_of_fold_answers(
         say: Receives a line of what was fitted.
     """
     if solved.held_out:
-        held_out = HeldOut(_tables(run, train, solved.held_out), HeldOutSource.OUT_OF_FOLD, solved.folds)
+        held = ~torch.stack([each[:, 0] for each in solved.held_out.values()]).isnan().any(0)
+        answers = {branch: each[held] for branch, each in solved.held_out.items()}
+        records = [record for record, answered in zip(train, held.tolist(), strict=True) if answered]
+        held_out = HeldOut(_tables(run, records, answers), HeldOutSource.OUT_OF_FOLD, solved.folds)
         say(keep_calibrated(run.path, held_out))
 
 

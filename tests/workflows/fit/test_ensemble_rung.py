@@ -64,6 +64,7 @@ class SimpleLadder:
     keep: Any
     fold_share: float
     share: float
+    held_out_groups: None = None
 
 
 def climbed(tmp_path: Path, *tables: tuple[Part, PredictionTable]) -> tuple[Ladder, EnsembleRung]:

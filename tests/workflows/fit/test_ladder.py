@@ -31,14 +31,17 @@ from foveate.config.networks import (
 from foveate.data.loading import EvaluationViews, TrainingViews
 from foveate.data.records import ImageRecord
 from foveate.errors import UserError
+from foveate.evaluation.accuracy import measure_accuracy
 from foveate.evaluation.predictions import PredictionTable
 from foveate.evaluation.refinement_cost import refinement_passes
 from foveate.grounding.config import GroundingConfig, GroundingMethod
 from foveate.guided_zoom.config import Keep, PatchConfig, PoolConfig
+from foveate.guided_zoom.pool import hash_of_photographs
 from foveate.inference.classifier import Classifier
 from foveate.networks.answers import decision
 from foveate.recipes import RECIPES
 from foveate.recipes.config import TrainConfig
+from foveate.recipes.datasets import load_splits
 from foveate.runs.held_out import read_calibration, read_held_out
 from foveate.runs.run import Run
 from foveate.s3n.config import S3NConfig
@@ -49,14 +52,15 @@ from foveate.workflows.fit import ladder as ladder_module
 from foveate.workflows.fit import rungs as rungs_module
 from foveate.workflows.fit.benchmark import measure_speed
 from foveate.workflows.fit.choice import Candidate, Choice, choose
-from foveate.workflows.fit.config import Prefer
+from foveate.workflows.fit.config import FitConfig, Prefer
 from foveate.workflows.fit.fit import Fitted, fit
 from foveate.workflows.fit.guided_zoom_rung import GuidedZoomRung
 from foveate.workflows.fit.journal import Journal
 from foveate.workflows.fit.ladder import Answers, Ladder, Rung
-from foveate.workflows.fit.ladder_table import LadderTable
+from foveate.workflows.fit.ladder_table import LadderRow, LadderTable
 from foveate.workflows.fit.method_rungs import PartOfFeatures, SolvedRung, TrainedRung, best_share
 from foveate.workflows.fit.rungs import rungs
+from foveate.workflows.fit.split_accuracy import SplitAccuracy
 from foveate.workflows.fit.time_model import Reached, Speed
 from zooms import SLOW, silent
 
@@ -114,8 +118,8 @@ def fitted(root: Path, out: Path, **options: object) -> Fitted:
 def take(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """Let the choice fall on a rung, whatever photographs say."""
 
-    def chosen(candidates: Sequence[Candidate], prefer: Prefer) -> Choice:
-        return replace(choose(candidates, prefer), winner=name)
+    def chosen(candidates: Sequence[Candidate], prefer: Prefer, groups: np.ndarray | None) -> Choice:
+        return replace(choose(candidates, prefer, groups), winner=name)
 
     monkeypatch.setattr(climb, "choose", chosen)
 
@@ -363,7 +367,7 @@ def test_held_out_photographs_say_how_much_the_first_weights_count(
     with pytest.raises(KeyboardInterrupt):
         fitted(birds, tmp_path / "fit", say=stop)
     table = fitted(birds, tmp_path / "fit", say=say).ladder
-    assert [run.config.pretrained_share for run in runs] == [0.25, 0.25]
+    assert [run.config.pretrained_share for run in runs] == [0.4, 0.25]  # each as the other fold chooses
     assert Run.open(tmp_path / "fit").config.pretrained_share == 0.25
     assert table.rungs[1].note == "25% of the weights that it began with"
     held_out = read_held_out(tmp_path / "fit")
@@ -669,11 +673,11 @@ def test_what_does_not_fit_is_left_out_and_said(birds: Path, tmp_path: Path, mon
     assert zoom == "needs plain or s3n, which is not climbed"
 
 
-@pytest.mark.parametrize(("late", "rungs_climbed"), [(0, 2), (800, 2), (2000, 1)])
+@pytest.mark.parametrize(("late", "whole"), [(0, True), (800, True), (2000, False)])
 def test_a_training_that_was_announced_may_be_somewhat_late(
-    birds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, late: float, rungs_climbed: int
+    birds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, late: float, whole: bool
 ) -> None:
-    """14 steps of 1000 seconds in 240 minutes, of which 1440 seconds more are a tenth."""
+    """14 steps of 1000 seconds in 240 minutes, of which 1440 seconds more are a tenth; beyond that it is shortened."""
     slow_machine(monkeypatch, step=1000.0, answer=0.001)
     short(monkeypatch)
     reached = climb._reached
@@ -684,7 +688,8 @@ def test_a_training_that_was_announced_may_be_somewhat_late(
 
     monkeypatch.setattr(climb, "_reached", delayed)
     table = fitted(birds, tmp_path / "fit", minutes=240).ladder
-    assert sum(each.top1 is not None for each in table.rungs) == rungs_climbed
+    assert [each.top1 is not None for each in table.rungs] == [True, True]
+    assert (table.fold_share == 1) is whole
 
 
 def test_a_probe_that_does_not_fit_says_what_it_needs(
@@ -923,7 +928,7 @@ def test_a_picture_of_noise_is_answered(birds: Path, tmp_path: Path, monkeypatch
     assert foveate.load(out).predict(noise).best.probability > 0
 
 
-@pytest.mark.parametrize("version", [1, 2, 3])
+@pytest.mark.parametrize("version", [1, 2, 3, 4])
 def test_a_table_of_an_older_version_is_read(version: int, tmp_path: Path) -> None:
     (tmp_path / "ladder.json").write_bytes((OLD / f"ladder-{version}.json").read_bytes())
     table = LadderTable.read(tmp_path)
@@ -931,6 +936,8 @@ def test_a_table_of_an_older_version_is_read(version: int, tmp_path: Path) -> No
     assert table.settings.data == DataConfig(root=Path("/data/birds"))
     assert table.settings.hardware == HardwareConfig()
     assert (table.folds, table.fold_share, table.refit_share) == (1, 0.5, 1.0)
+    assert table.test == SplitAccuracy(top1=0.8145859085290482, low=None, high=None, photographs=None)
+    assert "Test split, looked at once: 81.5% are right." in table.markdown()
 
 
 @pytest.mark.parametrize(("winner", "refit"), [(None, None), ("plain", 1.0)])
@@ -940,6 +947,171 @@ def test_a_journal_of_an_older_version_is_gone_on_with(winner: str | None, refit
     (tmp_path / "journal.json").write_text(json.dumps({**older, "winner": winner}), encoding="utf-8")
     content = Journal.open(tmp_path).content
     assert (content.folds, content.share, content.refit_share) == (1, 1.0, refit)
+
+
+@pytest.mark.parametrize("top1", [None, 0.75])
+def test_what_the_test_split_said_is_kept_of_an_older_journal(top1: float | None, tmp_path: Path) -> None:
+    older = json.loads((OLD / "journal-4.json").read_text(encoding="utf-8"))
+    (tmp_path / "journal.json").write_text(json.dumps({**older, "test": top1}), encoding="utf-8")
+    told = SplitAccuracy(top1=0.75, low=None, high=None, photographs=None)
+    assert Journal.open(tmp_path).content.test == (None if top1 is None else told)
+
+
+def test_the_table_says_how_sure_the_test_split_is() -> None:
+    """Of 12 photographs all are right: of others 26% may be wrong."""
+    labels = np.arange(12) % 3
+    told = SplitAccuracy.of(measure_accuracy(np.eye(3)[labels], labels))
+    assert told.words == (
+        "Test split, looked at once: 12 of 12 photographs are right (100.0%; 95% interval 73.5 to 100.0)."
+    )
+
+
+def test_the_table_says_what_is_better_where_rare_classes_count_as_much() -> None:
+    row = LadderRow(
+        name="probe",
+        top1=0.95,
+        mean_per_class=0.52,
+        behind=0.0,
+        standard_error=0.01,
+        passes=1.0,
+        gflop=0.8,
+        minutes=0.1,
+        note=None,
+    )
+    unlike = structured_table(row, replace(row, name="plain", top1=0.94, mean_per_class=0.8))
+    assert "where rare ones count as much as others, plain is better: 80.0% to 52.0%." in unlike.markdown()
+    assert "rare ones" not in structured_table(row, replace(row, name="plain", mean_per_class=0.56)).markdown()
+
+
+def structured_table(*rows: LadderRow) -> LadderTable:
+    """A table whose first row was taken."""
+    return LadderTable(
+        settings=FitConfig(data=DataConfig(root=Path("birds"))),
+        winner=rows[0].name,
+        reason="it is right on more",
+        rungs=rows,
+        folds=5,
+        fold_share=1.0,
+        refit_share=1.0,
+        photographs=100,
+        listed="",
+        held_out=100,
+        test=None,
+        minutes=1.0,
+    )
+
+
+def grouped(root: Path, *sizes: Sequence[int]) -> Path:
+    """Draw a folder of classes, in each a folder for each group of so many photographs."""
+    generator = np.random.default_rng(0)
+    for label, groups in enumerate(sizes):
+        for group, size in enumerate(groups):
+            folder = root / f"class {label}" / f"group {group}"
+            folder.mkdir(parents=True)
+            for number in range(size):
+                pixels = generator.integers(0, 100, (64, 64, 3), np.uint8) + np.uint8(100 * label)
+                Image.fromarray(pixels).save(folder / f"{number}.png")
+    return root
+
+
+def test_few_groups_are_as_many_folds_as_there_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two classes of two groups each are four folds at most: no fifth one that holds nothing."""
+    short(monkeypatch, 1)
+    monkeypatch.setattr(plan, "MOST_FOLDS", 5)
+    root = grouped(tmp_path / "videos", (8, 8), (8, 8))
+    data = DataConfig(root=root, group_level=1, test_fraction=0.0)
+    lines: list[str] = []
+    table = fitted(root, tmp_path / "fit", data=data, say=lines.append).ladder
+    assert (table.folds, table.held_out, table.test) == (4, 32, None)
+    assert "count photographs of one group each by itself" in "".join(lines)
+
+
+def test_other_groups_are_other_photographs(tmp_path: Path) -> None:
+    """The answers that are kept are of other folds."""
+    root = grouped(tmp_path / "videos", (4, 4), (4, 4))
+    records = load_splits(DataConfig(root=root, group_level=1, test_fraction=0.0)).train
+    others = [replace(each, group=each.class_name) for each in records]
+    assert hash_of_photographs(records) == hash_of_photographs(others)
+    assert hash_of_photographs(records, grouped=True) != hash_of_photographs(others, grouped=True)
+
+
+def test_what_the_memory_is_too_small_for_is_left_out(
+    birds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While it is measured, or later; with it what needs it."""
+    measured = _speed  # what all of these fits measure by
+
+    def too_large(config: TrainConfig, classes: int) -> Speed:
+        if config.network.method != "probe":
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes.")
+        return measured(config, classes)
+
+    monkeypatch.setattr(plan, "measure_speed", too_large)
+    lines: list[str] = []
+    table = fitted(birds, tmp_path / "fit", say=lines.append).ladder
+    assert [each.name for each in table.rungs] == ["probe"]
+    assert sum("is left out: the memory must be enough, and" in line for line in lines) == 2  # plain and S3N
+    monkeypatch.setattr(plan, "measure_speed", measured)
+    monkeypatch.setattr(TrainedRung, "climb", lambda *_: (_ for _ in ()).throw(MemoryError()))
+    short(monkeypatch)
+    table = fitted(birds, tmp_path / "later", say=lines.append).ladder
+    assert "plain needs more than there is" in str(table.rungs[1].note)
+
+
+def test_the_memory_must_be_enough_for_one_method(birds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def too_large(*_: object) -> Speed:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 GiB.\nGPU 0 has 8.")
+
+    monkeypatch.setattr(plan, "measure_speed", too_large)
+    with pytest.raises(UserError, match=r"s3n needs more than there is \(CUDA out of memory. Tried .*GiB.\); take"):
+        fitted(birds, tmp_path / "fit")
+
+
+def test_whole_trainings_of_several_folds_are_shortened_too_where_the_rungs_below_took_longer(
+    birds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two folds of 10 epochs of 2 steps and 10 of 3 steps of 10 seconds are 700; 300 more are gone of 800."""
+    shortened(monkeypatch)
+    original = SolvedRung.climb
+
+    def slower(self: SolvedRung, ladder: Ladder) -> Answers:
+        ladder.journal._before += 300.0
+        return original(self, ladder)
+
+    monkeypatch.setattr(SolvedRung, "climb", slower)
+    lines: list[str] = []
+    table = fitted(birds, tmp_path / "fit", minutes=800 / 60, say=lines.append).ladder
+    said = "answers to every training photograph in 2 folds: probe (about 0 seconds), plain (about 7 minutes)"
+    assert said in "".join(lines)
+    assert "and a trained method had 48% of its epochs" in table.markdown()
+    assert table.folds == 2
+    assert 0.25 <= table.fold_share < 0.5
+    assert table.winner == "plain"
+
+
+def test_a_finished_fit_of_photographs_that_were_added_to_is_another_one(
+    birds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short(monkeypatch, 1)
+    monkeypatch.chdir(tmp_path)
+    root = tmp_path / "mine"
+    shutil.copytree(birds, root)
+    given = {"minutes": MINUTES, "size": 64, "hardware": SLOW, "say": silent}
+    assert [fit(root, **given).path.name for _ in range(2)] == ["mine-fit", "mine-fit"]  # type: ignore[arg-type]
+    photograph = next((root / "train").rglob("*.jpg"))
+    shutil.copy(photograph, photograph.with_name("added.jpg"))
+    assert fit(root, **given).path.name == "mine-fit-2"  # type: ignore[arg-type]
+
+
+def test_photographs_to_validate_are_said_to_teach_nothing(
+    birds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short(monkeypatch, 1)
+    shutil.copytree(birds, tmp_path / "birds")
+    shutil.copytree(birds / "test", tmp_path / "birds" / "val")
+    lines: list[str] = []
+    fitted(tmp_path / "birds", tmp_path / "fit", say=lines.append)
+    assert any("validation photographs choose the epoch of each training, and nothing learns from" in x for x in lines)
 
 
 def test_the_commands_it_ends_with_can_be_pasted(birds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,6 +19,7 @@ from foveate.workflows.fit.journal import Journal, JournalContent
 from foveate.workflows.fit.ladder import Answers, Ladder, Rung
 from foveate.workflows.fit.method_rungs import TrainedRung
 from foveate.workflows.fit.plan import planned, with_folds
+from foveate.workflows.fit.split_accuracy import SplitAccuracy
 from foveate.workflows.fit.time_model import Machine, RungTime, Speed
 
 
@@ -42,7 +43,7 @@ class QuickRung(Rung):
     def refit(self, ladder: Ladder, out: Path) -> None:
         raise NotImplementedError
 
-    def evaluate(self, ladder: Ladder, branch: Branch) -> float:
+    def evaluate(self, ladder: Ladder, branch: Branch) -> SplitAccuracy:
         raise NotImplementedError
 
 

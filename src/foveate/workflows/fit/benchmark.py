@@ -1,15 +1,17 @@
-"""A few seconds of each method on this machine: of a training step, and of an answer."""
+"""A few seconds of each method on this machine: of a training step, and of an answer; and of photographs."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from statistics import median
 
+import numpy as np
 import torch
 
-from foveate.data.loading import Batch
-from foveate.hardware import autocast_dtype, device_of
+from foveate.data.loading import Batch, Draw, TrainingViews, default_workers
+from foveate.data.records import ImageRecord
+from foveate.hardware import autocast_dtype, device_of, processors
 from foveate.inference.classifier import Classifier
 from foveate.networks.network import Network
 from foveate.recipes.config import TrainConfig
@@ -20,8 +22,28 @@ from foveate.training.optimiser import build_optimiser
 from foveate.workflows.fit.time_model import Speed
 from foveate.workflows.operations import gflop_of_an_answer
 
+_READ = 24
+"""Photographs that are read; the first one is not timed."""
 _REPEATS, _LONG = 3, 3.0  # calls; of those that take more seconds one is enough
 _ANSWERS = 16
+
+
+def measure_reading(records: Sequence[ImageRecord], config: TrainConfig) -> float:
+    """Return the seconds in which a photograph is read as a training sees it, all processors reading.
+
+    Args:
+        records: At least one, that can be read; some of them are.
+        config: How it is trained.
+    """
+    chosen = [records[place] for place in np.linspace(0, len(records) - 1, _READ, dtype=int)]
+    views = TrainingViews(chosen, config.transforms, config.seed)
+    took = []
+    for position in range(len(views)):
+        began = time.perf_counter()
+        views[Draw(0, position)]
+        took.append(time.perf_counter() - began)
+    device = device_of(config.hardware).type
+    return float(np.mean(took[1:])) / (processors() if device == "cpu" else default_workers())
 
 
 def measure_speed(config: TrainConfig, classes: int) -> Speed:
@@ -80,5 +102,9 @@ def _timed(call: Callable[[], object], config: TrainConfig) -> float:
 
 
 def _wait(config: TrainConfig) -> None:
-    if device_of(config.hardware).type == "cuda":
+    """Wait for what a GPU was asked to do."""
+    kind = device_of(config.hardware).type
+    if kind == "cuda":
         torch.cuda.synchronize()
+    elif kind == "mps":
+        torch.mps.synchronize()

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from foveate.config.branches import Branch
 from foveate.errors import UserError
 from foveate.files.locks import interruption_behind
+from foveate.hardware import lack_of_memory_named
 from foveate.workflows.fit.choice import Candidate, Choice, choose
 from foveate.workflows.fit.journal import RungEntry, RungState
 from foveate.workflows.fit.ladder import OVER, Answers, Ladder, Rung, kept_answers
@@ -66,15 +67,16 @@ def chosen(ladder: Ladder, offered: Mapping[str, tuple[Way, float]], answers: Ma
     for name, (way, passes) in offered.items():
         table = answers[way.rung.name][way.branch]
         gflop = passes * way.rung.pass_gflop(ladder)
-        candidates.append(Candidate(name, table.probabilities.argmax(1) == table.labels, gflop))
-    return choose(candidates, ladder.config.prefer)
+        candidates.append(Candidate(name, table.right, gflop))
+    return choose(candidates, ladder.config.prefer, ladder.held_out_groups)
 
 
 def _climbed(ladder: Ladder, rung: Rung, entry: RungEntry, *, lowest: bool) -> Answers | None:
     journal = ladder.journal
     try:
-        answers = rung.climb(ladder)
-        passes = rung.passes(ladder)
+        with lack_of_memory_named(rung.name):
+            answers = rung.climb(ladder)
+            passes = rung.passes(ladder)
     except UserError as error:
         if lowest or interruption_behind(error) is not None:
             raise
@@ -91,7 +93,7 @@ def _climbed(ladder: Ladder, rung: Rung, entry: RungEntry, *, lowest: bool) -> A
     journal.write(done)
     dearest = max(passes, key=lambda branch: passes[branch])
     table = answers[dearest]
-    right = 100 * float((table.probabilities.argmax(1) == table.labels).mean())
+    right = 100 * table.right.mean()
     ladder.step(f"{rung.name}: {right:.1f}% of {len(table.ids)} held-out photographs are right{_of(done.note)}")
     return answers
 
@@ -113,9 +115,9 @@ def _begun(ladder: Ladder, rungs: Sequence[Rung], rung: Rung, below: Sequence[Ru
 
 
 def _in_time(ladder: Ladder, rungs: Sequence[Rung], rung: Rung, below: Sequence[Rung]) -> Ladder:
-    """Return the ladder with trainings shortened until the first of them fits, where folds allow that."""
+    """Return the ladder with trainings shortened until the first of them fits."""
     first, reached = next((each for each in rungs if each.learns), None), _reached(ladder, below)
-    if rung is not first or ladder.fold_share == 1 or _reason_against(ladder, rungs, rung, reached) is None:
+    if rung is not first or _reason_against(ladder, rungs, rung, reached) is None:
         return ladder
     for share in (each for each in SHARES if each < ladder.share):
         shorter = replace(ladder, share=share)

@@ -23,6 +23,7 @@ from foveate.workflows.ensemble import fitted_shares, joined, unseen
 from foveate.workflows.fit.climb import lateness
 from foveate.workflows.fit.ladder import Answers, Ladder, Rung, is_answered, kept_answers
 from foveate.workflows.fit.method_rungs import MethodRung, tested
+from foveate.workflows.fit.split_accuracy import SplitAccuracy
 from foveate.workflows.fit.time_model import RungTime
 
 _GAIN = 0.01
@@ -103,7 +104,7 @@ class EnsembleRung(Rung):
         joined(runs, np.array([*self._kept_shares(ladder).values()]), None, out, ladder.detail)
 
     @override
-    def evaluate(self, ladder: Ladder, branch: Branch) -> float:
+    def evaluate(self, ladder: Ladder, branch: Branch) -> SplitAccuracy:
         return tested(ladder)
 
     def _tables(self, ladder: Ladder) -> _Tables:
@@ -128,7 +129,7 @@ class EnsembleRung(Rung):
     def _chosen(self, ladder: Ladder, tables: _Tables) -> _Weighed:
         """Begin with the best rung and add, as long as that pays, the one that lessens the log loss most."""
         left = [part for part in self.parts if part.name in tables]
-        best = max(left, key=lambda part: _right(tables[part.name]))  # of equals the first, the cheapest to train
+        best = max(left, key=lambda part: tables[part.name].right.mean())  # of equals the first, the cheapest to train
         chosen = _together(ladder, (best,), tables)
         for _ in range(LARGEST_ENSEMBLE - 1):
             left = [part for part in left if part not in chosen.members and _in_time(ladder, (*chosen.members, part))]
@@ -138,10 +139,6 @@ class EnsembleRung(Rung):
                 break
             chosen = better
         return chosen
-
-
-def _right(table: PredictionTable) -> float:
-    return float((table.probabilities.argmax(1) == table.labels).mean())
 
 
 def _passes(member: MethodRung, ladder: Ladder) -> float:
@@ -166,6 +163,6 @@ def _alike(tables: Sequence[PredictionTable]) -> Float[np.ndarray, " m"]:
 def _together(ladder: Ladder, members: tuple[MethodRung, ...], tables: _Tables) -> _Weighed:
     """Weigh members by their answers."""
     each = [tables[member.name] for member in members]
-    answers = unseen(each, _alike(each), ladder.config.seed)
+    answers = unseen(each, _alike(each), ladder.config.seed, ladder.held_out_groups)
     logs = log_answers([answers.probabilities])[:, 0]
     return _Weighed(members, answers, least_log_loss(logs, answers.labels))

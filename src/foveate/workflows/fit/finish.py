@@ -65,7 +65,7 @@ def finish(ladder: Ladder, rungs: Sequence[Rung], answers: Mapping[str, Answers]
         photographs=len(ladder.splits.train),
         listed=listed,
         held_out=ladder.held_out,
-        test_top1=test,
+        test=test,
         minutes=round(ladder.journal.spent / 60, 2),
     )
     table.write(ladder.out)
@@ -111,6 +111,11 @@ def _calibrated(ladder: Ladder, way: Way, answers: Answers) -> None:
             "warning: its percentages are fitted to a shorter training on fewer photographs; before you rely on "
             "--error-rate or --coverage, fit with more --minutes"
         )
+    if ladder.held_out_groups is not None:
+        ladder.say(
+            "warning: its percentages count photographs of one group each by itself, though they are much alike: "
+            "--error-rate and --coverage promise more than so few groups can say"
+        )
     if alone is None and len(answers) > 1 and not GuidedZoomRun.is_at(ladder.out):
         tune_views(ladder.out, context=RunContext(hardware=ladder.config.hardware, say=ladder.detail))
 
@@ -143,11 +148,10 @@ def _rows(
 
 def _row(ladder: Ladder, name: str, rung: Rung, compared: Compared, table: PredictionTable, passes: float) -> LadderRow:
     entry = ladder.journal.entry(rung.name)
-    right = table.probabilities.argmax(1) == table.labels
     return replace(
         _empty(name, None if entry is None else entry.note),
         top1=compared.top1,
-        mean_per_class=mean_per_class(right, table.labels),
+        mean_per_class=mean_per_class(table.right, table.labels),
         behind=compared.behind,
         standard_error=compared.standard_error if isfinite(compared.standard_error) else None,
         passes=passes,

@@ -28,9 +28,8 @@ from foveate.workflows.fit.finish import finish
 from foveate.workflows.fit.journal import Journal, JournalContent, differing_settings
 from foveate.workflows.fit.ladder import WORK, Ladder, Rung
 from foveate.workflows.fit.ladder_table import LadderTable
-from foveate.workflows.fit.method_rungs import MethodRung
 from foveate.workflows.fit.plan import measured_machine, measured_speeds, planned, with_folds
-from foveate.workflows.fit.rungs import rungs
+from foveate.workflows.fit.rungs import measured_rungs, rungs
 from foveate.workflows.train import check_classes
 
 RUNS = Path("runs")
@@ -117,16 +116,14 @@ def _check_learnable(splits: Splits) -> None:
 
 def _climbed(config: FitConfig, splits: Splits, out: Path, began: float, say: Callable[[str], None]) -> LadderTable:
     listed = hash_of_photographs(splits.train)
-    splits, reading = _readable(splits, config, say)
+    splits = _readable(splits, config, say)
     ladder_rungs = rungs()
     if Journal.is_in(out / WORK):
         ladder = _resumed(config, splits, out, began, say)
     else:
-        ladder = _started(config, splits, out, reading, ladder_rungs, began, say)
+        ladder = _started(config, splits, out, ladder_rungs, began, say)
     # A fit that was begun before a rung was there has not measured it, and goes on without.
-    ladder_rungs = tuple(
-        each for each in ladder_rungs if each.name in ladder.speeds or not isinstance(each, MethodRung)
-    )
+    ladder_rungs = measured_rungs(ladder_rungs, ladder.speeds)
     if ladder.folds and ladder.journal.content.winner is not None:  # nor does one choose anew that has chosen
         ladder_rungs = tuple(each for each in ladder_rungs if ladder.journal.entry(each.name) is not None)
     ladder, answers = climb(ladder, ladder_rungs) if ladder.folds else (ladder, {})
@@ -135,35 +132,39 @@ def _climbed(config: FitConfig, splits: Splits, out: Path, began: float, say: Ca
     return table
 
 
-def _readable(splits: Splits, config: FitConfig, say: Callable[[str], None]) -> tuple[Splits, float]:
-    """Return the splits with the training photographs that can be read, and the seconds that one takes to read."""
+def _readable(splits: Splits, config: FitConfig, say: Callable[[str], None]) -> Splits:
+    """Return the splits with the training photographs that can be read."""
     counts = f"{len(splits.train)} training and {len(splits.test)} test photographs"
     say(f"{splits.name}: {len(splits.class_names)} classes, {counts}")
-    began, data = time.perf_counter(), config.data
-    checked = checked_splits(splits.parts(), data.on_error, say, data.largest_megapixels)
-    seconds = (time.perf_counter() - began) / sum(map(len, splits.parts().values()))
+    if splits.validation:
+        say(
+            f"its {len(splits.validation)} validation photographs choose the epoch of each training, and nothing "
+            "learns from them; as training photographs they would be learned from, and answered for to choose by"
+        )
+    checked = checked_splits(splits.parts(), config.data.on_error, say, config.data.largest_megapixels)
     check_classes(splits.train, checked[Split.TRAIN])
-    return replace(splits, train=checked[Split.TRAIN]), seconds
+    return replace(splits, train=checked[Split.TRAIN])
 
 
 def _started(
     config: FitConfig,
     splits: Splits,
     out: Path,
-    reading: float,
     ladder_rungs: tuple[Rung, ...],
     began: float,
     say: Callable[[str], None],
 ) -> Ladder:
     say("measuring this machine for some seconds")
+    speeds = measured_speeds(ladder_rungs, config, len(splits.class_names), say)
+    ladder_rungs = measured_rungs(ladder_rungs, speeds)
     content = JournalContent(
         settings=config,
-        photographs=hash_of_photographs(splits.train),
+        photographs=hash_of_photographs(splits.train, grouped=True),
         folds=0,
         share=1.0,
         refit_share=None,
-        machine=measured_machine(config, reading),
-        speeds=measured_speeds(ladder_rungs, config, len(splits.class_names)),
+        machine=measured_machine(config, ladder_rungs, splits.train),
+        speeds=speeds,
         spent=0.0,
         rungs=(),
         winner=None,
@@ -200,7 +201,10 @@ def _ladder(config: FitConfig, splits: Splits, out: Path, journal: Journal, say:
 
 
 def default_folder(config: FitConfig) -> Path:
-    """Return `runs/PHOTOGRAPHS-fit` or, with a number, the first after it that is new or holds this fit."""
+    """Return `runs/PHOTOGRAPHS-fit` or, with a number, the first after it that is new or holds this fit.
+
+    A finished fit of other photographs than lie in the folder now is another one.
+    """
     root = config.data.root
     name = f"{root.stem if root.is_file() else root.name}-fit"
     names = (safe_name(name if number == 1 else f"{name}-{number}") for number in count(1))
@@ -209,12 +213,19 @@ def default_folder(config: FitConfig) -> Path:
 
 def _is_usable(path: Path, config: FitConfig) -> bool:
     if LadderTable.is_in(path):
-        settings = LadderTable.read(path).settings
-    elif Journal.is_in(path / WORK):
-        settings = Journal.open(path / WORK).content.settings
-    else:
-        return _is_free(path)
+        table = LadderTable.read(path)
+        return _is_same(table.settings, config) and _listed(config) == table.listed
+    if Journal.is_in(path / WORK):
+        return _is_same(Journal.open(path / WORK).content.settings, config)
+    return _is_free(path)
+
+
+def _is_same(settings: FitConfig, config: FitConfig) -> bool:
     return settings.data.root == config.data.root and not differing_settings(settings, config)
+
+
+def _listed(config: FitConfig) -> str:
+    return hash_of_photographs(load_splits(config.data, lambda line: None).train)
 
 
 def _is_free(path: Path) -> bool:
@@ -240,13 +251,16 @@ def _finished(out: Path, config: FitConfig, say: Callable[[str], None]) -> Fitte
     table = LadderTable.read(out)
     if differing := differing_settings(table.settings, config):
         raise finished_otherwise(out, differing)
-    if hash_of_photographs(load_splits(config.data, lambda line: None).train) != table.listed:
+    splits = load_splits(config.data, lambda line: None)
+    if hash_of_photographs(splits.train) != table.listed:
         raise UserError(
             f"a finished fit is never overwritten; {out} holds one of other training photographs than there are in "
             f"{config.data.root} now; name another folder with --out, or remove that one"
         )
     shutil.rmtree(out / WORK, ignore_errors=True)  # where it was stopped between the last two steps
     say(f"{out} is fitted already: {table.winner}")
+    if table.test is None and splits.test:
+        say(f"there are test photographs now; foveate evaluate {shlex.quote(shown_path(out))} answers for them")
     return Fitted(out, table)
 
 

@@ -11,9 +11,11 @@ from typing_extensions import override
 
 from foveate.config.branches import Branch
 from foveate.config.data import Split
+from foveate.evaluation.accuracy import Accuracy
 from foveate.evaluation.evidence_table import EvidenceTable
 from foveate.evaluation.predictions import PredictionTable
 from foveate.evaluation.refinement_cost import refinement_passes
+from foveate.files.documents import read_json, structured
 from foveate.guided_zoom.config import PoolConfig, RefinementConfig
 from foveate.guided_zoom.refined_probabilities import refined_probabilities
 from foveate.guided_zoom.weight_tuning import CachedScores, choose_setting, fit
@@ -26,6 +28,7 @@ from foveate.workflows.build_guided_zoom import build_guided_zoom, usual_refinem
 from foveate.workflows.evidence_training import EvidenceTraining
 from foveate.workflows.fit.ladder import Answers, Ladder, Rung, is_answered, kept_answers, of_size
 from foveate.workflows.fit.method_rungs import TrainedRung
+from foveate.workflows.fit.split_accuracy import SplitAccuracy
 from foveate.workflows.fit.time_model import RungTime
 from foveate.workflows.split_evidence import evidence_of_split
 from foveate.workflows.tune import scored_of
@@ -55,7 +58,7 @@ class GuidedZoomRung(Rung):
 
     @override
     def time(self, ladder: Ladder) -> RungTime:
-        base = self._base(ladder) or self.bases[0]
+        base = self._base(ladder) or next(each for each in self.bases if each.name in ladder.speeds)
         machine, speed = ladder.machine, ladder.speeds[base.name]
         alone = replace(speed, step=speed.step / speed.passes, answer=speed.answer / speed.passes)
         config = replace(ladder.training(base.recipe), steps=None, epochs=_EPOCHS)
@@ -108,10 +111,11 @@ class GuidedZoomRung(Rung):
             zoom.with_refinement(self.refinement(ladder), HeldOutSource.OUT_OF_FOLD.value)
 
     @override
-    def evaluate(self, ladder: Ladder, branch: Branch) -> float:
+    def evaluate(self, ladder: Ladder, branch: Branch) -> SplitAccuracy:
         run = Run.open(ladder.out / "network")
-        (asked, *_) = build_guided_zoom(run, ladder.out, pool=self._pool(ladder), context=_context(ladder))
-        return asked.change.after
+        build_guided_zoom(run, ladder.out, pool=self._pool(ladder), context=_context(ladder))
+        file = ladder.out / "evaluation" / f"{Split.TEST}.json"
+        return SplitAccuracy.of(structured(read_json(file)["after"], Accuracy, file, "an evaluation"))
 
     def refinement(self, ladder: Ladder) -> RefinementConfig:
         """Return the decision that is fitted to the answers out of every fold."""
@@ -132,8 +136,7 @@ class GuidedZoomRung(Rung):
         right = {}
         for base in self.bases:
             if is_answered(folder := ladder.work(base.name)):
-                table = decision(kept_answers(folder))
-                right[base] = float((table.probabilities.argmax(1) == table.labels).mean())
+                right[base] = decision(kept_answers(folder)).right.mean()
         return max(right, key=lambda each: right[each]) if right else None
 
     def _climbed_base(self, ladder: Ladder) -> TrainedRung:

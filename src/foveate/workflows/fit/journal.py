@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,10 @@ from foveate.files.documents import Migration, read_json, structured, unstructur
 from foveate.files.migrating import add_fields
 from foveate.guided_zoom.pool import hash_of_photographs
 from foveate.workflows.fit.config import MIGRATIONS, FitConfig
+from foveate.workflows.fit.split_accuracy import SplitAccuracy, with_test
 from foveate.workflows.fit.time_model import Machine, Speed
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 
 def _with_shares(journal: dict[str, Any]) -> dict[str, Any]:
@@ -26,7 +28,7 @@ def _with_shares(journal: dict[str, Any]) -> dict[str, Any]:
     return journal
 
 
-_MIGRATIONS: Mapping[int, Migration] = {**MIGRATIONS, 3: _with_shares}
+_MIGRATIONS: Mapping[int, Migration] = {**MIGRATIONS, 3: _with_shares, 4: partial(with_test, "test")}
 
 
 class RungState(StrEnum):
@@ -59,7 +61,7 @@ class JournalContent:
 
     settings: FitConfig
     photographs: str
-    """Hash of the training photographs that can be read."""
+    """Hash of the training photographs that can be read, and of their groups."""
     folds: int
     """0: no photograph can be held out."""
     share: float
@@ -73,8 +75,8 @@ class JournalContent:
     """Seconds so far."""
     rungs: tuple[RungEntry, ...]
     winner: str | None
-    test: float | None
-    """Top-1 of the test split, which is looked at once."""
+    test: SplitAccuracy | None
+    """What the test split says, which is looked at once."""
 
 
 class Journal:
@@ -120,7 +122,7 @@ class Journal:
                 f"a fit goes on with the settings it began with; {self.folder.parent} differs in "
                 f"{', '.join(differing)}; give the same command, or name another folder with --out"
             )
-        if hash_of_photographs(records) != self.content.photographs:
+        if hash_of_photographs(records, grouped=True) != self.content.photographs:
             raise UserError(
                 f"a fit goes on with the photographs it began with; those of {settings.data.root} have changed since; "
                 f"restore them, or begin anew: remove {self.folder.parent}, or name another folder with --out"
@@ -141,7 +143,7 @@ class Journal:
         """Return what is written down of a rung."""
         return next((each for each in self.content.rungs if each.name == rung), None)
 
-    def write(self, entry: RungEntry | None = None, **changed: float | str) -> None:
+    def write(self, entry: RungEntry | None = None, **changed: float | str | SplitAccuracy) -> None:
         """Write down how far it is, with fields of the content that change."""
         content = replace(self.content, spent=self.spent, **changed)  # type: ignore[arg-type]
         if entry is not None:

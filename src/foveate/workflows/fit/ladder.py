@@ -9,13 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import Int64
 
 from foveate.config.branches import Branch
 from foveate.config.data import DataConfig, DatasetFormat, TransformConfig
 from foveate.data.folds import Fold, write_fold
 from foveate.data.loading import EvaluationViews, evaluation_loader
 from foveate.data.preparation import Splits
-from foveate.data.records import ImageRecord, labels_of
+from foveate.data.records import ImageRecord, groups_of, labels_of
 from foveate.errors import UserError
 from foveate.evaluation.predictions import PredictionTable
 from foveate.inference.classifier import Classifier
@@ -23,6 +24,7 @@ from foveate.recipes.config import TrainConfig
 from foveate.runs.held_out import HeldOutSource, read_held_out, write_held_out
 from foveate.workflows.fit.config import FitConfig
 from foveate.workflows.fit.journal import Journal
+from foveate.workflows.fit.split_accuracy import SplitAccuracy
 from foveate.workflows.fit.time_model import Machine, RungTime, Speed
 
 WORK = ".fit"
@@ -59,6 +61,12 @@ class Ladder:
     def held_out(self) -> int:
         """How many photographs are held out once."""
         return sum(each is not None for each in self.fold_of)
+
+    @property
+    def held_out_groups(self) -> Int64[np.ndarray, " n"] | None:
+        """The number of the group of each photograph that is held out; None: each stands for itself."""
+        groups = groups_of([each for each, at in zip(self.splits.train, self.fold_of, strict=True) if at is not None])
+        return None if groups is None else np.array(groups)
 
     def work(self, rung: str, *names: str) -> Path:
         """Return a folder of a rung's own."""
@@ -223,8 +231,8 @@ class Rung(ABC):
         """Train on all photographs, and leave the result in a folder."""
 
     @abstractmethod
-    def evaluate(self, ladder: Ladder, branch: Branch) -> float:
-        """Return the top-1 of the test split, in [0, 1]; once it is refitted into the ladder's own folder."""
+    def evaluate(self, ladder: Ladder, branch: Branch) -> SplitAccuracy:
+        """Return what the test split says, once it is refitted into the ladder's own folder."""
 
 
 def configured(recipe: Callable[[Path], TrainConfig], fit: FitConfig, data: DataConfig) -> TrainConfig:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,12 @@ from foveate.files.documents import Migration, read_json, structured, unstructur
 from foveate.files.migrating import add_fields
 from foveate.report.tables import markdown_table
 from foveate.workflows.fit.config import MIGRATIONS, FitConfig
+from foveate.workflows.fit.split_accuracy import SplitAccuracy, with_test
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 _FILE = "ladder.json"
+_FAR = 0.05
+_FLATTERED = " It was chosen by these photographs, so that it is right on somewhat fewer of others."
 
 
 def _with_shares(table: dict[str, Any]) -> dict[str, Any]:
@@ -21,7 +25,7 @@ def _with_shares(table: dict[str, Any]) -> dict[str, Any]:
     return table
 
 
-_MIGRATIONS: Mapping[int, Migration] = {**MIGRATIONS, 3: _with_shares}
+_MIGRATIONS: Mapping[int, Migration] = {**MIGRATIONS, 3: _with_shares, 4: partial(with_test, "test_top1")}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,10 +64,7 @@ class LadderRow:
 
 @dataclass(frozen=True, kw_only=True)
 class LadderTable:
-    """What a fit found; the folder itself is that of a run, or of a Guided Zoom.
-
-    ``test_top1`` is the share of the test split that is answered rightly, looked at once; None: there is none.
-    """
+    """What a fit found; the folder itself is that of a run, or of a Guided Zoom."""
 
     settings: FitConfig
     winner: str
@@ -82,9 +83,40 @@ class LadderTable:
     """Hash of the training photographs, those that cannot be read among them."""
     held_out: int
     """Of these, how many were held out once."""
-    test_top1: float | None
+    test: SplitAccuracy | None
+    """None: there is no test split."""
     minutes: float
     """Of everything together."""
+
+    @property
+    def test_top1(self) -> float | None:
+        """The share of the test split that is answered rightly, in [0, 1]; None: there is none."""
+        return None if self.test is None else self.test.top1
+
+    @property
+    def sentences(self) -> tuple[str, str, str]:
+        """What the table rests on, what was taken and why, and what the test split says."""
+        basis = (
+            f"{self._held_out_how()}."
+            if self.folds
+            else f"No photograph of {self.photographs} could be held out: every class has a single one."
+        )
+        shorter = (
+            f" It is trained for {100 * self.refit_share:.0f}% of its epochs, for which the minutes were enough; with "
+            "more --minutes it has all."
+        )
+        taken = f"{self.reason}.{shorter if self.refit_share < 1 else ''}{_FLATTERED if self.folds else ''}"
+        test = "There is no test split." if self.test is None else self.test.words
+        return basis, taken + self._where_classes_count_alike(), test
+
+    def _where_classes_count_alike(self) -> str:
+        """Say what would be taken by the mean over classes, where that is far above the winner's."""
+        means = {each.name: each.mean_per_class for each in self.rungs if each.mean_per_class is not None}
+        best = max(means, key=lambda name: means[name], default=self.winner)
+        if means.get(best, 0.0) - means.get(self.winner, 0.0) < _FAR:
+            return ""
+        shares = f"{100 * means[best]:.1f}% to {100 * means[self.winner]:.1f}%"
+        return f" By the mean over classes, where rare ones count as much as others, {best} is better: {shares}."
 
     def markdown(self) -> str:
         """Return the ladder as a table, and why its winner was taken."""
@@ -101,21 +133,7 @@ class LadderTable:
         rows = [each.cells(taken=each.name == self.winner) for each in self.rungs]
         if not any(each.note for each in self.rungs):
             header, rows = header[:-1], [row[:-1] for row in rows]
-        basis = (
-            f"{self._held_out_how()}."
-            if self.folds
-            else f"No photograph of {self.photographs} could be held out: every class has a single one."
-        )
-        test = (
-            "There is no test split."
-            if self.test_top1 is None
-            else f"Test split, looked at once: {100 * self.test_top1:.1f}% are right."
-        )
-        shorter = (
-            f" It is trained for {100 * self.refit_share:.0f}% of its epochs, for which the minutes were enough; with "
-            "more --minutes it has all."
-        )
-        taken = f"{self.reason}.{shorter if self.refit_share < 1 else ''}"
+        basis, taken, test = self.sentences
         return f"### The ladder\n\n{markdown_table(header, rows)}\n{basis}\n\n{taken}\n\n{test}\n"
 
     def _held_out_how(self) -> str:

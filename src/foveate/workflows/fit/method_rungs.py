@@ -31,6 +31,7 @@ from foveate.training.frozen_features import MADE_ANEW, MADE_BEFORE, KeptFeature
 from foveate.training.solve import group_numbers
 from foveate.workflows.evaluate import evaluate
 from foveate.workflows.fit.ladder import Answers, Ladder, Rung, configured, is_answered, kept_answers
+from foveate.workflows.fit.split_accuracy import SplitAccuracy
 from foveate.workflows.fit.time_model import RungTime, Speed
 from foveate.workflows.pretrained_shares import with_share
 from foveate.workflows.train import train, trained
@@ -71,14 +72,14 @@ class MethodRung(Rung):
         train(ladder.training(self.recipe), out, say=ladder.detail)
 
     @override
-    def evaluate(self, ladder: Ladder, branch: Branch) -> float:
+    def evaluate(self, ladder: Ladder, branch: Branch) -> SplitAccuracy:
         return tested(ladder)
 
 
-def tested(ladder: Ladder) -> float:
-    """Return the top-1 of the test split, in [0, 1], of the run in a ladder's folder; its calibration decides."""
+def tested(ladder: Ladder) -> SplitAccuracy:
+    """Return what the test split says of the run in a ladder's folder; its calibration decides."""
     context = RunContext(hardware=ladder.config.hardware, say=ladder.detail)
-    return evaluate(ladder.out, context=context).accuracy.top1.value
+    return SplitAccuracy.of(evaluate(ladder.out, context=context).accuracy)
 
 
 @dataclass(frozen=True)
@@ -101,8 +102,12 @@ class TrainedRung(MethodRung):
         photographs, folds = len(ladder.splits.train), ladder.folds
         learned = photographs - ladder.held_out // folds
         answers = (1 + len(_further_shares(ladder, config))) * machine.answers(speed, ladder.held_out)
-        without = _heads(ladder, config, speed, learned) + machine.training(ladder.of_fold(config), speed, learned)
-        refit = _heads(ladder, config, speed, photographs) + machine.training(ladder.on_all(config), speed, photographs)
+
+        def seconds(shown: TrainConfig, count: int) -> float:
+            watched = len(ladder.splits.validation)
+            return _heads(ladder, config, speed, count) + machine.training(shown, speed, count, watched)
+
+        without, refit = seconds(ladder.of_fold(config), learned), seconds(ladder.on_all(config), photographs)
         return RungTime(folds * without + answers, refit)
 
     @override
@@ -117,10 +122,10 @@ class TrainedRung(MethodRung):
             best_share(parts, [each for each in range(ladder.folds) if each != fold]) for fold in range(ladder.folds)
         ]
         best = best_share(parts, range(ladder.folds))
-        write_json(ladder.work(self.name, _CHOSEN), {"pretrained_share": best})
+        write_json(ladder.work(self.name, _CHOSEN), {"pretrained_share": best, "by_other_folds": others})
         answers = ladder.keep(self.name, [parts[share][fold] for fold, share in enumerate(others)])
-        for share in parts.keys() - {best}:
-            for fold in range(ladder.folds):
+        for fold, chosen in enumerate(others):
+            for share in parts.keys() - {chosen}:
                 shutil.rmtree(self._mixed_folder(ladder, fold, share), ignore_errors=True)
         return answers
 
@@ -135,8 +140,8 @@ class TrainedRung(MethodRung):
         train(config if share is None else replace(config, pretrained_share=share), out, say=ladder.detail)
 
     def fold_run(self, ladder: Ladder, fold: int) -> Run:
-        """Return the run of what is trained without a fold."""
-        share = self._chosen_share(ladder)
+        """Return the run of what is trained without a fold, as the other folds chose it."""
+        share = self._chosen_share(ladder, fold)
         return self._own(ladder, fold) if share is None else self._mixed(ladder, fold, share)
 
     def _own(self, ladder: Ladder, fold: int) -> Run:
@@ -169,11 +174,17 @@ class TrainedRung(MethodRung):
         ladder.detail(f"with {100 * share:.0f}% of the weights that it began with")
         return ladder.of_each_fold(self.name, without, again=_share_folder(share))
 
-    def _chosen_share(self, ladder: Ladder) -> float | None:
-        """Return the share that held-out photographs chose in place of the recipe's; None: they chose none."""
+    def _chosen_share(self, ladder: Ladder, fold: int | None = None) -> float | None:
+        """Return the share that held-out photographs chose in place of the recipe's; None: they chose none.
+
+        Of a fold it is what the other folds chose.
+        """
         file = ladder.work(self.name, _CHOSEN)
-        share = read_json(file)["pretrained_share"] if file.exists() else None
-        return None if share == ladder.training(self.recipe).pretrained_share else share
+        if not file.exists():
+            return None
+        chosen = read_json(file)
+        share = chosen["pretrained_share"] if fold is None else chosen["by_other_folds"][fold]
+        return None if share == ladder.training(self.recipe).pretrained_share else float(share)
 
 
 def _further_shares(ladder: Ladder, config: TrainConfig) -> list[float]:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
 from foveate.data.folds import cut_folds
+from foveate.data.records import ImageRecord
 from foveate.errors import UserError
-from foveate.hardware import device_of
+from foveate.hardware import LackOfMemory, device_of, lack_of_memory_named
 from foveate.progress import progress
-from foveate.workflows.fit.benchmark import measure_speed
+from foveate.workflows.fit.benchmark import measure_reading, measure_speed
 from foveate.workflows.fit.config import MOST_MINUTES, FitConfig
 from foveate.workflows.fit.ladder import Ladder, Rung, configured
 from foveate.workflows.fit.method_rungs import MethodRung
@@ -54,22 +55,40 @@ class _Options(NamedTuple):
     shortened: list[_Option]
 
 
-def measured_speeds(rungs: Sequence[Rung], config: FitConfig, classes: int) -> dict[str, Speed]:
-    """Measure every method that is a rung; that takes some seconds each.
+def measured_speeds(
+    rungs: Sequence[Rung], config: FitConfig, classes: int, say: Callable[[str], None]
+) -> dict[str, Speed]:
+    """Measure every method that is a rung; that takes some seconds each. What the memory is too small for is left out.
 
     Raises:
-        UserError: As in `measure_speed`.
+        UserError: As in `measure_speed`; or the memory is too small for all of them.
     """
-    methods, speeds = [each for each in rungs if isinstance(each, MethodRung)], {}
+    methods, speeds, reason = [each for each in rungs if isinstance(each, MethodRung)], dict[str, Speed](), None
     with progress("measuring", len(methods)) as advance:
         for number, each in enumerate(methods, start=1):
-            speeds[each.name] = measure_speed(configured(each.recipe, config, config.data), classes)
+            try:
+                with lack_of_memory_named(each.name):
+                    speeds[each.name] = measure_speed(configured(each.recipe, config, config.data), classes)
+            except LackOfMemory as error:
+                say(f"{each.name} is left out: {error}")
+                reason = error
             advance(number)
+    if reason is not None and not speeds:
+        raise reason
     return speeds
 
 
-def measured_machine(config: FitConfig, reading: float) -> Machine:
-    """Return what is known of the machine; `reading` is the seconds that a photograph takes to be read."""
+def measured_machine(config: FitConfig, rungs: Sequence[Rung], records: Sequence[ImageRecord]) -> Machine:
+    """Measure how fast photographs are read, as the first method that is trained sees them.
+
+    Args:
+        config: What the fit was asked for.
+        rungs: From the lowest.
+        records: The training photographs.
+    """
+    methods = [each for each in rungs if isinstance(each, MethodRung)]
+    first = next((each for each in methods if each.learns), methods[0])
+    reading = measure_reading(records, configured(first.recipe, config, config.data))
     return Machine(decode=reading, shares=device_of(config.hardware).type == "cpu")
 
 
@@ -122,7 +141,9 @@ def _options(ladder: Ladder, rungs: Sequence[Rung], factor: float = 1.0) -> _Opt
 
 
 def _can_be_cut(ladder: Ladder) -> bool:
-    return ladder.held_out >= (_LEAST_OF_ONE if ladder.folds == 1 else ladder.folds)  # of more folds none may be empty
+    if ladder.folds == 1:
+        return ladder.held_out >= _LEAST_OF_ONE
+    return len({each for each in ladder.fold_of if each is not None}) == ladder.folds  # none may be empty
 
 
 def _best(options: _Options, rungs: Sequence[Rung], spent: float, minutes: float) -> _Plan:

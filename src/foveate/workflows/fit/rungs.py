@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container, Sequence
 from pathlib import Path
 
 from foveate.recipes import RECIPES
@@ -35,6 +35,18 @@ def rungs() -> tuple[Rung, ...]:
     )
     trained = tuple(each for each in methods if isinstance(each, TrainedRung))
     return (*methods, GuidedZoomRung("guided-zoom", trained), EnsembleRung("ensemble", methods))
+
+
+def measured_rungs(ladder: Sequence[Rung], speeds: Container[str]) -> tuple[Rung, ...]:
+    """Return the rungs whose methods were measured, and those that need one of these.
+
+    Args:
+        ladder: From the lowest.
+        speeds: Names of the methods that were measured.
+    """
+    there = [each for each in ladder if each.name in speeds or not isinstance(each, MethodRung)]
+    names = {each.name for each in there}
+    return tuple(each for each in there if not each.needs or names & set(each.needs))
 
 
 def _method(name: str, recipe: Callable[[Path], TrainConfig]) -> MethodRung:

@@ -40,10 +40,19 @@ class Machine:
     shares: bool
     """Whether reading and the network share the processors, so that their times add up."""
 
-    def training(self, config: TrainConfig, speed: Speed, photographs: int) -> float:
-        """Return the seconds of a training on so many photographs, each of which is read once before."""
-        steps = ceil(photographs / config.batch_size) * config.counted(photographs).epochs
-        return _START + self.decode * photographs + steps * self._together(speed.step, config.batch_size)
+    def training(self, config: TrainConfig, speed: Speed, photographs: int, watched: int = 0) -> float:
+        """Return the seconds of a training on so many photographs, each of which is read once before.
+
+        Args:
+            config: How it is trained.
+            speed: Of its method.
+            photographs: That are learned from.
+            watched: Validation photographs, which are answered after each epoch.
+        """
+        epochs = config.counted(photographs).epochs
+        steps = ceil(photographs / config.batch_size) * epochs
+        learned = steps * self._together(speed.step, config.batch_size)
+        return _START + self.decode * photographs + learned + epochs * self.answers(speed, watched)
 
     def answers(self, speed: Speed, photographs: int) -> float:
         """Return the seconds of answers for so many photographs."""

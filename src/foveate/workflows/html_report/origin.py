@@ -84,7 +84,7 @@ def ladder_of(folder: Path) -> Table | None:
     ladder = LadderTable.read(folder)
     rows = tuple(tuple(each.cells(taken=each.name == ladder.winner)) for each in ladder.rungs)
     held_out = ("held-out top-1, %", "mean per class, %", "behind the best")
-    words = f"{ladder.reason}. {ladder.held_out} of {ladder.photographs} training photographs were held out."
+    words = " ".join(ladder.sentences)
     return Table(("method", *held_out, "passes", "GFLOP", "minutes", "note"), rows, words, noted=True)
 
 

@@ -1,0 +1,45 @@
+"""What the test split says of the method that a fit took."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from foveate.evaluation.accuracy import Accuracy
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitAccuracy:
+    """The share of the test split that is answered rightly, looked at once."""
+
+    top1: float
+    """In [0, 1]."""
+    low: float | None
+    """The lower end of its 95% interval; None: an earlier version did not keep it."""
+    high: float | None
+    """The upper end."""
+    photographs: int | None
+    """Of the test split, that can be read."""
+
+    @classmethod
+    def of(cls, accuracy: Accuracy) -> SplitAccuracy:
+        """Return what an evaluation says."""
+        top1 = accuracy.top1
+        return cls(top1=top1.value, low=top1.low, high=top1.high, photographs=accuracy.images)
+
+    @property
+    def words(self) -> str:
+        """What a line of progress and the ladder say of it."""
+        share = f"{100 * self.top1:.1f}%"
+        if self.low is None or self.high is None or self.photographs is None:
+            return f"Test split, looked at once: {share} are right."
+        right = f"{round(self.top1 * self.photographs)} of {self.photographs} photographs are right"
+        interval = f"95% interval {100 * self.low:.1f} to {100 * self.high:.1f}"
+        return f"Test split, looked at once: {right} ({share}; {interval})."
+
+
+def with_test(name: str, document: dict[str, Any]) -> dict[str, Any]:
+    """Migrate a document that held the share alone, under some name."""
+    top1 = document.pop(name, None)
+    document["test"] = None if top1 is None else {"top1": top1, "low": None, "high": None, "photographs": None}
+    return document
