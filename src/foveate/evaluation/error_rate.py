@@ -3,9 +3,10 @@
 The lowest confidence counts whose held-out answers, those at or above it, are wrong at most at the rate, with 90%
 confidence: by the upper bound of Clopper and Pearson (Geifman and El-Yaniv, Selective Classification for Deep Neural
 Networks, NeurIPS 2017, Lemma 3.1; we do not divide the remaining 10% among the thresholds, whose answers are mostly the
-same). So about nine of ten networks keep the rate, on photographs like the held-out ones; of those for which the rate is
-close to the least that they reach, about three of four (docs/log.md, 2026-11-28). As with conformal sets, what
-else was fitted to these photographs, and answers out of fold, make this about so, not exactly.
+same). So about nine of ten networks keep the rate, on photographs like the held-out ones; where the rate is close to
+the least that a network reaches, about three of four of those that are given a threshold (docs/log.md, 2026-11-28). As
+with conformal sets, what else was fitted to these photographs, and answers out of fold, make this about so, not
+exactly.
 """
 
 from __future__ import annotations
