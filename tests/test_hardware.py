@@ -7,8 +7,8 @@ import torch
 
 from foveate import hardware
 from foveate.config.hardware import HardwareConfig
-from foveate.errors import UserError
-from foveate.hardware import LackOfMemory, autocast_dtype, lack_of_memory_named
+from foveate.errors import LackOfMemory, UserError, lack_of_memory_named
+from foveate.hardware import autocast_dtype
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -17,8 +15,6 @@ from foveate.errors import UserError
 
 _WIDEST_FIRST = ("amx_bf16", "avx512_bf16", "bf16", "avx512f", "sve", "avx2")
 _PRECISION = "FOVEATE_PRECISION"
-_TOO_SMALL = "out of memory", "can't allocate memory"
-"""What torch's errors say of any GPU, and of the processor's memory."""
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "float32": torch.float32}
 
 
@@ -81,31 +77,6 @@ def with_precision_said(config: HardwareConfig) -> HardwareConfig:
     """Return the same with the precision that `auto` comes to here, so that it is that on any other machine too."""
     said = {torch.bfloat16: "bf16", torch.float16: "fp16", torch.float32: "float32"}[autocast_dtype(config)]
     return replace(config, precision=cast(Any, said))
-
-
-class LackOfMemory(UserError):
-    """A device's memory, or the machine's, is too small."""
-
-
-@contextmanager
-def lack_of_memory_named(what: str) -> Iterator[None]:
-    """Say what needs more memory than there is, where a device's or the machine's is too small for it.
-
-    Raises:
-        LackOfMemory: It is.
-    """
-    try:
-        yield
-    except (MemoryError, RuntimeError) as error:
-        if not isinstance(error, MemoryError) and not any(words in str(error) for words in _TOO_SMALL):
-            raise
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
-        reason, *_ = str(error).splitlines() or ["out of memory"]
-        raise LackOfMemory(
-            f"the memory must be enough, and {what} needs more than there is ({reason[:200]}); take smaller views or "
-            "batches, close what else uses the memory, or compute on another device or machine"
-        ) from error
 
 
 def processors() -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from command_line import status
@@ -57,6 +59,10 @@ def test_no_command_has_an_old_option_and_a_new_one_has_its_command(
         (
             "train plane birds --epochs 3",
             "`foveate train` is followed by plain, probe, s3n, macnn, evidence; got 'plane'",
+        ),
+        (
+            f"train {Path(__file__).parent}",
+            f"got '{Path(__file__).parent}'; to have the method chosen, write `foveate fit {Path(__file__).parent}`",
         ),
         ("pool make --out x", "`foveate pool` is followed by build, export; got 'make'"),
         ("reproduce s3n-9 --archives x", "`foveate reproduce` is followed by table, figure, training; got 's3n-9'"),

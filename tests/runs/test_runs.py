@@ -218,8 +218,20 @@ def test_a_damaged_run_json_is_named(unfinished: Run, damage: bytes) -> None:
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"a run is a folder with a run\.json.*birds is not one"):
+    with pytest.raises(UserError, match=r"birds does not exist; `foveate fit` and `foveate train` make one"):
         Run.open(tmp_path / "birds")
+    (tmp_path / "birds").mkdir()
+    with pytest.raises(UserError, match=r"a run is a folder with a run\.json, as `foveate fit` and .*birds is not one"):
+        Run.open(tmp_path / "birds")
+
+
+def test_a_run_that_is_misspelt_is_named(tmp_path: Path, quick: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Run.start(tmp_path / "runs" / "photographs-fit", described(quick))
+    with pytest.raises(UserError, match=r"run/photographs-fit does not exist; did you mean runs/photographs-fit\?"):
+        Run.open(Path("run/photographs-fit"))
+    with pytest.raises(UserError, match=r"did you mean .*runs/photographs-fit\?"):
+        Run.open(tmp_path / "runs" / "photograph-fit")
 
 
 def test_a_new_run_holds_its_description_and_environment(tmp_path: Path, quick: TrainConfig) -> None:

@@ -399,7 +399,7 @@ def test_on_the_command_line(
     told = capsys.readouterr().out
     assert all(name in told for name in ("| a ", "| b+c ", "| mean of a, d "))
     assert status("compare", a, tmp_path / "nothing+there") == 2
-    assert "nothing is not one" in capsys.readouterr().err
+    assert "nothing does not exist; `foveate fit`" in capsys.readouterr().err
     assert status("compare", a) == 2
     assert "two sides or more; got 1" in capsys.readouterr().err
     assert status("compare", a, "+") == 2

@@ -362,6 +362,16 @@ def test_a_name_that_is_no_text_costs_no_answer(ending: str, tmp_path: Path) -> 
     assert [row["image"] for row in rows] == ["caf\\xe9.jpg", "\\ud800.jpg", 'a,"\n.jpg']
 
 
+def test_how_sure_an_answer_is_is_empty_where_nobody_asked(model: Model, birds: list[Path], tmp_path: Path) -> None:
+    out = tmp_path / "answers.csv"
+    predict_paths(model.run.path, [str(birds[0])], out=out, context=RunContext(say=lambda line: None))
+    assert [row["sure"] for row in csv_rows(out)] == [""] * len(model.class_names)
+    predict_paths(
+        model.run.path, [str(birds[0])], out=out, entropy_threshold=9.0, context=RunContext(say=lambda line: None)
+    )
+    assert [row["sure"] for row in csv_rows(out)] == ["True"] * len(model.class_names)
+
+
 def test_no_answers_are_a_file_too(tmp_path: Path) -> None:
     for ending in ("csv", "json", "parquet"):
         write_answers(tmp_path / f"answers.{ending}", [])

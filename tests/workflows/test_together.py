@@ -83,10 +83,15 @@ def test_the_model_answers_once_for_several(quick_run: Run, plumage: Path) -> No
         model.predict_together(birds, top=0)
 
 
-def test_predict_answers_by_folder(quick_run: Run, plumage: Path, tmp_path: Path) -> None:
+def test_predict_answers_by_folder(
+    quick_run: Run, plumage: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     out = tmp_path / "answers.csv"
     photographs = str(plumage / "images")
     main(["predict", str(quick_run.path), photographs, "--group-by", "folder", "--top", "1", "--out", str(out)])
+    count = len(list((plumage / "images").glob("*/*")))
+    objects = len(list((plumage / "images").iterdir()))
+    assert f"{count} photographs of {objects} objects, each object answered for once" in capsys.readouterr().out
     rows = list(csv.DictReader(out.read_text(encoding="utf-8").splitlines()))
     assert [Path(row["image"]).name for row in rows] == sorted(path.name for path in (plumage / "images").iterdir())
     model = foveate.load(quick_run.path)

@@ -84,7 +84,7 @@ def test_a_guided_zoom_before_and_after(judged: TrustReport, own_zoom: GuidedZoo
     assert first.precision == (pytest.approx(wrong[differ].mean()) if differ.any() else None)
     assert first.accuracy_silent == pytest.approx((~wrong[~differ]).mean())
     told = judged.report.read_text(encoding="utf-8")
-    assert "calibration error over 5 bins" in told
+    assert "the calibration error, over 5 bins" in told
     assert "| refined answer, the two disagree " in told
 
 
@@ -161,10 +161,10 @@ def test_refined_logits_are_judged_as_probabilities(own_zoom: GuidedZoomRun, tmp
 
 def test_the_command(own_run: Run, own_zoom: GuidedZoomRun, capsys: pytest.CaptureFixture[str]) -> None:
     assert status("trust", own_run.path, "--bins", 10) == 0
-    assert "calibration error over 10 bins" in capsys.readouterr().out
+    assert "the calibration error, over 10 bins" in capsys.readouterr().out
     assert status("trust", own_zoom.path, "--hardware.workers", 0, "--hardware.accelerator", "cpu") == 0
     assert "Alarms for wrong answers" in capsys.readouterr().out
     assert status("trust", own_run.path, "--bins", 0) == 2
     assert "bins must be at least 1; got 0" in capsys.readouterr().err
     assert status("trust", own_run.path / "nowhere") == 2
-    assert "a run is a folder with a run.json" in capsys.readouterr().err
+    assert "nowhere does not exist; `foveate fit`" in capsys.readouterr().err

@@ -22,7 +22,10 @@ class Compare(MeasurementOptions):
     of all; `foveate ensemble` weighs them, and makes a run of them.
     """
 
-    models: Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="RUN_OR_ZOOM[+...]")]
+    models: Annotated[
+        tyro.conf.Positional[tuple[Path, ...]],
+        tyro.conf.arg(metavar="RUN_OR_ZOOM[+...]", help_behavior_hint="(required)"),
+    ]
     """Two or more folders of runs or Guided Zooms; joined by + they are an ensemble."""
     split: Split = Split.TEST
     """Whose photographs to answer for."""

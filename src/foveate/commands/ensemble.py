@@ -18,7 +18,10 @@ class Ensemble(RunOptions):
     that none of them was trained with. The first one's network is grounded and explains.
     """
 
-    runs: Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="RUN")]
+    runs: Annotated[
+        tyro.conf.Positional[tuple[Path, ...]],
+        tyro.conf.arg(metavar="RUN RUN [RUN ...]", help_behavior_hint="(required)"),
+    ]
     """Two or more run folders, of the same classes."""
     out: Path
     """The run folder: new, empty, or holding the same ensemble."""

@@ -77,5 +77,7 @@ def check_training(config: TrainConfig) -> None:
         check_run(Path(looker))
     if backbone is not None and backbone.weights not in NAMED_WEIGHTS:
         check_there(
-            Path(backbone.weights), f"weights, where they are none of {', '.join(NAMED_WEIGHTS)}, are a path that"
+            Path(backbone.weights),
+            f"what --network.backbone.weights begins with, where it is none of {', '.join(NAMED_WEIGHTS)}, is the "
+            "folder of a run or a file, which",
         )

@@ -20,7 +20,9 @@ class Explain:
 
     run_folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
     """The run folder, or a Guided Zoom's: then the numbers are also written, as JSON."""
-    images: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="IMAGE...")]
+    images: Annotated[
+        tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="IMAGE...", help_behavior_hint="(required)")
+    ]
     """Photographs, folders of them, globs."""
     epochs: tuple[int, ...] | None = None
     """Show the evidence over training, at these epochs of a run trained with --keep-epochs; without numbers: at all."""

@@ -24,7 +24,8 @@ class Fit:
     minutes: float = MINUTES
     """That everything together may take; trainings are shortened to fit, what still does not is left out."""
     prefer: Prefer = Prefer.ACCURACY
-    """What counts between methods that are nearly as good on held-out photographs."""
+    """accuracy: the method that names most held-out photographs, or a cheaper one within one standard error of it;
+    speed: within two."""
     out: Path | None = None
     """The run folder: new, empty, or holding a fit of the same settings, which is resumed; None: runs/FOLDER-fit, or
     with the next free number."""

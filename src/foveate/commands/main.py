@@ -39,10 +39,9 @@ from foveate.commands.spelling import with_options
 from foveate.commands.train import train_command
 from foveate.config.addresses import without_secrets
 from foveate.data.paths import with_home
-from foveate.errors import UserError
+from foveate.errors import UserError, lack_of_memory_named
 from foveate.files.atomic import mend_of_any
 from foveate.files.locks import interruption_behind
-from foveate.hardware import lack_of_memory_named
 
 
 class Command(Protocol):

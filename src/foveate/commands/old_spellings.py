@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from difflib import get_close_matches
+from pathlib import Path
 
 from foveate.commands.overview import names
+from foveate.data.paths import holds
 from foveate.errors import UserError
 from foveate.recipes import RECIPES
 from foveate.reproduction.tables import FIGURES, TABLES
@@ -65,4 +67,6 @@ def refuse_unknown_words(words: Sequence[str]) -> None:
             few = known if len(known) <= _FEW else get_close_matches(word[:50], known)
             near = f"is followed by {', '.join(few)}" if few else "knows no such name"
             more = "" if len(known) <= _FEW else "; `foveate recipes` lists all"
+            if group == "train" and holds(Path(word).is_dir):
+                more = f"; to have the method chosen, write `foveate fit {word[:200]}`"
             raise UserError(f"`foveate {group}` {near}; got {word[:200]!r}{more}")

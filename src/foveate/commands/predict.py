@@ -23,7 +23,9 @@ class Predict:
 
     run_folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
     """The run folder, or a Guided Zoom's, for refined answers."""
-    paths: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="PATHS...")]
+    paths: Annotated[
+        tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="PATHS...", help_behavior_hint="(required)")
+    ]
     """Photographs, folders of them, globs."""
     top: int = 5
     """How many classes each answer ranks."""

@@ -19,7 +19,10 @@ class Report(MeasurementOptions):
     Further runs and Guided Zooms are compared with the first. The file fetches nothing.
     """
 
-    models: Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="RUN_OR_ZOOM")]
+    models: Annotated[
+        tyro.conf.Positional[tuple[Path, ...]],
+        tyro.conf.arg(metavar="RUN_OR_ZOOM [RUN_OR_ZOOM ...]", help_behavior_hint="(required)"),
+    ]
     """The folder of a run or of a Guided Zoom, and of those that are compared with it."""
     split: Split = Split.TEST
     """Whose photographs to answer for."""

@@ -38,7 +38,10 @@ def existing_root(root: Path) -> Path:
     if not exists:
         raise UserError(f"the data set's folder must exist; got {path}. Check the path")
     if empty:
-        raise UserError(f"the data set's folder must not be empty; got {path}. Unpack the data set there")
+        raise UserError(
+            f"the data set's folder must not be empty; got {path}. Make a folder for each class in it, with its "
+            "photographs, or unpack an archive there"
+        )
     if not folder and not file:
         raise UserError(f"a data set must be a folder or a list in a regular file; {path} is neither. Check the path")
     return path

@@ -42,7 +42,11 @@ def trust_markdown(measures: Mapping[str, TrustMeasures], title: str, photograph
         )
         for name, each in measures.items()
     ]
-    basis = f"{photographs} photographs, in per cent; calibration error over {bins} bins of equal width."
+    basis = (
+        f"{photographs} photographs, in per cent. ECE: the calibration error, over {bins} bins of equal width. AURC: "
+        "how many are wrong of those that are answered, on average over answering few, the surest, to all; excess "
+        "AURC: how far that is above the least that this accuracy allows."
+    )
     return f"### {title}\n\n{markdown_table(header, rows)}\n{basis}\n"
 
 

@@ -31,7 +31,7 @@ from foveate.networks.entropy_gate import unsure
 from foveate.runs.run import Run
 
 SCHEMA_VERSION = 1
-_NO_MATTER = ", which is no matter: it is the likelihood that is fitted"
+_NO_MATTER = "; it is the log loss that a temperature lessens"
 _FOLDER, _ORIGIN, _CALIBRATION = "held_out", "origin.json", "calibration.json"
 
 

@@ -35,7 +35,7 @@ ANSWERS = pa.schema(
         "sure": pa.bool_(),
     }
 )
-"""Columns of a file of answers, which has one row for each class of each answer."""
+"""Columns of a file of answers, which has one row for each class of each answer: entropy is in nats."""
 
 _SET = (pa.field("in_set", pa.bool_()),)
 _FIRST = (
@@ -57,8 +57,13 @@ def answers_schema(*, sets: bool = False, first: bool = False) -> pa.Schema:
     return pa.schema([*ANSWERS, *(_SET if sets else ()), *(_FIRST if first else ())])
 
 
-def rows_of(answer: Prediction) -> list[Row]:
-    """Return an answer as rows of its `answers_schema`, the best class first."""
+def rows_of(answer: Prediction, *, judged: bool = True) -> list[Row]:
+    """Return an answer as rows of its `answers_schema`, the best class first.
+
+    Args:
+        answer: One answer.
+        judged: Whether it was asked how sure it is; else that column is empty.
+    """
     further: dict[str, object] = {}
     if answer.first is not None:
         name = shown_path(answer.first.class_name)
@@ -71,7 +76,7 @@ def rows_of(answer: Prediction) -> list[Row]:
             "class_name": shown_path(ranked.class_name),
             "probability": ranked.probability,
             "entropy": answer.entropy,
-            "sure": answer.sure,
+            "sure": answer.sure if judged else None,
         }
         | ({} if answer.prediction_set is None else {"in_set": rank <= len(answer.prediction_set)})
         | further

@@ -181,7 +181,8 @@ def _validation(members: Sequence[Run], context: RunContext, *, needed: bool) ->
     if needed:
         context.say(
             f"{len(records)} photographs are held out of all members' trainings, fewer than {LEAST_PHOTOGRAPHS}: "
-            "nothing says how much each should count, so that all count alike; train them with the same "
+            "nothing says how much each should count, so that all count alike, each as sure as its temperature makes "
+            "it: weights go with 1 / temperature; train them with the same "
             "--data.validation-fraction, such as 0.2, or give --weights"
         )
     return ()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Generic, NamedTuple, TypeVar
 
@@ -97,13 +98,16 @@ def predict_paths(
     problems = _Problems(context.on_error_of_named, context.say)
     object_of = None if group_by is None else grouping(group_by, paths.names)
     if object_of is not None:
+        objects = len({object_of(name) for name in paths.names})
+        context.say(f"{len(paths)} photographs of {objects} objects, each object answered for once")
         question = replace(question, top=len(model.class_names))
     answers = _answers(engine, model, paths, question, problems.remarks, prediction_of, out)
     if object_of is not None:
         answers = _together(answers, object_of, model.class_names, top, entropy_threshold)
     first = model.refiner is not None and object_of is None
     schema = answers_schema(sets=coverage is not None, first=first)
-    form = _Form(schema, rows_of, _line if error_rate is None else _bare_line)
+    rows = partial(rows_of, judged=error_rate is not None or entropy_threshold is not None)
+    form = _Form(schema, rows, _line if error_rate is None else _bare_line)
     return _written(answers, len(paths), problems, form, out, context.say)
 
 

@@ -7,9 +7,8 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from foveate.config.branches import Branch
-from foveate.errors import UserError
+from foveate.errors import UserError, lack_of_memory_named
 from foveate.files.locks import interruption_behind
-from foveate.hardware import lack_of_memory_named
 from foveate.workflows.fit.choice import Candidate, Choice, choose
 from foveate.workflows.fit.journal import RungEntry, RungState
 from foveate.workflows.fit.ladder import OVER, Answers, Ladder, Rung, kept_answers

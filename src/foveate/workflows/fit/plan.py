@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from foveate.data.folds import cut_folds
 from foveate.data.records import ImageRecord
-from foveate.errors import UserError
-from foveate.hardware import LackOfMemory, device_of, lack_of_memory_named
+from foveate.errors import LackOfMemory, UserError, lack_of_memory_named
+from foveate.hardware import device_of
 from foveate.progress import progress
 from foveate.workflows.fit.benchmark import measure_reading, measure_speed
 from foveate.workflows.fit.config import MOST_MINUTES, FitConfig
