@@ -56,7 +56,7 @@ def confidence_threshold(judged: Judged, rate: float) -> float:
     if not len(passing):
         raise UserError(
             f"an error rate must be one that this network reaches where it is surest, {_lowest(judged)} on its "
-            f"{photographs} held-out photographs; got {rate:g}; ask for that or more"
+            f"{photographs} held-out photographs; got {rate:g}; ask for that or more, or add photographs"
         )
     last = int(passing[-1])
     return 0.0 if last == len(confidence) - 1 else float(confidence[last])

@@ -69,7 +69,7 @@ class MethodRung(Rung):
 
     @override
     def refit(self, ladder: Ladder, out: Path) -> None:
-        train(ladder.training(self.recipe), out, say=ladder.detail)
+        train(ladder.training(self.recipe), out, say=but_calibration(ladder.detail))
 
     @override
     def evaluate(self, ladder: Ladder, branch: Branch) -> SplitAccuracy:
@@ -137,7 +137,11 @@ class TrainedRung(MethodRung):
     @override
     def refit(self, ladder: Ladder, out: Path) -> None:
         config, share = ladder.training(self.recipe), self._chosen_share(ladder)
-        train(config if share is None else replace(config, pretrained_share=share), out, say=ladder.detail)
+        train(
+            config if share is None else replace(config, pretrained_share=share),
+            out,
+            say=but_calibration(ladder.detail),
+        )
 
     def fold_run(self, ladder: Ladder, fold: int) -> Run:
         """Return the run of what is trained without a fold, as the other folds chose it."""
@@ -310,6 +314,11 @@ class PartOfFeatures:
             return part(network, images, place[which.cpu()].to(which.device))
 
         return self.frozen(name, counted)[self.rows]
+
+
+def but_calibration(say: Callable[[str], None]) -> Callable[[str], None]:
+    """Say no temperature that a training fits by itself; what is kept is that of the answers that a fit holds out."""
+    return lambda line: None if line.startswith("temperature ") else say(line)
 
 
 def _but_anew(say: Callable[[str], None]) -> Callable[[str], None]:
