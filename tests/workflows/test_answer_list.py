@@ -128,7 +128,7 @@ def test_where_all_is_right_the_sheet_shows_that(tmp_path: Path) -> None:
     right = replace(table, labels=PROBABILITIES.argmax(1))
     evaluation = Answered(right, records)
     _, said = answer_sheets_of(evaluation, tmp_path / "sheet.png", title="birds")
-    assert said == f"all 0 wrong answers, with the names of their files: {tmp_path / 'sheet.png'}"
+    assert said == f"no answer is wrong; some that are right, with the names of their files: {tmp_path / 'sheet.png'}"
 
 
 def test_the_command_lists_a_runs_answers(quick_run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -114,6 +114,8 @@ def answer_sheets_of(evaluation: EvaluatedAnswers, path: Path, *, title: str) ->
         answer_sheet([_answer(evaluation, index) for index in indices], file, title, summary, {_SHEET: path.name})
     for stale in _further_pages(path)[len(pages) - 1 :]:
         stale.unlink(missing_ok=True)
+    if not wrong:
+        return paths, f"no answer is wrong; some that are right, with the names of their files: {paths[-1]}"
     said = f"all {len(wrong)} wrong answers" if len(shown) == len(wrong) else _too_many(len(shown), len(wrong))
     return paths, f"{said}, with the names of their files: {', '.join(map(str, paths))}"
 

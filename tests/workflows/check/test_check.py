@@ -72,6 +72,10 @@ def test_nothing_is_found_where_nothing_is(marsh: Path) -> None:
     assert [sum(split.photographs) for split in report.splits] == [18, 6]
     assert (report.smallest, report.largest) == ((120, 90), (120, 90))
     assert DataReport.read(report.path) == report
+    lines: list[str] = []
+    again = check(marsh, out=marsh.parent / "again", labels=False, say=lines.append)
+    assert f"nothing was found: go on with foveate fit {marsh}; written to {again.path}" in lines
+    assert "--data.exclude" not in "".join(lines)
 
 
 def test_planted_faults_are_found_each_by_its_kind(marsh: Path) -> None:

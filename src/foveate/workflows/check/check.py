@@ -209,6 +209,9 @@ def _say_end(report: DataReport, files: Sequence[Path], say: Callable[[str], Non
     suspects = len(report.of(FindingKind.LABEL))
     left_out, relabelled = report.path / EXCLUDE, report.path / RELABEL
     root = shlex.quote(shown_path(report.root))
+    if not report.findings:
+        say(f"nothing was found: go on with foveate fit {root}; written to {report.path}")
+        return
     lines = {
         FINDINGS: "every finding",
         SHEET: "suspected labels beside typical photographs: look at these first",
@@ -218,7 +221,7 @@ def _say_end(report: DataReport, files: Sequence[Path], say: Callable[[str], Non
     }
     say(f"written to {report.path}:")
     for name, words in lines.items():
-        if name in names and (suspects or name not in (SUSPECTS, RELABEL)):
+        if name in names and (suspects or name not in (SUSPECTS, RELABEL)) and (report.excluded or name != EXCLUDE):
             say(f"  {name:13} {words}")
     if suspects and report.labels_accuracy is not None and report.labels_accuracy < _SURE:
         say(
