@@ -5,10 +5,10 @@ unexport PYTHONDONTWRITEBYTECODE
 PYTHON ?= python3
 BIN := .venv/bin
 
-# uv installs in a fourth of pip's time. It reads none of pip's settings: where pip is told of an index of its own, and
-# where uv finds no way to one, pip installs.
+# uv installs in a fourth of pip's time. It reads none of pip's settings: where pip is told of an index at another address,
+# or of none at all, and where uv finds no way to one, pip installs.
 PIP := $(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check --constraint constraints.txt
-UV := ! $(BIN)/python -m pip config list | grep -q '[.]index-url=' && $(PIP) uv && \
+UV := ! $(BIN)/python -m pip config list | grep -qE 'index-url=.*https?:|no-index=' && $(PIP) uv && \
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt
 
 .PHONY: demo test install lint types wheel docs tables notebooks bench bench-compare fuzz load clean

@@ -257,7 +257,7 @@ analysis.analyse_attention analysis.measure_grounding analysis.measure_trust des
         (f"evaluate {'9' * 5000}", "does not exist; `foveate fit`"),
         (
             f"train plain --data.root run --out x --network.backbone.weights {'9' * 5000}",
-            "is the folder of a run or a file",
+            "or the folder of a run or a file",
         ),
         ("predict nowhere x.jpg", "nowhere does not exist; `foveate fit`"),
         ("predict run nowhere.jpg", "'nowhere.jpg' names none"),

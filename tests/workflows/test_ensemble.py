@@ -20,6 +20,8 @@ from foveate.config.ensemble import EnsembleConfig
 from foveate.config.networks import BackboneConfig, PlainConfig, ProbeConfig
 from foveate.data.loading import EvaluationViews, evaluation_loader
 from foveate.errors import UserError
+from foveate.evaluation import view_weights
+from foveate.evaluation.view_weights import fit_view_weights, unseen_answers
 from foveate.guided_zoom.config import Keep, PatchConfig, PoolConfig
 from foveate.inference.classifier import Classifier
 from foveate.networks.plain import PlainNetwork
@@ -111,6 +113,31 @@ def test_weights_are_fitted_to_what_no_member_learned_from(
         atol=1e-6,
     )
     assert any("held-out photographs, weight" in line for line in lines)
+
+
+def test_weights_are_fitted_to_other_groups() -> None:
+    """Five groups of ten: whoever is in a group, none of it says how it is answered."""
+    generator, labels = np.random.default_rng(0), np.arange(50) % 3
+    logs = np.log(generator.dirichlet(np.ones(3), (50, 2)))
+    groups = np.arange(5).repeat(10)
+    answered = unseen_answers(logs, labels, np.array([0.5, 0.5]), 0, groups)
+    for group in range(5):
+        rest = groups != group
+        weights = fit_view_weights(logs[rest], labels[rest], np.array([0.5, 0.5]))
+        np.testing.assert_allclose(answered[~rest], np.einsum("v,nvc->nc", weights, logs[~rest]))
+
+
+def test_weights_of_very_many_photographs_are_those_of_a_draw(monkeypatch: pytest.MonkeyPatch) -> None:
+    generator, labels = np.random.default_rng(0), np.arange(400) % 3
+    logs = np.log(generator.dirichlet(np.ones(3), (400, 2)))
+    logs[np.arange(400), :, labels] += generator.uniform(0, 2, (400, 2))  # both say something
+    prior = np.array([0.5, 0.5])
+    whole = fit_view_weights(logs, labels, prior)
+    monkeypatch.setattr(view_weights, "_MOST", 100)
+    part = fit_view_weights(logs, labels, prior)
+    assert part.tolist() != whole.tolist()
+    drawn = np.random.default_rng(0).choice(400, 100, replace=False)
+    assert part.tolist() == fit_view_weights(logs[drawn], labels[drawn], prior).tolist()
 
 
 def test_without_held_out_photographs_all_count_alike(tiny_run: Run, s3n_run: Run, tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from foveate.evaluation.conformal import conformal_sets, conformal_threshold
 from foveate.evaluation.error_rate import confidence_threshold
 from foveate.evaluation.predictions import PredictionTable, read_predictions
 from foveate.recipes.config import TrainConfig
+from foveate.recipes.datasets import load_splits
 from foveate.runs.context import RunContext
 from foveate.runs.guided_zoom_run import GuidedZoomRun
 from foveate.runs.held_out import (
@@ -159,6 +160,26 @@ def test_a_probe_keeps_its_answers_out_of_fold(quick: TrainConfig, tmp_path: Pat
     right = held_out.decision.probabilities.argmax(1) == held_out.decision.labels
     assert right.mean() == pytest.approx(run.metrics()["held-out/top1"])
     assert read_calibration(run.path).temperature != 1
+
+
+@pytest.mark.parametrize("method", ["probe", "s3n"])
+def test_the_only_photograph_of_a_class_is_held_out_nowhere(quick: TrainConfig, tmp_path: Path, method: str) -> None:
+    """The others are, with all their branches; nothing of it is kept."""
+    (tmp_path / "alone.txt").write_text(
+        "\n".join(sorted(each.id for each in load_splits(quick.data).train if each.label == 0)[1:])
+    )
+    data = replace(quick.data, exclude=(str(tmp_path / "alone.txt"),))
+    config = probe_of(quick, data, folds=3)
+    if method == "s3n":
+        config = replace(config, network=replace(S3NConfig.without_training(), backbone=BACKBONE))
+    run = train(config, tmp_path / "run", say=silent)
+    held_out = read_held_out(run.path)
+    assert held_out is not None
+    single = next(each.id for each in load_splits(data).train if each.label == 0)
+    assert run.trained_ids() - set(held_out.decision.ids) == {single}
+    assert all(np.isfinite(each.probabilities).all() for each in held_out.answers.values())
+    assert len(held_out.answers) == (4 if method == "s3n" else 1)
+    assert np.isfinite([each for name, each in run.metrics().items() if name.startswith("held-out/")]).all()
 
 
 def test_one_photograph_a_class_holds_none_out(quick: TrainConfig, tmp_path: Path) -> None:

@@ -78,6 +78,5 @@ def check_training(config: TrainConfig) -> None:
     if backbone is not None and backbone.weights not in NAMED_WEIGHTS:
         check_there(
             Path(backbone.weights),
-            f"what --network.backbone.weights begins with, where it is none of {', '.join(NAMED_WEIGHTS)}, is the "
-            "folder of a run or a file, which",
+            f"--network.backbone.weights is one of {', '.join(NAMED_WEIGHTS)}, or the folder of a run or a file, which",
         )

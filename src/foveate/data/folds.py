@@ -41,8 +41,8 @@ def cut_folds(records: Sequence[ImageRecord], folds: int, seed: int) -> tuple[in
     """Return in which fold each photograph is held out, 0 to `folds` - 1; None: in no one.
 
     Each class is dealt out evenly, in an order that depends on the seed and the ids only; photographs of one group are
-    in one fold. What no fold may hold without taking a class from those that learn is in none: the only photograph of
-    its class, or its only group.
+    in one fold. A photograph, or group, is held out nowhere if without it nothing could learn one of its classes: the
+    only one of its class is.
 
     Args:
         records: The photographs.
@@ -56,7 +56,7 @@ def cut_folds(records: Sequence[ImageRecord], folds: int, seed: int) -> tuple[in
 
 
 def deal(groups: Sequence[Counter[int]], folds: int) -> list[int | None]:
-    """Return in which fold each group is held out; None: in no one. As `cut_folds` deals photographs.
+    """Return in which fold each group is held out; None: in no one, since each fold would then lack one of its classes.
 
     Args:
         groups: How many photographs of each class a group has; of equals the first is dealt first.

@@ -26,9 +26,9 @@ from foveate.evaluation.mcnemar import mcnemar
 FITTED, MEAN = "fitted", "mean"
 _FOLDS = 5
 _DECIMALS = 4
+"""Of fitted weights: what counts for less than half of that costs no pass."""
 _MOST = 5000
 """Photographs that weights are fitted to: a few numbers need no more, and with all of a large set it takes minutes."""
-"""Of fitted weights: what counts for less than half of that costs no pass."""
 
 
 class Difference(NamedTuple):

@@ -69,7 +69,7 @@ class Solved(NamedTuple):
     """What solving for a network's heads left behind: numbers by their names, and answers out of fold.
 
     ``held_out`` holds each branch's probabilities for every training photograph, in its centre view, by heads that were
-    fitted to the other ``folds``; NaN for the only photograph or group of a class, which is held out nowhere. It is
+    fitted to the other ``folds``; NaN for what is held out nowhere, such as the only photograph of a class. It is
     empty where there is nothing else.
     """
 

@@ -116,8 +116,8 @@ def fit_probe(
         features: Of n photographs in v views each, the centre view first.
         labels: 0 to c - 1; each class has a photograph.
         strengths: Those to choose from; the smallest cross-validated loss of those tried wins, of equals the weakest.
-        folds: How often photographs are held out; fewer where no class has so many. The only photograph, or group, of
-            a class is held out nowhere, since nothing could learn that class without it.
+        folds: How often photographs are held out; fewer where no class has so many. What no fold
+            may hold without taking a class from those that learn, such as its only photograph, is held out nowhere.
         seed: Of the folds.
         groups: Of each photograph its group, which is in one fold as a whole; None: each stands for itself.
     """

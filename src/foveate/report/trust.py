@@ -44,8 +44,8 @@ def trust_markdown(measures: Mapping[str, TrustMeasures], title: str, photograph
     ]
     basis = (
         f"{photographs} photographs, in per cent. ECE: the calibration error, over {bins} bins of equal width. AURC: "
-        "how many are wrong of those that are answered, on average over answering few, the surest, to all; excess "
-        "AURC: how far that is above the least that this accuracy allows."
+        "the share of wrong answers where only the surest are given, averaged over how many are; excess AURC: how far "
+        "that is above the least that this accuracy allows."
     )
     return f"### {title}\n\n{markdown_table(header, rows)}\n{basis}\n"
 

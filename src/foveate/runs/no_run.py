@@ -11,6 +11,7 @@ from foveate.errors import UserError
 
 _FILES = 500  # that are looked at
 _RUNS = "runs"
+_MARKS = "run.json", "guided_zoom.json"
 
 
 def no_run(path: Path) -> UserError:
@@ -34,6 +35,8 @@ def no_run(path: Path) -> UserError:
 def _is_there(path: Path) -> bool:
     try:
         return path.exists()
+    except PermissionError:
+        return True
     except (OSError, ValueError):  # ValueError: a NUL in the path
         return False
 
@@ -41,9 +44,10 @@ def _is_there(path: Path) -> bool:
 def _neighbours(path: Path) -> list[Path]:
     """Return the runs that may have been meant: beside the path, and in `runs`."""
     found = list[Path]()
-    for folder in {path.parent, Path(_RUNS)}:
+    for folder in (path.parent, Path(_RUNS)):
         try:
-            found += [each for each in islice(folder.iterdir(), _FILES) if (each / "run.json").exists()]
+            near = sorted(islice(folder.iterdir(), _FILES))
+            found += [each for each in near if any((each / mark).exists() for mark in _MARKS)]
         except (OSError, ValueError):
             continue
     return found

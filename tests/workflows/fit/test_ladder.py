@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 import shutil
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from PIL import Image
 
 import foveate
 from foveate.config.branches import Branch
-from foveate.config.data import DataConfig, OnError
+from foveate.config.data import DataConfig, OnError, TransformConfig
 from foveate.config.hardware import HardwareConfig
 from foveate.config.networks import (
     BackboneConfig,
@@ -28,15 +29,16 @@ from foveate.config.networks import (
     PlainConfig,
     ProbeConfig,
 )
-from foveate.data.loading import EvaluationViews, TrainingViews
+from foveate.data.loading import Batch, Draw, EvaluationViews, TrainingViews
+from foveate.data.preparation import Splits
 from foveate.data.records import ImageRecord
 from foveate.errors import UserError
+from foveate.evaluation import view_weights
 from foveate.evaluation.accuracy import measure_accuracy
 from foveate.evaluation.predictions import PredictionTable
 from foveate.evaluation.refinement_cost import refinement_passes
 from foveate.grounding.config import GroundingConfig, GroundingMethod
 from foveate.guided_zoom.config import Keep, PatchConfig, PoolConfig
-from foveate.guided_zoom.pool import hash_of_photographs
 from foveate.inference.classifier import Classifier
 from foveate.networks.answers import decision
 from foveate.recipes import RECIPES
@@ -46,13 +48,15 @@ from foveate.runs.held_out import read_calibration, read_held_out
 from foveate.runs.run import Run
 from foveate.s3n.config import S3NConfig
 from foveate.training.frozen_features import KeptFeatures, Part
-from foveate.workflows.fit import climb, finish, guided_zoom_rung, method_rungs, plan
+from foveate.workflows import ensemble as ensemble_module
+from foveate.workflows.fit import benchmark, climb, finish, guided_zoom_rung, method_rungs, plan
 from foveate.workflows.fit import fit as fit_module
 from foveate.workflows.fit import ladder as ladder_module
 from foveate.workflows.fit import rungs as rungs_module
 from foveate.workflows.fit.benchmark import measure_speed
 from foveate.workflows.fit.choice import Candidate, Choice, choose
 from foveate.workflows.fit.config import FitConfig, Prefer
+from foveate.workflows.fit.ensemble_rung import EnsembleRung
 from foveate.workflows.fit.fit import Fitted, fit
 from foveate.workflows.fit.guided_zoom_rung import GuidedZoomRung
 from foveate.workflows.fit.journal import Journal
@@ -710,7 +714,7 @@ def test_one_photograph_of_each_class_leaves_no_choice(birds: Path, tmp_path: Pa
     lines: list[str] = []
     table = fitted(root, tmp_path / "fit", say=lines.append).ladder
     assert (table.winner, table.folds, table.held_out) == ("probe", 0, 0)
-    assert any("nothing says which method is best: probe is taken" in line for line in lines)
+    assert any("Nothing says which method is best: probe is taken" in line for line in lines)
     assert read_held_out(tmp_path / "fit") is None
     assert table.test_top1 is not None
 
@@ -1026,13 +1030,196 @@ def test_few_groups_are_as_many_folds_as_there_are(tmp_path: Path, monkeypatch: 
     assert "count photographs of one group each by itself" in "".join(lines)
 
 
-def test_other_groups_are_other_photographs(tmp_path: Path) -> None:
-    """The answers that are kept are of other folds."""
-    root = grouped(tmp_path / "videos", (4, 4), (4, 4))
-    records = load_splits(DataConfig(root=root, group_level=1, test_fraction=0.0)).train
-    others = [replace(each, group=each.class_name) for each in records]
-    assert hash_of_photographs(records) == hash_of_photographs(others)
-    assert hash_of_photographs(records, grouped=True) != hash_of_photographs(others, grouped=True)
+def test_other_groups_are_other_photographs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The answers that are kept are of other folds: no fit goes on with them, and none that is finished is the same."""
+    short(monkeypatch, 1)
+    root, out = grouped(tmp_path / "videos", (4, 4), (4, 4)), tmp_path / "fit"
+    data = DataConfig(root=root, group_level=1, test_fraction=0.0)
+
+    def others(config: DataConfig, say: Callable[[str], None]) -> Splits:
+        splits = load_splits(config, say)
+        train = tuple(replace(each, group=each.id.replace("group 0", "group 1")[:-5]) for each in splits.train)
+        return replace(splits, train=train)
+
+    def stop(line: str) -> None:
+        if "probe: fold 2" in line:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fitted(root, out, data=data, say=stop)
+    with monkeypatch.context() as changed:
+        changed.setattr(fit_module, "load_splits", others)
+        with pytest.raises(UserError, match="a fit goes on with the photographs it began with"):
+            fitted(root, out, data=data)
+    fitted(root, out, data=data)
+    monkeypatch.setattr(fit_module, "load_splits", others)
+    with pytest.raises(UserError, match="a finished fit is never overwritten"):
+        fitted(root, out, data=data)
+
+
+def test_groups_that_are_alone_are_held_out_nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One group that can be held out, of any number of photographs, says nothing of others."""
+    short(monkeypatch, 1)
+    monkeypatch.setattr(plan, "_LEAST_OF_ONE", 8)
+    root = grouped(tmp_path / "videos", (20,), (20,))
+    lines: list[str] = []
+    data = DataConfig(root=root, group_level=1, test_fraction=0.0)
+    table = fitted(root, tmp_path / "fit", data=data, say=lines.append).ladder
+    assert (table.folds, table.held_out, table.winner) == (0, 0, "probe")
+    assert any("no training photograph can be held out" in line for line in lines)
+    assert "each is the only one of a class, or in its only group" in table.markdown()
+
+
+def test_whether_two_methods_are_level_is_asked_of_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error of a difference is that over groups, and an ensemble's weights are fitted to other groups."""
+    probe = small_probes(monkeypatch, EnsembleRung)
+    asked: list[np.ndarray | None] = []
+    original = view_weights.unseen_answers
+
+    def watched(logs: Any, labels: Any, prior: Any, seed: int, groups: np.ndarray | None = None) -> Any:
+        asked.append(groups)
+        return original(logs, labels, prior, seed, groups)
+
+    monkeypatch.setattr(ensemble_module, "unseen_answers", watched)
+    compared: list[np.ndarray | None] = []
+
+    def chosen(candidates: Sequence[Candidate], prefer: Prefer, groups: np.ndarray | None) -> Choice:
+        compared.append(groups)
+        return choose(candidates, prefer, groups)
+
+    monkeypatch.setattr(climb, "choose", chosen)
+    root = grouped(tmp_path / "videos", (4, 4, 4), (4, 4, 4))
+    data = DataConfig(root=root, group_level=1, test_fraction=0.0)
+    fitted(root, tmp_path / "fit", data=data)
+    assert probe
+    expected = [np.arange(6).repeat(4).tolist()]
+    for groups in (*asked, *compared):
+        assert groups is not None
+        assert groups.tolist() in expected
+
+
+def small_probes(monkeypatch: pytest.MonkeyPatch, *further: Any) -> tuple[Rung, ...]:
+    """Two probes of unlike strengths, and an ensemble of them where that is asked for."""
+    two = tuple(
+        SolvedRung(name, _recipe(ProbeConfig(backbone=BACKBONE, strengths=(strength,))))
+        for name, strength in (("probe", 1.0), ("probe-weak", 1e-4))
+    )
+    rungs = (*two, *(each("ensemble", two) for each in further))
+    monkeypatch.setattr(fit_module, "rungs", lambda: rungs)
+    return rungs
+
+
+def test_what_needs_no_training_answers_for_the_other_folds_where_it_is_ahead(
+    birds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The training has a third; it was behind. It goes on where it was stopped, with the same answers."""
+    monkeypatch.setattr(plan, "_LEAST_OF_ONE", 8)
+    monkeypatch.setattr(plan, "_most_rungs", lambda plans, _: plans[-1])
+    probe, weak = small_probes(monkeypatch)
+    plain = small_rungs()[1]
+    monkeypatch.setattr(fit_module, "rungs", lambda: (probe, weak, plain))
+    take(monkeypatch, "probe-weak")
+
+    def stop(line: str) -> None:
+        if "probe: fold 3 of 3" in line:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fitted(birds, tmp_path / "fit", say=stop)
+    lines: list[str] = []
+    table = fitted(birds, tmp_path / "fit", say=lines.append).ladder
+    said = "".join(lines)
+    assert "of the other 16 photographs too: what needs no training" in said
+    assert "probe: fold 2 of 3" not in said
+    assert "probe: fold 3 of 3" in said
+    assert (table.folds, table.held_out, table.winner) == (3, 24, "probe-weak")
+    assert [each.top1 is None for each in table.rungs] == [False, False, True]
+    assert re.fullmatch(r"[\d.]+% of 8 held-out photographs, behind what needs no training", str(table.rungs[2].note))
+    held_out = read_held_out(tmp_path / "fit")
+    assert held_out is not None
+    assert (held_out.folds, held_out.photographs) == (3, 24)
+
+
+def test_a_training_that_is_ahead_is_compared_on_its_fold(
+    birds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plan, "_LEAST_OF_ONE", 8)
+    monkeypatch.setattr(plan, "_most_rungs", lambda plans, _: plans[-1])
+    probe, weak = small_probes(monkeypatch)
+    plain = small_rungs()[1]
+    monkeypatch.setattr(fit_module, "rungs", lambda: (probe, weak, plain))
+    take(monkeypatch, "plain")
+    table = fitted(birds, tmp_path / "fit").ladder
+    assert (table.folds, table.held_out) == (1, 8)
+
+
+def test_reading_is_timed_as_a_training_reads(birds: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By all processors: a quarter of the time where there are four."""
+    views: list[TransformConfig] = []
+    original = TrainingViews.__getitem__
+
+    def watched(self: TrainingViews, draw: Draw) -> Batch:
+        views.append(self.transforms)
+        time.sleep(0.01)
+        return original(self, draw)
+
+    monkeypatch.setattr(TrainingViews, "__getitem__", watched)
+    monkeypatch.setattr(benchmark, "processors", lambda: 1)
+    records, config = load_splits(DataConfig(root=birds)).train, small_rungs()[1].recipe(birds)  # type: ignore[attr-defined]
+    config = replace(config, hardware=SLOW)
+    alone = benchmark.measure_reading(records, config)
+    assert views == [config.transforms] * 24
+    assert alone > 0.01
+    monkeypatch.setattr(benchmark, "processors", lambda: 1000)
+    assert benchmark.measure_reading(records, config) < alone / 10
+
+
+def test_a_fit_says_one_temperature(birds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not that which the probe fits by itself, which is not kept."""
+    short(monkeypatch, 1)
+    lines: list[str] = []
+    fitted(birds, tmp_path / "fit", say=lines.append)
+    assert sum(line.strip().startswith("temperature ") for line in lines) == 1
+
+
+def test_test_photographs_that_came_later_are_named(
+    birds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short(monkeypatch, 1)
+    data = DataConfig(root=tmp_path / "birds", test_fraction=0.0)
+    shutil.copytree(birds / "train", data.root / "train")
+    fitted(data.root, tmp_path / "fit", data=data)
+    shutil.copytree(birds / "test", data.root / "test")
+    lines: list[str] = []
+    fitted(data.root, tmp_path / "fit", data=data, say=lines.append)
+    assert any(line.startswith("there are test photographs now; foveate evaluate ") for line in lines)
+
+
+def test_a_share_that_an_earlier_version_chose_is_that_of_every_fold(
+    birds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = remembering()
+    monkeypatch.setattr(fit_module, "rungs", lambda: (small_rungs()[0], plain))
+    take(monkeypatch, "plain")
+    monkeypatch.setattr(method_rungs, "best_share", lambda parts, folds: 0.25)
+
+    def stop(line: str) -> None:
+        if "plain is taken" in line:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fitted(birds, tmp_path / "fit", say=stop)
+    (file,) = (tmp_path / "fit").rglob("pretrained_share.json")
+    file.write_text('{"pretrained_share": 0.25}')
+    shares: list[float] = []
+
+    def finished(ladder: Ladder, *given: Any) -> LadderTable:
+        shares.extend(plain.fold_run(ladder, fold).config.pretrained_share for fold in range(2))
+        return finish.finish(ladder, *given)
+
+    monkeypatch.setattr(fit_module, "finish", finished)
+    fitted(birds, tmp_path / "fit")
+    assert shares == [0.25, 0.25]
 
 
 def test_what_the_memory_is_too_small_for_is_left_out(

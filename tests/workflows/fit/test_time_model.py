@@ -26,6 +26,11 @@ def test_a_training_is_its_steps_and_the_reading() -> None:
     assert GPU.training(config, replace(SPEED, step=0.1), 33) == pytest.approx(start + 0.33 + 6 * 0.16)
 
 
+def test_validation_photographs_are_answered_after_each_epoch() -> None:
+    config = replace(plain(Path("photographs")), epochs=2, batch_size=16)
+    assert CPU.training(config, SPEED, 33, 10) == pytest.approx(CPU.training(config, SPEED, 33) + 2 * 10 * 0.51)
+
+
 def test_steps_in_place_of_epochs_are_counted() -> None:
     config = replace(plain(Path("photographs")), epochs=0, steps=60, batch_size=16)
     start = CPU.training(config, replace(SPEED, step=0.0), 0)

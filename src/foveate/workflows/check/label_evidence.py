@@ -102,7 +102,9 @@ def evidence_by_probe(
     features = (features - features.mean(0)) / np.maximum(features.std(0), 1e-6)
     features = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-6)
     near = neighbours_say(features, labels, groups, len(names))
-    witnesses = {branch: each.double().numpy() for branch, each in solved.held_out.items()}
+    answered = {branch: each.double().numpy() for branch, each in solved.held_out.items()}
+    # What is held out nowhere, such as a place that alone has a class, is judged by the nearest photographs.
+    witnesses = {branch: np.where(np.isnan(each), near, each) for branch, each in answered.items()}
     single = [each for branch, each in witnesses.items() if branch is not Branch.JOINT] or list(witnesses.values())
     if not single:  # a group of several classes left nothing to hold out
         single = [near]

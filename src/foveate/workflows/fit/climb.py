@@ -40,7 +40,7 @@ def climb(ladder: Ladder, rungs: Sequence[Rung]) -> tuple[Ladder, dict[str, Answ
             ladder = _in_time(ladder, rungs, rung, below)
             entry = _begun(ladder, rungs, rung, below)
         if entry.state is RungState.CLIMBED:
-            answers[rung.name] = kept_answers(ladder.work(rung.name))
+            answers[rung.name] = kept_answers(ladder.answered(rung.name))
         elif entry.state is RungState.CLIMBING:
             _expect(ladder, rungs[place:], below)
             if (given := _climbed(ladder, rung, entry, lowest=place == 0)) is not None:

@@ -65,15 +65,15 @@ class EnsembleRung(Rung):
 
     @override
     def climb(self, ladder: Ladder) -> Answers:
-        if is_answered(ladder.work(self.name)):
-            return kept_answers(ladder.work(self.name))
+        if is_answered(ladder.answered(self.name)):
+            return kept_answers(ladder.answered(self.name))
         tables = self._tables(ladder)
         if len(tables) < 2:
             raise UserError("an ensemble needs two rungs whose trainings are whole; give more --minutes")
         chosen = self._chosen(ladder, tables)
         each = [tables[member.name] for member in chosen.members]
         shares = {member.name: share for member, share in zip(chosen.members, _shares(each), strict=True) if share > 0}
-        write_json(ladder.work(self.name, _SHARES), shares)
+        write_json(ladder.answered(self.name) / _SHARES, shares)
         answers = dict(zip(MEMBERS, (tables[name] for name in shares), strict=False))
         return ladder.keep(self.name, [{**answers, Branch.JOINT: chosen.answers}])
 
@@ -87,6 +87,10 @@ class EnsembleRung(Rung):
         members = self._members(ladder)
         gflop = sum(_passes(member, ladder) * member.pass_gflop(ladder) for member in members)
         return gflop / sum(_passes(member, ladder) for member in members)
+
+    @override
+    def is_solved(self, ladder: Ladder) -> bool:
+        return all(member.is_solved(ladder) for member in self._members(ladder))
 
     @override
     def rests_on(self, ladder: Ladder) -> str:
@@ -113,13 +117,13 @@ class EnsembleRung(Rung):
         A training that is held back without a fold would count too little beside probes, which lose nothing: where
         those are shorter, none is a member.
         """
-        named = [part.name for part in self.parts if is_answered(ladder.work(part.name))]
+        named = [part.name for part in self.parts if is_answered(ladder.answered(part.name))]
         held_back = [part.name for part in self.parts if part.learns and ladder.fold_share < 1]
-        return {name: decision(kept_answers(ladder.work(name))) for name in named if name not in held_back}
+        return {name: decision(kept_answers(ladder.answered(name))) for name in named if name not in held_back}
 
     def _kept_shares(self, ladder: Ladder) -> Mapping[str, float]:
         """Return how much each member counts, by name; none before it is climbed."""
-        file = ladder.work(self.name, _SHARES)
+        file = ladder.answered(self.name) / _SHARES
         return read_json(file) if file.exists() else {}
 
     def _members(self, ladder: Ladder) -> tuple[MethodRung, ...]:

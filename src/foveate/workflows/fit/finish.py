@@ -15,8 +15,8 @@ from foveate.runs.guided_zoom_run import GuidedZoomRun
 from foveate.runs.held_out import HeldOut, HeldOutSource, keep_calibrated
 from foveate.workflows.fit.choice import Choice, Compared, is_chance, mean_per_class
 from foveate.workflows.fit.climb import Way, chosen, lateness, ways
-from foveate.workflows.fit.journal import RungState
-from foveate.workflows.fit.ladder import OVER, Answers, Ladder, Rung
+from foveate.workflows.fit.journal import RungEntry, RungState
+from foveate.workflows.fit.ladder import OVER, Answers, Ladder, Rung, kept_answers
 from foveate.workflows.fit.ladder_table import LadderRow, LadderTable
 from foveate.workflows.fit.plan import SHARES
 from foveate.workflows.tune_views import tune_views
@@ -141,9 +141,16 @@ def _rows(
             rows.append(_row(ladder, name, rung, compared[name], table, offered[name][1]))
         if not names:
             entry = ladder.journal.entry(rung.name)
-            note = entry.note if entry is not None and entry.state is RungState.SKIPPED else None
-            rows.append(_empty(rung.name, note))
+            rows.append(_empty(rung.name, None if entry is None else _without_answers(ladder, entry)))
     return tuple(rows)
+
+
+def _without_answers(ladder: Ladder, entry: RungEntry) -> str | None:
+    """Return why a rung has no answers: it was left out, or behind before the other folds were asked for."""
+    if entry.state is not RungState.CLIMBED:
+        return entry.note
+    table = decision(kept_answers(ladder.work(entry.name)))
+    return f"{100 * table.right.mean():.1f}% of {len(table.ids)} held-out photographs, behind what needs no training"
 
 
 def _row(ladder: Ladder, name: str, rung: Rung, compared: Compared, table: PredictionTable, passes: float) -> LadderRow:

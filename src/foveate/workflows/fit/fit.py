@@ -23,6 +23,7 @@ from foveate.guided_zoom.pool import hash_of_photographs
 from foveate.recipes.datasets import load_splits
 from foveate.runs.run import finished_otherwise
 from foveate.workflows.fit.climb import climb
+from foveate.workflows.fit.complete import completed
 from foveate.workflows.fit.config import MINUTES, FitConfig, Prefer
 from foveate.workflows.fit.finish import finish
 from foveate.workflows.fit.journal import Journal, JournalContent, differing_settings
@@ -115,7 +116,7 @@ def _check_learnable(splits: Splits) -> None:
 
 
 def _climbed(config: FitConfig, splits: Splits, out: Path, began: float, say: Callable[[str], None]) -> LadderTable:
-    listed = hash_of_photographs(splits.train)
+    listed = hash_of_photographs(splits.train, grouped=True)
     splits = _readable(splits, config, say)
     ladder_rungs = rungs()
     if Journal.is_in(out / WORK):
@@ -126,7 +127,8 @@ def _climbed(config: FitConfig, splits: Splits, out: Path, began: float, say: Ca
     ladder_rungs = measured_rungs(ladder_rungs, ladder.speeds)
     if ladder.folds and ladder.journal.content.winner is not None:  # nor does one choose anew that has chosen
         ladder_rungs = tuple(each for each in ladder_rungs if ladder.journal.entry(each.name) is not None)
-    ladder, answers = climb(ladder, ladder_rungs) if ladder.folds else (ladder, {})
+    ladder, climbed = climb(ladder, ladder_rungs) if ladder.folds else (ladder, {})
+    ladder, answers = completed(ladder, ladder_rungs, climbed)
     table = finish(ladder, ladder_rungs, answers, listed)
     shutil.rmtree(out / WORK)
     return table
@@ -225,7 +227,7 @@ def _is_same(settings: FitConfig, config: FitConfig) -> bool:
 
 
 def _listed(config: FitConfig) -> str:
-    return hash_of_photographs(load_splits(config.data, lambda line: None).train)
+    return hash_of_photographs(load_splits(config.data, lambda line: None).train, grouped=True)
 
 
 def _is_free(path: Path) -> bool:
@@ -252,7 +254,7 @@ def _finished(out: Path, config: FitConfig, say: Callable[[str], None]) -> Fitte
     if differing := differing_settings(table.settings, config):
         raise finished_otherwise(out, differing)
     splits = load_splits(config.data, lambda line: None)
-    if hash_of_photographs(splits.train) != table.listed:
+    if hash_of_photographs(splits.train, grouped=True) != table.listed:
         raise UserError(
             f"a finished fit is never overwritten; {out} holds one of other training photographs than there are in "
             f"{config.data.root} now; name another folder with --out, or remove that one"

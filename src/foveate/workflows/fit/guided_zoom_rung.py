@@ -75,8 +75,8 @@ class GuidedZoomRung(Rung):
 
     @override
     def climb(self, ladder: Ladder) -> Answers:
-        if is_answered(ladder.work(self.name)):
-            return kept_answers(ladder.work(self.name))
+        if is_answered(ladder.answered(self.name)):
+            return kept_answers(ladder.answered(self.name))
         tables = self._tables(ladder)
         scored = [scored_of(table, raw=False) for table in tables]
         parts = []
@@ -135,7 +135,7 @@ class GuidedZoomRung(Rung):
         """Return the best network that is trained, by its answers out of fold; of equals the first."""
         right = {}
         for base in self.bases:
-            if is_answered(folder := ladder.work(base.name)):
+            if is_answered(folder := ladder.answered(base.name)):
                 right[base] = decision(kept_answers(folder)).right.mean()
         return max(right, key=lambda each: right[each]) if right else None
 

@@ -56,6 +56,8 @@ class Ladder:
     """Of each method that is a rung."""
     journal: Journal
     say: Callable[[str], None]
+    complete: bool = False
+    """Whether what needs no training answers for every fold, after a single one was held out."""
 
     @property
     def held_out(self) -> int:
@@ -71,6 +73,10 @@ class Ladder:
     def work(self, rung: str, *names: str) -> Path:
         """Return a folder of a rung's own."""
         return self.out / WORK / "rungs" / Path(rung, *names)
+
+    def answered(self, rung: str) -> Path:
+        """Return where the answers of a rung lie, those of all folds together."""
+        return self.work(rung, *(["complete"] if self.complete else []))
 
     @property
     def whole_folds(self) -> int:
@@ -124,8 +130,8 @@ class Ladder:
             rung: Whose answers these are.
             without: Makes ready a network that did not learn from a fold, and says how it was trained.
         """
-        if is_answered(self.work(rung)):
-            return kept_answers(self.work(rung))
+        if is_answered(self.answered(rung)):
+            return kept_answers(self.answered(rung))
         return self.keep(rung, self.of_each_fold(rung, without))
 
     def of_each_fold(
@@ -156,7 +162,7 @@ class Ladder:
         """Put the answers of all folds together and keep them."""
         order = [each.id for each, at in zip(self.splits.train, self.fold_of, strict=True) if at is not None]
         answers = {branch: _joined([part[branch] for part in parts], order) for branch in parts[0]}
-        write_held_out(self.work(rung), answers, HeldOutSource.OUT_OF_FOLD, self.folds)
+        write_held_out(self.answered(rung), answers, HeldOutSource.OUT_OF_FOLD, self.folds)
         return answers
 
     def step(self, what: str) -> None:
@@ -201,6 +207,10 @@ class Rung(ABC):
     @property
     def learns(self) -> bool:
         """Whether it is trained in steps."""
+        return False
+
+    def is_solved(self, ladder: Ladder) -> bool:
+        """Say whether it needs no training in steps, once it is climbed."""
         return False
 
     def rests_on(self, ladder: Ladder) -> str | None:

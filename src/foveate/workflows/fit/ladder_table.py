@@ -17,7 +17,7 @@ from foveate.workflows.fit.split_accuracy import SplitAccuracy, with_test
 SCHEMA_VERSION = 5
 _FILE = "ladder.json"
 _FAR = 0.05
-_FLATTERED = " It was chosen by these photographs, so that it is right on somewhat fewer of others."
+_FLATTERED = " Being chosen by these photographs flatters it; learning from all of them makes it better again."
 
 
 def _with_shares(table: dict[str, Any]) -> dict[str, Any]:
@@ -99,7 +99,8 @@ class LadderTable:
         basis = (
             f"{self._held_out_how()}."
             if self.folds
-            else f"No photograph of {self.photographs} could be held out: every class has a single one."
+            else f"None of {self.photographs} photographs could be held out: each is the only one of a class, or in "
+            "its only group."
         )
         shorter = (
             f" It is trained for {100 * self.refit_share:.0f}% of its epochs, for which the minutes were enough; with "

@@ -112,8 +112,8 @@ class TrainedRung(MethodRung):
 
     @override
     def climb(self, ladder: Ladder) -> Answers:
-        if is_answered(ladder.work(self.name)):
-            return kept_answers(ladder.work(self.name))
+        if is_answered(ladder.answered(self.name)):
+            return kept_answers(ladder.answered(self.name))
         config = ladder.training(self.recipe)
         own = ladder.of_each_fold(self.name, lambda fold: _placed(self._own(ladder, fold)))
         parts = {config.pretrained_share: own, **self._of_further_shares(ladder, config)}
@@ -187,7 +187,9 @@ class TrainedRung(MethodRung):
         if not file.exists():
             return None
         chosen = read_json(file)
-        share = chosen["pretrained_share"] if fold is None else chosen["by_other_folds"][fold]
+        share = chosen["pretrained_share"]
+        if fold is not None and "by_other_folds" in chosen:  # earlier versions wrote one for all
+            share = chosen["by_other_folds"][fold]
         return None if share == ladder.training(self.recipe).pretrained_share else float(share)
 
 
@@ -231,6 +233,10 @@ def best_share(parts: Mapping[float, Sequence[Answers]], folds: Sequence[int]) -
 @dataclass(frozen=True)
 class SolvedRung(MethodRung):
     """A method whose heads are solved for: without each fold, on features that are computed once."""
+
+    @override
+    def is_solved(self, ladder: Ladder) -> bool:
+        return True
 
     @override
     def time(self, ladder: Ladder) -> RungTime:

@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
+import numpy as np
+
 from foveate.data.folds import cut_folds
 from foveate.data.records import ImageRecord
 from foveate.errors import LackOfMemory, UserError, lack_of_memory_named
@@ -19,7 +21,7 @@ from foveate.workflows.fit.method_rungs import MethodRung
 from foveate.workflows.fit.time_model import Machine, Reached, RungTime, Speed
 
 MOST_FOLDS = 5
-_OF_ONE = 3
+OF_ONE = 3
 """Where a single fold is held out, it is one of so many."""
 _LEAST_OF_ONE = 60
 """Photographs that a single fold must have: fewer would say little about methods that are close."""
@@ -63,18 +65,18 @@ def measured_speeds(
     Raises:
         UserError: As in `measure_speed`; or the memory is too small for all of them.
     """
-    methods, speeds, reason = [each for each in rungs if isinstance(each, MethodRung)], dict[str, Speed](), None
+    methods, speeds, reason = [each for each in rungs if isinstance(each, MethodRung)], dict[str, Speed](), ""
     with progress("measuring", len(methods)) as advance:
         for number, each in enumerate(methods, start=1):
             try:
                 with lack_of_memory_named(each.name):
                     speeds[each.name] = measure_speed(configured(each.recipe, config, config.data), classes)
             except LackOfMemory as error:
-                say(f"{each.name} is left out: {error}")
-                reason = error
+                reason = str(error)  # the error itself would keep the network in memory
+                say(f"{each.name} is left out: {reason}")
             advance(number)
-    if reason is not None and not speeds:
-        raise reason
+    if not speeds:
+        raise LackOfMemory(reason)
     return speeds
 
 
@@ -135,6 +137,8 @@ def _least_minutes(options: _Options, rungs: Sequence[Rung], rung: Rung, spent: 
 
 def _options(ladder: Ladder, rungs: Sequence[Rung], factor: float = 1.0) -> _Options:
     able = [each for each in (with_folds(ladder, folds) for folds in range(MOST_FOLDS, 0, -1)) if _can_be_cut(each)]
+    if not any(each.folds > 1 for each in able):  # a single fold is for want of time, not of what can be held out
+        able = []
     shorter = [replace(each, share=share) for each in able[-1:] for share in SHARES if share < 1]
     whole, shortened = ([_Option(each, times_of(each, rungs, factor)) for each in some] for some in (able, shorter))
     return _Options(whole, shortened)
@@ -142,7 +146,8 @@ def _options(ladder: Ladder, rungs: Sequence[Rung], factor: float = 1.0) -> _Opt
 
 def _can_be_cut(ladder: Ladder) -> bool:
     if ladder.folds == 1:
-        return ladder.held_out >= _LEAST_OF_ONE
+        groups = ladder.held_out_groups  # those of a single one say nothing of others
+        return ladder.held_out >= _LEAST_OF_ONE and (groups is None or len(np.unique(groups)) > 1)
     return len({each for each in ladder.fold_of if each is not None}) == ladder.folds  # none may be empty
 
 
@@ -170,7 +175,7 @@ def with_folds(ladder: Ladder, folds: int) -> Ladder:
     records = ladder.splits.train
     cut: tuple[int | None, ...] = (None,) * len(records)
     if folds:
-        cut = cut_folds(records, folds if folds > 1 else _OF_ONE, ladder.config.seed)
+        cut = cut_folds(records, folds if folds > 1 else OF_ONE, ladder.config.seed)
     return replace(ladder, folds=folds, fold_of=tuple(at if at is not None and at < folds else None for at in cut))
 
 
@@ -197,11 +202,12 @@ def _announce(plan: _Plan) -> None:
     if ladder.fold_share < 1:
         asked += f", trainings at {100 * ladder.fold_share:.0f}% of their epochs"
     ladder.say(f"within {ladder.config.minutes:g} minutes, answers to {asked}: {steps}{again}")
-    single = sum(count == 1 for count in Counter(each.label for each in ladder.splits.train).values())
+    apart = {(each.label, each.id if each.group is None else each.group) for each in ladder.splits.train}
+    single = sum(count == 1 for count in Counter(label for label, _ in apart).values())
     if single:
         ladder.say(
-            f"warning: {single} classes have one training photograph each; nothing can be held out of them, and the "
-            "choice rests on the others"
+            f"warning: {single} classes have one training photograph each, or one group; nothing can be held out of "
+            "them, and the choice rests on the others"
         )
 
 
@@ -210,8 +216,8 @@ def _without_choice(ladder: Ladder, floor: Rung, spent: float) -> tuple[Ladder, 
     seconds = time.folds + time.refit
     _check_floor(ladder.config, floor, spent + seconds)
     ladder.say(
-        f"warning: every class has a single training photograph, so that none can be held out and nothing says which "
-        f"method is best: {floor.name} is taken, which needs fewest (about {_words(seconds)}); add photographs"
+        f"warning: no training photograph can be held out: for each, a class has no other, or no other group. Nothing "
+        f"says which method is best: {floor.name} is taken, which needs fewest (about {_words(seconds)}); add some"
     )
     return ladder, Reached(spent).after(floor.name, time)
 

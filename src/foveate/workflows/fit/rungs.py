@@ -38,7 +38,7 @@ def rungs() -> tuple[Rung, ...]:
 
 
 def measured_rungs(ladder: Sequence[Rung], speeds: Container[str]) -> tuple[Rung, ...]:
-    """Return the rungs whose methods were measured, and those that need one of these.
+    """Return the rungs whose methods were measured, and those that need one of these; an ensemble needs two.
 
     Args:
         ladder: From the lowest.
@@ -46,7 +46,8 @@ def measured_rungs(ladder: Sequence[Rung], speeds: Container[str]) -> tuple[Rung
     """
     there = [each for each in ladder if each.name in speeds or not isinstance(each, MethodRung)]
     names = {each.name for each in there}
-    return tuple(each for each in there if not each.needs or names & set(each.needs))
+    least = {each.name: 2 if isinstance(each, EnsembleRung) else min(1, len(each.needs)) for each in there}
+    return tuple(each for each in there if len(names & set(each.needs)) >= least[each.name])
 
 
 def _method(name: str, recipe: Callable[[Path], TrainConfig]) -> MethodRung:
