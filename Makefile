@@ -39,7 +39,7 @@ install: .venv/installed
 lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/lint-imports --quiet || $(BIN)/lint-imports
+	$(BIN)/lint-imports >/dev/null || $(BIN)/lint-imports
 
 types: install
 	$(BIN)/mypy
