@@ -1118,6 +1118,7 @@ def test_what_needs_no_training_answers_for_the_other_folds_where_it_is_ahead(
     probe, weak = small_probes(monkeypatch)
     plain = small_rungs()[1]
     monkeypatch.setattr(fit_module, "rungs", lambda: (probe, weak, plain))
+    monkeypatch.setattr(SolvedRung, "rests_on", lambda self, ladder: f"{ladder.held_out} photographs")
     take(monkeypatch, "probe-weak")
 
     def stop(line: str) -> None:
@@ -1134,6 +1135,7 @@ def test_what_needs_no_training_answers_for_the_other_folds_where_it_is_ahead(
     assert "probe: fold 3 of 3" in said
     assert (table.folds, table.held_out, table.winner) == (3, 24, "probe-weak")
     assert [each.top1 is None for each in table.rungs] == [False, False, True]
+    assert [each.note for each in table.rungs[:2]] == ["24 photographs"] * 2
     assert re.fullmatch(r"[\d.]+% of 8 held-out photographs, behind what needs no training", str(table.rungs[2].note))
     held_out = read_held_out(tmp_path / "fit")
     assert held_out is not None

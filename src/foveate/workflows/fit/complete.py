@@ -36,10 +36,11 @@ def completed(
     if offered[chosen(ladder, offered, answers).winner][0].rung not in untrained:
         return ladder, answers
     whole = replace(with_folds(ladder, OF_ONE), complete=True)
-    if not _is_begun(ladder, untrained[0]) and (
-        ladder.journal.content.winner is not None or not _fits(whole, untrained)
-    ):
+    end = _end(whole, untrained)
+    is_late = ladder.journal.content.winner is not None or end > 60 * ladder.config.minutes
+    if is_late and not _is_begun(ladder, untrained[0]):
         return ladder, answers
+    ladder.journal.expected = end
     ladder.step(f"of the other {whole.held_out - ladder.held_out} photographs too: what needs no training")
     try:
         found = {each.name: each.climb(whole) for each in untrained}
@@ -55,8 +56,8 @@ def _is_begun(ladder: Ladder, rung: Rung) -> bool:
     return is_answered(ladder.work(rung.name, "fold-2"))
 
 
-def _fits(whole: Ladder, untrained: Sequence[Rung]) -> bool:
-    times = [each.time(whole) for each in untrained]
+def _end(whole: Ladder, untrained: Sequence[Rung]) -> float:
+    """Return the seconds that all will have taken once the dearest of them is trained on all photographs."""
+    folds = sum(each.time(whole).folds for each in untrained)
     refit = max(each.time(replace(whole, complete=False)).refit for each in untrained)
-    seconds = sum(each.folds for each in times) + refit
-    return whole.journal.spent + seconds <= 60 * whole.config.minutes
+    return whole.journal.spent + folds + refit

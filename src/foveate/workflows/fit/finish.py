@@ -155,8 +155,9 @@ def _without_answers(ladder: Ladder, entry: RungEntry) -> str | None:
 
 def _row(ladder: Ladder, name: str, rung: Rung, compared: Compared, table: PredictionTable, passes: float) -> LadderRow:
     entry = ladder.journal.entry(rung.name)
+    note = rung.rests_on(ladder) if ladder.complete else None if entry is None else entry.note
     return replace(
-        _empty(name, None if entry is None else entry.note),
+        _empty(name, note),
         top1=compared.top1,
         mean_per_class=mean_per_class(table.right, table.labels),
         behind=compared.behind,
