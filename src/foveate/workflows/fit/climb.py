@@ -180,5 +180,5 @@ def _expect(ladder: Ladder, rungs: Sequence[Rung], below: Sequence[Rung]) -> Non
     times = times_of(ladder, rungs, lateness(ladder))
     first = rungs[0].name
     reached = _reached(ladder, below).after(first, times.pop(first))
-    seconds = 60 * ladder.config.minutes
+    seconds = OVER * 60 * ladder.config.minutes  # what was announced may be late, or is shortened
     ladder.journal.expected = reached.fitting(times, seconds, needs_of(rungs)).total
