@@ -514,6 +514,17 @@ def shortened(monkeypatch: pytest.MonkeyPatch) -> None:
     take(monkeypatch, "plain")
 
 
+def slower_probes(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    """Say of each rung that is solved for that it took so much longer."""
+    original = SolvedRung.climb
+
+    def slower(self: SolvedRung, ladder: Ladder) -> Answers:
+        ladder.journal._before += seconds
+        return original(self, ladder)
+
+    monkeypatch.setattr(SolvedRung, "climb", slower)
+
+
 def epochs_of(lines: Sequence[str]) -> list[str]:
     """Return the last epoch that is said of each training."""
     said = [match[1] for line in lines if (match := re.search(r"epoch (\d+/\d+):", line))]
@@ -560,13 +571,7 @@ def test_a_training_is_shortened_further_where_the_rungs_below_took_longer(
 ) -> None:
     """150 of 300 seconds are gone: 0.35 of the epochs, 1 of 10 without the fold, then 3; it stays so after a stop."""
     shortened(monkeypatch)
-    original = SolvedRung.climb
-
-    def slower(self: SolvedRung, ladder: Ladder) -> Answers:
-        ladder.journal._before += 150.0
-        return original(self, ladder)
-
-    monkeypatch.setattr(SolvedRung, "climb", slower)
+    slower_probes(monkeypatch, 150.0)
     lines = lines_until("epoch 1/1", birds, tmp_path / "fit")
     monkeypatch.setattr(finish, "lateness", lambda ladder: 1.0)
     table = fitted(birds, tmp_path / "fit", minutes=5, say=lines.append).ladder
@@ -1261,13 +1266,7 @@ def test_whole_trainings_of_several_folds_are_shortened_too_where_the_rungs_belo
 ) -> None:
     """Two folds of 10 epochs of 2 steps and 10 of 3 steps of 10 seconds are 700; 300 more are gone of 800."""
     shortened(monkeypatch)
-    original = SolvedRung.climb
-
-    def slower(self: SolvedRung, ladder: Ladder) -> Answers:
-        ladder.journal._before += 300.0
-        return original(self, ladder)
-
-    monkeypatch.setattr(SolvedRung, "climb", slower)
+    slower_probes(monkeypatch, 300.0)
     lines: list[str] = []
     table = fitted(birds, tmp_path / "fit", minutes=800 / 60, say=lines.append).ladder
     said = "answers to every training photograph in 2 folds: probe (about 0 seconds), plain (about 7 minutes)"
