@@ -86,9 +86,11 @@ def test_the_other_way_round_it_is_the_opposite() -> None:
 
 def test_chunks_do_not_change_the_draws(monkeypatch: pytest.MonkeyPatch) -> None:
     first, other = answers(1, 60, 0.6, 1), answers(1, 60, 0.7, 2)
-    whole = paired_difference(first, other, resamples=50)
-    monkeypatch.setattr("foveate.evaluation.paired_difference._CHUNK_ENTRIES", 12)
+    whole, groups = paired_difference(first, other, resamples=50), np.arange(60) // 5
+    grouped = paired_difference(first, other, groups, resamples=50)
+    monkeypatch.setattr("foveate.evaluation.bootstrap._CHUNK_ENTRIES", 12)
     assert paired_difference(first, other, resamples=50) == whole
+    assert paired_difference(first, other, groups, resamples=50) == grouped
 
 
 @pytest.mark.parametrize(("first", "other"), [((1, 3), (1, 2)), ((0, 3), (1, 3)), ((1, 0), (1, 0))])

@@ -96,9 +96,9 @@ def test_another_schema_version_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "answers.parquet"
     write_predictions(path, table())
     saved = pq.read_table(path)
-    metadata = {**saved.schema.metadata, b"foveate.schema_version": b"2"}
+    metadata = {**saved.schema.metadata, b"foveate.schema_version": b"3"}
     pq.write_table(saved.replace_schema_metadata(metadata), path)
-    with pytest.raises(UserError, match=r"schema version 2, this Foveate reads version 1.*predict again"):
+    with pytest.raises(UserError, match=r"schema version 3, this Foveate reads versions 1 and 2.*predict again"):
         read_predictions(path)
 
 
@@ -108,6 +108,23 @@ def test_other_columns_under_our_metadata_are_refused(tmp_path: Path) -> None:
     pq.write_table(pq.read_table(path).drop_columns(["label"]), path)
     with pytest.raises(UserError, match="does not have the columns"):
         read_predictions(path)
+
+
+def test_version_2_has_groups_and_version_1_has_none(tmp_path: Path) -> None:
+    path = tmp_path / "answers.parquet"
+    for groups, other in ((None, b"2"), (np.arange(4), b"1")):
+        write_predictions(path, replace(table(), groups=groups))
+        saved = pq.read_table(path)
+        metadata = {**saved.schema.metadata, b"foveate.schema_version": other}
+        pq.write_table(saved.replace_schema_metadata(metadata), path)
+        with pytest.raises(UserError, match="does not have the columns"):
+            read_predictions(path)
+
+
+@pytest.mark.parametrize("groups", [[0, 1, 2, 4], [-1, 0, 1, 2]])
+def test_groups_out_of_range_are_refused(groups: list[int]) -> None:
+    with pytest.raises(UserError, match="groups number the 4 ids, each from 0 to 3; got"):
+        replace(table(), groups=np.array(groups))
 
 
 @settings(deadline=None)

@@ -34,7 +34,7 @@ def scored(seed: int, count: int = 30, classes: int = 4, rounds: int = 3) -> tup
     truth = torch.where((best == labels[:, None]).any(1), (best == labels[:, None]).int().argmax(1), -1)
     evidence = torch.rand(count, classes, rounds, generator=generator)
     entropy = torch.special.entr(probabilities).sum(1)
-    return CachedScores(own, evidence, truth, entropy), probabilities
+    return CachedScores(own, evidence, truth, entropy, torch.arange(count)), probabilities
 
 
 @settings(deadline=None, max_examples=10)
@@ -75,6 +75,17 @@ def test_what_pays_on_other_photographs_is_fitted() -> None:
     best, held_out = choose_setting(cached, given, fit(cached, given, steps=4, gates=2), steps=4, gates=2)
     assert held_out["all"] > held_out["k"] + 0.2
     assert best.right == int((cached.truth >= 0).sum())
+
+
+def test_photographs_of_one_group_are_in_one_fifth() -> None:
+    """Each photograph five times, in a group of its own, says what it says once."""
+    cached, _ = scored(0, 60)
+    five = CachedScores(*(field.repeat_interleave(5, 0) for field in cached))
+    once, grouped = (choose_setting(each, PAPER, fit(each, PAPER, steps=4, gates=2)) for each in (cached, five))
+    assert grouped.held_out == pytest.approx(once.held_out)
+    assert grouped.best.config == once.best.config
+    torn = five._replace(group=torch.arange(300))
+    assert choose_setting(torn, PAPER, fit(torn, PAPER, steps=4, gates=2)).held_out["all"] > once.held_out["all"] + 0.05
 
 
 @pytest.mark.parametrize("count", [1, 2, 4])

@@ -16,6 +16,7 @@ from PIL import Image
 from command_line import status
 from foveate.config.data import Split
 from foveate.errors import UserError
+from foveate.evaluation.accuracy import measure_accuracy
 from foveate.evaluation.paired_difference import mean_accuracy, paired_difference
 from foveate.evaluation.predictions import PredictionTable, read_predictions, write_predictions
 from foveate.files.documents import unstructured, write_json
@@ -28,7 +29,7 @@ from foveate.runs.context import RunContext
 from foveate.runs.guided_zoom_run import GuidedZoomRun
 from foveate.runs.run import Run
 from foveate.workflows.compare import Comparison, compare
-from foveate.workflows.compared_groups import _common, _distinct
+from foveate.workflows.compared_sides import _common, _distinct
 from foveate.workflows.evaluate import evaluate
 from foveate.workflows.split_evidence import evidence_of_split
 from foveate.workflows.train import train
@@ -93,6 +94,34 @@ def test_two_runs_by_hand(answered: tuple[Run, PredictionTable], tmp_path: Path)
     told = json.loads(found.report.with_suffix(".json").read_text(encoding="utf-8"))
     assert told["compared"][1]["difference"]["value"] == other.difference.value
     assert (told["split"], told["photographs"], told["classes"]) == ("test", 12, 4)
+
+
+def test_photographs_of_one_group_count_as_one(answered: tuple[Run, PredictionTable], tmp_path: Path) -> None:
+    """Of three groups of four, which say less than twelve photographs."""
+    groups = np.arange(3).repeat(4)
+    paths = [copy_of(answered, tmp_path / name, right) for name, right in (("a", FIRST), ("b", OTHER))]
+    for path in paths:
+        write_predictions(path / KEPT, replace(read_predictions(path / KEPT), groups=groups))
+    found = quietly(*paths)
+    other = found.rows[1]
+    assert other.difference == paired_difference(masks(FIRST), masks(OTHER), groups)
+    # Right more often by -1, 4 and 0: all four sums of both signs are at least as far from 0 as 3.
+    assert [test.p_value for test in other.tests] == [1.0]
+    assert (
+        found.rows[0].accuracy
+        == measure_accuracy(
+            *(getattr(read_predictions(paths[0] / KEPT), name) for name in ("probabilities", "labels", "groups"))
+        ).top1
+    )
+    assert found.groups == json.loads(found.report.with_suffix(".json").read_text())["groups"] == 3
+    assert (
+        "bootstrap over 3 groups of them; fewer than 6 say nothing of others. p: exact, of whole groups, two-sided."
+        in found.markdown
+    )
+    assert "over 3 groups" in found._repr_html_()
+    write_predictions(paths[0] / KEPT, replace(read_predictions(paths[0] / KEPT), groups=None))  # kept before
+    again = quietly(*paths)
+    assert (again.groups, again.rows[0].accuracy, again.rows[1].tests) == (3, found.rows[0].accuracy, other.tests)
 
 
 def test_the_photographs_that_tell_them_apart(answered: tuple[Run, PredictionTable], tmp_path: Path) -> None:

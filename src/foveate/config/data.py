@@ -111,7 +111,8 @@ class DataConfig:
     class_name, as `foveate check` writes it."""
     group_column: str | None = None
     """Of lists: the column that says what a photograph is of (an individual, a video, a place); photographs of one
-    group stay together wherever a test or validation split or folds are cut. None: each stands for itself."""
+    group stay together wherever a test or validation split or folds are cut, and count as one in intervals, p-values
+    and promises. None: each stands for itself."""
     group_level: int = 0
     """Of class folders, in place of a column: how many folders below that of the class name a group
     (1: class/GROUP/photograph.jpg); 0: each photograph stands for itself."""

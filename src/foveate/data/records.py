@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+from jaxtyping import Int64
+
 from foveate.config.data import TransformConfig
 from foveate.files.remote_path import read_range
 from foveate.types import Box, PartPoint
@@ -90,10 +93,15 @@ def labels_of(records: Sequence[ImageRecord]) -> list[int]:
     return [record.label for record in records]
 
 
-def groups_of(records: Sequence[ImageRecord]) -> list[int] | None:
+def number_of_groups(groups: Int64[np.ndarray, " n"] | None) -> int | None:
+    """Return how many there are of what `groups_of` numbers; None: no photograph has one."""
+    return None if groups is None else len(np.unique(groups))
+
+
+def groups_of(records: Sequence[ImageRecord]) -> Int64[np.ndarray, " n"] | None:
     """Return the number of each record's group, one that stands for itself having its own; None: all do."""
     if all(record.group is None for record in records):
         return None
     numbers: dict[tuple[str | None, str], int] = {}
     keys = ((record.group, record.id if record.group is None else "") for record in records)
-    return [numbers.setdefault(key, len(numbers)) for key in keys]
+    return np.array([numbers.setdefault(key, len(numbers)) for key in keys], dtype=np.int64)

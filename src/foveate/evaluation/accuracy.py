@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Int64
 from numpy.typing import NDArray
 
+from foveate.data.records import number_of_groups
 from foveate.drawing.notebook import html_table
 from foveate.errors import UserError
-from foveate.evaluation.bootstrap import Estimate, bootstrap_counts
+from foveate.evaluation.bootstrap import FEWEST_GROUPS, Estimate, GroupCounts, bootstrap_counts
 
 _CHUNK_ENTRIES = 1 << 21
 _TOP_K = (1, 3, 5)
@@ -24,7 +26,8 @@ class Accuracy:
     ``top5`` (and ``top3``) means the first min(k, c) answers: with c <= k classes it is 1 by definition.
     ``top2`` is measured where there are 3 to 5 classes, of which the first five say nothing; else it is None.
     ``mean_per_class`` is the mean of the classes' own top-1 accuracies, over the classes that have an image
-    in the set. ``images`` counts the images, ``classes`` the classes that the answers were chosen from.
+    in the set. ``images`` counts the images, ``classes`` the classes that the answers were chosen from, ``groups`` the
+    groups that intervals are over; None: they are over images.
     """
 
     top1: Estimate
@@ -34,6 +37,7 @@ class Accuracy:
     images: int
     classes: int
     top2: Estimate | None = None
+    groups: int | None = None
 
     @property
     def telling(self) -> dict[str, Estimate]:
@@ -49,17 +53,20 @@ class Accuracy:
             for name, each in names.items()
         ]
         caption = f"accuracy on {self.images:,} photographs of {self.classes:,} classes"
+        if self.groups is not None:
+            caption += f"; intervals over {self.groups:,} groups"
         return html_table(("", "%", "95% interval"), rows, caption)
 
 
 def measure_accuracy(
     probabilities: NDArray[np.floating],
     labels: NDArray[np.integer],
+    groups: Int64[np.ndarray, " n"] | None = None,
     *,
     resamples: int = 2000,
     seed: int = 0,
 ) -> Accuracy:
-    """Measure accuracy with 95% percentile-bootstrap intervals over images.
+    """Measure accuracy with 95% percentile-bootstrap intervals over images, or over groups of them.
 
     Where all images, or none, are right, resamples are all alike: there the interval of a top-k below the number of
     classes is that of Clopper and Pearson, which says how many of others may be wrong. That of the mean over classes
@@ -72,6 +79,9 @@ def measure_accuracy(
     Args:
         probabilities: (n, c); logits give the same result. Ties go to the lower class index.
         labels: (n,), in 0..c-1.
+        groups: The number of each image's group, whose images are much alike: frames of a video, photographs of an
+            animal. Whole groups are then drawn; of fewer than six the interval is from 0 to 1
+            (`foveate.evaluation.bootstrap`). None: each image stands for itself.
         resamples: Number of bootstrap resamples.
         seed: Seed of the resampling; the same inputs and seed give the same intervals.
 
@@ -81,30 +91,48 @@ def measure_accuracy(
     ranks = truth_ranks(probabilities, labels)
     if resamples < 1:
         raise UserError(f"resamples must be at least 1; got {resamples}")
-    counts = _outcome_counts(ranks, labels)
-    top1, top3, top5, mean_per_class = bootstrap_counts(counts, _metrics, resamples=resamples, seed=seed)
+    present, row = np.unique(labels, return_inverse=True)
+    outcomes = row * (len(_TOP_K) + 1) + np.searchsorted(_TOP_K, ranks, side="right")
+    drawn = partial(_estimates, groups=groups, resamples=resamples, seed=seed)
+    top1, top3, top5, mean_per_class = drawn(outcomes, (len(present), len(_TOP_K) + 1), _metrics)
     classes = probabilities.shape[1]
     top2 = None
     if 3 <= classes <= max(_TOP_K):
-        hits = int((ranks < 2).sum())
-        among = np.array([[hits, len(ranks) - hits]])
-        (top2,) = bootstrap_counts(among, _share_of_first, resamples=resamples, seed=seed)
+        (top2,) = drawn((ranks >= 2).astype(np.int64), (1, 2), _share_of_first)
     tops = {k: each for k, each in {1: top1, 2: top2, 3: top3, 5: top5}.items() if each is not None}
-    ends = _with_exact_ends(tops, len(ranks), classes)
-    return Accuracy(ends[1], ends[3], ends[5], mean_per_class, len(labels), classes, top2=ends.get(2))
+    units = number_of_groups(groups)
+    ends = _with_exact_ends(tops, units or len(ranks), classes, grouped=units is not None)
+    return Accuracy(ends[1], ends[3], ends[5], mean_per_class, len(labels), classes, top2=ends.get(2), groups=units)
 
 
-def _with_exact_ends(tops: Mapping[int, Estimate], images: int, classes: int) -> dict[int, Estimate]:
+def _estimates(
+    cells: Int[np.ndarray, " n"],
+    shape: tuple[int, int],
+    measure: Callable[[Int[np.ndarray, "*r rows columns"]], Float[np.ndarray, "*r m"]],
+    groups: Int64[np.ndarray, " n"] | None,
+    resamples: int,
+    seed: int,
+) -> tuple[Estimate, ...]:
+    """Return measures of the table of a shape that counts images in cells, each with its interval."""
+    counts = np.bincount(cells, minlength=shape[0] * shape[1]).reshape(shape)
+    grouped = None if groups is None else GroupCounts.of(cells, groups, counts.size)
+    return bootstrap_counts(counts, measure, resamples=resamples, seed=seed, grouped=grouped)
+
+
+def _with_exact_ends(tops: Mapping[int, Estimate], units: int, classes: int, *, grouped: bool) -> dict[int, Estimate]:
     """Return shares of each top-k with the interval of Clopper and Pearson where one is 0 or 1, and is not so always.
 
-    What lies among the first k lies among more of them: so do the ends.
+    What lies among the first k lies among more of them: so do the ends. A unit is an image, or a group of them, which
+    is right where all of its images are; fewer than six groups say nothing. Of c classes, what lies among the first c
+    is always so.
     """
-    furthest = 0.025 ** (1 / images)
+    furthest = 0.0 if units < FEWEST_GROUPS and grouped else 0.025 ** (1 / units)
+    tops = {k: each if k < classes else Estimate(1.0, 1.0, 1.0) for k, each in tops.items()}
     low = {k: furthest if each.value == 1 and k < classes else each.low for k, each in tops.items()}
     high = {k: 1 - furthest if each.value == 0 else each.high for k, each in tops.items()}
     return {
         k: Estimate(
-            each.value, min(low[more] for more in tops if more >= k), max(high[fewer] for fewer in tops if fewer <= k)
+            each.value, max(low[fewer] for fewer in tops if fewer <= k), min(high[more] for more in tops if more >= k)
         )
         for k, each in tops.items()
     }
@@ -149,15 +177,6 @@ def _check(probabilities: NDArray[np.floating], labels: NDArray[np.integer]) -> 
     # Extremes propagate NaN and need no array of the size of the table.
     if not np.isfinite([probabilities.min(), probabilities.max()]).all():
         raise UserError("probabilities must be finite; got NaN or infinity: check the model's weights")
-
-
-def _outcome_counts(ranks: Int[np.ndarray, " n"], labels: NDArray[np.integer]) -> Int[np.ndarray, "present outcomes"]:
-    """Count images of each class that occurs by the first of top-1, 3, 5 that holds the truth, or none."""
-    outcomes = np.searchsorted(_TOP_K, ranks, side="right")
-    present, row = np.unique(labels, return_inverse=True)
-    counts = np.zeros((len(present), len(_TOP_K) + 1), dtype=np.int64)
-    np.add.at(counts, (row, outcomes), 1)
-    return counts
 
 
 def _metrics(counts: Int[np.ndarray, "*r present outcomes"]) -> Float[np.ndarray, "*r 4"]:

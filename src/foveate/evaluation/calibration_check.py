@@ -50,11 +50,16 @@ class CalibrationCheck:
     """Expected calibration error of the answers as the network gives them (`evaluation.calibration`)."""
     calibrated_error: float
     held_out: int | None
-    """So many held-out photographs the rest was fitted to; None: there are none, or they are the split's own."""
+    """So many held-out photographs, or groups of them, the rest was fitted to.
+
+    None: there are none, or they are the split's own.
+    """
     sets: tuple[MeasuredSets, ...] = ()
     error_rates: tuple[MeasuredErrorRate, ...] = ()
     refused: tuple[str, ...] = ()
     """Why larger coverages and lower error rates are not offered."""
+    counted: str = "photographs"
+    """What `held_out` counts, in words."""
 
 
 def check_calibration(
@@ -74,7 +79,24 @@ def check_calibration(
     sets, no_coverage = _offered(COVERAGES, lambda coverage: _sets(table, held_out, coverage))
     rates, no_rate = _offered(ERROR_RATES, lambda rate: _error_rate(judged, held_out, rate))
     refused = (*no_coverage[:1], *no_rate[-1:])  # the least that was asked for: what asks for more is refused as well
-    return CalibrationCheck(errors[0], errors[1], len(held_out.ids), sets, rates, refused)
+    count = len(held_out.independent.ids)
+    return CalibrationCheck(errors[0], errors[1], count, sets, rates, refused, held_out.counted)
+
+
+def coverage_threshold(held_out: PredictionTable, coverage: float) -> float:
+    """Return the threshold of a coverage (`conformal_threshold`), by one photograph of each group, drawn at random.
+
+    Those of one group are much alike. What is promised is then of a photograph of another group, whichever it is: each
+    group counts as much, however many photographs it has. Errors as there.
+    """
+    one = held_out.independent
+    return conformal_threshold(one.probabilities, one.labels, coverage, held_out.counted)
+
+
+def error_rate_threshold(held_out: PredictionTable, rate: float) -> float:
+    """Return the threshold of an error rate (`confidence_threshold`), as `coverage_threshold` that of a coverage."""
+    one = held_out.independent
+    return confidence_threshold(Judged.of(one.probabilities, one.labels), rate, held_out.counted)
 
 
 def _offered(asked: Iterable[float], measure: Callable[[float], _Measured]) -> tuple[tuple[_Measured, ...], list[str]]:
@@ -89,12 +111,12 @@ def _offered(asked: Iterable[float], measure: Callable[[float], _Measured]) -> t
 
 
 def _sets(table: PredictionTable, held_out: PredictionTable, coverage: float) -> MeasuredSets:
-    sets = conformal_sets(table.probabilities, conformal_threshold(held_out.probabilities, held_out.labels, coverage))
+    sets = conformal_sets(table.probabilities, coverage_threshold(held_out, coverage))
     covered = sets[np.arange(len(sets)), table.labels]
     return MeasuredSets(coverage, float(covered.mean()), float(sets.sum(1).mean()))
 
 
 def _error_rate(judged: Judged, held_out: PredictionTable, rate: float) -> MeasuredErrorRate:
-    kept = judged.confidence >= confidence_threshold(Judged.of(held_out.probabilities, held_out.labels), rate)
+    kept = judged.confidence >= error_rate_threshold(held_out, rate)
     error = float((~judged.right[kept]).mean()) if kept.any() else None
     return MeasuredErrorRate(rate, float(kept.mean()), error)

@@ -34,7 +34,9 @@ def least_photographs(coverage: float) -> int:
     return math.ceil(exact / (1 - exact))
 
 
-def conformal_threshold(probabilities: NDArray[np.floating], labels: NDArray[np.integer], coverage: float) -> float:
+def conformal_threshold(
+    probabilities: NDArray[np.floating], labels: NDArray[np.integer], coverage: float, counted: str = "photographs"
+) -> float:
     """Return the probability from which on a class is in the set.
 
     It is the ceil((n + 1) coverage)-th highest of the probabilities that the true classes have.
@@ -43,6 +45,7 @@ def conformal_threshold(probabilities: NDArray[np.floating], labels: NDArray[np.
         probabilities: (n, c), held-out answers.
         labels: (n,), in 0..c-1.
         coverage: How often a set is to hold the true class, in (0, 1).
+        counted: What an error calls them.
 
     Raises:
         UserError: The coverage is not between 0 and 1, the photographs are too few for it, or as in `measure_accuracy`.
@@ -50,7 +53,7 @@ def conformal_threshold(probabilities: NDArray[np.floating], labels: NDArray[np.
     needed = least_photographs(coverage)
     if len(labels) < needed:
         raise UserError(
-            f"a coverage of {coverage:g} takes at least {needed} held-out photographs; got {len(labels)}; hold out "
+            f"a coverage of {coverage:g} takes at least {needed} held-out {counted}; got {len(labels)}; hold out "
             f"more, or ask for at most {_largest_coverage(len(labels)):.4g}"
         )
     truth_ranks(probabilities, labels)  # checks both

@@ -35,12 +35,13 @@ def least_answers(rate: float) -> int:
     return math.ceil(math.log(1 - CONFIDENCE) / math.log1p(-rate))
 
 
-def confidence_threshold(judged: Judged, rate: float) -> float:
+def confidence_threshold(judged: Judged, rate: float, counted: str = "photographs") -> float:
     """Return the lowest confidence whose answers are wrong at most at the rate; 0 where all held-out ones may be given.
 
     Args:
         judged: Held-out answers.
         rate: The share of wrong answers among those that are given, in (0, 1).
+        counted: What an error calls the photographs.
 
     Raises:
         UserError: The rate is not between 0 and 1, the photographs are too few for it, or the network is never so sure.
@@ -48,7 +49,7 @@ def confidence_threshold(judged: Judged, rate: float) -> float:
     needed, photographs = least_answers(rate), len(judged.right)
     if photographs < needed:
         raise UserError(
-            f"an error rate of {rate:g} takes at least {needed} held-out photographs; got {photographs}; hold out "
+            f"an error rate of {rate:g} takes at least {needed} held-out {counted}; got {photographs}; hold out "
             f"more, or ask for at least {_lowest(judged)}"
         )
     confidence, bounds = _bounds(judged)
@@ -56,7 +57,7 @@ def confidence_threshold(judged: Judged, rate: float) -> float:
     if not len(passing):
         raise UserError(
             f"an error rate must be one that this network reaches where it is surest, {_lowest(judged)} on its "
-            f"{photographs} held-out photographs; got {rate:g}; ask for that or more, or add photographs"
+            f"{photographs} held-out {counted}; got {rate:g}; ask for that or more, or add {counted}"
         )
     last = int(passing[-1])
     return 0.0 if last == len(confidence) - 1 else float(confidence[last])

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Int64
 from torch import Tensor
 
 from foveate.data.records import ImageRecord
@@ -64,9 +64,17 @@ class EvidenceTable:
     evidence: Evidence
     precision: str = "float32"
     """That the conventional network answered in: `float32` or `bfloat16`."""
+    groups: Int64[np.ndarray, " n"] | None = None
+    """The number of each photograph's group; None: each stands for itself."""
 
     @classmethod
-    def of(cls, table: pa.Table, rounds: int, precision: str = "float32") -> EvidenceTable:
+    def of(
+        cls,
+        table: pa.Table,
+        rounds: int,
+        precision: str = "float32",
+        groups: Int64[np.ndarray, " n"] | None = None,
+    ) -> EvidenceTable:
         """Read it from the rows of `evidence_rows`, found in a precision."""
         n = table.num_rows
 
@@ -86,9 +94,8 @@ class EvidenceTable:
             forwards=column("forwards").long(),
             patches=column("patches").long(),
         )
-        return cls(
-            tuple(table.column("id").to_pylist()), np.array(table.column("label").to_numpy()), evidence, precision
-        )
+        labels = np.array(table.column("label").to_numpy())
+        return cls(tuple(table.column("id").to_pylist()), labels, evidence, precision, groups)
 
     @property
     def probabilities(self) -> Float[Tensor, "n c"]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Int64
 from numpy.typing import NDArray
 
 from foveate.evaluation.accuracy import measure_accuracy
@@ -35,6 +35,7 @@ def frequency_groups(
     probabilities: Float[NDArray[np.floating], "n c"],
     labels: Int[NDArray[np.integer], " n"],
     training: Int[NDArray[np.integer], " c"],
+    groups: Int64[np.ndarray, " n"] | None = None,
 ) -> tuple[FrequencyGroup, ...]:
     """Return the accuracy of the most frequent third of the classes, of the middle one and of the rarest.
 
@@ -46,6 +47,7 @@ def frequency_groups(
         probabilities: Of all c classes for n images.
         labels: In 0..c-1.
         training: How many training photographs each class has.
+        groups: Of images that are much alike, as in `measure_accuracy`.
 
     Raises:
         UserError: As in `measure_accuracy`.
@@ -54,12 +56,13 @@ def frequency_groups(
     if len(taught) < len(_NAMES) or training[taught].max() < UNEVEN * training[taught].min():
         return ()
     order = taught[np.argsort(-training[taught], kind="stable")]
-    groups = []
+    thirds = []
     for name, classes in zip(_NAMES, np.array_split(order, len(_NAMES)), strict=True):
         own = np.isin(labels, classes)
         if own.any():
-            accuracy = measure_accuracy(probabilities[own], labels[own]).mean_per_class
+            among = None if groups is None else groups[own]
+            accuracy = measure_accuracy(probabilities[own], labels[own], among).mean_per_class
             counts = training[classes]
-            group = FrequencyGroup(name, len(classes), int(counts.min()), int(counts.max()), int(own.sum()), accuracy)
-            groups.append(group)
-    return tuple(groups)
+            third = FrequencyGroup(name, len(classes), int(counts.min()), int(counts.max()), int(own.sum()), accuracy)
+            thirds.append(third)
+    return tuple(thirds)

@@ -10,14 +10,17 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Int64
 
 from foveate.errors import UserError
 from foveate.files.documents import parsed_json
 from foveate.files.parquet import read_parquet, write_parquet
 
-SCHEMA_VERSION = 1
-"""Of the table's columns and metadata; a table of another version is refused."""
+SCHEMA_VERSION = 2
+"""Of the table's columns and metadata; a table of another version is refused.
+
+Version 2 adds the column `group`. A table without groups is of version 1, which earlier Foveates read as well.
+"""
 
 _VERSION_KEY = b"foveate.schema_version"
 _CLASSES_KEY = b"foveate.class_names"
@@ -30,10 +33,11 @@ class PredictionTable:
     """Probabilities of every class for every image of a set.
 
     ``ids`` are unique (`foveate.data.records.ImageRecord.id`); a label of -1 is unknown. ``metadata`` is free
-    text about the origin of the answers: run, split, data set.
+    text about the origin of the answers: run, split, data set. ``groups`` numbers each image's group, whose images
+    are much alike; None: each stands for itself.
 
     Raises:
-        UserError: Lengths disagree, an id occurs twice or a label is out of range.
+        UserError: Lengths disagree, an id occurs twice, or a label or group is out of range.
     """
 
     ids: tuple[str, ...]
@@ -41,6 +45,7 @@ class PredictionTable:
     probabilities: Float[np.ndarray, "n c"]
     class_names: tuple[str, ...]
     metadata: Mapping[str, str] = field(default_factory=dict)
+    groups: Int64[np.ndarray, " n"] | None = None
 
     def __post_init__(self) -> None:
         images, classes = len(self.ids), len(self.class_names)
@@ -57,6 +62,13 @@ class PredictionTable:
                 f"labels must be in 0..{classes - 1}, or -1 where unknown; "
                 f"got {self.labels.min()} to {self.labels.max()}"
             )
+        if self.groups is not None and not (
+            self.groups.shape == (images,) and (not images or 0 <= self.groups.min() <= self.groups.max() < images)
+        ):
+            raise UserError(
+                f"groups number the {images} ids, each from 0 to {images - 1}; got {self.groups.shape} from "
+                f"{self.groups.min(initial=0)} to {self.groups.max(initial=0)}"
+            )
 
     @property
     def right(self) -> Bool[np.ndarray, " n"]:
@@ -64,16 +76,37 @@ class PredictionTable:
         right: Bool[np.ndarray, " n"] = self.probabilities.argmax(1) == self.labels
         return right
 
+    @property
+    def counted(self) -> str:
+        """What `independent` counts, in words."""
+        return "photographs" if self.groups is None else "groups of photographs"
+
+    @property
+    def independent(self) -> PredictionTable:
+        """The same of one image of each group, drawn at random: what is promised of others may rest on these."""
+        if self.groups is None:
+            return self
+        order = np.random.default_rng(0).permutation(len(self.ids))
+        rows = np.sort(order[np.unique(self.groups[order], return_index=True)[1]])
+        return PredictionTable(
+            tuple(self.ids[row] for row in rows),
+            self.labels[rows],
+            self.probabilities[rows],
+            self.class_names,
+            self.metadata,
+        )
+
 
 def write_predictions(path: Path, table: PredictionTable) -> None:
-    """Write a table whole or not at all; labels are stored as int32, probabilities as float32.
+    """Write a table whole or not at all; labels and groups are stored as int32, probabilities as float32.
 
     Raises:
         UserError: The file cannot be written; what was there before is untouched.
     """
-    schema = _schema(len(table.class_names)).with_metadata(
+    grouped = table.groups is not None
+    schema = _schema(len(table.class_names), grouped=grouped).with_metadata(
         {
-            _VERSION_KEY: str(SCHEMA_VERSION),
+            _VERSION_KEY: str(SCHEMA_VERSION if grouped else 1),
             _CLASSES_KEY: json.dumps(table.class_names),
             _METADATA_KEY: json.dumps(dict(table.metadata)),
         }
@@ -84,6 +117,7 @@ def write_predictions(path: Path, table: PredictionTable) -> None:
         pa.array(table.ids, pa.string()),
         pa.array(table.labels.astype(np.int32, copy=False)),
         pa.FixedSizeListArray.from_arrays(values, type=schema.field("probabilities").type),
+        *([] if table.groups is None else [pa.array(table.groups.astype(np.int32))]),
     ]
     write_parquet(path, pa.Table.from_arrays(columns, schema=schema), compression="zstd", dictionaries=False)
 
@@ -95,8 +129,8 @@ def read_predictions(path: Path) -> PredictionTable:
         UserError: The file is missing or damaged, is not a prediction table, or has another schema version.
     """
     table = read_parquet(path, "a prediction table", "give the Parquet file of a run")
-    class_names, metadata = _origin(path, table.schema.metadata or {})
-    if not table.schema.equals(_schema(len(class_names))):
+    class_names, metadata, grouped = _origin(path, table.schema.metadata or {})
+    if not table.schema.equals(_schema(len(class_names), grouped=grouped)):
         raise UserError(
             f"{path} does not have the columns of a prediction table: write it again with `write_predictions`"
         )
@@ -107,6 +141,7 @@ def read_predictions(path: Path) -> PredictionTable:
         probabilities=np.array(probabilities).reshape(table.num_rows, len(class_names)),
         class_names=class_names,
         metadata=metadata,
+        groups=np.array(table.column("group").to_numpy(), dtype=np.int64) if grouped else None,
     )
 
 
@@ -134,7 +169,8 @@ def aligned(a: PredictionTable, b: PredictionTable) -> PredictionTable:
             f"{a.ids[index]!r} has {a.labels[index]} in one and {labels[index]} in the other: predict both from one "
             "version of the data set"
         )
-    return replace(b, ids=a.ids, labels=labels, probabilities=b.probabilities[order])
+    groups = None if b.groups is None else b.groups[order]
+    return replace(b, ids=a.ids, labels=labels, probabilities=b.probabilities[order], groups=groups)
 
 
 def check_classes(a: tuple[str, ...], b: tuple[str, ...]) -> None:
@@ -167,29 +203,31 @@ def mean_answers(tables: Sequence[PredictionTable], origin: Mapping[str, str]) -
     """
     alike = [tables[0], *(aligned(tables[0], each) for each in tables[1:])]
     mean = np.mean([each.probabilities for each in alike], axis=0)
-    return replace(tables[0], probabilities=mean, metadata=origin)
+    groups = next((each.groups for each in alike if each.groups is not None), None)
+    return replace(tables[0], probabilities=mean, metadata=origin, groups=groups)
 
 
-def _schema(classes: int) -> pa.Schema:
+def _schema(classes: int, *, grouped: bool) -> pa.Schema:
     return pa.schema(
         [
             pa.field("id", pa.string(), nullable=False),
             pa.field("label", pa.int32(), nullable=False),
             pa.field("probabilities", pa.list_(pa.float32(), classes), nullable=False),
+            *([pa.field("group", pa.int32(), nullable=False)] if grouped else []),
         ]
     )
 
 
-def _origin(path: Path, metadata: Mapping[bytes, bytes]) -> tuple[tuple[str, ...], dict[str, str]]:
-    """Return the names of the classes, and where the answers come from."""
+def _origin(path: Path, metadata: Mapping[bytes, bytes]) -> tuple[tuple[str, ...], dict[str, str], bool]:
+    """Return the names of the classes, where the answers come from, and whether images have groups."""
     if not {_VERSION_KEY, _CLASSES_KEY, _METADATA_KEY} <= metadata.keys():
         raise UserError(
             f"{path} is a Parquet file but not a prediction table of Foveate: give the file that a run wrote"
         )
     version = metadata[_VERSION_KEY].decode("utf-8", "replace")
-    if version != str(SCHEMA_VERSION):
+    if version not in ("1", str(SCHEMA_VERSION)):
         raise UserError(
-            f"{path} has schema version {version[:9]}, this Foveate reads version {SCHEMA_VERSION}: "
+            f"{path} has schema version {version[:9]}, this Foveate reads versions 1 and {SCHEMA_VERSION}: "
             "predict again, or read it with the Foveate that wrote it"
         )
     try:
@@ -201,7 +239,7 @@ def _origin(path: Path, metadata: Mapping[bytes, bytes]) -> tuple[tuple[str, ...
         raise UserError(f"the metadata of {path} must name every class once, and the answers' origin: predict again")
     if metadata.get(_HASH_KEY, _hash_of(metadata)) != _hash_of(metadata):
         raise UserError(f"the metadata of {path} have changed since they were written: predict again")
-    return tuple(names), origin
+    return tuple(names), origin, version != "1"
 
 
 def _hash_of(metadata: Mapping[bytes, bytes]) -> bytes:

@@ -21,7 +21,7 @@ from scipy.special import logsumexp, softmax
 
 from foveate.config.branches import Branch
 from foveate.errors import UserError
-from foveate.evaluation.mcnemar import mcnemar
+from foveate.evaluation.mcnemar import differences_of_groups, mcnemar
 
 FITTED, MEAN = "fitted", "mean"
 _FOLDS = 5
@@ -37,13 +37,19 @@ class Difference(NamedTuple):
     value: float
     """Share of the photographs."""
     standard_error: float
-    """If the two were equally good: the root of the number that exactly one has right, of all of them (McNemar)."""
+    """If the two were equally good: the root of the number that exactly one has right, of all of them (McNemar).
+
+    Of groups, the root of the sum of the squares of each one's difference, of all photographs.
+    """
 
     @classmethod
-    def of(cls, a: Bool[np.ndarray, " n"], b: Bool[np.ndarray, " n"]) -> Difference:
-        """Compare right and wrong answers; errors as in `mcnemar`."""
-        test = mcnemar(a, b)
-        return cls(test.difference, float(np.sqrt(test.only_a + test.only_b)) / len(a))
+    def of(
+        cls, a: Bool[np.ndarray, " n"], b: Bool[np.ndarray, " n"], groups: Int64[np.ndarray, " n"] | None = None
+    ) -> Difference:
+        """Compare right and wrong answers; arguments and errors as in `mcnemar`."""
+        test = mcnemar(a, b)  # of which the p is not asked for
+        apart = a.astype(int) - b if groups is None else differences_of_groups(a, b, groups)
+        return cls(test.difference, float(np.sqrt((apart**2).sum())) / len(a))
 
     @property
     def beyond_one_error(self) -> bool:
@@ -62,7 +68,10 @@ class BetterView(NamedTuple):
 
 
 def better_view(
-    answers: Mapping[Branch, Float[np.ndarray, "n c"]], decided: Float[np.ndarray, "n c"], labels: Int[np.ndarray, " n"]
+    answers: Mapping[Branch, Float[np.ndarray, "n c"]],
+    decided: Float[np.ndarray, "n c"],
+    labels: Int[np.ndarray, " n"],
+    groups: Int64[np.ndarray, " n"] | None = None,
 ) -> BetterView | None:
     """Return the view that is right most often, the first of equal ones, where that is more often than the decision.
 
@@ -70,11 +79,12 @@ def better_view(
         answers: Each branch's probabilities; the joint branch is no view.
         decided: Those of the decision.
         labels: The true classes.
+        groups: The number of each photograph's group; None: each stands for itself.
     """
     right = {branch: each.argmax(1) == labels for branch, each in answers.items() if branch is not Branch.JOINT}
     best = max(right, key=lambda branch: int(right[branch].sum()))
     own = decided.argmax(1) == labels
-    difference = Difference.of(right[best], own)
+    difference = Difference.of(right[best], own, groups)
     return BetterView(best, float(right[best].mean()), float(own.mean()), difference) if difference.value > 0 else None
 
 
@@ -107,13 +117,18 @@ class ChosenWeights(NamedTuple):
 
 
 def choose_view_weights(
-    answers: Mapping[Branch, Float[np.ndarray, "n c"]], labels: Int[np.ndarray, " n"], *, seed: int = 0
+    answers: Mapping[Branch, Float[np.ndarray, "n c"]],
+    labels: Int[np.ndarray, " n"],
+    groups: Int64[np.ndarray, " n"] | None = None,
+    *,
+    seed: int = 0,
 ) -> ChosenWeights:
     """Choose between the joint answer, each branch alone, the mean of all, and fitted weights.
 
     Args:
         answers: Each branch's probabilities, of photographs that the training did not learn from.
         labels: Their classes.
+        groups: The number of each photograph's group, which are not divided; None: each stands for itself.
         seed: Of the division into folds.
 
     Raises:
@@ -133,11 +148,11 @@ def choose_view_weights(
     alone = {branch.value: each[branches.index(branch)] for branch in order}
     fixed = alone | {MEAN: np.full(len(branches), 1 / len(branches))}
     tried = [_tried(name, branches, weights, _right(logs, labels, weights)) for name, weights in fixed.items()]
-    if len(labels) >= _FOLDS:
+    if (len(labels) if groups is None else len(np.unique(groups))) >= _FOLDS:
         prior = alone[Branch.JOINT]
-        right = unseen_answers(logs, labels, prior, seed).argmax(1) == labels
+        right = unseen_answers(logs, labels, prior, seed, groups).argmax(1) == labels
         tried.append(_tried(FITTED, branches, fit_view_weights(logs, labels, prior), right))
-    return ChosenWeights(_best(tried), tuple(tried))
+    return ChosenWeights(_best(tried, groups), tuple(tried))
 
 
 def fit_view_weights(
@@ -171,10 +186,10 @@ def fit_view_weights(
     return np.asarray(shares)
 
 
-def _best(tried: list[TriedWeights]) -> TriedWeights:
+def _best(tried: list[TriedWeights], groups: Int64[np.ndarray, " n"] | None) -> TriedWeights:
     """Return what counts by the rule above; of equally good ones the first."""
     joint, *others = tried
-    better = [each for each in others if Difference.of(each.right, joint.right).beyond_one_error]
+    better = [each for each in others if Difference.of(each.right, joint.right, groups).beyond_one_error]
     return max(better, key=lambda each: each.accuracy, default=joint)
 
 

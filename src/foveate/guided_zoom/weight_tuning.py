@@ -30,6 +30,8 @@ class CachedScores(NamedTuple):
     """Place of the true class among the k; -1 where it is not one of them."""
     entropy: Float[Tensor, " n"]
     """Of the network's probabilities, in nats."""
+    group: Int64[Tensor, " n"]
+    """The number of each photograph's group; one that stands for itself has its own."""
 
 
 class TriedSetting(NamedTuple):
@@ -47,7 +49,10 @@ class TuningChoice(NamedTuple):
 
     best: TriedSetting
     held_out: dict[str, float]
-    """Share of the photographs answered rightly by what was fitted to others: `k` alone, or `all`."""
+    """Share of the photographs answered rightly by what was fitted to others: `k` alone, or `all`.
+
+    Empty where there are no others: of one photograph, or one group.
+    """
 
 
 def choose_setting(
@@ -56,6 +61,7 @@ def choose_setting(
     """Choose between the best k at the weights that are given, and the best of everything that `fit` tries.
 
     Everything is fitted only where that answers more photographs of held-out fifths rightly (four divisions of them).
+    Photographs of one group are in one fifth.
 
     Args:
         scored: As `fit` takes it.
@@ -65,19 +71,20 @@ def choose_setting(
         gates: As there.
     """
     right, count = {"k": 0, "all": 0}, len(scored.truth)
-    generator = torch.Generator().manual_seed(0)
+    generator, (groups, member) = torch.Generator().manual_seed(0), torch.unique(scored.group, return_inverse=True)
     for _ in range(_DIVISIONS):
-        order = torch.randperm(count, generator=generator)
-        for held in (order[start::_FOLDS] for start in range(min(_FOLDS, count))):
-            rest = torch.ones(count, dtype=torch.bool).index_fill(0, held, False)
-            if not rest.any():
+        order = torch.randperm(len(groups), generator=generator)
+        for held in (torch.isin(member, order[start::_FOLDS]) for start in range(min(_FOLDS, len(groups)))):
+            if held.all():
                 continue
-            others, fifth = (CachedScores(*(field[part] for field in scored)) for part in (rest, held))
+            others, fifth = (CachedScores(*(field[part] for field in scored)) for part in (~held, held))
             fitted = {"k": best_k(others, base), "all": fit(others, base, steps=steps, gates=gates)[0]}
             for name, each in fitted.items():
                 right[name] += int(answered_rightly(fifth, each.config).sum())
     chosen = tried[0] if right["all"] > right["k"] else best_k(scored, base)
-    return TuningChoice(chosen, {name: each / max(1, _DIVISIONS * count) for name, each in right.items()})
+    if len(groups) < 2:
+        return TuningChoice(chosen, {})
+    return TuningChoice(chosen, {name: each / (_DIVISIONS * count) for name, each in right.items()})
 
 
 def best_k(scored: CachedScores, base: RefinementConfig) -> TriedSetting:

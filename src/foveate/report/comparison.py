@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from foveate.evaluation.bootstrap import Estimate
+from foveate.evaluation.bootstrap import FEWEST_GROUPS, Estimate
 from foveate.evaluation.mcnemar import PairedTest
-from foveate.report.tables import markdown_table
+from foveate.report.tables import TOO_FEW, markdown_table
 
 _LISTED = 5  # seeds; of more only the number is told
 
@@ -37,12 +37,12 @@ class ComparisonRow:
     top1: tuple[float, ...]
     """Of each seed."""
     accuracy: Estimate
-    """Top-1, the mean over the seeds; its interval is over photographs, and over seeds where there are several."""
+    """Top-1, the mean over the seeds; its interval is over photographs or groups, and over the seeds of several."""
     cost: Cost
     difference: Estimate | None
     """Accuracy minus that of the first row's configuration, in [-1, 1]; None for the first itself."""
     tests: tuple[PairedTest, ...]
-    """McNemar's, of each seed of the first configuration (a) with each of this one (b); none for the first itself."""
+    """Exact ones, of each seed of the first configuration (a) with each of this one (b); none for the first itself."""
 
     @property
     def first_alone(self) -> float:
@@ -63,13 +63,14 @@ class ComparisonRow:
         return f"{self.name} ({f'seeds {listed}' if len(self.top1) <= _LISTED else f'{len(self.top1)} seeds'})"
 
 
-def comparison_markdown(rows: Sequence[ComparisonRow], title: str, photographs: int) -> str:
+def comparison_markdown(rows: Sequence[ComparisonRow], title: str, photographs: int, groups: int | None = None) -> str:
     """Return a heading, a line for each row, what the intervals are, and each seed's accuracy where there are several.
 
     Args:
         rows: Two or more; the others are compared with the first.
         title: The heading.
         photographs: How many were answered for.
+        groups: How many groups they are in; None: each stands for itself.
     """
     first = rows[0].name
     header = ("", "top-1, %", f"minus {first}, points", "p", "it alone right", f"{first} alone right")
@@ -83,7 +84,7 @@ def comparison_markdown(rows: Sequence[ComparisonRow], title: str, photographs: 
         for row in rows
     ]
     table = markdown_table((*header, "passes", "ms", "MB"), lines)
-    blocks = [f"### {' '.join(title.split())}\n", table, _basis(rows, photographs)]
+    blocks = [f"### {' '.join(title.split())}\n", table, _basis(rows, photographs, groups)]
     seeded = [row for row in rows if len(row.top1) > 1]
     if seeded:
         seeds = [(row.name, " ".join(f"{100 * each:.1f}" for each in row.top1)) for row in seeded]
@@ -102,10 +103,13 @@ def _p_values(tests: Sequence[PairedTest]) -> str:
     return least if least == greatest else f"{least} to {greatest}"
 
 
-def _basis(rows: Sequence[ComparisonRow], photographs: int) -> str:
+def _basis(rows: Sequence[ComparisonRow], photographs: int, groups: int | None) -> str:
+    drawn, test = "photographs", "McNemar's exact test"
+    if groups is not None:
+        drawn, test = f"{groups:,} groups of them{TOO_FEW if groups < FEWEST_GROUPS else ''}", "exact, of whole groups"
     words = [
-        f"{photographs:,} photographs, the same for all. In brackets: 95%, paired bootstrap over photographs. "
-        "p: McNemar's exact test, two-sided.",
+        f"{photographs:,} photographs, the same for all. In brackets: 95%, paired bootstrap over {drawn}. "
+        f"p: {test}, two-sided.",
         "Passes of a CNN, milliseconds in the networks (a photograph in a batch), megabytes of weights.",
     ]
     if any(len(row.top1) > 1 for row in rows):

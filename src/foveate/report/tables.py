@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from foveate.evaluation.accuracy import Accuracy
-from foveate.evaluation.bootstrap import Estimate
+from foveate.evaluation.bootstrap import FEWEST_GROUPS, Estimate
 from foveate.evaluation.calibration_check import CalibrationCheck
 from foveate.evaluation.frequency_groups import FrequencyGroup
 from foveate.evaluation.gating import Gated
+
+TOO_FEW = f"; fewer than {FEWEST_GROUPS} say nothing of others"
+"""What is said beside an interval over so few groups, which holds all that is possible."""
 
 
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -62,7 +65,10 @@ def _measures(accuracy: Accuracy) -> dict[str, Estimate]:
 
 
 def _basis(accuracy: Accuracy) -> str:
-    return f"{accuracy.images:,} images, {accuracy.classes:,} classes; percentile bootstrap over images."
+    drawn = "images"
+    if accuracy.groups is not None:
+        drawn = f"{accuracy.groups:,} groups of images{TOO_FEW if accuracy.groups < FEWEST_GROUPS else ''}"
+    return f"{accuracy.images:,} images, {accuracy.classes:,} classes; percentile bootstrap over {drawn}."
 
 
 def frequency_markdown(groups: Sequence[FrequencyGroup]) -> str:
@@ -120,7 +126,7 @@ def calibration_markdown(check: CalibrationCheck, temperature: float) -> str:
         ]
         lines.append(markdown_table(("--error-rate, %", "answered, %", "of these wrong, %"), rates))
     if check.held_out is not None:
-        lines.append(f"By {check.held_out:,} held-out photographs.\n")
+        lines.append(f"By {check.held_out:,} held-out {check.counted}.\n")
     lines += [f"Not offered: {each}.\n" for each in check.refused]
     return "\n".join(lines)
 

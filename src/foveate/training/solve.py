@@ -95,7 +95,7 @@ def solve(
 def group_numbers(records: Sequence[ImageRecord]) -> Int64[Tensor, " n"] | None:
     """Return the number of each photograph's group; None: each stands for itself."""
     groups = groups_of(records)
-    return None if groups is None else torch.tensor(groups)
+    return None if groups is None else torch.from_numpy(groups)
 
 
 def with_head_start(metrics: dict[str, Any], folder: Path) -> dict[str, Any]:

@@ -10,9 +10,9 @@ import torch
 from jaxtyping import Float
 
 from foveate.errors import UserError
-from foveate.evaluation.calibration import Judged
-from foveate.evaluation.conformal import conformal_sets, conformal_threshold, least_photographs
-from foveate.evaluation.error_rate import confidence_threshold, least_answers
+from foveate.evaluation.calibration_check import coverage_threshold, error_rate_threshold
+from foveate.evaluation.conformal import conformal_sets, least_photographs
+from foveate.evaluation.error_rate import least_answers
 from foveate.evaluation.predictions import PredictionTable
 from foveate.networks.answers import ranked_classes
 from foveate.runs.held_out import HeldOut, read_held_out
@@ -76,9 +76,9 @@ class AnswerRule:
         confidence = coverage = None
         if held_out is not None:
             if doubt.error_rate is not None:
-                confidence = confidence_threshold(Judged.of(held_out.probabilities, held_out.labels), doubt.error_rate)
+                confidence = error_rate_threshold(held_out, doubt.error_rate)
             if doubt.coverage is not None:
-                coverage = conformal_threshold(held_out.probabilities, held_out.labels, doubt.coverage)
+                coverage = coverage_threshold(held_out, doubt.coverage)
         return cls(
             class_names=class_names,
             top=top,

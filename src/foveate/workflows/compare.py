@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from foveate.config.data import Split
-from foveate.data.records import ImageRecord
+from foveate.data.records import ImageRecord, number_of_groups
 from foveate.drawing.notebook import html_table
 from foveate.errors import UserError
 from foveate.evaluation.bootstrap import Estimate
@@ -23,8 +23,8 @@ from foveate.progress import progress
 from foveate.report.comparison import ComparisonRow, Cost, comparison_markdown
 from foveate.runs.context import HERE, RunContext
 from foveate.runs.environment import environment
-from foveate.workflows.compared_groups import ComparedGroup, compared_groups
 from foveate.workflows.compared_models import ComparedEntry, ComparedModel, compared_model
+from foveate.workflows.compared_sides import ComparedSide, compared_sides, grouped_alike
 from foveate.workflows.disagreement_files import file_words, write_disagreements
 from foveate.workflows.report_paths import measured_with, report_path
 from foveate.workflows.result_rows import add_row
@@ -42,6 +42,8 @@ class Comparison:
     photographs: int
     report: Path
     """Of the Markdown. JSON, CSV and PNG lie beside it: the numbers, and the photographs that tell the models apart."""
+    groups: int | None = None
+    """How many groups the photographs are in, over which the intervals are; None: each stands for itself."""
 
     @property
     def markdown(self) -> str:
@@ -55,7 +57,8 @@ class Comparison:
             for row in self.rows
         ]
         header = ("", "top-1, %", f"minus {self.rows[0].name}, points", "ms a photograph")
-        return html_table(header, rows, f"compared on the same {self.photographs:,} photographs")
+        over = "" if self.groups is None else f"; intervals over {self.groups:,} groups"
+        return html_table(header, rows, f"compared on the same {self.photographs:,} photographs{over}")
 
 
 def _points(difference: Estimate | None) -> str:
@@ -83,7 +86,7 @@ def compare(
     4.0
 
     Runs that differ in their seed alone are one configuration, and so are such Guided Zooms: their accuracies are
-    averaged. An interval is over photographs, and over seeds where there are several
+    averaged. An interval is over photographs, or groups of them, and over seeds where there are several
     (`foveate.evaluation.paired_difference`). Kept answers are used (`evaluation/<split>-centre.parquet`, `splits/` of a
     Guided Zoom); those that are missing are found, and kept.
 
@@ -104,15 +107,15 @@ def compare(
     _check_several(opened)
     for each in opened[1:]:
         check_classes(opened[0].runs[0].class_names, each.runs[0].class_names)  # before any of them is evaluated
-    groups = compared_groups(opened)
-    records = _records(groups[0].models[0])
-    costs = answer_costs([group.models[0] for group in groups], records)
-    rows = tuple(_row(groups[0], each, cost) for each, cost in zip(groups, costs, strict=True))
+    records = _records(opened[0])
+    sides = grouped_alike(compared_sides(opened), records)
+    costs = answer_costs([side.models[0] for side in sides], records)
+    rows = tuple(_row(sides[0], each, cost) for each, cost in zip(sides, costs, strict=True))
     folders = [" + ".join(str(folder.resolve()) for folder in each.folders) for each in opened]
     settings = {**measured_with(context, opened[0].runs[0]), "compared": folders}
-    comparison = Comparison(rows, len(records), _report(groups, settings, out))
-    beside = ", ".join(each.name for each in _write(comparison, groups, records, settings))
-    _add_rows(groups, costs, context)
+    comparison = Comparison(rows, len(records), _report(sides, settings, out), number_of_groups(sides[0].groups))
+    beside = ", ".join(each.name for each in _write(comparison, sides, records, settings))
+    _add_rows(sides, costs, context)
     context.say(f"{comparison.markdown}\nwritten to {comparison.report} (also .json); the photographs: {beside}")
     return comparison
 
@@ -161,53 +164,54 @@ def answer_costs(models: Sequence[ComparedModel], records: Sequence[ImageRecord]
     ]
 
 
-def _row(first: ComparedGroup, group: ComparedGroup, cost: Cost) -> ComparisonRow:
-    right, same = group.right, group is first
+def _row(first: ComparedSide, side: ComparedSide, cost: Cost) -> ComparisonRow:
+    right, same, groups = side.right, side is first, first.groups
     return ComparisonRow(
-        name=group.name,
-        folders=tuple(each.folders for each in group.models),
-        seeds=tuple(each.seeds for each in group.models),
+        name=side.name,
+        folders=tuple(each.folders for each in side.models),
+        seeds=tuple(each.seeds for each in side.models),
         top1=tuple(map(float, right.mean(1))),
-        accuracy=group.accuracy,
+        accuracy=side.accuracy,
         cost=cost,
-        difference=None if same else paired_difference(first.right, right),
-        tests=() if same else tuple(mcnemar(a, b) for a in first.right for b in right),
+        difference=None if same else paired_difference(first.right, right, groups),
+        tests=() if same else tuple(mcnemar(a, b, groups) for a in first.right for b in right),
     )
 
 
-def _add_rows(groups: Sequence[ComparedGroup], costs: Sequence[Cost], context: RunContext) -> None:
+def _add_rows(sides: Sequence[ComparedSide], costs: Sequence[Cost], context: RunContext) -> None:
     """Add the rows of ensembles to the results, where there are to be any."""
     if context.results is None:
         return
-    for group, cost in zip(groups, costs, strict=True):
-        if (row := group.models[0].row(cost)) is not None:
+    for side, cost in zip(sides, costs, strict=True):
+        if (row := side.models[0].row(cost)) is not None:
             add_row(context.results, row)
 
 
-def _report(groups: Sequence[ComparedGroup], settings: Mapping[str, object], out: Path | str | None) -> Path:
+def _report(sides: Sequence[ComparedSide], settings: Mapping[str, object], out: Path | str | None) -> Path:
     """Return where the report is to be written: under the names of those that are compared."""
-    first, others = groups[0].models[0], [each.name for each in groups[1:]]
+    first, others = sides[0].models[0], [each.name for each in sides[1:]]
     more = [f"{len(others) - _NAMED} more"] if len(others) > _NAMED else []
-    words = f"{first.split}-{groups[0].name} against {' and '.join([*others[:_NAMED], *more])}"
+    words = f"{first.split}-{sides[0].name} against {' and '.join([*others[:_NAMED], *more])}"
     folder = first.folders[0] / "evaluation" if out is None else Path(out).expanduser()
     return report_path(folder, file_words(words), settings, "comparison", first.context.say)
 
 
 def _write(
     comparison: Comparison,
-    groups: Sequence[ComparedGroup],
+    sides: Sequence[ComparedSide],
     records: Sequence[ImageRecord],
     settings: Mapping[str, object],
 ) -> tuple[Path, ...]:
     """Write everything, the JSON last; return the files that show photographs."""
-    report, model = comparison.report, groups[0].models[0]
+    report, model = comparison.report, sides[0].models[0]
     title = f"{model.split} split of {model.runs[0].description.dataset}"
-    write_text(report, comparison_markdown(comparison.rows, title, len(records)))
-    beside = write_disagreements(report, groups, records)
+    write_text(report, comparison_markdown(comparison.rows, title, len(records), comparison.groups))
+    beside = write_disagreements(report, sides, records)
     content = {
         "split": model.split.value,
         "dataset": model.runs[0].description.dataset,
         "photographs": len(records),
+        "groups": comparison.groups,
         "classes": len(model.runs[0].class_names),
         "compared": [unstructured(row) for row in comparison.rows],
         "settings": dict(settings),

@@ -246,7 +246,7 @@ class ComparedZoom(ComparedModel):
         found = self.evidence
         origin = {"run": str(self.runs[0].path), "split": str(self.split)}
         answers = calibration_of_first(self.runs[0]).tempered(found.probabilities).numpy()
-        return PredictionTable(found.ids, found.labels, answers, self.runs[0].class_names, origin)
+        return PredictionTable(found.ids, found.labels, answers, self.runs[0].class_names, origin, found.groups)
 
     def explainer(self) -> Explain | None:
         """Return what shows the evidence for the best classes."""
@@ -300,7 +300,7 @@ class Ensemble(ComparedModel):
         first, *others = self.members
         if len(self.runs) > len(self.members) or not all(first.alike_but_for_seeds(each) for each in others):
             return None
-        accuracy = measure_accuracy(self.table.probabilities, self.table.labels)
+        accuracy = measure_accuracy(self.table.probabilities, self.table.labels, self.table.groups)
         return {
             **result_row(Measured.ACCURACY, self.runs[0], self.split, len(self.table.ids)),
             "run": " + ".join(run.path.name for run in self.runs),

@@ -16,26 +16,26 @@ from foveate.files.file_names import safe_name
 from foveate.report.disagreements import Disagreement, DisagreementSection, ModelAnswer, disagreement_sheet
 from foveate.types import RankedClass
 from foveate.workflows.answer_files import Row, answer_file, place_of
-from foveate.workflows.compared_groups import ComparedGroup
+from foveate.workflows.compared_sides import ComparedSide
 
 _SHOWN = 12  # of each kind on a sheet
 _LONGEST = 120  # characters of a part of a file's name
 
 
 def write_disagreements(
-    report: Path, groups: Sequence[ComparedGroup], records: Sequence[ImageRecord]
+    report: Path, sides: Sequence[ComparedSide], records: Sequence[ImageRecord]
 ) -> tuple[Path, ...]:
     """Write the list and the sheets beside a report; return all of these files.
 
     Args:
         report: The Markdown. The list is a CSV of that name; the sheet a PNG of it, or where there are more than two
-            groups, PNGs of it and of each name.
-        groups: The others are set against the first.
+            sides, PNGs of it and of each name.
+        sides: The others are set against the first.
         records: The photographs, in the order of the answers.
     """
-    first, others = groups[0], groups[1:]
+    first, others = sides[0], sides[1:]
     listed, sheets = report.with_suffix(".csv"), []
-    _write_list(listed, groups, records)
+    _write_list(listed, sides, records)
     for other in others:
         ending = "" if len(others) == 1 else f"-{file_words(other.name)}"
         path = report.with_name(f"{report.stem}{ending}.png")
@@ -53,22 +53,22 @@ def file_words(words: str) -> str:
     return safe_name("-".join(re.split(r"[/,\s]+", words))[:_LONGEST])
 
 
-def _write_list(path: Path, groups: Sequence[ComparedGroup], records: Sequence[ImageRecord]) -> None:
+def _write_list(path: Path, sides: Sequence[ComparedSide], records: Sequence[ImageRecord]) -> None:
     """Write a row for each photograph that some side answers more often rightly than the first one, or less often."""
-    gaps = np.abs([each.right.mean(0) - groups[0].right.mean(0) for each in groups[1:]]).max(0)
+    gaps = np.abs([each.right.mean(0) - sides[0].right.mean(0) for each in sides[1:]]).max(0)
     columns = {"id": pa.string(), "path": pa.string(), "class": pa.string()}
-    for name in (name for group in groups for name in group.names):
+    for name in (name for side in sides for name in side.names):
         columns |= {f"{name}: right": pa.bool_(), f"{name}: answer": pa.string(), f"{name}: probability": pa.float64()}
     with answer_file(path, pa.schema(list(columns.items()))) as write:
-        write([_list_row(groups, records, int(index)) for index in np.argsort(-gaps, kind="stable") if gaps[index]])
+        write([_list_row(sides, records, int(index)) for index in np.argsort(-gaps, kind="stable") if gaps[index]])
 
 
-def _list_row(groups: Sequence[ComparedGroup], records: Sequence[ImageRecord], index: int) -> Row:
+def _list_row(sides: Sequence[ComparedSide], records: Sequence[ImageRecord], index: int) -> Row:
     record = records[index]
     row: dict[str, object] = {"id": shown_path(record.id), "path": place_of(record)}
     row["class"] = shown_path(record.class_name)
-    for group in groups:
-        for name, table, right in zip(group.names, group.tables, group.right[:, index], strict=True):
+    for side in sides:
+        for name, table, right in zip(side.names, side.tables, side.right[:, index], strict=True):
             best = int(table.probabilities[index].argmax())
             row |= {
                 f"{name}: right": bool(right),
@@ -78,18 +78,18 @@ def _list_row(groups: Sequence[ComparedGroup], records: Sequence[ImageRecord], i
     return row
 
 
-def _answer(group: ComparedGroup, index: int) -> ModelAnswer:
+def _answer(side: ComparedSide, index: int) -> ModelAnswer:
     """Return what most seeds answer; of several such classes the more probable one."""
-    mean = np.mean([table.probabilities[index] for table in group.tables], axis=0)
-    votes = np.bincount(group.answers[:, index], minlength=len(mean))
+    mean = np.mean([table.probabilities[index] for table in side.tables], axis=0)
+    votes = np.bincount(side.answers[:, index], minlength=len(mean))
     best = int(np.lexsort((-mean, -votes))[0])
-    right, seeds = int(group.right[:, index].sum()), len(group.tables)
-    name = group.name if seeds == 1 else f"{group.name}, {right} of {seeds} seeds right"
-    return ModelAnswer(name, RankedClass(group.tables[0].class_names[best], float(mean[best])))
+    right, seeds = int(side.right[:, index].sum()), len(side.tables)
+    name = side.name if seeds == 1 else f"{side.name}, {right} of {seeds} seeds right"
+    return ModelAnswer(name, RankedClass(side.tables[0].class_names[best], float(mean[best])))
 
 
 def _section(
-    better: ComparedGroup, worse: ComparedGroup, records: Sequence[ImageRecord], *, gained: bool
+    better: ComparedSide, worse: ComparedSide, records: Sequence[ImageRecord], *, gained: bool
 ) -> DisagreementSection:
     """Return the photographs that one side answers more often rightly; the clearest are shown."""
     gaps = better.right.mean(0) - worse.right.mean(0)

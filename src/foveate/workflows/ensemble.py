@@ -8,12 +8,12 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, Int64
+from jaxtyping import Float
 from scipy.special import softmax
 
 from foveate.config.branches import MEMBERS, Branch
 from foveate.config.ensemble import EnsembleConfig, EnsembleMember
-from foveate.data.records import ImageRecord, labels_of
+from foveate.data.records import ImageRecord, groups_of, labels_of
 from foveate.errors import UserError
 from foveate.evaluation.predictions import PredictionTable
 from foveate.evaluation.temperature import LEAST_PHOTOGRAPHS
@@ -107,14 +107,10 @@ def weighed(tables: Sequence[PredictionTable], weights: Float[np.ndarray, " m"])
     return _as_answers(tables[0], np.einsum("m,nmc->nc", weights, _logs(tables)))
 
 
-def unseen(
-    tables: Sequence[PredictionTable],
-    prior: Float[np.ndarray, " m"],
-    seed: int = 0,
-    groups: Int64[np.ndarray, " n"] | None = None,
-) -> PredictionTable:
+def unseen(tables: Sequence[PredictionTable], prior: Float[np.ndarray, " m"], seed: int = 0) -> PredictionTable:
     """Return the same where each photograph is answered by weights that were fitted to others, of other groups."""
-    return _as_answers(tables[0], unseen_answers(_logs(tables), tables[0].labels, prior, seed, groups))
+    first = tables[0]
+    return _as_answers(first, unseen_answers(_logs(tables), first.labels, prior, seed, first.groups))
 
 
 def fitted_shares(tables: Sequence[PredictionTable], prior: Float[np.ndarray, " m"]) -> Float[np.ndarray, " m"]:
@@ -202,7 +198,10 @@ def _answers(
     answers = answers_of(network, records, config.views, context.hardware)
     names, labels = members[0].class_names, np.array(labels_of(records))
     ids, origin = tuple(record.id for record in records), {"dataset": members[0].description.dataset}
-    return [PredictionTable(ids, labels, answers[branch].numpy(), names, origin) for branch in network.branches[:-1]]
+    groups = groups_of(records)
+    return [
+        PredictionTable(ids, labels, answers[branch].numpy(), names, origin, groups) for branch in network.branches[:-1]
+    ]
 
 
 def _fitted(

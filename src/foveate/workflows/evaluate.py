@@ -12,7 +12,7 @@ from jaxtyping import Float
 
 from foveate.config.branches import Branch
 from foveate.config.data import Split, TestViews
-from foveate.data.records import ImageRecord, labels_of
+from foveate.data.records import ImageRecord, groups_of, labels_of
 from foveate.drawing.notebook import html_table
 from foveate.evaluation.accuracy import Accuracy, measure_accuracy
 from foveate.evaluation.bootstrap import Estimate
@@ -137,7 +137,7 @@ def _measured(
     gate = _gate(classifier, answers, table, views)
     gated = classifier.zoom_entropy_threshold is not None
     return Evaluation(
-        accuracy=measure_accuracy(table.probabilities, table.labels),
+        accuracy=measure_accuracy(table.probabilities, table.labels, table.groups),
         table=table,
         records=records,
         report=report,
@@ -148,7 +148,7 @@ def _measured(
             _decided(classifier, answers, calibrated=False), table, _held_out(run, classifier)
         ),
         gate=gate,
-        frequency=frequency_groups(table.probabilities, table.labels, run.training_counts()),
+        frequency=frequency_groups(table.probabilities, table.labels, run.training_counts(), table.groups),
     )
 
 
@@ -182,6 +182,7 @@ def _table(
         probabilities,
         run.class_names,
         {name: str(value) for name, value in origin.items()},
+        groups_of(records),
     )
 
 
@@ -229,7 +230,7 @@ def _branch_top1(answers: Mapping[Branch, Float[np.ndarray, "n c"]], table: Pred
     named = {branch.value: probabilities for branch, probabilities in answers.items()}
     if len(named) > 2:  # a gated joint answer repeats the first one
         named["mean"] = np.mean(list(answers.values()), axis=0)
-    return {name: measure_accuracy(probabilities, table.labels).top1 for name, probabilities in named.items()}
+    return {name: measure_accuracy(each, table.labels, table.groups).top1 for name, each in named.items()}
 
 
 def _gate(
@@ -291,7 +292,7 @@ def evaluation_markdown(evaluation: Evaluation, title: str) -> str:
 def _said_of_views(run: Run, answers: Mapping[Branch, Float[np.ndarray, "n c"]], evaluation: Evaluation) -> str | None:
     """Return a warning where one of the network's views is right more often than its decision."""
     table = evaluation.table
-    better = better_view(answers, table.probabilities, table.labels)
+    better = better_view(answers, table.probabilities, table.labels, table.groups)
     if better is None:
         return None
     branch, accuracy, decided, lost = better

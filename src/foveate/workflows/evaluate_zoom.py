@@ -85,7 +85,8 @@ def refined_table(
     own = decision == zoom.description.refinement
     answers = (read_calibration(zoom.path) if own else Calibration()).tempered(refined).numpy()
     origin = {"guided_zoom": str(zoom.path), "split": str(split)}
-    return PredictionTable(evidence.ids, evidence.labels, answers, zoom.base_run().class_names, origin)
+    names = zoom.base_run().class_names
+    return PredictionTable(evidence.ids, evidence.labels, answers, names, origin, evidence.groups)
 
 
 def _report(
@@ -105,9 +106,9 @@ def _report(
         split=split,
         table=evidence,
         rows=tuple(_row(evidence, each) for each in (decision, *paper_rows(evidence, decision))),
-        before=measure_accuracy(evidence.probabilities.numpy(), evidence.labels),
-        after=measure_accuracy(table.probabilities, table.labels),
-        difference=paired_difference(before, after),
+        before=measure_accuracy(evidence.probabilities.numpy(), evidence.labels, evidence.groups),
+        after=measure_accuracy(table.probabilities, table.labels, table.groups),
+        difference=paired_difference(before, after, evidence.groups),
         hits=hits_of_split(zoom, split, evidence, context=context),
         tuned_on=None if given else zoom.description.tuned_on,
     )
@@ -126,6 +127,5 @@ def paper_rows(table: EvidenceTable, decision: RefinementConfig) -> tuple[Refine
 
 
 def _row(table: EvidenceTable, config: RefinementConfig) -> RefinementRow:
-    return RefinementRow(
-        config, refinement_change(table, config), mcnemar(table.right_before, table.right_after(config)).p_value
-    )
+    test = mcnemar(table.right_before, table.right_after(config), table.groups)
+    return RefinementRow(config, refinement_change(table, config), test.p_value)

@@ -13,7 +13,7 @@ from foveate.config.branches import Branch
 from foveate.config.data import TransformConfig
 from foveate.config.hardware import HardwareConfig
 from foveate.data.loading import EvaluationViews, evaluation_loader
-from foveate.data.records import ImageRecord, labels_of
+from foveate.data.records import ImageRecord, groups_of, labels_of
 from foveate.evaluation.evidence_table import EvidenceTable
 from foveate.evaluation.predictions import PredictionTable
 from foveate.guided_zoom.refined_probabilities import refined_probabilities
@@ -87,7 +87,7 @@ def keep_refined_answers(zoom: GuidedZoomRun, table: EvidenceTable, say: Callabl
     refined = table.refined(refinement)
     probabilities = refined_probabilities(table.probabilities, table.evidence.classes, refined, refinement.scores)
     origin = {"guided_zoom": str(zoom.path), "dataset": run.description.dataset}
-    answers = PredictionTable(table.ids, table.labels, probabilities.numpy(), run.class_names, origin)
+    answers = PredictionTable(table.ids, table.labels, probabilities.numpy(), run.class_names, origin, table.groups)
     say(keep_calibrated(zoom.path, HeldOut({Branch.JOINT: answers}, HeldOutSource.VALIDATION, None)))
 
 
@@ -95,8 +95,8 @@ def _tables(
     run: Run, records: Sequence[ImageRecord], answers: Mapping[Branch, Float[Tensor, "n c"]]
 ) -> dict[Branch, PredictionTable]:
     ids, labels = tuple(record.id for record in records), np.array(labels_of(records))
-    origin = {"run": str(run.path), "dataset": run.description.dataset}
+    origin, groups = {"run": str(run.path), "dataset": run.description.dataset}, groups_of(records)
     return {
-        branch: PredictionTable(ids, labels, probabilities.float().numpy(), run.class_names, origin)
+        branch: PredictionTable(ids, labels, probabilities.float().numpy(), run.class_names, origin, groups)
         for branch, probabilities in answers.items()
     }

@@ -33,7 +33,7 @@ class RefinementRow:
     config: RefinementConfig
     change: RefinementChange
     p_value: float
-    """McNemar's exact test against the network's own answers."""
+    """Exact test against the network's own answers (`foveate.evaluation.mcnemar`)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from jaxtyping import Float
 
 from foveate.config.data import Split, TestViews, TransformConfig
 from foveate.data.images import upright_size
-from foveate.data.records import ImageRecord, photograph_of
+from foveate.data.records import ImageRecord, groups_of, photograph_of
 from foveate.data.transforms import evaluation_geometries
 from foveate.errors import UserError
 from foveate.evaluation.evidence_table import EvidenceTable, evidence_schema
@@ -51,7 +51,7 @@ def evidence_of_split(
     precision = _checked_precision(parts, zoom, records, context)
     if parts.missing():
         _score(Scoring(zoom, refinement, top_k, schema, context.hardware), parts, records, context)
-    return EvidenceTable.of(parts.read(), rounds, precision)
+    return EvidenceTable.of(parts.read(), rounds, precision, groups_of(records))
 
 
 def hits_of_split(

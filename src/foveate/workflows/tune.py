@@ -84,7 +84,7 @@ def _summary(
 ) -> Iterator[str]:
     """Say in lines what the fit gained."""
     count, before = len(table.ids), 100 * float(table.right_before.mean())
-    if count > 1:
+    if held_out:
         yield (
             f"on held-out fifths of them: {100 * held_out['k']:.1f} with k alone fitted, {100 * held_out['all']:.1f} "
             "with weights and gate too"
@@ -108,7 +108,8 @@ def scored_of(table: EvidenceTable, *, raw: bool) -> CachedScores:
     own = (table.evidence.logits if raw else table.probabilities).gather(1, classes)
     right = classes == torch.from_numpy(table.labels)[:, None]
     truth = torch.where(right.any(1), right.int().argmax(1), -1)
-    return CachedScores(own, table.evidence.scores, truth, torch.special.entr(table.probabilities).sum(1))
+    group = torch.arange(len(truth)) if table.groups is None else torch.from_numpy(table.groups)
+    return CachedScores(own, table.evidence.scores, truth, torch.special.entr(table.probabilities).sum(1), group)
 
 
 def plot_costs(fitted: Sequence[TriedSetting], photographs: int, path: Path) -> None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+from jaxtyping import Int64
+
 from foveate.config.branches import Branch
 from foveate.config.data import Split
 from foveate.evaluation.gating import gate_curve
@@ -64,7 +67,7 @@ def _chosen(held_out: HeldOut) -> ChosenWeights | None:
     if Branch.JOINT not in held_out.answers:
         return None
     answers = {branch: table.probabilities for branch, table in held_out.answers.items()}
-    return choose_view_weights(answers, held_out.decision.labels)
+    return choose_view_weights(answers, held_out.decision.labels, held_out.decision.groups)
 
 
 def _summary(held_out: HeldOut, chosen: ChosenWeights) -> Iterator[str]:
@@ -74,17 +77,17 @@ def _summary(held_out: HeldOut, chosen: ChosenWeights) -> Iterator[str]:
         f"top-1 of {held_out.photographs} held-out photographs ({held_out.source}): {tried}; weights that are fitted "
         "are measured on fifths that they were not fitted to"
     )
-    joint, others = chosen.tried[0], chosen.tried[1:]
+    joint, others, groups = chosen.tried[0], chosen.tried[1:], held_out.decision.groups
     if chosen.weights is None:
         best = max(others, key=lambda each: each.accuracy)
-        yield f"the joint answer stays: {best.name} is {_compared(best, joint)}"
+        yield f"the joint answer stays: {best.name} is {_compared(best, joint, groups)}"
     else:
         weights = ", ".join(f"{branch} {weight:.2f}" for branch, weight in chosen.weights.items())
-        yield f"from now on {chosen.chosen.name} decides ({weights}): {_compared(chosen.chosen, joint)}"
+        yield f"from now on {chosen.chosen.name} decides ({weights}): {_compared(chosen.chosen, joint, groups)}"
 
 
-def _compared(one: TriedWeights, joint: TriedWeights) -> str:
-    apart = Difference.of(one.right, joint.right)
+def _compared(one: TriedWeights, joint: TriedWeights, groups: Int64[np.ndarray, " n"] | None) -> str:
+    apart = Difference.of(one.right, joint.right, groups)
     return (
         f"{100 * abs(apart.value):.2f} points {'above' if apart.value > 0 else 'below'} it, "
         f"{'beyond' if apart.beyond_one_error else 'not beyond'} one standard error ({100 * apart.standard_error:.2f})"

@@ -64,7 +64,6 @@ class SimpleLadder:
     keep: Any
     fold_share: float
     share: float
-    held_out_groups: None = None
 
     def answered(self, rung: str) -> Path:
         """Where answers lie."""

@@ -19,7 +19,7 @@ from PIL import Image
 
 import foveate
 from foveate.config.branches import Branch
-from foveate.config.data import DataConfig, OnError, TransformConfig
+from foveate.config.data import DataConfig, OnError, Split, TransformConfig
 from foveate.config.hardware import HardwareConfig
 from foveate.config.networks import (
     BackboneConfig,
@@ -44,11 +44,13 @@ from foveate.networks.answers import decision
 from foveate.recipes import RECIPES
 from foveate.recipes.config import TrainConfig
 from foveate.recipes.datasets import load_splits
+from foveate.runs.context import RunContext
 from foveate.runs.held_out import read_calibration, read_held_out
 from foveate.runs.run import Run
 from foveate.s3n.config import S3NConfig
 from foveate.training.frozen_features import KeptFeatures, Part
 from foveate.workflows import ensemble as ensemble_module
+from foveate.workflows.evaluate import evaluate
 from foveate.workflows.fit import benchmark, climb, finish, guided_zoom_rung, method_rungs, plan
 from foveate.workflows.fit import fit as fit_module
 from foveate.workflows.fit import ladder as ladder_module
@@ -1032,7 +1034,16 @@ def test_few_groups_are_as_many_folds_as_there_are(tmp_path: Path, monkeypatch: 
     lines: list[str] = []
     table = fitted(root, tmp_path / "fit", data=data, say=lines.append).ladder
     assert (table.folds, table.held_out, table.test) == (4, 32, None)
-    assert "count photographs of one group each by itself" in "".join(lines)
+    assert "--error-rate and --coverage rest on one photograph of each of 4 groups" in "".join(lines)
+    kept = read_held_out(tmp_path / "fit")
+    assert kept is not None
+    assert len(kept.decision.independent.ids) == 4
+    found = evaluate(tmp_path / "fit", split=Split.TRAIN, context=RunContext(hardware=SLOW, say=silent))
+    assert found.accuracy.groups == 4
+    assert (
+        "percentile bootstrap over 4 groups of images; fewer than 6 say nothing"
+        in found.report.with_suffix(".md").read_text()
+    )
 
 
 def test_other_groups_are_other_photographs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -219,6 +219,8 @@ class ReportContents:
     classes: int
     cost: tuple[tuple[str, str], ...]
     """What an answer costs: words and numbers."""
+    groups: int | None = None
+    """How many groups the photographs are in, over which intervals are; None: each stands for itself."""
     data: DataGlance | None = None
     learning: tuple[Chart, ...] = ()
     ladder: Table | None = None

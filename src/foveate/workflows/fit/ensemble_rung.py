@@ -167,6 +167,6 @@ def _alike(tables: Sequence[PredictionTable]) -> Float[np.ndarray, " m"]:
 def _together(ladder: Ladder, members: tuple[MethodRung, ...], tables: _Tables) -> _Weighed:
     """Weigh members by their answers."""
     each = [tables[member.name] for member in members]
-    answers = unseen(each, _alike(each), ladder.config.seed, ladder.held_out_groups)
+    answers = unseen(each, _alike(each), ladder.config.seed)
     logs = log_answers([answers.probabilities])[:, 0]
     return _Weighed(members, answers, least_log_loss(logs, answers.labels))

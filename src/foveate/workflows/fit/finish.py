@@ -8,6 +8,7 @@ from dataclasses import replace
 from math import isfinite
 
 from foveate.config.branches import Branch
+from foveate.data.records import number_of_groups
 from foveate.evaluation.predictions import PredictionTable
 from foveate.networks.answers import decision
 from foveate.runs.context import RunContext
@@ -111,11 +112,8 @@ def _calibrated(ladder: Ladder, way: Way, answers: Answers) -> None:
             "warning: its percentages are fitted to a shorter training on fewer photographs; before you rely on "
             "--error-rate or --coverage, fit with more --minutes"
         )
-    if ladder.held_out_groups is not None:
-        ladder.say(
-            "warning: its percentages count photographs of one group each by itself, though they are much alike: "
-            "--error-rate and --coverage promise more than so few groups can say"
-        )
+    if (groups := number_of_groups(held_out.decision.groups)) is not None:
+        ladder.detail(f"--error-rate and --coverage rest on one photograph of each of {groups} groups")
     if alone is None and len(answers) > 1 and not GuidedZoomRun.is_at(ladder.out):
         tune_views(ladder.out, context=RunContext(hardware=ladder.config.hardware, say=ladder.detail))
 

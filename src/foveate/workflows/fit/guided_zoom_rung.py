@@ -172,7 +172,9 @@ class GuidedZoomRung(Rung):
 
 def chosen_setting(parts: Sequence[CachedScores], usual: RefinementConfig) -> RefinementConfig:
     """Return the decision that is fitted to the scores of several folds together, as `foveate tune` fits it."""
-    scored = CachedScores(*(torch.cat(field) for field in zip(*parts, strict=True)))
+    most = max(int(part.group.max()) for part in parts) + 1  # each fold numbers its groups from 0
+    apart = [part._replace(group=part.group + most * place) for place, part in enumerate(parts)]
+    scored = CachedScores(*(torch.cat(field) for field in zip(*apart, strict=True)))
     return choose_setting(scored, usual, fit(scored, usual)).best.config
 
 

@@ -67,8 +67,7 @@ class Ladder:
     @property
     def held_out_groups(self) -> Int64[np.ndarray, " n"] | None:
         """The number of the group of each photograph that is held out; None: each stands for itself."""
-        groups = groups_of([each for each, at in zip(self.splits.train, self.fold_of, strict=True) if at is not None])
-        return None if groups is None else np.array(groups)
+        return groups_of([each for each, at in zip(self.splits.train, self.fold_of, strict=True) if at is not None])
 
     def work(self, rung: str, *names: str) -> Path:
         """Return a folder of a rung's own."""
@@ -161,7 +160,8 @@ class Ladder:
     def keep(self, rung: str, parts: Sequence[Answers]) -> Answers:
         """Put the answers of all folds together and keep them."""
         order = [each.id for each, at in zip(self.splits.train, self.fold_of, strict=True) if at is not None]
-        answers = {branch: _joined([part[branch] for part in parts], order) for branch in parts[0]}
+        groups = self.held_out_groups
+        answers = {each: replace(_joined([part[each] for part in parts], order), groups=groups) for each in parts[0]}
         write_held_out(self.answered(rung), answers, HeldOutSource.OUT_OF_FOLD, self.folds)
         return answers
 

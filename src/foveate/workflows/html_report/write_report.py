@@ -184,12 +184,13 @@ class _Gathering:
         model, others = self.models[0], self.models[1:]
         before = model.first_answers
         gallery = cards(table, before, [each.table for each in others], self._thumbnails(table))
-        accuracy = measure_accuracy(table.probabilities, table.labels)
+        accuracy = measure_accuracy(table.probabilities, table.labels, table.groups)
         twins = TwinView(self.subject, self.store).pairs(table, gallery, self.config.pairs)
         wrong, words = self._wrong(gallery)
         report = replace(
             report,
             accuracy=accuracy.top1,
+            groups=accuracy.groups,
             top5=accuracy.top5 if len(table.class_names) > _TOP5_ABOVE else None,
             cost=self._cost(table),
             by_class=accuracy_by_class(table),
@@ -290,7 +291,7 @@ def _path_of(record: ImageRecord) -> Path | None:
 def _compared(comparison: Comparison) -> Table:
     """Return the table of a comparison."""
     first = comparison.rows[0].name
-    header = ("", "top-1, %", f"minus {first}, points", "p (McNemar)", "it alone right", f"{first} alone right")
+    header = ("", "top-1, %", f"minus {first}, points", "p", "it alone right", f"{first} alone right")
     rows = []
     for row in comparison.rows:
         difference = row.difference
@@ -308,5 +309,8 @@ def _compared(comparison: Comparison) -> Table:
         top1 = f"{100 * estimate.value:.1f} ({100 * estimate.low:.1f} to {100 * estimate.high:.1f})"
         cost = (f"{row.cost.passes:.1f}", f"{row.cost.milliseconds:.0f}", f"{row.cost.megabytes:.0f}")
         rows.append((row.title, top1, *against, *cost))
-    words = f"{comparison.photographs:,} photographs, the same for all; in brackets 95% intervals."
+    over, test = "", "McNemar's exact test"
+    if comparison.groups is not None:
+        over, test = f", over {comparison.groups:,} groups of photographs", "exact, of whole groups"
+    words = f"{comparison.photographs:,} photographs, the same for all; in brackets 95% intervals{over}; p: {test}."
     return Table((*header, "passes", "ms", "MB"), tuple(rows), words)

@@ -144,11 +144,11 @@ def _measured_zoom(zoom: GuidedZoomRun) -> _Measured | None:
 
 
 def _accuracy_of(content: dict[str, Any], name: str, file: Path) -> Accuracy:
-    """Return an accuracy of a report; one of an older version does not say top-2."""
+    """Return an accuracy of a report; one of an older version does not say top-2, or groups."""
     value = content.get(name)
     if not isinstance(value, dict):
         raise UserError(f"{file} must hold {name!r}; it does not; write it again with `foveate evaluate`")
-    return structured({"top2": None, **value}, Accuracy, file, "an accuracy")
+    return structured({"top2": None, "groups": None, **value}, Accuracy, file, "an accuracy")
 
 
 def _by_class(table: PredictionTable) -> str:
@@ -194,10 +194,10 @@ def _limits(model: Run | GuidedZoomRun, run: Run, measured: _Measured | None) ->
         "say.",
         _sureness(model.path),
     ]
-    if measured is not None and measured.accuracy.images < 1000:
-        lines.append(
-            f"The figures are of {measured.accuracy.images} photographs; the intervals say what chance alone may do."
-        )
+    if measured is not None and (measured.accuracy.groups or measured.accuracy.images) < 1000:
+        groups = measured.accuracy.groups
+        of = f"{measured.accuracy.images} photographs{'' if groups is None else f' in {groups} groups'}"
+        lines.append(f"The figures are of {of}; the intervals say what chance alone may do.")
     return "\n".join(f"- {each}" for each in (*lines, f"What it must not be used for: {_FILL_IN}"))
 
 

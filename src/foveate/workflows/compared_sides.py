@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Int, Int64
 
+from foveate.data.records import ImageRecord, groups_of
 from foveate.errors import UserError
 from foveate.evaluation.accuracy import measure_accuracy
 from foveate.evaluation.bootstrap import Estimate
@@ -21,13 +22,15 @@ from foveate.workflows.compared_models import ComparedModel
 
 
 @dataclass(frozen=True)
-class ComparedGroup:
-    """One model, or one for each seed of a configuration, and what each answers: in one order for all groups."""
+class ComparedSide:
+    """One model, or one for each seed of a configuration, and what each answers: in one order for all sides."""
 
     name: str
     models: tuple[ComparedModel, ...]
     names: tuple[str, ...]
     tables: tuple[PredictionTable, ...]
+    groups: Int64[np.ndarray, " n"] | None = None
+    """The number of each photograph's group; None: each stands for itself."""
 
     @cached_property
     def answers(self) -> Int[np.ndarray, "s n"]:
@@ -43,11 +46,12 @@ class ComparedGroup:
     def accuracy(self) -> Estimate:
         """The mean over the seeds; of one seed as `foveate evaluate` says it."""
         if len(self.tables) > 1:
-            return mean_accuracy(self.right)
-        return measure_accuracy(self.tables[0].probabilities, self.tables[0].labels).top1
+            return mean_accuracy(self.right, self.groups)
+        table = self.tables[0]
+        return measure_accuracy(table.probabilities, table.labels, self.groups).top1
 
 
-def compared_groups(models: Sequence[ComparedModel]) -> tuple[ComparedGroup, ...]:
+def compared_sides(models: Sequence[ComparedModel]) -> tuple[ComparedSide, ...]:
     """Put the seeds of one configuration together, in the place of the first; the same seed again is another side.
 
     Raises:
@@ -55,17 +59,29 @@ def compared_groups(models: Sequence[ComparedModel]) -> tuple[ComparedGroup, ...
     """
     names = model_names(models)
     tables = [models[0].table, *(_aligned(names, models, index) for index in range(1, len(models)))]
-    groups = _grouped(models)
-    titles = [_common([names[index] for index in group]) for group in groups]
+    sides = _in_sides(models)
+    titles = [_common([names[index] for index in side]) for side in sides]
     return tuple(
-        ComparedGroup(
-            name=title if titles.count(title) == 1 else ", ".join(names[index] for index in group),
-            models=tuple(models[index] for index in group),
-            names=tuple(names[index] for index in group),
-            tables=tuple(tables[index] for index in group),
+        ComparedSide(
+            name=title if titles.count(title) == 1 else ", ".join(names[index] for index in side),
+            models=tuple(models[index] for index in side),
+            names=tuple(names[index] for index in side),
+            tables=tuple(tables[index] for index in side),
         )
-        for title, group in zip(titles, groups, strict=True)
+        for title, side in zip(titles, sides, strict=True)
     )
+
+
+def grouped_alike(sides: Sequence[ComparedSide], records: Sequence[ImageRecord]) -> tuple[ComparedSide, ...]:
+    """Return all sides with the same groups of photographs, which answers that were kept before do not know.
+
+    Args:
+        sides: As `compared_sides` returns them.
+        records: The photographs, in the order of the answers.
+    """
+    known = (table.groups for side in sides for table in side.tables)
+    groups = next((each for each in known if each is not None), groups_of(records))
+    return tuple(replace(side, groups=groups) for side in sides)
 
 
 def model_names(models: Sequence[ComparedModel]) -> list[str]:
@@ -76,18 +92,18 @@ def model_names(models: Sequence[ComparedModel]) -> list[str]:
     return [each[0] if len(each) == 1 else f"mean of {', '.join(each)}" for each in members]
 
 
-def _grouped(models: Sequence[ComparedModel]) -> list[list[int]]:
-    """Return the places of the models of each group."""
-    groups: list[list[int]] = []
+def _in_sides(models: Sequence[ComparedModel]) -> list[list[int]]:
+    """Return the places of the models of each side."""
+    sides: list[list[int]] = []
     for index, model in enumerate(models):
-        for group in groups:
-            seeds = {models[each].seeds for each in group}
-            if model.seeds not in seeds and models[group[0]].alike_but_for_seeds(model):
-                group.append(index)
+        for side in sides:
+            seeds = {models[each].seeds for each in side}
+            if model.seeds not in seeds and models[side[0]].alike_but_for_seeds(model):
+                side.append(index)
                 break
         else:
-            groups.append([index])
-    return groups
+            sides.append([index])
+    return sides
 
 
 def _aligned(names: Sequence[str], models: Sequence[ComparedModel], index: int) -> PredictionTable:
