@@ -15,6 +15,7 @@ from torch.testing import assert_close
 
 from foveate.config.data import Split
 from foveate.config.networks import BackboneConfig, HeadStart, PlainConfig
+from foveate.config.optimiser import Sampling
 from foveate.data.loading import Batch, TrainingViews, training_loader
 from foveate.data.records import ImageRecord, labels_of
 from foveate.inference.classifier import network_input
@@ -51,7 +52,8 @@ def norms_of(network: nn.Module) -> dict[str, _BatchNorm]:
 
 def batches_of(config: TrainConfig, records: Sequence[ImageRecord]) -> list[Batch]:
     views = TrainingViews(records, config.transforms, config.seed)
-    return list(training_loader(views, config.batch_size, workers=0))
+    balanced = labels_of(records) if config.sampling is Sampling.BALANCED else None
+    return list(training_loader(views, config.batch_size, workers=0, balanced=balanced))
 
 
 def test_statistics_are_the_means_of_those_of_each_batch(quick: TrainConfig, records: Sequence[ImageRecord]) -> None:
@@ -75,8 +77,13 @@ def test_statistics_are_the_means_of_those_of_each_batch(quick: TrainConfig, rec
         assert torch.equal(value, before[key]) != of_norm, key
 
 
-def test_it_sees_the_views_that_the_first_epoch_learns_from(quick: TrainConfig, records: Sequence[ImageRecord]) -> None:
-    config = replace(quick, network=PlainConfig(backbone=BACKBONE))
+@pytest.mark.parametrize("sampling", Sampling)
+def test_it_sees_the_views_that_the_first_epoch_learns_from(
+    sampling: Sampling, quick: TrainConfig, records: Sequence[ImageRecord]
+) -> None:
+    """Of one class half of the photographs are left out, so that balance shows."""
+    records = [each for place, each in enumerate(records) if each.label or place % 2]
+    config = replace(quick, network=PlainConfig(backbone=BACKBONE), sampling=sampling)
     network = network_of(config)
     seen: list[Tensor] = []
     cast(nn.Module, network.backbone).register_forward_pre_hook(lambda _, given: seen.append(given[0].detach()))

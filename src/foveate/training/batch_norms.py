@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from foveate.config.optimiser import Sampling
 from foveate.data.loading import Batch, TrainingViews, training_loader
 from foveate.data.records import ImageRecord, labels_of
 from foveate.hardware import autocast_dtype, device_of
@@ -50,7 +51,8 @@ def adapt_batch_norms(
         norm.momentum = None  # each batch counts the same
     module.train()
     views = TrainingViews(train, config.transforms, config.seed)
-    loader = training_loader(views, config.batch_size, workers=config.hardware.workers)
+    balanced = labels_of(train) if config.sampling is Sampling.BALANCED else None
+    loader = training_loader(views, config.batch_size, workers=config.hardware.workers, balanced=balanced)
     batches = min(len(loader), _MOST_BATCHES)
     passes = torch.autocast(device.type, dtype, enabled=dtype is not torch.float32)
     with progress("batch norms", batches, say) as advance, passes:
