@@ -274,7 +274,6 @@ def test_one_photograph_a_class_is_solved_for_without_folds(quick: TrainConfig, 
         ({"branch_block": True}, "head must be new where a layer before it begins untrained"),
         ({"attention": AttentionKind.SALIENCY}, "head must be new where a layer before it begins untrained"),
         ({"head": HeadStart.NEW}, "head must be probe where nothing is trained"),
-        ({"head": HeadStart.ADAPTED_PROBE}, "head must be probe where nothing is trained"),
     ],
 )
 def test_what_cannot_be_solved_for_is_refused(changes: Mapping[str, Any], rule: str) -> None:

@@ -27,13 +27,6 @@ class HeadStart(StrEnum):
     PROBE = "probe"
     """Each as a probe: logistic regression on what the backbone makes of the training photographs before the first step
     (Kumar et al., "Fine-tuning can distort pretrained features", ICLR 2022)."""
-    ADAPTED_PROBE = "adapted-probe"
-    """The same, once the batch norms have taken their statistics from the training views, as they will in training."""
-
-    @property
-    def fitted(self) -> bool:
-        """Whether they are solved for before the first step."""
-        return self is not HeadStart.NEW
 
 
 class Tokens(StrEnum):
@@ -128,11 +121,6 @@ class NetworkConfig:
         return False
 
     @property
-    def adapts_batch_norms(self) -> bool:
-        """Whether batch norms take their statistics from the training views before its heads are solved for."""
-        return False
-
-    @property
     def unsmoothed(self) -> tuple[Branch, ...]:
         """The answers whose loss ignores label smoothing."""
         return ()
@@ -207,12 +195,7 @@ class PlainConfig(BackboneNetworkConfig):
     @property
     def begins_with_probe(self) -> bool:
         """Whether `head` says so."""
-        return self.head.fitted
-
-    @property
-    def adapts_batch_norms(self) -> bool:
-        """Whether `head` says so."""
-        return self.head is HeadStart.ADAPTED_PROBE
+        return self.head is HeadStart.PROBE
 
     def settings(self) -> dict[str, str | None]:
         """Say as ``preset`` that it goes on from a run, where it does."""

@@ -19,22 +19,24 @@ _CONTINUED_STEPS = 560
 
 
 def s3n(folder: Path | str = "photographs") -> TrainConfig:
-    """Look three times with EfficientNet-Lite0 at 224 pixels, twice through zooms into 448, for 1,120 batches."""
-    transforms = TransformConfig(source_size=448)
-    return replace(plain(folder), network=S3NConfig.from_probes(), transforms=transforms)
+    """Look three times with EfficientNet-Lite0 at 224 pixels, twice through zooms into 448, for 1,120 batches.
+
+    The pretrained layers have half the rate of `plain`, for the losses of four heads are added over them.
+    """
+    recipe, transforms = plain(folder), TransformConfig(source_size=448)
+    optimiser = replace(recipe.optimiser, learning_rate=0.03)
+    return replace(recipe, network=S3NConfig.from_probes(), transforms=transforms, optimiser=optimiser)
 
 
 def s3n_continued(folder: Path | str = "photographs", plain: Path | str = "runs/plain") -> TrainConfig:
-    """Go on from a plain network that is trained already, now with three looks, for 560 batches at half its rate.
+    """Go on from a plain network that is trained already, now with three looks, for 560 batches.
 
     Args:
         folder: The photographs.
         plain: The run of the plain network, learned from the same photographs.
     """
-    recipe, network = s3n(folder), S3NConfig.from_probes(BackboneConfig(weights=str(plain)))
-    return replace(
-        recipe, network=network, optimiser=replace(recipe.optimiser, learning_rate=0.03), steps=_CONTINUED_STEPS
-    )
+    network = S3NConfig.from_probes(BackboneConfig(weights=str(plain)))
+    return replace(s3n(folder), network=network, steps=_CONTINUED_STEPS)
 
 
 def s3n_paper(folder: Path | str = "photographs") -> TrainConfig:

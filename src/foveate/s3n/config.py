@@ -125,7 +125,7 @@ class S3NConfig(BackboneNetworkConfig):
     dropout: float = 0.0
     """Probability of dropping a pooled feature in training, before every head."""
     head: HeadStart = HeadStart.NEW
-    """How the heads of all views begin; a probe solves for the original view's first, which then draws the others."""
+    """How the heads of all views begin; PROBE solves for the original view's first, which then draws the others."""
     frozen: bool = False
     """Whether nothing is trained: the backbone stays as it is, and the heads stay the probes that they begin as."""
     branches: Branches = Branches.ODC
@@ -228,8 +228,7 @@ class S3NConfig(BackboneNetworkConfig):
             "looker must be None where a saliency network says where to look (attention saliency)",
             self.looker,
         )
-        probed = self.head is HeadStart.PROBE
-        require(probed or not self.frozen, "head must be probe where nothing is trained", self.head)
+        require(self.begins_with_probe or not self.frozen, "head must be probe where nothing is trained", self.head)
         require_finite(self)
 
     @classmethod
@@ -294,12 +293,7 @@ class S3NConfig(BackboneNetworkConfig):
     @property
     def begins_with_probe(self) -> bool:
         """Whether `head` says so."""
-        return self.head.fitted
-
-    @property
-    def adapts_batch_norms(self) -> bool:
-        """Whether `head` says so."""
-        return self.head is HeadStart.ADAPTED_PROBE
+        return self.head is HeadStart.PROBE
 
     @property
     def unsmoothed(self) -> tuple[Branch, ...]:

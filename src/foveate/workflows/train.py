@@ -26,7 +26,6 @@ from foveate.recipes.config import TrainConfig
 from foveate.recipes.datasets import load_splits
 from foveate.recipes.methods import create_network
 from foveate.runs.run import Run, RunDescription, finished_otherwise
-from foveate.training.batch_norms import adapt_batch_norms
 from foveate.training.checkpoints import resumed_from
 from foveate.training.first_weights import keep_first_weights, mix_with_first_weights
 from foveate.training.fit import fit
@@ -205,8 +204,6 @@ def _learned(
         return dict(solved.measured)
     # The processes of further devices get their weights from the first one; a resumed training, from its checkpoint.
     if config.network.begins_with_probe and first and resumed_from(run.path) is None:
-        if config.network.adapts_batch_norms:
-            adapt_batch_norms(network, config, train, say)
         solve(network, config, train, run.path, engine=engine, say=say)
         if config.pretrained_share:
             keep_first_weights(network, run.path)
