@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from foveate.config.data import Split
-from foveate.report.rivals import ON_PLAIN, ON_S3N, PLAIN, PassGflop, Rival, Row, front, not_measured, rivals
+from foveate.report.rivals import PLAIN, PassGflop, Rival, Row, front, not_measured, rivals
 from foveate.report.tables import markdown_table
 
 BEGIN, END = "<!-- accuracy against compute: made by `make tables` -->", "<!-- end of accuracy against compute -->"
@@ -111,11 +111,8 @@ def compute_markdown(measured: Measured, pictures: str = "images") -> str:
         markdown_table(header, cells),
         f"![{measured.title.heading}: accuracy against compute]({pictures}/{measured.picture_name})\n",
     ]
-    if former := [line for line in lines if line.former]:
-        zooms = [line for line in former if line.name.startswith((ON_PLAIN, ON_S3N))]
-        kinds = ["trained as until 2026-11-27"] * (len(zooms) < len(former))
-        kinds += ["a Guided Zoom of until 2026-11-28 (smaller patches, counted for more)"] * bool(zooms)
-        blocks.append(f"† By former settings: {', or '.join(kinds)}.\n")
+    if any(line.former for line in lines):
+        blocks.append("† By former settings of training or of Guided Zoom; what changed stands in the [log](log.md).\n")
     if missing:
         blocks.append(f"Not measured yet: {'; '.join(missing)}.\n")
     return "\n".join(blocks)
