@@ -939,16 +939,20 @@ def test_a_picture_of_noise_is_answered(birds: Path, tmp_path: Path, monkeypatch
     assert foveate.load(out).predict(noise).best.probability > 0
 
 
-@pytest.mark.parametrize("version", [1, 2, 3, 4])
-def test_a_table_of_an_older_version_is_read(version: int, tmp_path: Path) -> None:
+_UNSURE = SplitAccuracy(top1=0.8145859085290482, low=None, high=None, photographs=None, groups=None)
+_SURE = SplitAccuracy(top1=0.8145859085290482, low=0.786, high=0.841, photographs=809, groups=None)
+
+
+@pytest.mark.parametrize(("version", "told"), [(1, _UNSURE), (2, _UNSURE), (3, _UNSURE), (4, _UNSURE), (5, _SURE)])
+def test_a_table_of_an_older_version_is_read(version: int, told: SplitAccuracy, tmp_path: Path) -> None:
     (tmp_path / "ladder.json").write_bytes((OLD / f"ladder-{version}.json").read_bytes())
     table = LadderTable.read(tmp_path)
     assert table.winner == "plain"
     assert table.settings.data == DataConfig(root=Path("/data/birds"))
     assert table.settings.hardware == HardwareConfig()
     assert (table.folds, table.fold_share, table.refit_share) == (1, 0.5, 1.0)
-    assert table.test == SplitAccuracy(top1=0.8145859085290482, low=None, high=None, photographs=None)
-    assert "Test split, looked at once: 81.5% are right." in table.markdown()
+    assert table.test == told
+    assert told.words in table.markdown()
 
 
 @pytest.mark.parametrize(("winner", "refit"), [(None, None), ("plain", 1.0)])
@@ -964,8 +968,13 @@ def test_a_journal_of_an_older_version_is_gone_on_with(winner: str | None, refit
 def test_what_the_test_split_said_is_kept_of_an_older_journal(top1: float | None, tmp_path: Path) -> None:
     older = json.loads((OLD / "journal-4.json").read_text(encoding="utf-8"))
     (tmp_path / "journal.json").write_text(json.dumps({**older, "test": top1}), encoding="utf-8")
-    told = SplitAccuracy(top1=0.75, low=None, high=None, photographs=None)
+    told = SplitAccuracy(top1=0.75, low=None, high=None, photographs=None, groups=None)
     assert Journal.open(tmp_path).content.test == (None if top1 is None else told)
+
+
+def test_an_older_journal_does_not_say_that_its_interval_is_over_groups(tmp_path: Path) -> None:
+    (tmp_path / "journal.json").write_bytes((OLD / "journal-5.json").read_bytes())
+    assert Journal.open(tmp_path).content.test == _SURE
 
 
 def test_the_table_says_how_sure_the_test_split_is() -> None:
@@ -975,6 +984,13 @@ def test_the_table_says_how_sure_the_test_split_is() -> None:
     assert told.words == (
         "Test split, looked at once: 12 of 12 photographs are right (100.0%; 95% interval 73.5 to 100.0)."
     )
+
+
+def test_the_table_says_over_how_many_groups_its_interval_is() -> None:
+    labels = np.arange(12) % 3
+    told = SplitAccuracy.of(measure_accuracy(np.eye(3)[labels], labels, groups=np.arange(12) // 2))
+    assert (told.groups, told.words[-17:]) == (6, ", over 6 groups).")
+    assert _UNSURE.words == "Test split, looked at once: 81.5% are right."
 
 
 def test_the_table_says_what_is_better_where_rare_classes_count_as_much() -> None:

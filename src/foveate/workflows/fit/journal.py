@@ -16,10 +16,10 @@ from foveate.files.documents import Migration, read_json, structured, unstructur
 from foveate.files.migrating import add_fields
 from foveate.guided_zoom.pool import hash_of_photographs
 from foveate.workflows.fit.config import MIGRATIONS, FitConfig
-from foveate.workflows.fit.split_accuracy import SplitAccuracy, with_test
+from foveate.workflows.fit.split_accuracy import SplitAccuracy, with_groups, with_test
 from foveate.workflows.fit.time_model import Machine, Speed
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 
 
 def _with_shares(journal: dict[str, Any]) -> dict[str, Any]:
@@ -28,7 +28,12 @@ def _with_shares(journal: dict[str, Any]) -> dict[str, Any]:
     return journal
 
 
-_MIGRATIONS: Mapping[int, Migration] = {**MIGRATIONS, 3: _with_shares, 4: partial(with_test, "test")}
+_MIGRATIONS: Mapping[int, Migration] = {
+    **MIGRATIONS,
+    3: _with_shares,
+    4: partial(with_test, "test"),
+    5: with_groups,
+}
 
 
 class RungState(StrEnum):

@@ -12,9 +12,9 @@ from foveate.files.documents import Migration, read_json, structured, unstructur
 from foveate.files.migrating import add_fields
 from foveate.report.tables import markdown_table
 from foveate.workflows.fit.config import MIGRATIONS, FitConfig
-from foveate.workflows.fit.split_accuracy import SplitAccuracy, with_test
+from foveate.workflows.fit.split_accuracy import SplitAccuracy, with_groups, with_test
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 _FILE = "ladder.json"
 _FAR = 0.05
 _FLATTERED = " Being chosen by these photographs flatters it; learning from all of them makes it better again."
@@ -25,7 +25,12 @@ def _with_shares(table: dict[str, Any]) -> dict[str, Any]:
     return table
 
 
-_MIGRATIONS: Mapping[int, Migration] = {**MIGRATIONS, 3: _with_shares, 4: partial(with_test, "test_top1")}
+_MIGRATIONS: Mapping[int, Migration] = {
+    **MIGRATIONS,
+    3: _with_shares,
+    4: partial(with_test, "test_top1"),
+    5: with_groups,
+}
 
 
 @dataclass(frozen=True, kw_only=True)

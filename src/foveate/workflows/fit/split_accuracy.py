@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from foveate.evaluation.accuracy import Accuracy
+from foveate.files.migrating import add_fields, inside
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,12 +21,14 @@ class SplitAccuracy:
     """The upper end."""
     photographs: int | None
     """Of the test split, that can be read."""
+    groups: int | None
+    """Over which the interval is; None: it is over photographs."""
 
     @classmethod
     def of(cls, accuracy: Accuracy) -> SplitAccuracy:
         """Return what an evaluation says."""
-        top1 = accuracy.top1
-        return cls(top1=top1.value, low=top1.low, high=top1.high, photographs=accuracy.images)
+        top1, groups = accuracy.top1, accuracy.groups
+        return cls(top1=top1.value, low=top1.low, high=top1.high, photographs=accuracy.images, groups=groups)
 
     @property
     def words(self) -> str:
@@ -35,11 +38,19 @@ class SplitAccuracy:
             return f"Test split, looked at once: {share} are right."
         right = f"{round(self.top1 * self.photographs)} of {self.photographs} photographs are right"
         interval = f"95% interval {100 * self.low:.1f} to {100 * self.high:.1f}"
-        return f"Test split, looked at once: {right} ({share}; {interval})."
+        over = "" if self.groups is None else f", over {self.groups:,} groups"
+        return f"Test split, looked at once: {right} ({share}; {interval}{over})."
 
 
 def with_test(name: str, document: dict[str, Any]) -> dict[str, Any]:
     """Migrate a document that held the share alone, under some name."""
     top1 = document.pop(name, None)
     document["test"] = None if top1 is None else {"top1": top1, "low": None, "high": None, "photographs": None}
+    return document
+
+
+def with_groups(document: dict[str, Any]) -> dict[str, Any]:
+    """Migrate a document that did not say what its interval is over."""
+    for test in inside(document, "test"):
+        add_fields(test, groups=None)
     return document
