@@ -46,15 +46,16 @@ def test_the_presets_are_those_of_the_configurations() -> None:
 def test_s3n_is_trained_as_plain_is_but_for_its_source_and_half_the_rate() -> None:
     plain, s3n = recipes.plain(), recipes.s3n()
     assert s3n.transforms == replace(plain.transforms, source_size=448)
-    assert s3n.optimiser == replace(plain.optimiser, learning_rate=plain.optimiser.learning_rate / 2)
+    assert s3n.optimiser == replace(plain.optimiser, learning_rate=0.03)
     assert replace(s3n, network=plain.network, transforms=plain.transforms, optimiser=plain.optimiser) == plain
+    assert (plain.optimiser.learning_rate, plain.optimiser.new_learning_rate) == (0.06, 0.01)
     assert (plain.epochs, plain.frozen_stride, plain.pretrained_share) == (0, 4, 0.1)
 
 
 def test_a_continued_s3n_is_one_that_begins_with_a_run_and_is_half_as_long() -> None:
     usual, continued = recipes.s3n(), recipes.s3n_continued("photographs", "runs/other")
     assert continued.network.trained_backbone == BackboneConfig(weights="runs/other")
-    assert continued.steps == 560
+    assert continued.steps == 560 == usual.network.enough_steps / 2
     assert replace(continued, network=usual.network, steps=None) == usual
     assert usual.network.settings()["preset"] == "foveate"
     assert continued.network.settings() == {**usual.network.settings(), "preset": "continued"}

@@ -112,7 +112,8 @@ def compute_markdown(measured: Measured, pictures: str = "images") -> str:
         f"![{measured.title.heading}: accuracy against compute]({pictures}/{measured.picture_name})\n",
     ]
     if any(line.former for line in lines):
-        blocks.append("† By former settings of training or of Guided Zoom; what changed stands in the [log](log.md).\n")
+        settings = "plain as until 2026-11-27, S3N at twice its rate, Guided Zoom with smaller patches"
+        blocks.append(f"† By former settings: {settings}.\n")
     if missing:
         blocks.append(f"Not measured yet: {'; '.join(missing)}.\n")
     return "\n".join(blocks)

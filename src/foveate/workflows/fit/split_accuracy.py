@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from foveate.evaluation.accuracy import Accuracy
+from foveate.evaluation.bootstrap import FEWEST_GROUPS
 from foveate.files.migrating import add_fields, inside
+from foveate.report.tables import TOO_FEW
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +24,7 @@ class SplitAccuracy:
     photographs: int | None
     """Of the test split, that can be read."""
     groups: int | None
-    """Over which the interval is; None: it is over photographs."""
+    """Of photographs, over which the interval is; None: it is over photographs, or an earlier version did not say."""
 
     @classmethod
     def of(cls, accuracy: Accuracy) -> SplitAccuracy:
@@ -38,7 +40,9 @@ class SplitAccuracy:
             return f"Test split, looked at once: {share} are right."
         right = f"{round(self.top1 * self.photographs)} of {self.photographs} photographs are right"
         interval = f"95% interval {100 * self.low:.1f} to {100 * self.high:.1f}"
-        over = "" if self.groups is None else f", over {self.groups:,} groups"
+        over = ""
+        if self.groups is not None:
+            over = f", over {self.groups:,} groups of photographs{TOO_FEW if self.groups < FEWEST_GROUPS else ''}"
         return f"Test split, looked at once: {right} ({share}; {interval}{over})."
 
 
