@@ -197,22 +197,29 @@ def test_a_run_whose_networks_were_not_all_trained_on_a_processor_says_no_minute
 
 def test_a_former_recipe_stands_in_where_todays_has_no_row() -> None:
     old = [row("plain", 0, 60.0, epochs=15), s3n(0, 70.0, 65.0, epochs=15)]
-    lines = {line.name: line for line in rivals([row("plain", 0, 75.0)], old, pass_gflop)}
+    lines = {line.name: line for line in rivals([row("plain", 0, 75.0)], [old], pass_gflop)}
     assert {name: (line.mean, line.former) for name, line in lines.items()} == {
         PLAIN: (75.0, False),
         FIRST_LOOK: (65.0, True),
         THREE_LOOKS: (70.0, True),
     }
-    (cars,) = measured_sets([row("plain", 0, 75.0)], old, pass_gflop)
+    (cars,) = measured_sets([row("plain", 0, 75.0)], [old], pass_gflop)
     text = compute_markdown(cars)
     assert text.count("†") == 3
     assert "| plain (fine-tuned) " in text
 
 
+def test_of_two_former_recipes_the_later_one_stands_in() -> None:
+    """Their runs are neither averaged nor told apart by their lengths."""
+    later, first = [s3n(0, 80.0, 75.0, epochs=29)], [s3n(seed, 70.0, 65.0, epochs=15) for seed in (0, 1)]
+    lines = {line.name: line.top1 for line in rivals([], [later, [*first, row("plain", 0, 60.0)]], pass_gflop)}
+    assert lines == {FIRST_LOOK: (75.0,), THREE_LOOKS: (80.0,), PLAIN: (60.0,)}
+
+
 def test_a_former_guided_zoom_is_that_of_its_time() -> None:
     """Patches of 150 of 448 pixels at the paper's weights, which are no default now; today's network's come first."""
     then = {"patch": 0.335, "weights": [0.4, 0.3]}
-    (line,) = rivals([zoomed(0, 70.0, **then)], [zoomed(1, 71.0, **then), zoomed(2, 90.0)], pass_gflop)
+    (line,) = rivals([zoomed(0, 70.0, **then)], [[zoomed(1, 71.0, **then), zoomed(2, 90.0)]], pass_gflop)
     assert (line.name, line.top1, line.former) == (ON_PLAIN, (70.0,), True)
     (line,) = rivals([zoomed(0, 70.0, **then), zoomed(1, 72.0)], [], pass_gflop)
     assert (line.top1, line.former) == ((72.0,), False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -59,18 +60,18 @@ class Measured:
         return f"results-{self.title.name}.svg"
 
 
-def measured_sets(rows: Sequence[Row], former: Sequence[Row], pass_gflop: PassGflop) -> list[Measured]:
+def measured_sets(rows: Sequence[Row], former: Sequence[Sequence[Row]], pass_gflop: PassGflop) -> list[Measured]:
     """Return the data sets that have a line, in the order of the rows.
 
     Args:
         rows: As `read_rows` returns them; each says how many photographs it is of.
-        former: Such rows of a former recipe, shown where `rows` have nothing of the same method.
+        former: Such rows of each former recipe, the latest first, shown where nothing newer is of the same method.
         pass_gflop: What one pass of a backbone costs.
     """
-    keys = dict.fromkeys(_key(row) for row in (*rows, *former) if row["split"] == Split.TEST)
+    keys = dict.fromkeys(_key(row) for row in chain(rows, *former) if row["split"] == Split.TEST)
     found = []
     for key in sorted(keys, key=lambda each: list(_TITLES).index(each) if each in _TITLES else len(_TITLES)):
-        own, older = ([row for row in each if _key(row) == key] for each in (rows, former))
+        own, *older = ([row for row in each if _key(row) == key] for each in (rows, *former))
         lines = rivals(own, older, pass_gflop)
         if lines:
             found.append(Measured(_title(*key), key[1], lines))

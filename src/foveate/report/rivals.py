@@ -90,16 +90,16 @@ _VARIED = ("attention", "partition", "zoom_entropy_threshold")
 """What makes a row one of an experiment and not of its method's default, where it is not None."""
 
 
-def rivals(rows: Sequence[Row], former: Sequence[Row], pass_gflop: PassGflop) -> list[Rival]:
+def rivals(rows: Sequence[Row], former: Sequence[Sequence[Row]], pass_gflop: PassGflop) -> list[Rival]:
     """Return the lines of one data set, the cheapest first; rows of other methods and settings are left out.
 
     Args:
         rows: Of test splits, as `read_rows` returns them, of one data set.
-        former: Such rows of a former recipe: of what `rows` do not have, in former settings of Guided Zoom or today's.
+        former: Such rows of each former recipe, the latest first: of what is not known yet.
         pass_gflop: What one pass costs; rows of ensembles say themselves what an answer does.
     """
     lines = _lines(rows, pass_gflop, former=False)
-    for older in (rows, former):  # a Guided Zoom of its former settings may be that of a network of today's
+    for older in (rows, *former):  # a Guided Zoom of its former settings may be that of a network of today's
         known = {(line.method, line.base, line.input_size) for line in lines}
         told = _lines(older, pass_gflop, former=True)
         lines += [line for line in told if (line.method, line.base, line.input_size) not in known]
