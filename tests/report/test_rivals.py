@@ -10,6 +10,9 @@ from types import ModuleType
 import pytest
 
 from foveate.report.accuracy_against_compute import (
+    Measured,
+    Title,
+    _picture,
     compute_markdown,
     measured_sets,
     save_picture,
@@ -239,6 +242,16 @@ def test_the_picture_is_the_same_to_the_byte(tmp_path: Path) -> None:
     for picture in pictures:
         save_picture(cars, picture)
     assert pictures[0].read_bytes() == pictures[1].read_bytes()
+
+
+def test_the_legend_of_many_methods_lies_within_the_picture() -> None:
+    many = [Rival(f"method {each}", "small", 224, 224, 1, 1 + each, None, (70.0,), former=False) for each in range(30)]
+    figure = _picture(Measured(Title("cars", "Cars"), 12, many))
+    figure.draw_without_rendering()
+    (legend,) = figure.legends
+    shown = legend.get_window_extent()
+    assert figure.bbox.ymin <= shown.ymin
+    assert shown.ymax <= figure.bbox.ymax
 
 
 def test_other_data_sets_are_called_after_their_name() -> None:

@@ -19,6 +19,8 @@ from foveate.report.tables import markdown_table
 
 BEGIN, END = "<!-- accuracy against compute: made by `make tables` -->", "<!-- end of accuracy against compute -->"
 _MARKERS = "os^vD<>pP*XhH8d"
+_ENTRY = 0.17
+"""Inches that an entry of the legend is high."""
 
 
 class Title(NamedTuple):
@@ -164,7 +166,8 @@ def save_picture(measured: Measured, file: Path) -> None:
 
 def _picture(measured: Measured) -> Figure:
     """Draw each line as a point with the range of its runs, compute on a logarithmic scale, and the front as steps."""
-    figure = Figure(figsize=(8.6, 3.8), layout="constrained")
+    height = max(3.8, 0.4 + _ENTRY * (1 + len(measured.lines)))
+    figure = Figure(figsize=(11.0, height), layout="constrained")
     axes = figure.subplots()
     best = front(measured.lines)
     axes.step([line.gflop for line in best], [line.mean for line in best], where="post", color="0.7", label="front")
